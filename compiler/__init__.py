@@ -1,0 +1,1 @@
+"""What happens to a model: IR, ops, autodiff, passes, scheduling, memory plan, code generation."""

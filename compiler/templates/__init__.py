@@ -1,0 +1,1 @@
+"""Kernel templates of the heavy ops, with prologue and epilogue expressions."""

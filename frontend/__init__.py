@@ -1,0 +1,1 @@
+"""What a user writes: layers, models, losses, optimizers, metrics, callbacks, datasets; tracing."""

@@ -1,0 +1,1 @@
+"""Sequential and functional models: building, training, saving."""
