@@ -1,1 +1,5 @@
-"""Small data sets that come with the package; each module has a load_data()."""
+"""Small data sets that come with the package; each module has a `load_data()`, as in Keras."""
+
+from . import digits
+
+__all__ = ["digits"]
