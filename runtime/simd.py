@@ -1,0 +1,85 @@
+"""The vocabulary of generated kernels: pointers, vector loads and stores, arithmetic.
+
+    from keraunos.runtime.simd import LANES, first, kernel_jit, load, pointer_f32, store
+
+    @kernel_jit
+    def kernel(args, thread, threads):
+        x = pointer_f32(args[0])
+        ...
+
+Everything is an intrinsic (LLVM instructions inserted where the name stands), which keeps Numba's
+compile time low. Transcendental functions are in `vecmath`.
+"""
+
+from __future__ import annotations
+
+from .kernel_compiler import KernelFunction, kernel_jit
+from .simd_arithmetic import (
+    absolute,
+    all_lanes,
+    any_lanes,
+    ceil,
+    clamp_high,
+    clamp_low,
+    copysign,
+    floor,
+    fma,
+    is_nan,
+    mask_to_float,
+    max_lanes,
+    maximum,
+    min_lanes,
+    minimum,
+    prod_lanes,
+    round,
+    select,
+    sqrt,
+    sum_lanes,
+    to_bool,
+    to_float32,
+    to_float64,
+    to_int32,
+    to_int64,
+    to_uint8,
+    truncate,
+)
+from .simd_memory import (
+    first,
+    get,
+    load,
+    load_mask,
+    load_masked,
+    load_splat,
+    load_strided,
+    prefetch,
+    put,
+    splat,
+    store,
+    store_mask,
+    store_masked,
+    store_strided,
+)
+from .simd_types import (
+    F32V,
+    LANES,
+    MASK,
+    SIGNATURE,
+    pointer_f32,
+    pointer_f64,
+    pointer_i8,
+    pointer_i32,
+    pointer_i64,
+    pointer_u8,
+)
+
+__all__ = [
+    "F32V", "LANES", "MASK", "SIGNATURE", "KernelFunction", "kernel_jit",
+    "pointer_f32", "pointer_f64", "pointer_i8", "pointer_i32", "pointer_i64", "pointer_u8",
+    "load", "load_mask", "load_masked", "load_splat", "load_strided",
+    "store", "store_mask", "store_masked", "store_strided",
+    "first", "get", "prefetch", "put", "splat",
+    "absolute", "ceil", "clamp_high", "clamp_low", "copysign", "floor", "fma", "is_nan",
+    "mask_to_float", "maximum", "minimum", "round", "select", "sqrt", "truncate",
+    "to_bool", "to_float32", "to_float64", "to_int32", "to_int64", "to_uint8",
+    "all_lanes", "any_lanes", "max_lanes", "min_lanes", "prod_lanes", "sum_lanes",
+]  # fmt: skip

@@ -1,0 +1,319 @@
+"""Operators on vectors and masks, and elementwise functions for vectors and scalars alike.
+
+Every function here works on F32V and on float32/float64 scalars, where sensible on integers and
+booleans too. None sets a fast-math flag: NaN and infinity survive everywhere.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core.errors import TypingError
+from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin
+
+from .host import host
+from .simd_types import (
+    F32V,
+    FLOATS,
+    I1,
+    I32,
+    LANES,
+    MASK,
+    SCALAR_FLOATS,
+    SCALAR_INTS,
+    call_named,
+    lane_constant,
+    scalar,
+    suffix,
+)
+
+Emit = Callable[..., Any]
+INTEGERS = (*SCALAR_INTS, types.boolean)
+UNSIGNED = (types.uint8, types.uint32, types.uint64, types.boolean)
+
+
+# --- operators ------------------------------------------------------------------------------
+
+
+def _operator(symbol: Any, result: Any, operands: tuple[Any, ...], emit: Emit) -> None:
+    class Template(ConcreteTemplate):  # type: ignore[misc,unused-ignore]
+        cases = (signature(result, *operands),)
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return emit(builder, *args)
+
+    infer_global(symbol)(Template)
+    lower_builtin(symbol, *operands)(lower)
+
+
+def _register_operators() -> None:
+    arithmetic: dict[str, Emit] = {
+        "add": lambda b, x, y: b.fadd(x, y),
+        "sub": lambda b, x, y: b.fsub(x, y),
+        "mul": lambda b, x, y: b.fmul(x, y),
+        "truediv": lambda b, x, y: b.fdiv(x, y),
+    }
+    for name, emit in arithmetic.items():
+        _operator(getattr(operator, name), F32V, (F32V, F32V), emit)
+        _operator(getattr(operator, "i" + name), F32V, (F32V, F32V), emit)
+    _operator(operator.neg, F32V, (F32V,), lambda b, x: b.fneg(x))
+    for name, text in {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "=="}.items():
+        _operator(getattr(operator, name), MASK, (F32V, F32V), _ordered(text))
+    _operator(operator.ne, MASK, (F32V, F32V), lambda b, x, y: b.fcmp_unordered("!=", x, y))
+    logic: dict[str, Emit] = {
+        "and_": lambda b, x, y: b.and_(x, y),
+        "or_": lambda b, x, y: b.or_(x, y),
+        "xor": lambda b, x, y: b.xor(x, y),
+    }
+    for name, emit in logic.items():
+        _operator(getattr(operator, name), MASK, (MASK, MASK), emit)
+        _operator(getattr(operator, "i" + name.rstrip("_")), MASK, (MASK, MASK), emit)
+    _operator(operator.invert, MASK, (MASK,), lambda b, x: b.not_(x))
+
+
+def _ordered(text: str) -> Emit:
+    return lambda b, x, y: b.fcmp_ordered(text, x, y)
+
+
+_register_operators()
+
+
+# --- elementwise functions ------------------------------------------------------------------
+
+
+def common_type(name: str, args: tuple[Any, ...], integers: bool) -> Any:
+    """The one type all operands share: F32V, or the widest of the scalars.
+
+    Raises:
+        TypingError: a vector meets a scalar, or a type the function does not know.
+    """
+    plain = [scalar(arg) for arg in args]
+    if all(arg == F32V for arg in plain):
+        return F32V
+    allowed = (*SCALAR_FLOATS, *INTEGERS) if integers else SCALAR_FLOATS
+    if any(arg not in allowed for arg in plain):
+        kinds = "numbers" if integers else "floats"
+        raise TypingError(
+            f"{name}: expected all {F32V} or all {kinds}, got ({', '.join(map(str, args))}); "
+            "use splat(x) beside vectors and float32(x) for integers"
+        )
+    return _widest(plain)
+
+
+def _widest(plain: list[Any]) -> Any:
+    if len(set(plain)) == 1:
+        return plain[0]
+    if types.float64 in plain:
+        return types.float64
+    if types.float32 in plain:
+        return types.float32
+    return types.int64
+
+
+def elementwise(name: str, arity: int, emit: Emit, integers: Emit | None = None) -> Any:
+    """An intrinsic of `arity` operands of one type, giving that type.
+
+    Args:
+        emit: `(builder, *values) -> value`, for floats, scalar or vector.
+        integers: `(builder, unsigned, *values) -> value`; None if there is no such version.
+    """
+
+    def typing(context: Any, *args: Any) -> Any:
+        common = common_type(name, args, integers is not None)
+
+        def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+            if common in INTEGERS:
+                assert integers is not None
+                return integers(builder, common in UNSIGNED, *values)
+            return emit(builder, *values)
+
+        return common(*[common] * arity), lower
+
+    return named_intrinsic(name, arity, typing)
+
+
+def named_intrinsic(name: str, arity: int, typing: Callable[..., Any]) -> Any:
+    """`intrinsic` of a function of `arity` operands; Numba wants them spelled out."""
+    by_arity: dict[int, Callable[..., Any]] = {
+        1: lambda context, a: typing(context, a),
+        2: lambda context, a, b: typing(context, a, b),
+        3: lambda context, a, b, c: typing(context, a, b, c),
+    }
+    function = by_arity[arity]
+    function.__name__ = function.__qualname__ = name
+    return intrinsic(function)
+
+
+def llvm_intrinsic(base: str) -> Emit:
+    """Emit a call of the overloaded LLVM intrinsic `base` on whatever type the operands have."""
+
+    def emit(builder: Any, *values: Any) -> Any:
+        return call_named(builder, f"{base}.{suffix(values[0].type)}", values[0].type, [*values])
+
+    return emit
+
+
+def emit_clamp_low(builder: Any, a: Any, c: Any) -> Any:
+    """max(a, c) in one instruction: x86 `max` gives its second operand for NaN, so a's survives."""
+    return builder.select(builder.fcmp_ordered(">", c, a), c, a)
+
+
+def emit_clamp_high(builder: Any, a: Any, c: Any) -> Any:
+    return builder.select(builder.fcmp_ordered("<", c, a), c, a)
+
+
+def emit_is_nan(builder: Any, a: Any) -> Any:
+    return builder.fcmp_unordered("uno", a, a)
+
+
+def emit_maximum(builder: Any, a: Any, b: Any) -> Any:
+    return builder.select(emit_is_nan(builder, a), a, emit_clamp_low(builder, b, a))
+
+
+def emit_minimum(builder: Any, a: Any, b: Any) -> Any:
+    return builder.select(emit_is_nan(builder, a), a, emit_clamp_high(builder, b, a))
+
+
+def _integer_pick(symbol: str) -> Emit:
+    def emit(builder: Any, unsigned: bool, a: Any, b: Any) -> Any:
+        compare = builder.icmp_unsigned if unsigned else builder.icmp_signed
+        return builder.select(compare(symbol, a, b), a, b)
+
+    return emit
+
+
+def _integer_absolute(builder: Any, unsigned: bool, a: Any) -> Any:
+    if unsigned:
+        return a
+    negative = builder.icmp_signed("<", a, a.type(0))
+    return builder.select(negative, builder.neg(a), a)
+
+
+def _identity(builder: Any, unsigned: bool, a: Any) -> Any:
+    return a
+
+
+emit_fma = llvm_intrinsic("llvm.fma" if host().has_fma else "llvm.fmuladd")
+
+fma = elementwise("fma", 3, emit_fma)
+maximum = elementwise("maximum", 2, emit_maximum, _integer_pick(">"))
+minimum = elementwise("minimum", 2, emit_minimum, _integer_pick("<"))
+clamp_low = elementwise("clamp_low", 2, emit_clamp_low, _integer_pick(">"))
+clamp_high = elementwise("clamp_high", 2, emit_clamp_high, _integer_pick("<"))
+absolute = elementwise("absolute", 1, llvm_intrinsic("llvm.fabs"), _integer_absolute)
+sqrt = elementwise("sqrt", 1, llvm_intrinsic("llvm.sqrt"))
+floor = elementwise("floor", 1, llvm_intrinsic("llvm.floor"), _identity)
+ceil = elementwise("ceil", 1, llvm_intrinsic("llvm.ceil"), _identity)
+round = elementwise("round", 1, llvm_intrinsic("llvm.rint"), _identity)
+truncate = elementwise("truncate", 1, llvm_intrinsic("llvm.trunc"), _identity)
+copysign = elementwise("copysign", 2, llvm_intrinsic("llvm.copysign"))
+
+
+# --- masks and casts ------------------------------------------------------------------------
+
+
+def _is_nan(context: Any, a: Any) -> Any:
+    common = common_type("is_nan", (a,), integers=False)
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return emit_is_nan(builder, args[0])
+
+    return (MASK if common == F32V else types.boolean)(common), lower
+
+
+def _select(context: Any, m: Any, a: Any, b: Any) -> Any:
+    if m == MASK:
+        common = MASK if a == b == MASK else common_type("select", (a, b), integers=False)
+        if common not in (F32V, MASK):
+            raise TypingError(f"select: a mask picks between vectors, got {a} and {b}")
+        condition = MASK
+    else:
+        common_type("select", (m,), integers=True)
+        common = common_type("select", (a, b), integers=True)
+        condition = types.boolean
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(*args)
+
+    return common(condition, common, common), lower
+
+
+def _mask_to_float(context: Any, m: Any) -> Any:
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.uitofp(args[0], FLOATS)
+
+    return F32V(MASK), lower
+
+
+def _cast(name: str, target: Any) -> Any:
+    def typing(context: Any, a: Any) -> Any:
+        common_type(name, (a,), integers=True)
+
+        def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            return args[0]  # Numba has cast the argument to the type of the signature
+
+        return target(target), lower
+
+    return named_intrinsic(name, 1, typing)
+
+
+is_nan = named_intrinsic("is_nan", 1, _is_nan)
+select = named_intrinsic("select", 3, _select)
+mask_to_float = named_intrinsic("mask_to_float", 1, _mask_to_float)
+to_float32 = _cast("to_float32", types.float32)
+to_float64 = _cast("to_float64", types.float64)
+to_int32 = _cast("to_int32", types.int32)
+to_int64 = _cast("to_int64", types.int64)
+to_uint8 = _cast("to_uint8", types.uint8)
+to_bool = _cast("to_bool", types.boolean)
+
+
+# --- across lanes ---------------------------------------------------------------------------
+
+
+def _across(name: str, emit: Emit) -> Any:
+    """Fold the lanes by halves (lane k with lane k + LANES/2, and so on): always the same order."""
+
+    def typing(context: Any, a: Any) -> Any:
+        def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            (value,) = args
+            width = LANES
+            while width > 1:
+                width //= 2
+                low = _lanes(builder, value, 0, width)
+                value = emit(builder, low, _lanes(builder, value, width, width))
+            return builder.extract_element(value, I32(0))
+
+        return types.float32(F32V), lower
+
+    return named_intrinsic(name, 1, typing)
+
+
+def _lanes(builder: Any, value: Any, start: int, count: int) -> Any:
+    undefined = ir.Constant(value.type, ir.Undefined)
+    return builder.shuffle_vector(
+        value, undefined, lane_constant(list(range(start, start + count)))
+    )
+
+
+def _any_all(name: str, base: str) -> Any:
+    def typing(context: Any, m: Any) -> Any:
+        def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            return call_named(builder, f"{base}.v{LANES}i1", I1, [args[0]])
+
+        return types.boolean(MASK), lower
+
+    return named_intrinsic(name, 1, typing)
+
+
+sum_lanes = _across("sum_lanes", lambda b, x, y: b.fadd(x, y))
+prod_lanes = _across("prod_lanes", lambda b, x, y: b.fmul(x, y))
+max_lanes = _across("max_lanes", emit_maximum)
+min_lanes = _across("min_lanes", emit_minimum)
+any_lanes = _any_all("any_lanes", "llvm.vector.reduce.or")
+all_lanes = _any_all("all_lanes", "llvm.vector.reduce.and")

@@ -1,0 +1,236 @@
+"""Loads and stores of vectors, masked tails, and scalars without index wraparound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core.errors import TypingError
+from numba.extending import intrinsic
+
+from .simd_types import (
+    F32V,
+    FLOATS,
+    I8,
+    I32,
+    I64,
+    INTS,
+    LANES,
+    MASK,
+    SCALAR_FLOATS,
+    SCALAR_INTS,
+    broadcast,
+    call_named,
+    expect_pointer,
+    lane_constant,
+    scalar,
+)
+
+F32 = (types.float32,)
+BYTES = (types.uint8, types.int8)
+ALIGNMENT = 4
+
+
+def _at(builder: Any, pointer: Any, index: Any) -> Any:
+    return builder.gep(pointer, [index])
+
+
+def _as(builder: Any, pointer: Any, llvm_type: Any) -> Any:
+    return builder.bitcast(pointer, llvm_type.as_pointer())
+
+
+def _load(context: Any, p: Any, i: Any) -> Any:
+    """LANES floats from element i on; no alignment is needed."""
+    expect_pointer("load", p, F32)
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address = _as(builder, _at(builder, args[0], args[1]), FLOATS)
+        return builder.load(address, align=ALIGNMENT)
+
+    return F32V(p, types.int64), lower
+
+
+def _store(context: Any, p: Any, i: Any, v: Any) -> Any:
+    """Write LANES floats from element i on; no alignment is needed."""
+    expect_pointer("store", p, F32)
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address = _as(builder, _at(builder, args[0], args[1]), FLOATS)
+        builder.store(args[2], address, align=ALIGNMENT)
+        return context.get_dummy_value()
+
+    return types.void(p, types.int64, F32V), lower
+
+
+def _load_masked(context: Any, p: Any, i: Any, m: Any) -> Any:
+    """As load; lanes switched off in m are 0 and their memory is not touched."""
+    expect_pointer("load_masked", p, F32)
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address = _as(builder, _at(builder, args[0], args[1]), FLOATS)
+        zero = ir.Constant(FLOATS, [0.0] * LANES)
+        name = f"llvm.masked.load.v{LANES}f32.p0"
+        return call_named(builder, name, FLOATS, [address, I32(ALIGNMENT), args[2], zero])
+
+    return F32V(p, types.int64, MASK), lower
+
+
+def _store_masked(context: Any, p: Any, i: Any, v: Any, m: Any) -> Any:
+    """As store; the memory of lanes switched off in m is not touched."""
+    expect_pointer("store_masked", p, F32)
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address = _as(builder, _at(builder, args[0], args[1]), FLOATS)
+        name = f"llvm.masked.store.v{LANES}f32.p0"
+        call_named(builder, name, ir.VoidType(), [args[2], address, I32(ALIGNMENT), args[3]])
+        return context.get_dummy_value()
+
+    return types.void(p, types.int64, F32V, MASK), lower
+
+
+def _load_splat(context: Any, p: Any, i: Any) -> Any:
+    """The float at element i in every lane."""
+    expect_pointer("load_splat", p, F32)
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return broadcast(builder, builder.load(_at(builder, args[0], args[1])))
+
+    return F32V(p, types.int64), lower
+
+
+def _load_strided(context: Any, p: Any, i: Any, step: Any) -> Any:
+    """Lane k is element i + k * step."""
+    expect_pointer("load_strided", p, F32)
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer, index, step = args
+        vector = ir.Constant(FLOATS, ir.Undefined)
+        for lane in range(LANES):
+            element = builder.load(_at(builder, pointer, index))
+            vector = builder.insert_element(vector, element, I32(lane))
+            index = builder.add(index, step)
+        return vector
+
+    return F32V(p, types.int64, types.int64), lower
+
+
+def _store_strided(context: Any, p: Any, i: Any, step: Any, v: Any) -> Any:
+    """Write lane k to element i + k * step."""
+    expect_pointer("store_strided", p, F32)
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer, index, step, vector = args
+        for lane in range(LANES):
+            element = builder.extract_element(vector, I32(lane))
+            builder.store(element, _at(builder, pointer, index))
+            index = builder.add(index, step)
+        return context.get_dummy_value()
+
+    return types.void(p, types.int64, types.int64, F32V), lower
+
+
+def _load_mask(context: Any, p: Any, i: Any) -> Any:
+    """LANES bytes from element i on as a mask: on where the byte is not 0."""
+    expect_pointer("load_mask", p, BYTES)
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vector = ir.VectorType(I8, LANES)
+        address = _as(builder, _at(builder, args[0], args[1]), vector)
+        zero = ir.Constant(vector, [0] * LANES)
+        return builder.icmp_unsigned("!=", builder.load(address, align=1), zero)
+
+    return MASK(p, types.int64), lower
+
+
+def _store_mask(context: Any, p: Any, i: Any, m: Any) -> Any:
+    """Write a mask as LANES bytes, 1 or 0, from element i on."""
+    expect_pointer("store_mask", p, BYTES)
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vector = ir.VectorType(I8, LANES)
+        address = _as(builder, _at(builder, args[0], args[1]), vector)
+        builder.store(builder.zext(args[2], vector), address, align=1)
+        return context.get_dummy_value()
+
+    return types.void(p, types.int64, MASK), lower
+
+
+def _splat(context: Any, x: Any) -> Any:
+    """The number in every lane."""
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return broadcast(builder, args[0])
+
+    return F32V(types.float32), lower
+
+
+def _first(context: Any, n: Any) -> Any:
+    """A mask with the first n lanes on (none if n <= 0, all if n >= LANES)."""
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        (n,) = args
+        most = builder.select(builder.icmp_signed("<", n, I64(LANES)), n, I64(LANES))
+        count = broadcast(builder, builder.trunc(most, I32))
+        negative = builder.icmp_signed("<", n, I64(0))
+        count = builder.select(negative, ir.Constant(INTS, [0] * LANES), count)
+        return builder.icmp_signed("<", lane_constant(list(range(LANES))), count)
+
+    return MASK(types.int64), lower
+
+
+def _get(context: Any, p: Any, i: Any) -> Any:
+    """Element i; unlike p[i], a negative i does not cost a wraparound test."""
+    expect_pointer("get", p)
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load(_at(builder, args[0], args[1]))
+
+    return p.dtype(p, types.int64), lower
+
+
+def _put(context: Any, p: Any, i: Any, x: Any) -> Any:
+    """Write element i; x is converted to the pointer's type."""
+    expect_pointer("put", p)
+    if scalar(x) not in (*SCALAR_FLOATS, *SCALAR_INTS, types.boolean, types.int16, types.uint16):
+        raise TypingError(f"put: expected a number for a pointer to {p.dtype}, got {x}")
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store(args[2], _at(builder, args[0], args[1]))
+        return context.get_dummy_value()
+
+    return types.void(p, types.int64, p.dtype), lower
+
+
+def _prefetch(context: Any, p: Any, i: Any) -> Any:
+    """Ask for the cache line of element i, to be read soon. Any address is safe."""
+    expect_pointer("prefetch", p)
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address = _as(builder, _at(builder, args[0], args[1]), I8)
+        hints = [I32(0), I32(3), I32(1)]  # read, keep in all levels, data
+        call_named(builder, "llvm.prefetch.p0", ir.VoidType(), [address, *hints])
+        return context.get_dummy_value()
+
+    return types.void(p, types.int64), lower
+
+
+def _named(function: Any) -> Any:
+    function.__name__ = function.__qualname__ = function.__name__.lstrip("_")
+    return intrinsic(function)
+
+
+load = _named(_load)
+store = _named(_store)
+load_masked = _named(_load_masked)
+store_masked = _named(_store_masked)
+load_splat = _named(_load_splat)
+load_strided = _named(_load_strided)
+store_strided = _named(_store_strided)
+load_mask = _named(_load_mask)
+store_mask = _named(_store_mask)
+splat = _named(_splat)
+first = _named(_first)
+get = _named(_get)
+put = _named(_put)
+prefetch = _named(_prefetch)
