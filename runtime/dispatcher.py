@@ -1,0 +1,216 @@
+"""Runs a program's table of launches inside one parallel region.
+
+A table is an int64 array of rows of eight words; `barrier` is 1 where all threads must have
+finished the row before any goes on:
+
+    LAUNCH [0, barrier, kernel address, args offset, nargs, patches offset, npatches, mode]
+           mode 0: every thread calls kernel(args, thread, threads); 1: thread 0 calls
+           kernel(args, 0, 1).
+    TILE   [1, barrier, body rows, total, tile, start counter, count counter, 0]
+           each thread takes a contiguous share of `total`, in pieces of at most `tile`, and runs
+           the body rows for each piece as kernel(args, 0, 1); barriers in the body are ignored.
+    LOOP   [2, barrier, body rows, trips, index counter, 0, 0, 0]
+           every thread runs the body rows `trips` times; barriers in the body are honoured.
+
+Bodies nest either way. Counters are int64 words, one set a thread; counter 0 is the thread's
+index. Patches are triples (argument, counter, coefficient): a launch that has some gets a copy of
+its arguments in which coefficient * counter is added to each.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import walker
+from .cache import load_kernel
+from .config import config
+from .parallel import enter_region
+from .region import run_alone, run_team
+
+Words = NDArray[np.int64]
+LAUNCH, TILE, LOOP, ROW = walker.LAUNCH, walker.TILE, walker.LOOP, walker.ROW
+LINE = 16  # words; two cache lines, as neighbours are fetched in pairs
+SOLO_LIMIT = 3
+
+
+class TableError(ValueError):
+    """A table that cannot be walked."""
+
+
+@cache
+def walker_address(profile: bool) -> int:
+    """Address of the compiled walker, with or without time measurement."""
+    source = Path(walker.__file__).read_text()
+    if profile:
+        source = source.replace("\nPROFILE = False\n", "\nPROFILE = True\n")
+    return load_kernel(source).address
+
+
+def aligned_words(count: int) -> Words:
+    """`count` zeros that start on a cache line."""
+    raw = np.zeros(count + 8, np.int64)
+    skip = -raw.ctypes.data % 64 // 8
+    return raw[skip : skip + count]
+
+
+def _round_up(count: int) -> int:
+    return -(-count // LINE) * LINE
+
+
+class Dispatch:
+    """One table with all it needs to run; the arrays may be changed in place between runs.
+
+    Runs of one Dispatch must not overlap; different Dispatches may run in different Python threads.
+
+    Args:
+        code: rows as described above, int64, flat or (rows, 8).
+        args: arguments of all launches, int64.
+        patches: triples, int64.
+        counters: how many counters the table uses, counter 0 included.
+        threads: the largest team that will be asked for; default `config.threads`.
+        profile: measure: `times` then holds nanoseconds for each row as thread 0 saw them,
+            its barrier included (for loops and tiles: with their bodies), added up over runs.
+
+    Raises:
+        TableError: the table is malformed.
+    """
+
+    def __init__(
+        self,
+        code: Words,
+        args: Words,
+        patches: Words,
+        counters: int = 1,
+        threads: int | None = None,
+        profile: bool = False,
+    ) -> None:
+        self.threads = config.threads if threads is None else threads
+        self.code = _flat("code", code)
+        self.args = _flat("args", args)
+        self.patches = _flat("patches", patches)
+        longest = check_table(self.code, self.args.size, self.patches, counters)
+        self.times = np.zeros(self.code.size // ROW, np.int64)
+        self._scratch_words = _round_up(walker.STACK_WORDS + longest)
+        self._counter_words = _round_up(counters)
+        self._scratch = aligned_words(self.threads * self._scratch_words)
+        self._counters = aligned_words(self.threads * self._counter_words)
+        self._sync = aligned_words(walker.SYNC_WORDS)
+        self._header = self._make_header()
+        self._walker = walker_address(profile)
+        self._header_address = self._header.ctypes.data
+        self._sync_address = self._sync.ctypes.data
+        self._alone = 0
+
+    def _make_header(self) -> Words:
+        header = aligned_words(walker.HEADER_WORDS)
+        header[walker.CODE] = self.code.ctypes.data
+        header[walker.ROWS] = self.code.size // ROW
+        header[walker.ARGS] = self.args.ctypes.data
+        header[walker.PATCHES] = self.patches.ctypes.data
+        header[walker.SCRATCH] = self._scratch.ctypes.data
+        header[walker.SCRATCH_WORDS] = self._scratch_words
+        header[walker.COUNTERS] = self._counters.ctypes.data
+        header[walker.COUNTER_WORDS] = self._counter_words
+        header[walker.SYNC] = self._sync.ctypes.data
+        header[walker.TIMES] = self.times.ctypes.data
+        return header
+
+    def run(self, threads: int | None = None) -> None:
+        """Walk the table once, on `threads` threads (at most those it was made for).
+
+        Raises:
+            ForkError: threads were used before this process was forked.
+        """
+        team = self.threads if threads is None else min(threads, self.threads)
+        if team <= 1 or self._alone >= SOLO_LIMIT:
+            run_alone(self._walker, self._header_address)
+            return
+        lock = enter_region()
+        if lock is None:
+            self._run_team(team)
+            return
+        with lock:
+            self._run_team(team)
+
+    def _run_team(self, team: int) -> None:
+        verdict = run_team(self._walker, self._header_address, self._sync_address, team)
+        if verdict == walker.TEAM:
+            self._alone = 0
+            return
+        self._alone += 1
+        if self._alone == SOLO_LIMIT:
+            _warn_alone(team)
+
+
+def _warn_alone(team: int) -> None:
+    warnings.warn(
+        f"asked for {team} threads, and {SOLO_LIMIT} times in a row fewer came (a nested parallel "
+        "region, OMP_THREAD_LIMIT or NUMBA_NUM_THREADS?); this program now runs on one thread. "
+        "Set KERAUNOS_THREADS to the number that is available.",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+
+
+def _flat(name: str, array: Any) -> Words:
+    if not isinstance(array, np.ndarray) or array.dtype != np.int64:
+        got = getattr(array, "dtype", type(array).__name__)
+        raise TableError(f"{name}: expected an int64 array, got {got}")
+    if not array.flags.c_contiguous:
+        raise TableError(f"{name}: expected a contiguous array, got strides {array.strides}")
+    return array.reshape(-1)
+
+
+def check_table(code: Words, args: int, patches: Words, counters: int) -> int:
+    """Check that a table can be walked; returns the most arguments a patched launch has.
+
+    Raises:
+        TableError: an unknown row, a body or offset outside the table, nesting too deep.
+    """
+    if code.size % ROW:
+        raise TableError(f"code: expected rows of {ROW} words, got {code.size} words")
+    rows = code.reshape(-1, ROW)
+    unknown = np.flatnonzero((rows[:, 0] < LAUNCH) | (rows[:, 0] > LOOP))
+    if unknown.size:
+        raise TableError(
+            f"row {unknown[0]}: expected operation 0, 1 or 2, got {rows[unknown[0], 0]}"
+        )
+    _check_bodies(rows, counters)
+    _check_patches(rows, patches, counters)
+    launches = rows[rows[:, 0] == LAUNCH]
+    if np.any((launches[:, 3] < 0) | (launches[:, 3] + launches[:, 4] > args)):
+        raise TableError(f"a launch reads arguments outside the {args} there are")
+    patched = launches[launches[:, 6] > 0]
+    return int(patched[:, 4].max()) if patched.size else 0
+
+
+def _check_bodies(rows: Words, counters: int) -> None:
+    ends: list[int] = []
+    for index in np.flatnonzero(rows[:, 0] != LAUNCH).tolist():
+        while ends and ends[-1] <= index:
+            ends.pop()
+        end = index + 1 + int(rows[index, 2])
+        if rows[index, 2] < 0 or end > (ends[-1] if ends else len(rows)):
+            raise TableError(f"row {index}: its body of {rows[index, 2]} rows does not fit")
+        used = rows[index, 5:7] if rows[index, 0] == TILE else rows[index, 4:5]
+        if np.any((used < 1) | (used >= counters)):
+            raise TableError(f"row {index}: expected counters 1 to {counters - 1}, got {used}")
+        if rows[index, 0] == TILE and rows[index, 4] < 1:
+            raise TableError(f"row {index}: expected a tile of 1 or more, got {rows[index, 4]}")
+        ends.append(end)
+        if len(ends) > walker.DEPTH:
+            raise TableError(f"row {index}: nested more than {walker.DEPTH} deep")
+
+
+def _check_patches(rows: Words, patches: Words, counters: int) -> None:
+    launches = rows[(rows[:, 0] == LAUNCH) & (rows[:, 6] > 0)]
+    if np.any((launches[:, 5] < 0) | (launches[:, 5] + 3 * launches[:, 6] > patches.size)):
+        raise TableError(f"a launch reads patches outside the {patches.size // 3} there are")
+    if np.any((patches[1::3] < 0) | (patches[1::3] >= counters)):
+        raise TableError(f"a patch names a counter outside 0 to {counters - 1}")

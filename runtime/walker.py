@@ -1,0 +1,179 @@
+"""The walker: one kernel that walks any table of launches, loops and tiles (see `dispatcher`).
+
+This text is compiled like a generated kernel, through the kernel cache; the dispatcher sets
+`PROFILE` for the variant that measures. Every thread of a team walks the whole table on its own;
+nesting is an explicit stack of frames, so one function without recursion serves all.
+"""
+
+from typing import Any
+
+from keraunos.runtime.kernel_compiler import kernel_jit
+from keraunos.runtime.parallel import (
+    atomic_add,
+    atomic_load,
+    barrier,
+    call_kernel,
+    clock,
+    compare_exchange,
+    pause,
+    shift_pointer,
+    yield_thread,
+)
+from keraunos.runtime.simd import get, minimum, pointer_i64, put
+
+PROFILE = False
+
+# Rows of the table.
+ROW = 8
+LAUNCH, TILE, LOOP = 0, 1, 2
+
+# The header: addresses and sizes of one call.
+CODE, ROWS, ARGS, PATCHES, SCRATCH, SCRATCH_WORDS, COUNTERS, COUNTER_WORDS, SYNC, TIMES = range(10)
+HEADER_WORDS = 16
+
+# Words that threads share, each on a cache line of its own.
+ARRIVALS, PRESENT, VERDICT = 0, 16, 32
+SYNC_WORDS = 48
+UNDECIDED, TEAM, SOLO = 0, 1, 2
+PATIENCE = 20_000_000  # nanoseconds a thread waits for the rest of its team
+SPINS = 20_000
+
+# A frame of the stack: one loop or tile that is being run.
+FRAME = 8
+DEPTH = 16
+STACK_WORDS = FRAME * DEPTH
+KIND, BODY, AFTER, INDEX, STOP, TABLE_ROW, OUTER_TILE, STARTED = range(8)
+
+
+@kernel_jit
+def kernel(header: Any, thread: int, threads: int) -> None:
+    code = pointer_i64(get(header, CODE))
+    args = pointer_i64(get(header, ARGS))
+    patches = pointer_i64(get(header, PATCHES))
+    sync = pointer_i64(get(header, SYNC))
+    times = pointer_i64(get(header, TIMES))
+
+    # Rendezvous. The pool may give fewer threads than asked for, and barriers would wait for ever:
+    # the last thread to arrive declares the team; who has waited too long runs everything alone.
+    if threads > 1:
+        if atomic_add(sync, PRESENT, 1) + 1 == threads:
+            compare_exchange(sync, VERDICT, UNDECIDED, TEAM)
+        spins = 0
+        deadline = 0
+        while atomic_load(sync, VERDICT) == UNDECIDED:
+            if spins < SPINS:
+                spins += 1
+                pause()
+            elif deadline == 0:
+                deadline = clock() + PATIENCE
+            elif clock() < deadline:
+                yield_thread()
+            elif compare_exchange(sync, VERDICT, UNDECIDED, SOLO):
+                threads = 1
+                thread = 0
+                break
+        if threads > 1 and atomic_load(sync, VERDICT) == SOLO:
+            return
+
+    scratch = shift_pointer(pointer_i64(get(header, SCRATCH)), thread * get(header, SCRATCH_WORDS))
+    patched = shift_pointer(scratch, STACK_WORDS)
+    counters = shift_pointer(
+        pointer_i64(get(header, COUNTERS)), thread * get(header, COUNTER_WORDS)
+    )
+    put(counters, 0, thread)
+
+    row = 0
+    end = get(header, ROWS)
+    depth = 0
+    in_tile = 0
+    barriers = 0  # passed so far
+    before = 0
+    while True:
+        if row == end:
+            if depth == 0:
+                break
+            frame = (depth - 1) * FRAME
+            o = get(scratch, frame + TABLE_ROW)
+            stop = get(scratch, frame + STOP)
+            if get(scratch, frame + KIND) == LOOP:
+                index = get(scratch, frame + INDEX) + 1
+                if index < stop:
+                    put(counters, get(code, o + 4), index)
+            else:
+                index = get(scratch, frame + INDEX) + get(code, o + 4)
+                if index < stop:
+                    put(counters, get(code, o + 5), index)
+                    put(counters, get(code, o + 6), minimum(get(code, o + 4), stop - index))
+            if index < stop:
+                put(scratch, frame + INDEX, index)
+                row = get(scratch, frame + BODY)
+                continue
+            depth -= 1
+            row = end
+            end = get(scratch, frame + AFTER)
+            in_tile = get(scratch, frame + OUTER_TILE)
+            if PROFILE:
+                before = get(scratch, frame + STARTED)
+        else:
+            o = row * ROW
+            operation = get(code, o)
+            row += 1
+            if PROFILE:
+                before = clock()
+            if operation == LAUNCH:
+                share = 1 if in_tile else threads
+                part = 0 if in_tile else thread
+                if get(code, o + 7) == 0 or in_tile:
+                    runs = 1
+                else:
+                    runs = 1 if thread == 0 else 0
+                    share = 1
+                if runs:
+                    mine = shift_pointer(args, get(code, o + 3))
+                    count = get(code, o + 6)
+                    if count:
+                        for k in range(get(code, o + 4)):
+                            put(patched, k, get(mine, k))
+                        first = get(code, o + 5)
+                        for k in range(first, first + 3 * count, 3):
+                            slot = get(patches, k)
+                            value = get(counters, get(patches, k + 1)) * get(patches, k + 2)
+                            put(patched, slot, get(patched, slot) + value)
+                        mine = patched
+                    call_kernel(get(code, o + 1 + 1), mine, part, share)
+            else:
+                start = 0
+                stop = get(code, o + 3)
+                if operation == TILE:
+                    if not in_tile:
+                        start = stop * thread // threads
+                        stop = stop * (thread + 1) // threads
+                body = row
+                row += get(code, o + 2)
+                if start < stop:
+                    frame = depth * FRAME
+                    put(scratch, frame + KIND, operation)
+                    put(scratch, frame + BODY, body)
+                    put(scratch, frame + AFTER, end)
+                    put(scratch, frame + INDEX, start)
+                    put(scratch, frame + STOP, stop)
+                    put(scratch, frame + TABLE_ROW, o)
+                    put(scratch, frame + OUTER_TILE, in_tile)
+                    if PROFILE:
+                        put(scratch, frame + STARTED, before)
+                    depth += 1
+                    end = row
+                    row = body
+                    if operation == TILE:
+                        in_tile = 1
+                        put(counters, get(code, o + 5), start)
+                        put(counters, get(code, o + 6), minimum(get(code, o + 4), stop - start))
+                    else:
+                        put(counters, get(code, o + 4), start)
+                    continue
+        # A launch is done, or a loop or tile has ended or was empty.
+        if get(code, o + 1) != 0 and in_tile == 0 and threads > 1:
+            barriers += threads
+            barrier(shift_pointer(sync, ARRIVALS), barriers)
+        if PROFILE and thread == 0:
+            put(times, o // ROW, get(times, o // ROW) + clock() - before)
