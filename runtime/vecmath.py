@@ -1,0 +1,145 @@
+"""Elementary functions for generated kernels: on F32V, float32 and float64 under one name.
+
+The common ones are polynomials over whole vectors (`vecmath_emit`); a float32 goes through the same
+code and gives the same bits. The rarer ones call the C library once a lane. float64 always calls
+the C library.
+
+Largest error against float64, in units in the last place, over the whole float32 range (tested):
+
+    exp 1.1   expm1 1.8   log 1.0   log1p 1.9   tanh 2.3   sigmoid 2.6   erf 1.2   softplus 2.6
+
+exp, expm1, log and log1p handle denormal numbers; sigmoid gives 0 where its value is below 6e-39.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+
+from .simd_arithmetic import common_type, llvm_intrinsic, named_intrinsic
+from .simd_types import DOUBLE, F32V, FLOAT, I32, LANES, call_named
+from .vecmath_emit import (
+    emit_erf,
+    emit_exp,
+    emit_expm1,
+    emit_log,
+    emit_log1p,
+    emit_rsqrt,
+    emit_sigmoid,
+    emit_softplus,
+    emit_tanh,
+)
+
+Emit = Callable[..., Any]
+
+
+def _c_function(name: str) -> Emit:
+    """A call of the C library's float64 function."""
+
+    def emit(builder: Any, *values: Any) -> Any:
+        return call_named(builder, name, DOUBLE, [*values])
+
+    return emit
+
+
+def _vector_function(name: str, vector: Emit, double: Emit) -> Any:
+    def typing(context: Any, a: Any) -> Any:
+        common = common_type(name, (a,), integers=False)
+
+        def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return (double if common == types.float64 else vector)(builder, args[0])
+
+        return common(common), lower
+
+    return named_intrinsic(name, 1, typing)
+
+
+def _lane_function(name: str, c_name: str, arity: int = 1) -> Any:
+    """The C library's function, called once a lane for vectors."""
+
+    def typing(context: Any, *args: Any) -> Any:
+        common = common_type(name, args, integers=False)
+
+        def lower(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            if common == F32V:
+                return builder.call(_lane_loop(builder.module, c_name, arity), values)
+            if common == types.float64:
+                return call_named(builder, c_name, DOUBLE, [*values])
+            return call_named(builder, c_name + "f", FLOAT, [*values])
+
+        return common(*[common] * arity), lower
+
+    return named_intrinsic(name, arity, typing)
+
+
+def _lane_loop(module: Any, c_name: str, arity: int) -> Any:
+    """A function of the module that applies `c_name`f to every lane; one for all its uses."""
+    name = f"keraunos.lanes.{c_name}"
+    if name in module.globals:
+        return module.globals[name]
+    vector = ir.VectorType(FLOAT, LANES)
+    function = ir.Function(module, ir.FunctionType(vector, [vector] * arity), name)
+    function.linkage = "linkonce_odr"
+    function.attributes.add("noinline")
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    entry = builder.block
+    loop, done = function.append_basic_block("loop"), function.append_basic_block("done")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    lane, result = builder.phi(I32), builder.phi(vector)
+    lane.add_incoming(I32(0), entry)
+    result.add_incoming(ir.Constant(vector, ir.Undefined), entry)
+    operands = [builder.extract_element(argument, lane) for argument in function.args]
+    value = call_named(builder, c_name + "f", FLOAT, operands)
+    following, filled = builder.add(lane, I32(1)), builder.insert_element(result, value, lane)
+    lane.add_incoming(following, loop)
+    result.add_incoming(filled, loop)
+    builder.cbranch(builder.icmp_unsigned("<", following, I32(LANES)), loop, done)
+    builder.position_at_end(done)
+    builder.ret(filled)
+    return function
+
+
+def _double_sigmoid(builder: Any, x: Any) -> Any:
+    one = DOUBLE(1.0)
+    return builder.fdiv(one, builder.fadd(one, _c_function("exp")(builder, builder.fneg(x))))
+
+
+def _double_softplus(builder: Any, x: Any) -> Any:
+    size = llvm_intrinsic("llvm.fabs")(builder, x)
+    small = _c_function("exp")(builder, builder.fneg(size))
+    positive = builder.select(builder.fcmp_ordered(">", DOUBLE(0.0), x), DOUBLE(0.0), x)
+    return builder.fadd(positive, _c_function("log1p")(builder, small))
+
+
+def _double_rsqrt(builder: Any, x: Any) -> Any:
+    return builder.fdiv(DOUBLE(1.0), llvm_intrinsic("llvm.sqrt")(builder, x))
+
+
+exp = _vector_function("exp", emit_exp, _c_function("exp"))
+expm1 = _vector_function("expm1", emit_expm1, _c_function("expm1"))
+log = _vector_function("log", emit_log, _c_function("log"))
+log1p = _vector_function("log1p", emit_log1p, _c_function("log1p"))
+tanh = _vector_function("tanh", emit_tanh, _c_function("tanh"))
+sigmoid = _vector_function("sigmoid", emit_sigmoid, _double_sigmoid)
+softplus = _vector_function("softplus", emit_softplus, _double_softplus)
+erf = _vector_function("erf", emit_erf, _c_function("erf"))
+rsqrt = _vector_function("rsqrt", emit_rsqrt, _double_rsqrt)
+
+sin = _lane_function("sin", "sin")
+cos = _lane_function("cos", "cos")
+tan = _lane_function("tan", "tan")
+asin = _lane_function("asin", "asin")
+acos = _lane_function("acos", "acos")
+atan = _lane_function("atan", "atan")
+sinh = _lane_function("sinh", "sinh")
+cosh = _lane_function("cosh", "cosh")
+asinh = _lane_function("asinh", "asinh")
+acosh = _lane_function("acosh", "acosh")
+atanh = _lane_function("atanh", "atanh")
+power = _lane_function("power", "pow", arity=2)
+atan2 = _lane_function("atan2", "atan2", arity=2)
+modulo_c = _lane_function("modulo_c", "fmod", arity=2)
