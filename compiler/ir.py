@@ -1,0 +1,172 @@
+"""The graph: an immutable function from inputs and parameters to outputs, made of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import networkx as nx
+
+from .node import (
+    REQUIRED,
+    UNIQUE_LEAVES,
+    IRError,
+    Literal,
+    Node,
+    Op,
+    Origin,
+    Reference,
+    Required,
+    Sample,
+    TypeRule,
+    apply,
+    current_origins,
+    exact,
+    freeze,
+    origin_scope,
+)
+from .printer import format_graph
+
+__all__ = [
+    "Graph",
+    "IRError",
+    "Literal",
+    "Node",
+    "Op",
+    "Origin",
+    "REQUIRED",
+    "Reference",
+    "Required",
+    "Rule",
+    "Sample",
+    "TypeRule",
+    "UNIQUE_LEAVES",
+    "apply",
+    "current_origins",
+    "exact",
+    "freeze",
+    "origin_scope",
+    "rewrite",
+    "substitute_nodes",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A function from inputs and parameters to outputs. Immutable; equality is structural."""
+
+    name: str
+    inputs: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node, operands before users, inputs first; the same order every time."""
+        return tuple(_topological((*self.inputs, *self.outputs)))
+
+    @cached_property
+    def parameters(self) -> tuple[Node, ...]:
+        """The ``parameter`` nodes, in the order of ``nodes``."""
+        return tuple(node for node in self.nodes if node.op.name == "parameter")
+
+    @cached_property
+    def users(self) -> dict[Node, tuple[Node, ...]]:
+        """For each node the nodes that read it, each once, in order."""
+        found: dict[Node, dict[Node, None]] = {node: {} for node in self.nodes}
+        for node in self.nodes:
+            for operand in node.inputs:
+                found[operand][node] = None
+        return {node: tuple(users) for node, users in found.items()}
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbolic sizes of the inputs, sorted."""
+        return tuple(sorted(frozenset().union(*(n.tensor_type.symbols for n in self.inputs))))
+
+    def with_outputs(self, outputs: Iterable[Node]) -> Graph:
+        return Graph(self.name, self.inputs, tuple(outputs))
+
+    @cached_property
+    def fingerprint(self) -> tuple[Any, ...]:
+        """The structure as a value: names and origins of the lines aside, all that matters."""
+        number = {node: index for index, node in enumerate(self.nodes)}
+        rows = tuple(
+            (node.op.name, tuple(number[i] for i in node.inputs), exact(node.attributes), node.type)
+            for node in self.nodes
+        )
+        ends = tuple(number[n] for n in self.inputs), tuple(number[n] for n in self.outputs)
+        return rows, ends
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Graph) and self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __str__(self) -> str:
+        return format_graph(self)
+
+    def __repr__(self) -> str:
+        return f"<graph {self.name}: {len(self.nodes)} nodes>"
+
+    def to_networkx(self) -> nx.MultiDiGraph:
+        """The dataflow as a networkx graph: nodes are ``Node``, edges carry the operand index."""
+        graph = nx.MultiDiGraph(name=self.name)
+        for node in self.nodes:
+            graph.add_node(node, op=node.op.name, type=str(node.type))
+        for node in self.nodes:
+            for index, operand in enumerate(node.inputs):
+                graph.add_edge(operand, node, operand=index)
+        return graph
+
+
+def _topological(roots: Iterable[Node]) -> Iterator[Node]:
+    """Depth-first post-order without recursion: graphs can be thousands of nodes deep."""
+    seen: set[Node] = set()
+    for root in roots:
+        stack = [(root, False)]
+        while stack:
+            node, ready = stack.pop()
+            if ready:
+                yield node
+                continue
+            if node in seen:
+                continue
+            seen.add(node)
+            stack.append((node, True))
+            stack.extend((operand, False) for operand in reversed(node.inputs))
+
+
+Rule: TypeAlias = Callable[[Node], "Node | None"]
+
+
+def rewrite(graph: Graph, rule: Rule) -> Graph:
+    """``graph`` with each node rebuilt on its rewritten operands, then passed through ``rule``.
+
+    ``rule`` gets every non-leaf node, operands first, and gives a replacement or None to keep it.
+    New nodes take over the origins of the node they replace.
+    """
+    new: dict[Node, Node] = {}
+    for node in graph.nodes:
+        new[node] = node if not node.inputs else _rebuild(node, new, rule)
+    return graph.with_outputs(new[node] for node in graph.outputs)
+
+
+def _rebuild(node: Node, new: Mapping[Node, Node], rule: Rule) -> Node:
+    with origin_scope(*node.origins):
+        inputs = tuple(new[operand] for operand in node.inputs)
+        same = node if inputs == node.inputs else apply(node.op, inputs, node.attrs)
+        changed = rule(same)
+    return same if changed is None else changed
+
+
+def substitute_nodes(graph: Graph, replacements: Mapping[Node, Node]) -> Graph:
+    """``graph`` with some nodes (leaves included) replaced by others of the same type."""
+    new: dict[Node, Node] = dict(replacements)
+    for node in graph.nodes:
+        if node not in new:
+            new[node] = node if not node.inputs else _rebuild(node, new, lambda _: None)
+    inputs = tuple(new[node] for node in graph.inputs if new[node].op.name == "input")
+    return Graph(graph.name, inputs, tuple(new[node] for node in graph.outputs))

@@ -1,0 +1,124 @@
+"""IR text cut into tokens, and errors that show the line with a caret under the place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .node import IRError
+
+_TOKEN = re.compile(
+    r"""(?P<space>\s+)
+      | (?P<comment>\#[^\n]*)
+      | (?P<ref>[%$](?:"(?:[^"\\\n]|\\.)*"|[^\W\d][\w./-]*|\d+(?:\.\d+)*))
+      | (?P<string>"(?:[^"\\\n]|\\.)*")
+      | (?P<number>\d+\.\d*(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+|\d+)
+      | (?P<name>[^\W\d]\w*)
+      | (?P<mark>->|//|\.\.\.|.)
+    """,
+    re.VERBOSE,
+)
+
+EXCERPT = 120  # characters of a long line that an error shows
+
+
+@dataclass(frozen=True)
+class Token:
+    """A piece of the text: ``kind`` is ref, string, number, name, mark or end."""
+
+    kind: str
+    text: str
+    offset: int
+
+    def __str__(self) -> str:
+        return "the end of the text" if self.kind == "end" else repr(self.text)
+
+
+@dataclass
+class Tokens:
+    """A reading position in the tokens of a text."""
+
+    source: str
+    tokens: Sequence[Token]
+    comments: dict[int, str]
+    index: int = field(default=0)
+
+    @property
+    def next(self) -> Token:
+        return self.tokens[self.index]
+
+    @property
+    def after_next(self) -> Token:
+        return self.tokens[min(self.index + 1, len(self.tokens) - 1)]
+
+    def take(self) -> Token:
+        token = self.next
+        self.index = min(self.index + 1, len(self.tokens) - 1)
+        return token
+
+    def accept(self, text: str) -> bool:
+        """Takes the next token if it is the mark or name ``text``."""
+        found = self.next.text == text and self.next.kind in ("mark", "name")
+        if found:
+            self.take()
+        return found
+
+    def expect(self, text: str) -> Token:
+        if self.next.text != text or self.next.kind not in ("mark", "name"):
+            raise self.error(f"expected {text!r}, got {self.next}")
+        return self.take()
+
+    def expect_kind(self, kind: str, what: str) -> Token:
+        if self.next.kind != kind:
+            raise self.error(f"expected {what}, got {self.next}")
+        return self.take()
+
+    def text_until(self, mark: str) -> str:
+        """The raw text from here to ``mark``, which becomes the next token."""
+        start = self.next.offset
+        while self.next.text != mark and self.next.kind != "end":
+            self.take()
+        return self.source[start : self.next.offset].strip()
+
+    def comment(self) -> str:
+        """The comment on the line of the last token taken."""
+        return self.comments.get(self.line(self.tokens[self.index - 1].offset), "")
+
+    def line(self, offset: int) -> int:
+        return self.source.count("\n", 0, offset) + 1
+
+    def error(self, message: str, token: Token | None = None) -> IRError:
+        """An ``IRError`` that points at ``token`` (the next one by default)."""
+        at = token or self.next
+        number = self.line(at.offset)
+        start = self.source.rfind("\n", 0, at.offset) + 1
+        text = self.source[start:].partition("\n")[0]
+        column = at.offset - start
+        shown, indent = _excerpt(text, column)
+        caret = " " * indent + "^" * max(1, len(at.text))
+        return IRError(f"line {number}, column {column + 1}: {message}\n  {shown}\n  {caret}")
+
+
+def _excerpt(text: str, column: int) -> tuple[str, int]:
+    """The part of a long line around ``column``, and the column's place in it."""
+    start = max(0, column - EXCERPT // 2) if len(text) > EXCERPT else 0
+    end = start + EXCERPT
+    head, tail = "..." * (start > 0), "..." * (end < len(text))
+    return f"{head}{text[start:end]}{tail}", len(head) + column - start
+
+
+def tokenize(source: str) -> Tokens:
+    """The tokens of ``source``, comments aside: those are kept by line."""
+    tokens = []
+    comments = {}
+    line = 1
+    for match in _TOKEN.finditer(source):
+        kind, text = match.lastgroup or "mark", match.group()
+        if kind == "comment":
+            comments[line] = text[1:].strip()
+        elif kind != "space":
+            tokens.append(Token(kind, text, match.start()))
+        line += text.count("\n")
+    end = len(source.rstrip())
+    return Tokens(source, (*tokens, Token("end", "", end)), comments)
