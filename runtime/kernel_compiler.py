@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ LIBM = frozenset(
     )
 )
 LIBC = frozenset({"memcpy", "memset", "memmove", "sched_yield", "clock_gettime"})
+
+
+SYMBOL_TABLE = 2  # ELF section type
 
 
 class KernelError(RuntimeError):
@@ -69,12 +73,71 @@ def compile_kernel(kernel: KernelFunction, symbol: str) -> bytes:
     with global_compiler_lock:
         module = _front_end(kernel.function, symbol)
         _back_end(module)
-        _check_symbols(module, symbol)
-        return bytes(_codegen()._tm.emit_object(module))
+        return _emit(module, symbol)
 
 
-def _codegen() -> Any:
-    return registry.cpu_target.target_context.codegen()
+@cache
+def _machine(reach: str) -> Any:
+    """The host with constants and functions within 2 GB ("near"), or anywhere ("far").
+
+    Far is Numba's own choice: every constant costs a 64-bit address in a general register.
+    """
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    return target.create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=3,
+        reloc="pic" if reach == "near" else "static",
+        codemodel="small" if reach == "near" else "large",
+    )
+
+
+def _emit(module: Any, symbol: str) -> bytes:
+    """An object file; near where it calls nothing outside itself.
+
+    The loader keeps the sections of one object together, but makes no stubs to reach libm from
+    near code.
+    """
+    near = bytes(_machine("near").emit_object(module))
+    wanted = undefined_symbols(near)
+    if not wanted:
+        return near
+    foreign = sorted(wanted - LIBM - LIBC - {"_GLOBAL_OFFSET_TABLE_"})
+    if foreign:
+        raise KernelError(
+            f"kernel {symbol} needs {', '.join(foreign)}: expected only arithmetic, pointers and "
+            "libm; arrays, strings and exceptions are not available inside kernels"
+        )
+    return bytes(_machine("far").emit_object(module))
+
+
+def undefined_symbols(machine_code: bytes) -> frozenset[str]:
+    """Names that an ELF object (64-bit, little-endian) uses and does not define.
+
+    Raises:
+        KernelError: the object is of another kind.
+    """
+    if machine_code[:6] != b"\x7fELF\x02\x01":
+        raise KernelError("expected 64-bit little-endian ELF objects; only Linux is supported")
+    (start,) = struct.unpack_from("<Q", machine_code, 40)
+    size, count = struct.unpack_from("<HH", machine_code, 58)
+    sections = [
+        struct.unpack_from("<IIQQQQIIQQ", machine_code, start + k * size) for k in range(count)
+    ]
+    names: set[str] = set()
+    for _, kind, _, _, offset, length, link, *_ in sections:
+        if kind != SYMBOL_TABLE:
+            continue
+        strings = sections[link][4]
+        for name, _, _, section, _, _ in struct.iter_unpack(
+            "<IBBHQQ", machine_code[offset : offset + length]
+        ):
+            if section == 0 and name:
+                end = machine_code.index(b"\0", strings + name)
+                names.add(machine_code[strings + name : end].decode())
+    return frozenset(names)
 
 
 def _flags() -> Any:
@@ -132,36 +195,18 @@ def _back_end(module: Any) -> None:
     tuning = llvm.create_pipeline_tuning_options(speed_level=3)
     tuning.loop_vectorization = True
     tuning.slp_vectorization = False
-    builder = llvm.create_pass_builder(_codegen()._tm, tuning)
+    builder = llvm.create_pass_builder(_machine("near"), tuning)
     manager = builder.getModulePassManager()
     manager.run(module, builder)
-
-
-def _check_symbols(module: Any, symbol: str) -> None:
-    wanted = {
-        value.name
-        for value in (*module.functions, *module.global_variables)
-        if value.is_declaration and not value.name.startswith("llvm.")
-    }
-    foreign = sorted(wanted - LIBM - LIBC)
-    if foreign:
-        raise KernelError(
-            f"kernel {symbol} needs {', '.join(foreign)}: expected only arithmetic, pointers and "
-            "libm; arrays, strings and exceptions are not available inside kernels"
-        )
 
 
 class _Loader:
     """One LLVM engine that holds the machine code of every loaded kernel, for good."""
 
     def __init__(self) -> None:
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        target = llvm.Target.from_triple(llvm.get_process_triple())
-        machine = target.create_target_machine(
-            cpu=llvm.get_host_cpu_name(), opt=3, codemodel="jitdefault", jit=True
+        self._engine = llvm.create_mcjit_compiler(
+            llvm.parse_assembly(""), _machine("far"), use_lmm=True
         )
-        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
         self._lock = threading.Lock()
         self._add_libm()
 
