@@ -1,0 +1,104 @@
+"""Sizes of sliding windows: padding as ``(before, after)`` pairs, output sizes, for any rank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from ...runtime.dim import Size
+from ..types import Shape
+
+Padding: TypeAlias = "str | Sequence[Sequence[Size]]"
+Pairs: TypeAlias = tuple[tuple[Size, Size], ...]
+
+
+def resolve_padding(
+    spatial: Sequence[Size],
+    window: Sequence[int],
+    strides: Sequence[int],
+    dilation: Sequence[int],
+    padding: Padding,
+) -> Pairs:
+    """``padding`` as one ``(before, after)`` pair per spatial axis.
+
+    ``"valid"`` is no padding. ``"same"`` gives ``ceil(size / stride)`` outputs; where the total is
+    odd the larger half comes after, as in Keras. A symbolic size allows ``"same"`` only with
+    stride 1 or a window no wider than the stride, where no case distinction is needed.
+
+    Raises:
+        ValueError: another spelling, a wrong number of pairs, a negative pair, an undecidable size.
+    """
+    if padding == "valid":
+        return ((0, 0),) * len(spatial)
+    if padding == "same":
+        rows = zip(spatial, window, strides, dilation, strict=True)
+        return tuple(_same(size, *row) for size, *row in rows)
+    if isinstance(padding, str):
+        raise ValueError(f'expected padding "valid", "same" or pairs, got {padding!r}')
+    return _explicit(padding, len(spatial))
+
+
+def _same(size: Size, window: int, stride: int, dilation: int) -> tuple[Size, Size]:
+    extent = (window - 1) * dilation + 1
+    if isinstance(size, int):
+        total = max((-(-size // stride) - 1) * stride + extent - size, 0)
+    elif stride == 1:
+        total = extent - 1
+    elif extent == 1:
+        total = 0  # every stride'th element is read, the last one always exists
+    else:
+        raise ValueError(
+            f'padding "same" with stride {stride} over the symbolic size {size} depends on its '
+            "value; give the size, or the padding as ((before, after), ...)"
+        )
+    return total // 2, total - total // 2
+
+
+def _explicit(padding: Sequence[Sequence[Size]], rank: int) -> Pairs:
+    pairs = tuple(tuple(pair) for pair in padding)
+    if len(pairs) != rank or any(len(pair) != 2 for pair in pairs):
+        raise ValueError(f"expected {rank} padding pairs (before, after), got {padding!r}")
+    if any(isinstance(side, int) and side < 0 for pair in pairs for side in pair):
+        raise ValueError(f"expected padding of 0 or more, got {padding!r}")
+    return tuple((before, after) for before, after in pairs)
+
+
+def window_output(
+    spatial: Sequence[Size],
+    window: Sequence[int],
+    strides: Sequence[int],
+    dilation: Sequence[int],
+    padding: Padding,
+) -> Shape:
+    """The number of window positions along each spatial axis.
+
+    Raises:
+        ValueError: as ``resolve_padding``; a rank, stride or dilation is wrong; the window does
+            not fit into the padded image.
+    """
+    _check_positive("window", window, len(spatial))
+    _check_positive("strides", strides, len(spatial))
+    _check_positive("dilation", dilation, len(spatial))
+    pairs = resolve_padding(spatial, window, strides, dilation, padding)
+    rows = zip(spatial, window, strides, dilation, pairs, strict=True)
+    return tuple(_positions(*row) for row in rows)
+
+
+def _positions(
+    size: Size, window: int, stride: int, dilation: int, pair: tuple[Size, Size]
+) -> Size:
+    room = size + pair[0] + pair[1] - ((window - 1) * dilation + 1)
+    if isinstance(room, int) and room < 0:
+        padded = size + pair[0] + pair[1]
+        dilated = f" with dilation {dilation}" if dilation != 1 else ""
+        raise ValueError(
+            f"a window of {window}{dilated} does not fit into an image of {padded} "
+            f"({size} and padding {pair}); use a smaller window or more padding"
+        )
+    return room // stride + 1
+
+
+def _check_positive(name: str, values: Sequence[int], rank: int) -> None:
+    good = len(values) == rank and all(isinstance(v, int) and v > 0 for v in values)
+    if not good:
+        raise ValueError(f"expected {rank} positive integers as {name}, got {tuple(values)!r}")
