@@ -1,0 +1,1 @@
+"""The functions over tensors that users call, as in keras.ops."""
