@@ -220,6 +220,13 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def cases_of(text: str) -> list[Case]:
+    try:
+        return [Case.parse(part) for part in text.split(",")]
+    except ValueError as error:
+        sys.exit(str(error))
+
+
 def interpreters(arguments: argparse.Namespace) -> dict[str, str]:
     """The frameworks to time and their interpreters: ours first, then as in FRAMEWORKS."""
     chosen = dict.fromkeys(installed(), sys.executable)
@@ -237,7 +244,7 @@ def interpreters(arguments: argparse.Namespace) -> dict[str, str]:
 
 def main() -> None:
     arguments = parse_arguments()
-    cases = [Case.parse(text) for text in arguments.cases.split(",")]
+    cases = cases_of(arguments.cases)
     console = Console(width=None if sys.stdout.isatty() else 200)
     workers: list[Worker] = []
     results: list[Result] = []
