@@ -1,0 +1,127 @@
+"""Symbolic sizes: a canonical form, exact text, evaluation."""
+
+import random
+
+import pytest
+
+from keraunos.runtime.dim import (
+    Dim,
+    Size,
+    coefficient,
+    evaluate,
+    parse_size,
+    substitute,
+    symbol,
+    symbols_of,
+)
+
+pytestmark = pytest.mark.smoke
+
+N, T = symbol("N"), symbol("T")
+
+
+def random_size(rng: random.Random, depth: int = 3) -> Size:
+    if depth == 0:
+        return rng.choice([N, T, rng.randint(-3, 5)])
+    left, right = random_size(rng, depth - 1), random_size(rng, depth - 1)
+    match rng.randrange(4):
+        case 0:
+            return left + right
+        case 1:
+            return left - right
+        case 2:
+            return left * right
+        case _:
+            return left // rng.randint(1, 4)
+
+
+def test_equal_sizes_have_one_form() -> None:
+    assert N + T == T + N
+    assert hash(N * T + 1) == hash(1 + T * N)
+    assert (N + 1) * (N - 1) == N * N - 1
+    assert 2 * N - N == N
+
+
+def test_what_cancels_is_an_int() -> None:
+    assert N - N == 0
+    assert (N + 3) - N == 3
+    assert isinstance((N + 3) - N, int)
+
+
+def test_division_is_exact_where_every_term_divides() -> None:
+    assert (4 * N + 2) // 2 == 2 * N + 1
+    assert isinstance(N // 2, Dim)
+    assert (N // 2) * 2 != N
+
+
+def test_remainder() -> None:
+    assert (4 * N) % 2 == 0
+    assert evaluate(N % 3, {"N": 8}) == 2
+
+
+@pytest.mark.parametrize("divisor", [0, -2, 1.5, T])
+def test_division_wants_a_positive_integer(divisor: object) -> None:
+    with pytest.raises(ValueError, match="positive integer"):
+        N // divisor  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_text_comes_back_as_the_same_size(seed: int) -> None:
+    size = random_size(random.Random(seed))
+    assert parse_size(str(size)) == size
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_arithmetic_agrees_with_integers(seed: int) -> None:
+    values = {"N": 7, "T": 4}
+    size = random_size(random.Random(seed))
+    plain = eval(str(size), {}, dict(values))
+    assert evaluate(size, values) == plain
+    assert substitute(size, values) == plain
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (3 * (N // 2), "3*(N//2)"),
+        (-1 * (N // 2), "-(N//2)"),
+        ((N - 3) // 2 + 1, "(N - 3)//2 + 1"),
+        (N - 2 * T - 1, "N - 2*T - 1"),
+    ],
+)
+def test_text(size: Size, text: str) -> None:
+    assert str(size) == text
+
+
+@pytest.mark.parametrize("text", ["", "N +", "N / 2", "f(N)", "1.5", "N // T"])
+def test_other_text_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a size such as"):
+        parse_size(text)
+
+
+def test_coefficient() -> None:
+    assert coefficient(3 * N + T, "N") == 3
+    assert coefficient(7, "N") == 0
+    assert coefficient(T, "N") == 0
+    assert coefficient(N * T, "N") is None
+    assert coefficient(N // 2, "N") is None
+
+
+def test_substitute_keeps_what_is_not_named() -> None:
+    assert substitute(N * T + 1, {"N": 2}) == 2 * T + 1
+    assert substitute((N + 1) // 2, {"N": 2 * T + 1}) == T + 1
+
+
+def test_an_unbound_symbol_is_named() -> None:
+    with pytest.raises(KeyError, match="T"):
+        evaluate(N + T, {"N": 1})
+
+
+def test_symbols() -> None:
+    assert symbols_of((N + 1) // 2 + T) == {"N", "T"}
+    assert symbols_of(3) == frozenset()
+
+
+def test_a_name_is_an_identifier() -> None:
+    with pytest.raises(ValueError, match="identifier"):
+        symbol("2N")
