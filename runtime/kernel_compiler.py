@@ -11,15 +11,33 @@ import ctypes
 import ctypes.util
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
+from numba import types
 from numba.core import compiler, registry
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.compiler_machinery import PassManager
+from numba.core.typed_passes import (
+    IRLegalization,
+    NativeLowering,
+    NoPythonBackend,
+    NopythonTypeInference,
+    PreLowerStripPhis,
+)
+from numba.core.untyped_passes import (
+    DeadBranchPrune,
+    FixupArgs,
+    IRProcessing,
+    ReconstructSSA,
+    RewriteSemanticConstants,
+    TranslateByteCode,
+)
 
 from .simd_types import SIGNATURE
 
@@ -36,6 +54,19 @@ LIBM = frozenset(
 LIBC = frozenset({"memcpy", "memset", "memmove", "sched_yield", "clock_gettime"})
 
 
+PASSES = (
+    TranslateByteCode,
+    FixupArgs,
+    IRProcessing,
+    RewriteSemanticConstants,
+    DeadBranchPrune,
+    ReconstructSSA,
+    NopythonTypeInference,
+    PreLowerStripPhis,
+    IRLegalization,
+    NativeLowering,
+    NoPythonBackend,
+)
 SYMBOL_TABLE = 2  # ELF section type
 
 
@@ -153,16 +184,21 @@ def _flags() -> Any:
 
 def _front_end(function: Any, symbol: str) -> Any:
     target = registry.cpu_target
-    result = compiler.compile_extra(
-        target.typing_context,
-        target.target_context,
-        function,
-        args=SIGNATURE.args,
-        return_type=SIGNATURE.return_type,
-        flags=_flags(),
-        locals={},
-    )
-    library = result.library
+    library = target.target_context.codegen().create_library(symbol)
+    library.enable_object_caching()
+    library._optimize_functions = _leave_alone  # all of LLVM's passes run once, in _back_end
+    with _remembered_call_types():
+        result = compiler.compile_extra(
+            target.typing_context,
+            target.target_context,
+            function,
+            args=SIGNATURE.args,
+            return_type=SIGNATURE.return_type,
+            flags=_flags(),
+            locals={},
+            library=library,
+            pipeline_class=KernelPipeline,
+        )
     library.add_ir_module(_entry(result.fndesc, symbol))
     module = library._final_module
     for dependency in dict.fromkeys(library._linking_libraries):
@@ -171,6 +207,44 @@ def _front_end(function: Any, symbol: str) -> Any:
         if not value.is_declaration and value.name != symbol:
             value.linkage = llvm.Linkage.internal
     return module
+
+
+def _leave_alone(module: Any) -> None:
+    module.data_layout = registry.cpu_target.target_context.codegen()._data_layout
+
+
+class KernelPipeline(compiler.CompilerBase):
+    """Numba's passes without those for closures, arrays, rewrites and literal unrolling."""
+
+    def define_pipelines(self) -> list[Any]:
+        manager = PassManager("kernel")
+        for stage in PASSES:
+            manager.add_pass(stage, stage.__name__)
+        manager.finalize()
+        return [manager]
+
+
+@contextmanager
+def _remembered_call_types() -> Iterator[None]:
+    """Resolve each (function, argument types) once while a kernel compiles.
+
+    Numba tries every candidate again at every call; in an unrolled kernel that is a third of the
+    front end. The compiler lock is held.
+    """
+    resolve = types.BaseFunction.get_call_type
+    known: dict[Any, Any] = {}
+
+    def remembered(self: Any, context: Any, args: Any, kws: Any) -> Any:
+        key = (self, args, tuple(kws.items()))
+        if key not in known:
+            known[key] = resolve(self, context, args, kws)
+        return known[key]
+
+    types.BaseFunction.get_call_type = remembered
+    try:
+        yield
+    finally:
+        types.BaseFunction.get_call_type = resolve
 
 
 def _entry(descriptor: Any, symbol: str) -> Any:
