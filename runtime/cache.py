@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 MAGIC = b"keraunos kernel 1\n"
 RUNTIME = Path(__file__).parent
-LAYER = ("simd*.py", "vecmath*.py", "parallel.py", "kernel_compiler.py")
+LAYER = ("simd*.py", "vecmath*.py", "atomics.py", "walker.py", "kernel_compiler.py")
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,8 @@ def available_threads(environ: Mapping[str, str]) -> int:
     cap = environ.get("NUMBA_NUM_THREADS")
     if cap is None:
         return cores
-    return min(cores, SETTINGS["threads"].parse(cap, "NUMBA_NUM_THREADS"))
+    limit: int = SETTINGS["threads"].parse(cap, "NUMBA_NUM_THREADS")
+    return min(cores, limit)
 
 
 @dataclass(frozen=True)

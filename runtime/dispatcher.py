@@ -1,4 +1,4 @@
-"""Runs a program's table of launches inside one parallel region.
+"""Runs a program's table of launches: one native call, one team of threads, barriers inside.
 
 A table is an int64 array of rows of eight words; `barrier` is 1 where all threads must have
 finished the row before any goes on:
@@ -19,7 +19,6 @@ its arguments in which coefficient * counter is added to each.
 
 from __future__ import annotations
 
-import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,16 +26,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import walker
+from . import team_member, walker
 from .cache import load_kernel
 from .config import config
-from .parallel import enter_region
-from .region import run_alone, run_team
+from .parallel import PythonTeam, bind_kernel, check_fork, openmp
 
 Words = NDArray[np.int64]
 LAUNCH, TILE, LOOP, ROW = walker.LAUNCH, walker.TILE, walker.LOOP, walker.ROW
 LINE = 16  # words; two cache lines, as neighbours are fetched in pairs
-SOLO_LIMIT = 3
 
 
 class TableError(ValueError):
@@ -50,6 +47,14 @@ def walker_address(profile: bool) -> int:
     if profile:
         source = source.replace("\nPROFILE = False\n", "\nPROFILE = True\n")
     return load_kernel(source).address
+
+
+@cache
+def _member_address() -> int:
+    return load_kernel(Path(team_member.__file__).read_text()).address
+
+
+_python_team = PythonTeam()
 
 
 def aligned_words(count: int) -> Words:
@@ -100,14 +105,15 @@ class Dispatch:
         self._counter_words = _round_up(counters)
         self._scratch = aligned_words(self.threads * self._scratch_words)
         self._counters = aligned_words(self.threads * self._counter_words)
-        self._sync = aligned_words(walker.SYNC_WORDS)
-        self._header = self._make_header()
-        self._walker = walker_address(profile)
+        self._arrivals = aligned_words(LINE)
+        self._openmp = openmp() if self.threads > 1 else None
+        self._member = _member_address() if self._openmp else 0
+        walk = walker_address(profile)
+        self._walk = bind_kernel(walk)
+        self._header = self._make_header(walk)
         self._header_address = self._header.ctypes.data
-        self._sync_address = self._sync.ctypes.data
-        self._alone = 0
 
-    def _make_header(self) -> Words:
+    def _make_header(self, walk: int) -> Words:
         header = aligned_words(walker.HEADER_WORDS)
         header[walker.CODE] = self.code.ctypes.data
         header[walker.ROWS] = self.code.size // ROW
@@ -117,8 +123,12 @@ class Dispatch:
         header[walker.SCRATCH_WORDS] = self._scratch_words
         header[walker.COUNTERS] = self._counters.ctypes.data
         header[walker.COUNTER_WORDS] = self._counter_words
-        header[walker.SYNC] = self._sync.ctypes.data
+        header[walker.ARRIVALS] = self._arrivals.ctypes.data
         header[walker.TIMES] = self.times.ctypes.data
+        header[walker.WALKER] = walk
+        if self._openmp:
+            header[walker.THREAD_NUMBER] = self._openmp.thread_number
+            header[walker.TEAM_SIZE] = self._openmp.team_size
         return header
 
     def run(self, threads: int | None = None) -> None:
@@ -128,34 +138,15 @@ class Dispatch:
             ForkError: threads were used before this process was forked.
         """
         team = self.threads if threads is None else min(threads, self.threads)
-        if team <= 1 or self._alone >= SOLO_LIMIT:
-            run_alone(self._walker, self._header_address)
+        if team <= 1:
+            self._walk(self._header_address, 0, 1)
             return
-        lock = enter_region()
-        if lock is None:
-            self._run_team(team)
+        check_fork()
+        self._arrivals[0] = 0
+        if self._openmp is None:
+            _python_team.run(self._walk, self._header_address, team)
             return
-        with lock:
-            self._run_team(team)
-
-    def _run_team(self, team: int) -> None:
-        verdict = run_team(self._walker, self._header_address, self._sync_address, team)
-        if verdict == walker.TEAM:
-            self._alone = 0
-            return
-        self._alone += 1
-        if self._alone == SOLO_LIMIT:
-            _warn_alone(team)
-
-
-def _warn_alone(team: int) -> None:
-    warnings.warn(
-        f"asked for {team} threads, and {SOLO_LIMIT} times in a row fewer came (a nested parallel "
-        "region, OMP_THREAD_LIMIT or NUMBA_NUM_THREADS?); this program now runs on one thread. "
-        "Set KERAUNOS_THREADS to the number that is available.",
-        RuntimeWarning,
-        stacklevel=4,
-    )
+        self._openmp.run(self._member, self._header_address, team, 0)
 
 
 def _flat(name: str, array: Any) -> Words:

@@ -1,215 +1,133 @@
-"""Threads: atomics, a spin barrier, calls of kernels by address, and the choice of thread pool."""
+"""Teams of threads: a C function called once in each of n threads at the same time.
+
+OpenMP's own entry is called directly. A region then costs 2 us, each Python thread has a team of
+its own, and every member learns from OpenMP how many came: a barrier that counts on a setting
+deadlocks when a limit or a nested region leaves the team smaller.
+"""
 
 from __future__ import annotations
 
-import importlib.util
+import ctypes
 import os
 import threading
 import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import numba
-from llvmlite import ir
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+LIBRARIES = ("libgomp.so.1", "libomp.so.5", "libomp.so")
 
-from .simd_types import I32, I64, call_named
-
-SPINS = 4000
-"""Turns a thread spins in a barrier before it offers its core to others (some 50 to 200 us)."""
-
-WORDS = types.CPointer(types.int64)
-X86_PAUSE = "llvm.x86.sse2.pause"
-
-
-# --- instructions ---------------------------------------------------------------------------
-
-
-def _atomic_add(context: Any, p: Any, i: Any, v: Any) -> Any:
-    """Add to p[i] in one step and return what was there before."""
-
-    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        address = builder.gep(args[0], [args[1]])
-        return builder.atomic_rmw("add", address, args[2], "acq_rel")
-
-    return types.int64(WORDS, types.int64, types.int64), lower
-
-
-def _atomic_load(context: Any, p: Any, i: Any) -> Any:
-    """p[i], and everything its writer had written before."""
-
-    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load_atomic(builder.gep(args[0], [args[1]]), "acquire", 8)
-
-    return types.int64(WORDS, types.int64), lower
-
-
-def _compare_exchange(context: Any, p: Any, i: Any, expected: Any, new: Any) -> Any:
-    """Write `new` to p[i] if it holds `expected`; whether it did."""
-
-    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        address = builder.gep(args[0], [args[1]])
-        result = builder.cmpxchg(address, args[2], args[3], "acq_rel", "acquire")
-        return builder.extract_value(result, 1)
-
-    return types.boolean(WORDS, types.int64, types.int64, types.int64), lower
-
-
-def _pause(context: Any) -> Any:
-    """Tell the core that it is waiting in a loop."""
-
-    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if "x86" in str(builder.module.triple):
-            call_named(builder, X86_PAUSE, ir.VoidType(), [])
-        return context.get_dummy_value()
-
-    return types.void(), lower
-
-
-def _yield_thread(context: Any) -> Any:
-    """Offer the core to another thread."""
-
-    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        call_named(builder, "sched_yield", I32, [])
-        return context.get_dummy_value()
-
-    return types.void(), lower
-
-
-def _clock(context: Any) -> Any:
-    """Nanoseconds of the monotonic clock."""
-
-    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        time = cgutils.alloca_once(builder, ir.ArrayType(I64, 2))
-        first = builder.bitcast(time, I64.as_pointer())
-        call_named(builder, "clock_gettime", I32, [I32(1), first])
-        seconds = builder.load(first)
-        nanoseconds = builder.load(builder.gep(first, [I64(1)]))
-        return builder.add(builder.mul(seconds, I64(1_000_000_000)), nanoseconds)
-
-    return types.int64(), lower
-
-
-def _call_kernel(context: Any, address: Any, args: Any, thread: Any, threads: Any) -> Any:
-    """Call the kernel at `address`."""
-
-    def lower(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        kernel_type = ir.FunctionType(ir.VoidType(), [I64.as_pointer(), I64, I64])
-        kernel = builder.inttoptr(values[0], kernel_type.as_pointer())
-        builder.call(kernel, values[1:])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, WORDS, types.int64, types.int64), lower
-
-
-def _shift_pointer(context: Any, p: Any, i: Any) -> Any:
-    """The pointer to element i."""
-
-    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.gep(args[0], [args[1]])
-
-    return p(p, types.int64), lower
-
-
-def _named(function: Any) -> Any:
-    function.__name__ = function.__qualname__ = function.__name__.lstrip("_")
-    return intrinsic(function)
-
-
-atomic_add = _named(_atomic_add)
-atomic_load = _named(_atomic_load)
-compare_exchange = _named(_compare_exchange)
-pause = _named(_pause)
-yield_thread = _named(_yield_thread)
-clock = _named(_clock)
-call_kernel = _named(_call_kernel)
-shift_pointer = _named(_shift_pointer)
-
-
-@njit(error_model="numpy")
-def barrier(arrivals: Any, goal: int) -> None:
-    """Count this thread in and wait until arrivals[0] reaches `goal`.
-
-    The counter only grows: the k-th barrier of a team of n threads waits for k * n.
-    """
-    if atomic_add(arrivals, 0, 1) + 1 >= goal:
-        return
-    spins = 0
-    while atomic_load(arrivals, 0) < goal:
-        if spins < SPINS:
-            spins += 1
-            pause()
-        else:
-            yield_thread()
-
-
-# --- the thread pool ------------------------------------------------------------------------
+Kernel = Callable[[int, int, int], None]
 
 
 class ForkError(RuntimeError):
     """Threads were used before a fork, and the child asks for them again."""
 
 
-class _Pool:
-    """What this process knows of its threads."""
+@dataclass(frozen=True)
+class OpenMP:
+    """The thread pool of the C library.
 
-    def __init__(self) -> None:
-        self.used = False
-        self.forked_after_use = False
-        self.one_at_a_time: threading.Lock | None = None
+    Attributes:
+        run: `(member, argument, threads, flags)`: calls the C function at address `member` with
+            `argument` in `threads` threads (perhaps fewer) and waits for all.
+        thread_number, team_size: addresses of `int f(void)`, to be called inside.
+    """
 
-    def note_fork(self) -> None:
-        self.forked_after_use = self.forked_after_use or self.used
-
-
-_pool = _Pool()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.note_fork)
-
-
-def _importable(module: str) -> bool:
-    if importlib.util.find_spec(module) is None:
-        return False
-    try:
-        importlib.import_module(module)
-    except ImportError:
-        return False
-    return True
+    run: Callable[[int, int, int, int], None]
+    thread_number: int
+    team_size: int
 
 
 @cache
-def choose_layer() -> str:
-    """Numba's threading layer for regions: `omp`, or `workqueue` with a warning; chosen once."""
-    if _importable("numba.np.ufunc.omppool"):
-        numba.config.THREADING_LAYER = "omp"
-        return "omp"
-    numba.config.THREADING_LAYER = "workqueue"
-    _pool.one_at_a_time = threading.Lock()
+def openmp() -> OpenMP | None:
+    """OpenMP, or None with one warning where it is not installed."""
+    for name in LIBRARIES:
+        try:
+            library = ctypes.CDLL(name)
+            run = library.GOMP_parallel
+        except (OSError, AttributeError):
+            continue
+        run.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+        run.restype = None
+        return OpenMP(
+            run, _address(library.omp_get_thread_num), _address(library.omp_get_num_threads)
+        )
     warnings.warn(
-        "OpenMP is missing (libgomp.so.1): parallel regions start some 40 times slower and run one "
-        "at a time. Install it: `apt install libgomp1`, `dnf install libgomp`, or "
-        "`conda install libgomp`.",
+        "OpenMP (libgomp.so.1) is missing: parallel programs use Python threads, which start some "
+        "20 times slower and run one program at a time. Install it with `apt install libgomp1`, "
+        "`dnf install libgomp` or `conda install libgomp`.",
         RuntimeWarning,
         stacklevel=2,
     )
-    return "workqueue"
+    return None
 
 
-def enter_region() -> threading.Lock | None:
-    """Check that threads may be used; the lock to hold meanwhile, if the pool needs one.
+def _address(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+def bind_kernel(address: int) -> Kernel:
+    """The kernel at `address` as a Python function `(args address, thread, threads)`.
+
+    The interpreter lock is released while it runs.
+    """
+    prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+    return prototype(address)
+
+
+class PythonTeam:
+    """Threads of Python's, for machines without OpenMP; one team at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._workers = 0
+        self._executor: ThreadPoolExecutor | None = None
+
+    def run(self, kernel: Kernel, argument: int, threads: int) -> None:
+        """Call `kernel(argument, thread, threads)` in every thread at the same time."""
+        with self._lock:
+            executor = self._sized(threads - 1)
+            others = [executor.submit(kernel, argument, k, threads) for k in range(1, threads)]
+            kernel(argument, 0, threads)
+            for other in others:
+                other.result()
+
+    def _sized(self, workers: int) -> ThreadPoolExecutor:
+        if self._executor is None or self._workers < workers:
+            self._executor = ThreadPoolExecutor(workers, thread_name_prefix="keraunos")
+            self._workers = workers
+        return self._executor
+
+
+class _ForkWatch:
+    """Whether threads were used, and whether this process was forked since."""
+
+    def __init__(self) -> None:
+        self.used = False
+        self.lost = False
+
+    def note_fork(self) -> None:
+        self.lost = self.lost or self.used
+
+
+_watch = _ForkWatch()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_watch.note_fork)
+
+
+def check_fork() -> None:
+    """To be called before a team is used.
 
     Raises:
-        ForkError: this is the child of a fork and its parent had used threads.
+        ForkError: this is the child of a fork, and its parent had used threads.
     """
-    if _pool.forked_after_use:
+    if _watch.lost:
         raise ForkError(
-            "this process was forked after its parent had run a parallel program, and OpenMP "
-            "threads do not survive a fork. Start workers with "
-            'multiprocessing.get_context("spawn"), or run with KERAUNOS_THREADS=1.'
+            "this process was forked after its parent had run a program on several threads, and "
+            "OpenMP's threads do not survive a fork. Start workers with "
+            'multiprocessing.get_context("spawn"), or set KERAUNOS_THREADS=1 in them.'
         )
-    if not _pool.used:
-        choose_layer()
-        _pool.used = True
-    return _pool.one_at_a_time
+    _watch.used = True

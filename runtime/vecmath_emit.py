@@ -71,7 +71,7 @@ ERF_HIGH = (
 
 
 class Lanes:
-    """A builder for float32 code on scalars or vectors: constants take the shape of the operands."""
+    """A builder of float32 code whose constants are scalars or vectors, as its operands are."""
 
     def __init__(self, builder: Any, like: Any) -> None:
         self.b = builder

@@ -7,18 +7,8 @@ nesting is an explicit stack of frames, so one function without recursion serves
 
 from typing import Any
 
+from keraunos.runtime.atomics import barrier, call_kernel, clock, shift_pointer
 from keraunos.runtime.kernel_compiler import kernel_jit
-from keraunos.runtime.parallel import (
-    atomic_add,
-    atomic_load,
-    barrier,
-    call_kernel,
-    clock,
-    compare_exchange,
-    pause,
-    shift_pointer,
-    yield_thread,
-)
 from keraunos.runtime.simd import get, minimum, pointer_i64, put
 
 PROFILE = False
@@ -28,15 +18,9 @@ ROW = 8
 LAUNCH, TILE, LOOP = 0, 1, 2
 
 # The header: addresses and sizes of one call.
-CODE, ROWS, ARGS, PATCHES, SCRATCH, SCRATCH_WORDS, COUNTERS, COUNTER_WORDS, SYNC, TIMES = range(10)
+CODE, ROWS, ARGS, PATCHES, SCRATCH, SCRATCH_WORDS, COUNTERS, COUNTER_WORDS = range(8)
+ARRIVALS, TIMES, WALKER, THREAD_NUMBER, TEAM_SIZE = range(8, 13)
 HEADER_WORDS = 16
-
-# Words that threads share, each on a cache line of its own.
-ARRIVALS, PRESENT, VERDICT = 0, 16, 32
-SYNC_WORDS = 48
-UNDECIDED, TEAM, SOLO = 0, 1, 2
-PATIENCE = 20_000_000  # nanoseconds a thread waits for the rest of its team
-SPINS = 20_000
 
 # A frame of the stack: one loop or tile that is being run.
 FRAME = 8
@@ -50,30 +34,8 @@ def kernel(header: Any, thread: int, threads: int) -> None:
     code = pointer_i64(get(header, CODE))
     args = pointer_i64(get(header, ARGS))
     patches = pointer_i64(get(header, PATCHES))
-    sync = pointer_i64(get(header, SYNC))
+    arrivals = pointer_i64(get(header, ARRIVALS))
     times = pointer_i64(get(header, TIMES))
-
-    # Rendezvous. The pool may give fewer threads than asked for, and barriers would wait for ever:
-    # the last thread to arrive declares the team; who has waited too long runs everything alone.
-    if threads > 1:
-        if atomic_add(sync, PRESENT, 1) + 1 == threads:
-            compare_exchange(sync, VERDICT, UNDECIDED, TEAM)
-        spins = 0
-        deadline = 0
-        while atomic_load(sync, VERDICT) == UNDECIDED:
-            if spins < SPINS:
-                spins += 1
-                pause()
-            elif deadline == 0:
-                deadline = clock() + PATIENCE
-            elif clock() < deadline:
-                yield_thread()
-            elif compare_exchange(sync, VERDICT, UNDECIDED, SOLO):
-                threads = 1
-                thread = 0
-                break
-        if threads > 1 and atomic_load(sync, VERDICT) == SOLO:
-            return
 
     scratch = shift_pointer(pointer_i64(get(header, SCRATCH)), thread * get(header, SCRATCH_WORDS))
     patched = shift_pointer(scratch, STACK_WORDS)
@@ -140,14 +102,13 @@ def kernel(header: Any, thread: int, threads: int) -> None:
                             value = get(counters, get(patches, k + 1)) * get(patches, k + 2)
                             put(patched, slot, get(patched, slot) + value)
                         mine = patched
-                    call_kernel(get(code, o + 1 + 1), mine, part, share)
+                    call_kernel(get(code, o + 2), mine, part, share)
             else:
                 start = 0
                 stop = get(code, o + 3)
-                if operation == TILE:
-                    if not in_tile:
-                        start = stop * thread // threads
-                        stop = stop * (thread + 1) // threads
+                if operation == TILE and not in_tile:
+                    start = stop * thread // threads
+                    stop = stop * (thread + 1) // threads
                 body = row
                 row += get(code, o + 2)
                 if start < stop:
@@ -174,6 +135,6 @@ def kernel(header: Any, thread: int, threads: int) -> None:
         # A launch is done, or a loop or tile has ended or was empty.
         if get(code, o + 1) != 0 and in_tile == 0 and threads > 1:
             barriers += threads
-            barrier(shift_pointer(sync, ARRIVALS), barriers)
+            barrier(arrivals, barriers)
         if PROFILE and thread == 0:
             put(times, o // ROW, get(times, o // ROW) + clock() - before)
