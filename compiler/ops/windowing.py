@@ -22,8 +22,8 @@ def resolve_padding(
     """``padding`` as one ``(before, after)`` pair per spatial axis.
 
     ``"valid"`` is no padding. ``"same"`` gives ``ceil(size / stride)`` outputs; where the total is
-    odd the larger half comes after, as in Keras. A symbolic size allows ``"same"`` only with
-    stride 1 or a window no wider than the stride, where no case distinction is needed.
+    odd the larger half comes after, as in Keras. Over a symbolic size a window narrower than its
+    stride is refused: how much padding it needs is no polynomial.
 
     Raises:
         ValueError: another spelling, a wrong number of pairs, a negative pair, an undecidable size.
@@ -40,16 +40,15 @@ def resolve_padding(
 
 def _same(size: Size, window: int, stride: int, dilation: int) -> tuple[Size, Size]:
     extent = (window - 1) * dilation + 1
-    if isinstance(size, int):
-        total = max((-(-size // stride) - 1) * stride + extent - size, 0)
-    elif stride == 1:
-        total = extent - 1
+    total = ((size + stride - 1) // stride - 1) * stride + extent - size
+    if isinstance(total, int):
+        total = max(total, 0)
     elif extent == 1:
-        total = 0  # every stride'th element is read, the last one always exists
-    else:
+        total = 0  # the last position always lies inside
+    elif extent < stride:
         raise ValueError(
-            f'padding "same" with stride {stride} over the symbolic size {size} depends on its '
-            "value; give the size, or the padding as ((before, after), ...)"
+            f'padding "same" with window {window} and stride {stride} over the symbolic size '
+            f"{size} depends on its value; give the size, or pairs ((before, after), ...)"
         )
     return total // 2, total - total // 2
 

@@ -1,0 +1,172 @@
+"""Functions of two or three values that broadcast: arithmetic, comparisons, logic, choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..ir import Node, Op, Sample
+from ..lowering import Elementwise, NoGrad
+from ..types import BOOL, TensorType, broadcast_shapes
+from .building import number, sum_to, zero_gradient
+from .registry import ops, register
+from .rules import want_bool, want_float, want_number, want_same_dtype
+
+Slopes = Callable[[Node, Node, Node, Node], tuple[Node | None, ...]]
+
+
+def _broadcast(x: TensorType, y: TensorType) -> TensorType:
+    return TensorType(want_same_dtype(x, y), broadcast_shapes(x.shape, y.shape))
+
+
+def _samples(dtype: str, low: float, high: float) -> tuple[Sample, ...]:
+    shapes = (("[3, 4]", "[3, 4]"), ("[2, 1, 4]", "[3, 1]"), ("[3, 4]", "[]"))
+    return tuple(Sample((dtype + x, dtype + y), low=low, high=high) for x, y in shapes)
+
+
+def arithmetic(
+    name: str,
+    reference: Callable[..., Any],
+    doc: str,
+    slopes: Slopes | None,
+    low: float = -2.0,
+    high: float = 2.0,
+    check: Callable[[TensorType], None] = want_number,
+) -> Op:
+    """A number of two numbers of one dtype.
+
+    ``slopes(x, y, result, grad)`` gives both gradients in the shape of the result; None stands
+    for slope 0 all over.
+    """
+
+    def infer(x: TensorType, y: TensorType) -> TensorType:
+        check(x)
+        check(y)
+        return _broadcast(x, y)
+
+    def gradient(node: Node, grad: Node) -> tuple[Node | None, ...]:
+        if slopes is None:
+            return zero_gradient(node, grad)
+        found = slopes(*node.inputs, node, grad)
+        pairs = zip(found, node.inputs, strict=True)
+        return tuple(None if slope is None else sum_to(slope, x.shape) for slope, x in pairs)
+
+    samples = _samples("f32", low, high)
+    return register(Op(name, infer, reference, Elementwise(name), {}, gradient, samples, doc))
+
+
+def comparison(name: str, reference: Callable[..., Any], doc: str) -> Op:
+    """A question about two values of one dtype."""
+
+    def infer(x: TensorType, y: TensorType) -> TensorType:
+        return _broadcast(x, y).with_dtype(BOOL)
+
+    grad = NoGrad("a comparison answers yes or no, which has no slope")
+    samples = (*_samples("f32", -2, 2), *_samples("i32", -2, 2))
+    return register(Op(name, infer, reference, Elementwise(name), {}, grad, samples, doc))
+
+
+def logical(name: str, reference: Callable[..., Any], doc: str) -> Op:
+    """A function of two booleans."""
+
+    def infer(x: TensorType, y: TensorType) -> TensorType:
+        want_bool(x)
+        want_bool(y)
+        return _broadcast(x, y)
+
+    grad = NoGrad("booleans have no slope")
+    samples = _samples("bool", 0, 1)
+    return register(Op(name, infer, reference, Elementwise(name), {}, grad, samples, doc))
+
+
+def _power_slopes(x: Node, y: Node, z: Node, g: Node) -> tuple[Node, Node]:
+    zero, one = number(0, x), number(1, x)
+    lower = ops.power(x, ops.subtract(y, one))
+    # 0 ** -1 is infinite, but the slope of x ** 0 is 0 there too.
+    by_x = ops.select(ops.equal(y, zero), zero, ops.multiply(y, lower))
+    logarithm = ops.select(ops.greater(x, zero), ops.log(x), zero)
+    return ops.multiply(g, by_x), ops.multiply(g, ops.multiply(z, logarithm))
+
+
+def _divide_slopes(x: Node, y: Node, z: Node, g: Node) -> tuple[Node, Node]:
+    share = ops.divide(g, y)
+    return share, ops.negative(ops.multiply(share, z))
+
+
+def _mod_slopes(x: Node, y: Node, z: Node, g: Node) -> tuple[Node, Node]:
+    return g, ops.negative(ops.multiply(g, ops.floor_divide(x, y)))
+
+
+def _chosen(condition: Node, g: Node) -> tuple[Node, Node]:
+    zero = number(0, g)
+    return ops.select(condition, g, zero), ops.select(condition, zero, g)
+
+
+add = arithmetic("add", np.add, "x + y.", lambda x, y, z, g: (g, g))
+subtract = arithmetic(
+    "subtract", np.subtract, "x - y.", lambda x, y, z, g: (g, ops.negative(g))
+)
+multiply = arithmetic(
+    "multiply",
+    np.multiply,
+    "x * y.",
+    lambda x, y, z, g: (ops.multiply(g, y), ops.multiply(g, x)),
+)
+divide = arithmetic("divide", np.divide, "x / y.", _divide_slopes, 0.5, 3.0, want_float)
+floor_divide = arithmetic(
+    "floor_divide", np.floor_divide, "The quotient rounded down.", None, 0.5, 3.0
+)
+mod = arithmetic("mod", np.mod, "The remainder, with the sign of y.", _mod_slopes, 0.5, 3.0)
+power = arithmetic("power", np.power, "x to the power y.", _power_slopes, 0.5, 2.0)
+maximum = arithmetic(
+    "maximum",
+    np.maximum,
+    "The larger of two; NaN if one is.",
+    lambda x, y, z, g: _chosen(ops.greater_equal(x, y), g),
+)
+minimum = arithmetic(
+    "minimum",
+    np.minimum,
+    "The smaller of two; NaN if one is.",
+    lambda x, y, z, g: _chosen(ops.less_equal(x, y), g),
+)
+equal = comparison("equal", np.equal, "x == y.")
+not_equal = comparison("not_equal", np.not_equal, "x != y.")
+less = comparison("less", np.less, "x < y.")
+less_equal = comparison("less_equal", np.less_equal, "x <= y.")
+greater = comparison("greater", np.greater, "x > y.")
+greater_equal = comparison("greater_equal", np.greater_equal, "x >= y.")
+logical_and = logical("logical_and", np.logical_and, "Both.")
+logical_or = logical("logical_or", np.logical_or, "Either.")
+logical_xor = logical("logical_xor", np.logical_xor, "Exactly one.")
+
+
+def _select_type(condition: TensorType, x: TensorType, y: TensorType) -> TensorType:
+    want_bool(condition)
+    shape = broadcast_shapes(condition.shape, x.shape, y.shape)
+    return TensorType(want_same_dtype(x, y), shape)
+
+
+def _select_gradient(node: Node, grad: Node) -> tuple[Node | None, ...]:
+    condition, x, y = node.inputs
+    by_x, by_y = _chosen(condition, grad)
+    return None, sum_to(by_x, x.shape), sum_to(by_y, y.shape)
+
+
+select = register(
+    Op(
+        "select",
+        _select_type,
+        np.where,
+        Elementwise("select"),
+        {},
+        _select_gradient,
+        (
+            Sample(("bool[3, 4]", "f32[3, 4]", "f32[3, 4]")),
+            Sample(("bool[3, 1]", "f32[4]", "f32[]")),
+        ),
+        "x where the condition holds, else y.",
+    )
+)

@@ -1,0 +1,151 @@
+"""Leaves and regions: inputs, parameters, constants, fused groups, projections of tuples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..ir import REQUIRED, Graph, IRError, Literal, Node, Op, apply, origin_scope
+from ..lowering import Leaf, NoGrad, Projection, Region
+from ..types import DType, TensorType, TupleType, Type, dtype_of
+from .registry import register
+
+
+def _leaf_type(*, name: str, type: TensorType) -> TensorType:
+    return type
+
+
+def _leaf_value(**_: Any) -> Any:
+    raise AssertionError("a leaf has no formula: the interpreter binds its value")
+
+
+INPUT = register(
+    Op(
+        "input",
+        _leaf_type,
+        _leaf_value,
+        Leaf(),
+        {"name": REQUIRED, "type": REQUIRED},
+        NoGrad("an input is where differentiation ends"),
+        doc="An argument of the graph.",
+    )
+)
+PARAMETER = register(
+    Op(
+        "parameter",
+        _leaf_type,
+        _leaf_value,
+        Leaf(),
+        {"name": REQUIRED, "type": REQUIRED},
+        NoGrad("a parameter is where differentiation ends"),
+        doc="A weight: an argument bound once and reused over calls.",
+    )
+)
+CONSTANT = register(
+    Op(
+        "constant",
+        lambda *, value: TensorType(dtype_of(value.array.dtype), value.array.shape),
+        lambda *, value: value.array,
+        Leaf(),
+        {"value": REQUIRED},
+        NoGrad("a constant does not vary"),
+        doc="An array fixed at compile time.",
+    )
+)
+
+
+def input_(name: str, type_: TensorType) -> Node:
+    """A fresh graph input."""
+    return apply(INPUT, (), {"name": name, "type": type_})
+
+
+def parameter(name: str, type_: TensorType) -> Node:
+    """A fresh parameter."""
+    return apply(PARAMETER, (), {"name": name, "type": type_})
+
+
+def constant(value: Any, dtype: DType | str | None = None) -> Node:
+    """The constant ``value`` (array-like); Python floats are float32, ints int32."""
+    array = np.asarray(value)
+    if dtype is not None:
+        array = array.astype(dtype_of(dtype).numpy)
+    elif not isinstance(value, (np.ndarray, np.generic)):
+        array = array.astype(_default_dtype(array))
+    return apply(CONSTANT, (), {"value": Literal(array)})
+
+
+def _default_dtype(array: np.ndarray) -> np.dtype:
+    names = {"f": "float32", "i": "int32", "b": "bool"}
+    if array.dtype.kind not in names:
+        raise IRError(f"expected a number or an array of numbers as a constant, got {array!r}")
+    return np.dtype(names[array.dtype.kind])
+
+
+def _fused_type(*types: TensorType, body: Graph, label: str) -> Type:
+    expected = tuple(node.type for node in body.inputs)
+    if types != expected:
+        raise TypeError(f"the body expects ({', '.join(map(str, expected))})")
+    results = tuple(node.tensor_type for node in body.outputs)
+    return results[0] if len(results) == 1 else TupleType(results)
+
+
+def _fused_value(*arrays: Any, **_: Any) -> Any:
+    raise AssertionError("the interpreter runs the body of a region itself")
+
+
+FUSED = register(
+    Op(
+        "fused",
+        _fused_type,
+        _fused_value,
+        Region(),
+        {"body": REQUIRED, "label": ""},
+        NoGrad("differentiate before fusing"),
+        doc="Several ops that run as one kernel: ``body`` computes the result from the operands.",
+    )
+)
+ITEM = register(
+    Op(
+        "item",
+        lambda type_, *, index: type_.items[index],
+        lambda values, *, index: values[index],
+        Projection(),
+        {"index": REQUIRED},
+        NoGrad("differentiate the op that made the tuple"),
+        doc="One result of an op with several.",
+    )
+)
+
+
+def fuse_nodes(
+    group: Iterable[Node],
+    outputs: Iterable[Node],
+    label: str,
+    rebuilt: Mapping[Node, Node] | None = None,
+) -> Node:
+    """The ``fused`` node that computes ``outputs`` from ``group``, whatever else feeding it.
+
+    Operands of the result are the nodes outside ``group`` in order of first use, each replaced by
+    what ``rebuilt`` holds for it; constants of one element stay in the body.
+    """
+    members = set(group)
+    outputs = tuple(outputs)
+    order = [n for n in Graph("", (), outputs).nodes if n in members]
+    outside = dict.fromkeys(i for n in order for i in n.inputs if i not in members)
+    operands = [node for node in outside if not is_scalar_constant(node)]
+    inner = {n: input_(f"a{i}", n.tensor_type) for i, n in enumerate(operands)}
+    new: dict[Node, Node] = {**{n: n for n in outside}, **inner}
+    for node in order:
+        with origin_scope(*node.origins):
+            new[node] = apply(node.op, tuple(new[i] for i in node.inputs), node.attrs)
+    body = Graph("body", tuple(inner.values()), tuple(new[n] for n in outputs))
+    arguments = tuple((rebuilt or {}).get(node, node) for node in operands)
+    with origin_scope(*(origin for node in order for origin in node.origins)):
+        return apply(FUSED, arguments, {"body": body, "label": label})
+
+
+def is_scalar_constant(node: Node) -> bool:
+    """A constant of rank 0: printed and compiled in place."""
+    return node.op is CONSTANT and node.tensor_type.rank == 0
