@@ -7,6 +7,7 @@ a damaged file is rebuilt. A kernel that is on disk loads without starting Numba
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -16,7 +17,7 @@ import time
 import types
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from .kernel_compiler import KernelError, KernelFunction, compile_kernel, load_o
 log = logging.getLogger(__name__)
 
 MAGIC = b"keraunos kernel 1\n"
+TEMPORARY_SECONDS = 3600.0
 RUNTIME = Path(__file__).parent
 LAYER = ("simd*.py", "vecmath*.py", "atomics.py", "walker.py", "kernel_compiler.py")
 
@@ -70,7 +72,7 @@ class _State:
         self.loading: dict[str, threading.Lock] = {}
         self.hits = 0
         self.misses = 0
-        self.fallback: tempfile.TemporaryDirectory[str] | None = None
+        self.fallbacks: dict[Path, tempfile.TemporaryDirectory[str]] = {}
 
 
 _state = _State()
@@ -107,32 +109,37 @@ def load_kernel(source: str) -> LoadedKernel:
     """
     key = kernel_key(source)
     with _state.lock:
-        known = _state.loaded.get(key)
+        known = _known(key)
         if known is not None:
             return known
         turn = _state.loading.setdefault(key, threading.Lock())
     with turn:
-        known = _state.loaded.get(key)
+        with _state.lock:
+            known = _known(key)
         return known if known is not None else _load_first(source, key)
+
+
+def _known(key: str) -> LoadedKernel | None:
+    known = _state.loaded.get(key)
+    _state.hits += known is not None
+    return known
 
 
 def _load_first(source: str, key: str) -> LoadedKernel:
     start = time.perf_counter()
-    folder = cache_folder()
-    path = folder / f"{key}.py"
-    _keep_text(path, source)
+    path = _keep_text(key, source)
     address = _from_disk(path.with_suffix(".o"), key)
     cached = address is not None
     if address is None:
         address, cached = _build(source, key, path)
     kernel = LoadedKernel(address, path, key, cached, time.perf_counter() - start)
     with _state.lock:
-        _state.loaded[key] = kernel
+        _state.loaded[key] = replace(kernel, cached=True, seconds=0.0)
         _state.loading.pop(key, None)
         _state.hits += cached
         _state.misses += not cached
     if not cached:
-        _evict(folder, keep=key)
+        _evict(path.parent, keep=key)
     return kernel
 
 
@@ -140,16 +147,29 @@ def _symbol(key: str) -> str:
     return f"keraunos_{key[:40]}"
 
 
-def _keep_text(path: Path, source: str) -> None:
+def _keep_text(key: str, source: str) -> Path:
+    """The file that holds the text, in the cache or, where that is full, in a temporary folder."""
+    path = cache_folder() / f"{key}.py"
+    if _reads_as(path, source):
+        return path
+    try:
+        _write(path, source.encode())
+    except OSError as error:
+        path = _fall_back(path.parent, str(error)) / path.name
+        _write(path, source.encode())
+    return path
+
+
+def _reads_as(path: Path, source: str) -> bool:
     try:
         if path.read_text() == source:
-            return
-        log.warning("kernel cache: %s was damaged and is written again", path)
+            return True
     except FileNotFoundError:
-        pass
+        return False
     except (OSError, UnicodeDecodeError) as error:
-        log.warning("kernel cache: %s cannot be read (%s) and is written again", path, error)
-    _write(path, source.encode())
+        log.warning("kernel cache: %s cannot be read (%s)", path, error)
+    log.warning("kernel cache: %s was damaged and is written again", path)
+    return False
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -200,7 +220,10 @@ def _build(source: str, key: str, path: Path) -> tuple[int, bool]:
     if not isinstance(kernel, KernelFunction):
         return int(kernel.address), bool(kernel.cache_hits)
     machine_code = compile_kernel(kernel, _symbol(key))
-    _write(path.with_suffix(".o"), seal(machine_code))
+    try:
+        _write(path.with_suffix(".o"), seal(machine_code))
+    except OSError as error:
+        log.warning("kernel cache: %s is not kept (%s)", path.with_suffix(".o"), error)
     return load_object(machine_code, _symbol(key)), False
 
 
@@ -221,9 +244,9 @@ def _execute(source: str, key: str, path: Path) -> Any:
 
 def cache_folder() -> Path:
     """Where kernels are kept: `config.cache_dir`, or a temporary folder where that cannot be."""
-    if _state.fallback is not None:
-        return Path(_state.fallback.name)
     folder = config.cache_dir
+    if folder in _state.fallbacks:
+        return Path(_state.fallbacks[folder].name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK | os.X_OK):
@@ -236,15 +259,15 @@ def cache_folder() -> Path:
 
 def _fall_back(folder: Path, reason: str) -> Path:
     with _state.lock:
-        if _state.fallback is None:
-            _state.fallback = tempfile.TemporaryDirectory(prefix="keraunos-")
+        if folder not in _state.fallbacks:
+            _state.fallbacks[folder] = tempfile.TemporaryDirectory(prefix="keraunos-")
             warnings.warn(
                 f"the kernel cache {folder} cannot be used ({reason}); kernels are compiled again "
                 "in every process. Set KERAUNOS_CACHE_DIR to a folder that can be written to.",
                 RuntimeWarning,
                 stacklevel=2,
             )
-        return Path(_state.fallback.name)
+        return Path(_state.fallbacks[folder].name)
 
 
 @dataclass(frozen=True)
@@ -265,7 +288,7 @@ def _entries(folder: Path) -> list[_Entry]:
 
 
 def _kernel_files(folder: Path) -> Iterator[Path]:
-    for path in folder.glob("*"):
+    for path in folder.rglob("*"):
         name = path.name
         if len(name) > 64 and name[64] == "." and set(name[:64]) <= set("0123456789abcdef"):
             yield path
@@ -284,6 +307,7 @@ def _entry(key: str, paths: list[Path]) -> _Entry:
 
 
 def _evict(folder: Path, keep: str) -> None:
+    _sweep(folder)
     entries = _entries(folder)
     excess = sum(entry.bytes for entry in entries) - config.cache_max_bytes
     for entry in entries:
@@ -292,6 +316,15 @@ def _evict(folder: Path, keep: str) -> None:
         if entry.key != keep:
             _remove(entry)
             excess -= entry.bytes
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes that were killed while writing have left."""
+    oldest = time.time() - TEMPORARY_SECONDS
+    for path in folder.glob(".*.tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < oldest:
+                path.unlink()
 
 
 def _remove(entry: _Entry) -> None:
