@@ -1,0 +1,40 @@
+"""Kernels from a few lines of text."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from keraunos.runtime.cache import load_kernel
+
+HEADER = """
+from numba import float32, float64
+from keraunos.runtime.simd import *
+from keraunos.runtime import vecmath
+from keraunos.runtime.vecmath import *
+
+@kernel_jit
+def kernel(args, thread, threads):
+"""
+
+
+def kernel_source(body: str) -> str:
+    return HEADER + "\n".join("    " + line for line in body.strip("\n").split("\n")) + "\n"
+
+
+@pytest.fixture(scope="session")
+def run_kernel() -> Callable[..., None]:
+    """`run(body, *arguments)`: a kernel of these lines on arrays (as addresses) and integers."""
+
+    def run(body: str, *arguments: Any) -> None:
+        words = [a.ctypes.data if isinstance(a, np.ndarray) else a for a in arguments]
+        args = np.array(words, np.int64)
+        kernel = load_kernel(kernel_source(body))
+        prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+        prototype(kernel.address)(args.ctypes.data, 0, 1)
+
+    return run
