@@ -1,0 +1,148 @@
+"""Lowering facets: what kind of computation an op is, as the kernel builders need to know it.
+
+Each op names one facet. A facet describes dataflow only, never a target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from .types import Size
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A value that no kernel computes: an input, a parameter, a constant."""
+
+
+@dataclass(frozen=True)
+class Elementwise:
+    """Each output element is ``fn`` of the operands' elements at the same (broadcast) index.
+
+    ``fn`` names a scalar function of the kernel dialect (``compiler/kernels.py``); attributes, if
+    any, follow the operands as constants.
+    """
+
+    fn: str
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """Combines elements along the attribute ``axes`` (kept as size 1 if ``keepdims``)."""
+
+    combine: str  # "add", "multiply", "maximum", "minimum"
+    initial: float
+
+
+@dataclass(frozen=True)
+class View:
+    """The same elements in the same row-major order under another shape: no work."""
+
+
+@dataclass(frozen=True)
+class AxisMap:
+    """Where one input axis is read: ``(out[axis] * stride + offset) // divisor``.
+
+    ``axis`` None reads index ``offset`` always. With ``exact`` an index that does not divide
+    evenly is outside the input; outside reads give the map's ``fill``.
+    """
+
+    axis: int | None
+    stride: int = 1
+    offset: Size = 0
+    divisor: int = 1
+    exact: bool = False
+
+
+@dataclass(frozen=True)
+class IndexMap:
+    """One ``AxisMap`` per input axis; ``fill`` None promises that no read falls outside."""
+
+    axes: tuple[AxisMap, ...]
+    fill: float | None = None
+
+
+IndexRule: TypeAlias = Callable[[Any], IndexMap]
+
+
+@dataclass(frozen=True)
+class Movement:
+    """Each output element is one input element, or a fill value: ``index(node)`` says which."""
+
+    index: IndexRule
+
+
+@dataclass(frozen=True)
+class Concatenation:
+    """Operands side by side along the attribute ``axis``."""
+
+
+@dataclass(frozen=True)
+class Gather:
+    """Rows of the first operand picked by the integers of the second, along attribute ``axis``."""
+
+
+@dataclass(frozen=True)
+class Iota:
+    """Each element is its own index along the attribute ``axis``; there is no operand."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Slides a window over the spatial axes of a channels-last tensor.
+
+    ``combine`` is ``"maximum"``, ``"mean"`` (over the elements inside the image) or ``"dot"``
+    (weights of a second operand, one filter per channel: depthwise convolution).
+    """
+
+    combine: str
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """Sums of products: ``"matmul"`` or ``"conv2d"`` (channels last, HWIO kernel)."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class Composite:
+    """Stands for other ops: ``expand(node)`` gives the equivalent node made of them."""
+
+    expand: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Region:
+    """Holds a body graph in the attribute ``body``: ``fused`` and ``scan``."""
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Picks one result of an op that has several."""
+
+
+Lowering: TypeAlias = (
+    Leaf
+    | Elementwise
+    | Reduction
+    | View
+    | Movement
+    | Concatenation
+    | Gather
+    | Iota
+    | Window
+    | Contraction
+    | Composite
+    | Region
+    | Projection
+)
+
+
+@dataclass(frozen=True)
+class NoGrad:
+    """Stands where an op has no gradient; ``reason`` is told to the user who asks for one."""
+
+    reason: str
