@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import REQUIRED, Graph, IRError, Literal, Node, Op, apply, origin_scope
-from ..lowering import Leaf, NoGrad, Projection, Region
+from ..ir import REQUIRED, Graph, IRError, Literal, Node, Op, Sample, apply, origin_scope
+from ..lowering import Elementwise, Leaf, NoGrad, Projection, Region
 from ..types import DType, TensorType, TupleType, Type, dtype_of
 from .registry import register
 
@@ -52,6 +52,20 @@ CONSTANT = register(
         {"value": REQUIRED},
         NoGrad("a constant does not vary"),
         doc="An array fixed at compile time.",
+    )
+)
+
+
+copy = register(
+    Op(
+        "copy",
+        lambda x: x,
+        lambda x: x,
+        Elementwise("copy"),
+        {},
+        lambda node, grad: (grad,),
+        (Sample(("f32[2, 3]",)), Sample(("i32[2, 3]",))),
+        doc="The same value in memory of its own.",
     )
 )
 
