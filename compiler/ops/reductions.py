@@ -182,14 +182,18 @@ argmin = argument("argmin", np.argmin, "min", "Where the smallest element is.")
 
 
 def statistic(
-    name: str, reference: Callable[..., Any], expand: Callable[[Node], Node], doc: str
+    name: str,
+    reference: Callable[..., Any],
+    expand: Callable[[Node], Node],
+    doc: str,
+    gradient: Any = None,
 ) -> Op:
     """A composite over ``axes`` of floats."""
     attrs = {"axes": REQUIRED, "keepdims": False}
     samples = tuple(Sample(("f32[2, 3, 4]",), attrs_) for attrs_ in SAMPLE_ATTRS)
     infer = reduction_type(want_float)
     return register(
-        Op(name, infer, reference, Composite(expand), attrs, None, samples, doc)
+        Op(name, infer, reference, Composite(expand), attrs, gradient, samples, doc)
     )
 
 
@@ -224,7 +228,7 @@ def _variance_expand(node: Node) -> Node:
 def _logsumexp_expand(node: Node) -> Node:
     (x,), axes = node.inputs, node.attrs["axes"]
     zero = number(0, x)
-    top = ops.stop_gradient(ops.max(x, axes=axes, keepdims=True))
+    top = ops.max(x, axes=axes, keepdims=True)
     # Where all is -inf (or one is inf) the shift would make a NaN of inf - inf.
     safe = ops.select(ops.is_finite(top), top, zero)
     total = ops.log(ops.sum(ops.exp(ops.subtract(x, safe)), axes=axes, keepdims=True))
@@ -232,10 +236,19 @@ def _logsumexp_expand(node: Node) -> Node:
     return result if node.attrs["keepdims"] else ops.reshape(result, shape=node.shape)
 
 
+def _logsumexp_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
+    shares = ops.exp(ops.subtract(node.inputs[0], kept(node, node)))
+    return (ops.multiply(kept(grad, node), shares),)
+
+
 mean = statistic("mean", _mean, _mean_expand, "The arithmetic mean.")
 variance = statistic(
     "variance", _variance, _variance_expand, "The mean squared distance from the mean."
 )
 logsumexp = statistic(
-    "logsumexp", _logsumexp, _logsumexp_expand, "log(sum(exp(x))), without overflow."
+    "logsumexp",
+    _logsumexp,
+    _logsumexp_expand,
+    "log(sum(exp(x))), without overflow.",
+    _logsumexp_gradient,
 )

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from ...runtime.dim import Size
+from ..ir import Node
 from ..types import Shape
+from .registry import ops
 
 Padding: TypeAlias = "str | Sequence[Sequence[Size]]"
 Pairs: TypeAlias = tuple[tuple[Size, Size], ...]
@@ -101,3 +105,80 @@ def _check_positive(name: str, values: Sequence[int], rank: int) -> None:
     good = len(values) == rank and all(isinstance(v, int) and v > 0 for v in values)
     if not good:
         raise ValueError(f"expected {rank} positive integers as {name}, got {tuple(values)!r}")
+
+
+# The same positions, read from numpy arrays and from nodes: images are (N, spatial..., C)
+
+
+def kernel_positions(window: Sequence[int]) -> list[tuple[int, ...]]:
+    """Every place inside a window, in row-major order."""
+    return list(np.ndindex(*window))
+
+
+def pad_image(x: Any, pairs: Pairs, value: float) -> Any:
+    """The array ``x`` with ``value`` around its spatial axes."""
+    if all(pair == (0, 0) for pair in pairs):
+        return x
+    return np.pad(x, ((0, 0), *pairs, (0, 0)), constant_values=value)
+
+
+def read_position(
+    padded: Any,
+    position: Sequence[int],
+    strides: Sequence[int],
+    dilation: Sequence[int],
+    positions: Shape,
+) -> Any:
+    """What every window sees at one place inside it: ``(N, *positions, C)``, a view."""
+    rows = zip(position, strides, dilation, positions, strict=True)
+    cuts = [slice(k * d, k * d + (n - 1) * s + 1, s) for k, s, d, n in rows]
+    return padded[(slice(None), *cuts)]
+
+
+def read_position_node(
+    padded: Node,
+    position: Sequence[int],
+    strides: Sequence[int],
+    dilation: Sequence[int],
+    positions: Shape,
+) -> Node:
+    """``read_position`` as a node."""
+    rows = list(zip(position, strides, dilation, positions, strict=True))
+    first = [k * d for k, _, d, _ in rows]
+    last = [k * d + (n - 1) * s + 1 for k, s, d, n in rows]
+    return ops.slice(
+        padded,
+        start=(0, *first, 0),
+        stop=(padded.shape[0], *last, padded.shape[-1]),
+        step=(1, *strides, 1),
+    )
+
+
+def write_position_node(
+    values: Node,
+    position: Sequence[int],
+    strides: Sequence[int],
+    dilation: Sequence[int],
+    pairs: Pairs,
+    spatial: Sequence[Size],
+) -> Node:
+    """The reverse: values of ``(N, *positions, C)`` where their windows read, in an image of 0."""
+    rows = zip(position, strides, dilation, pairs, spatial, values.shape[1:-1], strict=True)
+    ends = []
+    for k, s, d, (before, _), size, n in rows:
+        low = k * d - before
+        ends.append((low, size - low - ((n - 1) * s + 1)))
+    return ops.pad(
+        values,
+        low=(0, *(low for low, _ in ends), 0),
+        high=(0, *(high for _, high in ends), 0),
+        interior=(0, *(s - 1 for s in strides), 0),
+    )
+
+
+def pad_node(x: Node, pairs: Pairs, value: float) -> Node:
+    """``pad_image`` as a node."""
+    if all(pair == (0, 0) for pair in pairs):
+        return x
+    low, high = zip(*pairs, strict=True)
+    return ops.pad(x, low=(0, *low, 0), high=(0, *high, 0), value=value)
