@@ -20,7 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+
+from numba.core.errors import NumbaError
 
 from .config import config
 from .host import host
@@ -100,8 +101,7 @@ def load_kernel(source: str) -> LoadedKernel:
     """Compile or fetch the kernel that `source` defines.
 
     Args:
-        source: the text of a module in which `kernel` is a function marked by `kernel_jit`
-            (Numba's `@cfunc(SIGNATURE, cache=True)` serves too, more slowly).
+        source: the text of a module in which `kernel` is a function marked by `kernel_jit`.
 
     Raises:
         KernelError: the text defines no kernel.
@@ -131,7 +131,7 @@ def _load_first(source: str, key: str) -> LoadedKernel:
     address = _from_disk(path.with_suffix(".o"), key)
     cached = address is not None
     if address is None:
-        address, cached = _build(source, key, path)
+        address = _build(source, key, path)
     kernel = LoadedKernel(address, path, key, cached, time.perf_counter() - start)
     with _state.lock:
         _state.loaded[key] = replace(kernel, cached=True, seconds=0.0)
@@ -214,25 +214,27 @@ def unseal(content: bytes) -> bytes | None:
     return machine_code
 
 
-def _build(source: str, key: str, path: Path) -> tuple[int, bool]:
-    """Address of the kernel, and whether Numba's own cache had it (plain cfuncs only)."""
+def _build(source: str, key: str, path: Path) -> int:
+    """Compile, keep the machine code, load it."""
     kernel = _execute(source, key, path)
-    if not isinstance(kernel, KernelFunction):
-        return int(kernel.address), bool(kernel.cache_hits)
-    machine_code = compile_kernel(kernel, _symbol(key))
+    try:
+        machine_code = compile_kernel(kernel, _symbol(key))
+    except NumbaError as error:
+        error.add_note(f"while compiling the kernel {path}")
+        raise
     try:
         _write(path.with_suffix(".o"), seal(machine_code))
     except OSError as error:
         log.warning("kernel cache: %s is not kept (%s)", path.with_suffix(".o"), error)
-    return load_object(machine_code, _symbol(key)), False
+    return load_object(machine_code, _symbol(key))
 
 
-def _execute(source: str, key: str, path: Path) -> Any:
+def _execute(source: str, key: str, path: Path) -> KernelFunction:
     module = types.ModuleType(f"keraunos_kernel_{key}")
     module.__file__ = str(path)
     exec(compile(source, str(path), "exec"), module.__dict__)
     kernel = getattr(module, "kernel", None)
-    if not isinstance(kernel, KernelFunction) and not hasattr(kernel, "address"):
+    if not isinstance(kernel, KernelFunction):
         raise KernelError(
             f"{path}: expected a function named `kernel` marked by @kernel_jit, got {kernel!r}"
         )
@@ -288,7 +290,7 @@ def _entries(folder: Path) -> list[_Entry]:
 
 
 def _kernel_files(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
+    for path in folder.glob("*"):
         name = path.name
         if len(name) > 64 and name[64] == "." and set(name[:64]) <= set("0123456789abcdef"):
             yield path
