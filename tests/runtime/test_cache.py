@@ -1,0 +1,319 @@
+"""Kernels on disk: hits, damage, folders that cannot be used, eviction, several processes."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba.core.errors import TypingError
+
+from keraunos.runtime import cache
+from keraunos.runtime.cache import (
+    LoadedKernel,
+    cache_info,
+    clear_cache,
+    kernel_key,
+    load_kernel,
+    seal,
+    unseal,
+)
+from keraunos.runtime.config import config
+from keraunos.runtime.kernel_compiler import KernelError, undefined_symbols
+
+SOURCE = """
+from keraunos.runtime.simd import get, kernel_jit, pointer_i64, put
+@kernel_jit
+def kernel(args, thread, threads):
+    put(pointer_i64(args[0]), 0, {number})
+"""
+LIBM = """
+from keraunos.runtime.simd import get, kernel_jit, pointer_f64, put
+from keraunos.runtime.vecmath import sin
+@kernel_jit
+def kernel(args, thread, threads):
+    x = pointer_f64(args[0])
+    put(x, 0, sin(get(x, 0) + {number}))
+"""
+CHILD = """
+import ctypes, json, sys
+import numpy as np
+from keraunos.runtime.cache import load_kernel
+results = []
+for source in json.load(sys.stdin):
+    kernel = load_kernel(source)
+    out = np.zeros(1, np.int64)
+    args = np.array([out.ctypes.data])
+    prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+    prototype(kernel.address)(args.ctypes.data, 0, 1)
+    results.append([kernel.cached, kernel.seconds, int(out[0])])
+print(json.dumps(results))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    with config.update(cache_dir=tmp_path / "kernels"):
+        yield tmp_path / "kernels"
+
+
+_numbers = iter(range(10**6, 10**9))
+
+
+def fresh(template: str = SOURCE) -> tuple[str, int]:
+    """A kernel this process has not loaded, and the number that it writes."""
+    number = next(_numbers)
+    return template.format(number=number), number
+
+
+def result(kernel: LoadedKernel, dtype: type = np.int64) -> float:
+    out = np.zeros(1, dtype)
+    args = np.array([out.ctypes.data])
+    prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+    prototype(kernel.address)(args.ctypes.data, 0, 1)
+    return float(out[0])
+
+
+def start_child(folder: Path, sources: list[str]) -> subprocess.Popen[str]:
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD],
+        env=os.environ | {"KERAUNOS_CACHE_DIR": str(folder)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdin is not None
+    child.stdin.write(json.dumps(sources))
+    child.stdin.close()
+    child.stdin = None
+    return child
+
+
+def in_child(folder: Path, sources: list[str]) -> list[tuple[bool, float, int]]:
+    output, errors = (child := start_child(folder, sources)).communicate(timeout=100)
+    assert child.returncode == 0, errors
+    return [tuple(row) for row in json.loads(output)]
+
+
+def test_a_miss_then_hits(folder: Path) -> None:
+    source, number = fresh()
+    before = cache_info()
+    first = load_kernel(source)
+    again = load_kernel(source)
+    after = cache_info()
+    assert (first.cached, again.cached) == (False, True)
+    assert first.address == again.address
+    assert result(first) == number
+    assert first.path == folder / f"{first.key}.py"
+    assert first.path.read_text() == source
+    assert (after.hits - before.hits, after.misses - before.misses) == (1, 1)
+    assert (after.entries, after.dir) == (1, folder)
+    assert after.bytes == sum(path.stat().st_size for path in folder.iterdir())
+
+
+def test_another_process_compiles_nothing(folder: Path) -> None:
+    sources = [fresh()[0] for _ in range(3)]
+    numbers = [result(load_kernel(source)) for source in sources]
+    rows = in_child(folder, sources)
+    assert [row[0] for row in rows] == [True] * 3
+    assert [row[2] for row in rows] == numbers
+    assert min(row[1] for row in rows) < 0.015
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "empty", "text"])
+def test_damage_is_repaired(folder: Path, damage: str) -> None:
+    source, number = fresh()
+    kernel = load_kernel(source)
+    code = kernel.path.with_suffix(".o")
+    whole = code.read_bytes()
+    if damage == "truncate":
+        code.write_bytes(whole[: len(whole) // 2])
+    elif damage == "flip":
+        code.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+    elif damage == "empty":
+        code.write_bytes(b"")
+    else:
+        kernel.path.write_text("half a ker")
+    ((cached, _, written),) = in_child(folder, [source])
+    assert written == number
+    assert cached == (damage == "text")
+    assert kernel.path.read_text() == source
+    assert unseal(code.read_bytes()) is not None
+    assert in_child(folder, [source])[0][0]
+
+
+def test_seal() -> None:
+    assert unseal(seal(b"code")) == b"code"
+    assert unseal(seal(b"code")[:-1]) is None
+    assert unseal(b"") is None
+
+
+def test_damage_is_logged(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source, number = fresh()
+    folder.mkdir()
+    (folder / f"{kernel_key(source)}.o").write_bytes(b"junk")
+    (folder / f"{kernel_key(source)}.py").write_bytes(b"\xff\xfe")
+    with caplog.at_level(logging.WARNING):
+        assert result(load_kernel(source)) == number
+    assert "damaged and is rebuilt" in caplog.text
+    assert "damaged and is written again" in caplog.text
+
+
+def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with config.update(cache_dir=tmp_path / "file" / "kernels"):
+        source, number = fresh()
+        with pytest.warns(RuntimeWarning, match="KERAUNOS_CACHE_DIR"):
+            kernel = load_kernel(source)
+        assert result(kernel) == number
+        other, number = fresh()  # no second warning: pytest makes it an error below
+        assert result(load_kernel(other)) == number
+        assert cache_info().dir == kernel.path.parent
+        assert kernel.path.exists()
+
+
+def test_a_full_disk_still_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = cache._write
+
+    def full(path: Path, content: bytes) -> None:
+        if path.parent == folder:
+            raise OSError(28, "No space left on device")
+        write(path, content)
+
+    monkeypatch.setattr(cache, "_write", full)
+    source, number = fresh()
+    with pytest.warns(RuntimeWarning, match="No space left"):
+        assert result(load_kernel(source)) == number
+
+
+def test_least_recently_used_goes_first(folder: Path) -> None:
+    kernels = [load_kernel(fresh()[0]) for _ in range(3)]
+    size = cache_info().bytes // 3
+    for age, kernel in zip((300, 100, 200), kernels, strict=True):
+        for path in folder.glob(kernel.key + "*"):
+            os.utime(path, (time.time() - age,) * 2)
+    with config.update(cache_max_bytes=size * 2 + size // 2):
+        newest = load_kernel(fresh()[0])
+    left = {path.name[:64] for path in folder.iterdir()}
+    assert left == {kernels[1].key, newest.key}
+    assert result(kernels[0]) > 0  # loaded code stays
+
+
+def test_use_makes_a_kernel_recent(folder: Path) -> None:
+    source, _ = fresh()
+    kernel = load_kernel(source)
+    code = kernel.path.with_suffix(".o")
+    os.utime(code, (1, 1))
+    in_child(folder, [source])
+    assert code.stat().st_mtime > 1000
+
+
+def test_abandoned_temporary_files_go(folder: Path) -> None:
+    folder.mkdir()
+    old, young = folder / ".a.tmp", folder / ".b.tmp"
+    old.touch()
+    young.touch()
+    os.utime(old, (1, 1))
+    load_kernel(fresh()[0])
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_clear_cache(folder: Path) -> None:
+    load_kernel(fresh()[0])
+    load_kernel(fresh()[0])
+    (folder / "notes.txt").write_text("not a kernel")
+    assert clear_cache() == 2
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    assert cache_info().entries == 0
+
+
+def test_threads_compile_a_kernel_once(folder: Path) -> None:
+    source, number = fresh()
+    with ThreadPoolExecutor(4) as pool:
+        kernels = list(pool.map(load_kernel, [source] * 8))
+    assert [kernel.cached for kernel in kernels].count(False) == 1
+    assert {kernel.address for kernel in kernels} == {kernels[0].address}
+    assert result(kernels[0]) == number
+
+
+def test_processes_share_a_folder(folder: Path) -> None:
+    pairs = [fresh() for _ in range(4)]
+    sources = [source for source, _ in pairs]
+    children = [start_child(folder, sources) for _ in range(3)]
+    for child in children:
+        output, errors = child.communicate(timeout=100)
+        assert child.returncode == 0, errors
+        assert [row[2] for row in json.loads(output)] == [number for _, number in pairs]
+    assert len(list(folder.iterdir())) == 8
+
+
+def test_key_covers_the_simd_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, _ = fresh()
+    key = kernel_key(source)
+    copy = tmp_path / "runtime"
+    copy.mkdir()
+    for path in cache.RUNTIME.glob("*.py"):
+        shutil.copy(path, copy)
+    monkeypatch.setattr(cache, "RUNTIME", copy)
+    cache._fingerprint.cache_clear()
+    try:
+        assert kernel_key(source) == key
+        cache._fingerprint.cache_clear()
+        with (copy / "vecmath_emit.py").open("a") as file:
+            file.write("\n# changed\n")
+        assert kernel_key(source) != key
+    finally:
+        monkeypatch.undo()
+        cache._fingerprint.cache_clear()
+    assert kernel_key(source) == key
+    assert kernel_key(source + " ") != key
+
+
+def test_libm_is_reached_from_a_cached_kernel(folder: Path) -> None:
+    source, number = fresh(LIBM)
+    kernel = load_kernel(source)
+    machine_code = unseal(kernel.path.with_suffix(".o").read_bytes())
+    assert machine_code is not None
+    assert undefined_symbols(machine_code) == {"sin"}
+    assert result(kernel, np.float64) == pytest.approx(np.sin(number), abs=1e-15)
+    cached, _, bits = in_child(folder, [source])[0]
+    assert cached
+    assert np.int64(bits).view(np.float64) == result(kernel, np.float64)
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "message"),
+    [
+        ("kernel = 3", KernelError, "expected a function named `kernel`"),
+        ("", KernelError, "got None"),
+        (
+            "from keraunos.runtime.simd import kernel_jit\n@kernel_jit\n"
+            "def kernel(args, thread, threads):\n    args[0] = len([thread] * threads)\n",
+            KernelError,
+            "needs .*NRT.*not available inside kernels",
+        ),
+        (
+            "from keraunos.runtime.simd import kernel_jit\n@kernel_jit\n"
+            "def kernel(args, thread, threads):\n    args[0] = nothing_of_that_name\n",
+            TypingError,
+            "nothing_of_that_name",
+        ),
+    ],
+)
+def test_bad_kernels(folder: Path, body: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message) as caught:
+        load_kernel(body)
+    text = " ".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
+    assert kernel_key(body)[:40] in text
+    assert not list(folder.glob("*.o"))
