@@ -255,7 +255,7 @@ def _scalar(value: Any) -> str | None:
     """The shortest text that gives ``value`` back bit for bit; None for a NaN with a payload."""
     if not isinstance(value, np.floating):
         return str(value)
-    for text in (str(value), repr(float(value))):
+    for text in sorted((str(value), repr(float(value))), key=len):
         if value.dtype.type(float(text)).tobytes() == value.tobytes():
             return text
     return None

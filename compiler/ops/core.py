@@ -120,10 +120,20 @@ FUSED = register(
         doc="Several ops that run as one kernel: ``body`` computes the result from the operands.",
     )
 )
+
+
+def _item_type(type_: Type, *, index: int) -> TensorType:
+    if not isinstance(type_, TupleType):
+        raise TypeError(f"expected a value with several results, got {type_}")
+    if not 0 <= index < len(type_.items):
+        raise ValueError(f"expected an index below {len(type_.items)}, as {type_} has")
+    return type_.items[index]
+
+
 ITEM = register(
     Op(
         "item",
-        lambda type_, *, index: type_.items[index],
+        _item_type,
         lambda values, *, index: values[index],
         Projection(),
         {"index": REQUIRED},
