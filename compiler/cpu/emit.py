@@ -1,0 +1,32 @@
+"""The CPU emitter: a kernel of the dialect to the text of a Python module for Numba."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from ...runtime.host import host
+from ..kernels import Border, Contract, Kernel, Nest, Panels, Slide
+from .border import emit_border
+from .contract import emit_contract
+from .nest import emit_nest
+from .panels import emit_panels
+from .slide import emit_slide
+from .writer import Writer
+
+
+@cache
+def emit(kernel: Kernel) -> str:
+    """The source of ``kernel`` for this machine's vectors; the same text for equal kernels."""
+    writer = Writer(host().lanes)
+    match kernel.body:
+        case Contract() as body:
+            emit_contract(writer, kernel, body)
+        case Slide() as body:
+            emit_slide(writer, kernel, body)
+        case Border() as body:
+            emit_border(writer, kernel, body)
+        case Panels() as body:
+            emit_panels(writer, kernel, body)
+        case Nest() as body:
+            emit_nest(writer, kernel, body)
+    return writer.module(kernel)

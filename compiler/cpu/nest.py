@@ -1,0 +1,290 @@
+"""Emits ``Nest`` kernels: elementwise chains, reductions, normalisations, data movement.
+
+With a vector axis, a full step handles ``LANES`` neighbours and the last one is masked; values
+reduced along the vector axis are scalars from then on. Without, the same code is scalar.
+"""
+
+from __future__ import annotations
+
+from ..kernels import Access, Accumulate, Axis, Gathered, Kernel, Load, Nest, Stage, Store, Term
+from ..types import BOOL, FLOAT32, DType
+from .writer import Writer
+
+# Elements of the innermost axis that one unit of parallel work covers, in vectors.
+BLOCK_VECTORS = 64
+
+COMBINE = {"add": "{0} + {1}", "multiply": "{0} * {1}"}
+HORIZONTAL = {
+    "add": "sum_lanes",
+    "multiply": "prod_lanes",
+    "maximum": "max_lanes",
+    "minimum": "min_lanes",
+}
+
+
+def emit_nest(writer: Writer, kernel: Kernel, body: Nest) -> None:
+    """Writes the kernel; each thread takes a contiguous share of the parallel units."""
+    writer.unpack(kernel.params)
+    emitter = NestEmitter(writer, body)
+    emitter.emit()
+
+
+class NestEmitter:
+    """Holds what the text of one nest needs: names in scope, and whether they are vectors."""
+
+    def __init__(self, writer: Writer, body: Nest) -> None:
+        self.writer = writer
+        self.body = body
+        self.names: dict[str, str] = {}
+        self.vectors: set[str] = set()
+        reduced = {axis.name for axis in body.reduce}
+        # The innermost axis is computed in vectors inside a sweep, or all along.
+        self.sweep_vector = body.vector if body.vector in reduced else None
+        self.unit_vector = None if self.sweep_vector else body.vector
+        self.vector = self.unit_vector
+
+    def emit(self) -> None:
+        writer, axes = self.writer, self.body.parallel
+        outer, inner = self._split()
+        writer.line(f"units = {' * '.join([*(a.extent for a in outer), *self._blocks(inner)]) or 1}")
+        with writer.block(
+            "for unit in range(units * thread // threads, units * (thread + 1) // threads):"
+        ):
+            self._decode(outer, inner)
+            if inner is None:
+                self._stages()
+                return
+            self._inner_loop(inner)
+        assert axes or inner is None
+
+    def _split(self) -> tuple[tuple[Axis, ...], Axis | None]:
+        """The axes that a unit fixes, and the innermost axis whose block a unit sweeps."""
+        axes = self.body.parallel
+        if self.body.reduce and self.sweep_vector is None and self.unit_vector is None:
+            return axes, None
+        if self.sweep_vector is not None or not axes:
+            return axes, None
+        return axes[:-1], axes[-1]
+
+    def _block_size(self) -> int:
+        """One vector a unit while reducing (it stays in a register), else a stretch of them."""
+        lanes = self.writer.lanes
+        return lanes if self.body.reduce else BLOCK_VECTORS * lanes
+
+    def _blocks(self, inner: Axis | None) -> list[str]:
+        if inner is None:
+            return []
+        size = self._block_size()
+        return [f"(({inner.extent} + {size - 1}) // {size})"]
+
+    def _decode(self, outer: tuple[Axis, ...], inner: Axis | None) -> None:
+        writer, rest = self.writer, "unit"
+        if inner is not None:
+            size = self._block_size()
+            blocks = f"(({inner.extent} + {size - 1}) // {size})"
+            writer.line(f"{inner.name}_start = unit % {blocks} * {size}")
+            writer.line(f"{inner.name}_stop = min({inner.extent}, {inner.name}_start + {size})")
+            if outer:
+                writer.line(f"rest = unit // {blocks}")
+                rest = "rest"
+        for axis in reversed(outer[1:]):
+            writer.line(f"{axis.name} = {rest} % {axis.extent}")
+            writer.line(f"rest = {rest} // {axis.extent}")
+            rest = "rest"
+        if outer:
+            writer.line(f"{outer[0].name} = {rest}")
+
+    def _inner_loop(self, inner: Axis) -> None:
+        writer, name = self.writer, inner.name
+        step = f", {writer.lanes}" if self.unit_vector else ""
+        with writer.block(f"for {name} in range({name}_start, {name}_stop{step}):"):
+            if self.unit_vector:
+                writer.line(f"mask = {writer.call('first', f'{name}_stop - {name}')}")
+            self._stages()
+
+    def _stages(self) -> None:
+        for stage in self.body.stages:
+            self._sweep(stage)
+            for load in stage.after_loads:
+                self._load(load)
+            self._block(stage.after)
+            for store in stage.after_stores:
+                self._store(store)
+
+    def _sweep(self, stage: Stage) -> None:
+        if not (stage.loads or stage.block or stage.accumulate or stage.stores):
+            return
+        if not self.body.reduce:
+            self._visit(stage)
+            return
+        self.vector = self.body.vector
+        for accumulate in stage.accumulate:
+            self._start(accumulate)
+        self._reduce_loops(stage, self.body.reduce)
+        self.vector = self.unit_vector
+        for accumulate in stage.accumulate:
+            self._finish(accumulate)
+
+    def _reduce_loops(self, stage: Stage, axes: tuple[Axis, ...]) -> None:
+        if not axes:
+            self._visit(stage)
+            return
+        axis, writer = axes[0], self.writer
+        vector = axis.name == self.sweep_vector
+        step = f"0, {axis.extent}, {writer.lanes}" if vector else axis.extent
+        with writer.block(f"for {axis.name} in range({step}):"):
+            if vector:
+                writer.line(f"mask = {writer.call('first', f'{axis.extent} - {axis.name}')}")
+            self._reduce_loops(stage, axes[1:])
+
+    def _visit(self, stage: Stage) -> None:
+        for load in stage.loads:
+            self._load(load)
+        self._block(stage.block)
+        for accumulate in stage.accumulate:
+            self._combine(accumulate)
+        for store in stage.stores:
+            self._store(store)
+
+    def _start(self, accumulate: Accumulate) -> None:
+        vector = self.vector is not None
+        value = self.writer.constant(accumulate.initial, FLOAT32 if vector else self._dtype, vector)
+        self.writer.line(f"{accumulate.name} = {value}")
+
+    @property
+    def _dtype(self) -> DType:
+        """The element type of a scalar nest's accumulators: that of its first load."""
+        return next(
+            load.access.dtype for stage in self.body.stages for load in stage.loads
+        )
+
+    def _combine(self, accumulate: Accumulate) -> None:
+        value, writer = self._value(accumulate.value), self.writer
+        if self.sweep_vector is not None:
+            value = writer.call(
+                "select", "mask", value, writer.constant(accumulate.initial, FLOAT32, True)
+            )
+        if accumulate.combine in COMBINE:
+            text = COMBINE[accumulate.combine].format(accumulate.name, value)
+        else:
+            text = writer.call(accumulate.combine, accumulate.name, value)
+        writer.line(f"{accumulate.name} = {text}")
+
+    def _finish(self, accumulate: Accumulate) -> None:
+        self.names[accumulate.name] = accumulate.name
+        if self.sweep_vector is not None:
+            lanes = self.writer.call(HORIZONTAL[accumulate.combine], accumulate.name)
+            self.writer.line(f"{accumulate.name}_all = {lanes}")
+            self.names[accumulate.name] = f"{accumulate.name}_all"
+        elif self.vector is not None:
+            self.vectors.add(accumulate.name)
+
+    def _value(self, name: str) -> str:
+        """The text of a value here: scalars are spread over the lanes of a vector sweep."""
+        if self.vector is None or name in self.vectors:
+            return self.names[name]
+        return self.writer.call("splat", self.names[name])
+
+    def _block(self, block: tuple) -> None:
+        vector = self.vector is not None
+        names = dict(self.names)
+        if vector:
+            used = {arg for let in block for arg in let.args if isinstance(arg, str)}
+            for name in used & set(self.names) - self.vectors:
+                names[name] = self._value(name)
+        self.writer.emit_block(block, names, vector)
+        for let in block:
+            self.names[let.name] = names[let.name]
+            if vector:
+                self.vectors.add(let.name)
+
+    def _load(self, load: Load | Gathered) -> None:
+        if isinstance(load, Gathered):
+            self._gather(load)
+            return
+        self.names[load.name] = load.name
+        self.writer.line(f"{load.name} = {self._read(load.access)}")
+        if self.vector is not None:
+            self.vectors.add(load.name)
+
+    def _gather(self, load: Gathered) -> None:
+        writer = self.writer
+        index = writer.call("get", load.index.pointer, self._index(load.index))
+        writer.line(f"picked = min(max(int64({index}), 0), {load.bound} - 1) * {load.stride}")
+        self.names[load.name] = load.name
+        writer.line(f"{load.name} = {self._read(load.access, 'picked')}")
+        if self.vector is not None:
+            self.vectors.add(load.name)
+
+    def _read(self, access: Access, extra: str = "") -> str:
+        index = " + ".join(filter(None, [extra, self._index(access)]))
+        if access.fill is None:
+            return self._plain_read(access, index)
+        return self._guarded_read(access, index)
+
+    def _plain_read(self, access: Access, index: str) -> str:
+        writer = self.writer
+        if self.vector is None:
+            text = writer.call("get", access.pointer, index)
+            return f"{text} != 0" if access.dtype == BOOL else text
+        stride = access.stride_along(self.vector)
+        if stride == "0":
+            return writer.call("load_splat", access.pointer, index)
+        if stride == "1":
+            return writer.call("load_masked", access.pointer, index, "mask")
+        raise AssertionError(f"{access.pointer} is not contiguous along {self.vector}")
+
+    def _guarded_read(self, access: Access, index: str) -> str:
+        """Reads outside the array give ``fill``; the address is clamped, never used unchecked."""
+        writer = self.writer
+        inside = " and ".join(self._inside(term) for term in access.terms if term.bound)
+        writer.line(f"inside = {inside}")
+        vector = self.vector is not None
+        fill = writer.constant(access.fill or 0.0, access.dtype, vector)
+        writer.line(f"at = {index} if inside else 0")
+        if vector:
+            mask = f"mask & {writer.call('first', f'{writer.lanes} if inside else 0')}"
+            stride = access.stride_along(self.vector or "")
+            if stride == "0":
+                value = writer.call("load_splat", access.pointer, "at")
+                return writer.call("select", mask, value, fill)
+            value = writer.call("load_masked", access.pointer, "at", mask)
+            return writer.call("select", mask, value, fill)
+        value = self._plain_read(access, "at")
+        return f"{value} if inside else {fill}"
+
+    def _index(self, access: Access) -> str:
+        return " + ".join(filter(None, map(self._term, access.terms))) or "0"
+
+    def _term(self, term: Term) -> str:
+        if term.is_plain:
+            if term.axis is None or term.stride == "0":
+                return ""
+            return term.axis if term.stride == "1" else f"{term.axis} * {term.stride}"
+        position = self._position(term)
+        return position if term.stride == "1" else f"({position}) * {term.stride}"
+
+    def _position(self, term: Term) -> str:
+        axis = f"{term.axis} * {term.scale}" if term.axis else "0"
+        shifted = axis if term.offset == "0" else f"({axis} + {term.offset})"
+        return shifted if term.divisor == 1 else f"{shifted} // {term.divisor}"
+
+    def _inside(self, term: Term) -> str:
+        position = self._position(term)
+        text = f"0 <= {position} < {term.bound}"
+        if term.exact and term.divisor > 1:
+            axis = f"({term.axis} * {term.scale} + {term.offset})"
+            text += f" and {axis} % {term.divisor} == 0"
+        return text
+
+    def _store(self, store: Store) -> None:
+        writer, access = self.writer, store.access
+        if self.vector is None:
+            value = self.names[store.value]
+            value = f"uint8({value})" if access.dtype == BOOL else value
+            writer.line(writer.call("put", access.pointer, self._index(access), value))
+            return
+        value = self._value(store.value)
+        writer.line(
+            writer.call("store_masked", access.pointer, self._index(access), value, "mask")
+        )

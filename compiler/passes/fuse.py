@@ -1,0 +1,294 @@
+"""Groups ops that can run as one kernel, so that what passes between them never leaves registers.
+
+    %0 = conv2d(%x, $kernel)
+    %1 = add(%0, $bias)
+    %2 = relu(%1)
+    %3 = max_pool2d(%2, window=(2, 2), strides=(2, 2))
+    -->
+    %0 = fused conv2d+add+relu+max_pool2d(%x, $kernel, $bias) {...}
+
+A convolution, matrix product or window takes along what follows it element by element (bias,
+residual, activation, a pooling that tiles the image). Other elementwise ops, reductions and the
+data movement in front of them join where they share one loop domain: a softmax is one group.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..decisions import Decision, Decisions
+from ..ir import Graph, Node, apply, origin_scope
+from ..lowering import Contraction, Elementwise, Gather, Movement, Reduction, Window
+from ..ops.core import ITEM, fuse_nodes
+from ..prologue import prologue_nodes
+from ..templates.epilogues import match_epilogue, pool_of
+from ..templates.nest import find_domain
+from ..types import FLOAT32, Size, TupleType
+
+MAX_OUTPUTS = 4
+# Where groups end by nature: nothing was missed, so nothing is reported.
+STRUCTURAL = frozenset({"ANCHOR", "MOVES_DATA", "CYCLE"})
+
+
+@dataclass(eq=False)
+class Cluster:
+    """Nodes that will be one kernel; ``anchor`` is its contraction or window, if any."""
+
+    nodes: list[Node] = field(default_factory=list)
+    anchor: Node | None = None
+
+    @property
+    def pattern(self) -> str:
+        return "+".join(node.op.name for node in self.nodes)
+
+
+def fuse(graph: Graph, decisions: Decisions) -> Graph:
+    """Replaces groups of ops by ``fused`` nodes; see the module's docstring."""
+    fuser = _Fuser(graph, decisions)
+    return fuser.run()
+
+
+class _Fuser:
+    def __init__(self, graph: Graph, decisions: Decisions) -> None:
+        self.graph = graph
+        self.decisions = decisions
+        self.prologue = prologue_nodes(graph)
+        self.outputs = set(graph.outputs)
+        self.cluster: dict[Node, Cluster] = {}
+        self.order = {node: i for i, node in enumerate(graph.nodes)}
+
+    def run(self) -> Graph:
+        for node in self.graph.nodes:
+            if node.inputs and node not in self.prologue and _is_fusible(node):
+                self._place(node)
+        return self._rebuild()
+
+    def _place(self, node: Node) -> None:
+        """Puts ``node`` in the cluster of one of its operands, or in one of its own."""
+        candidates = {self.cluster[i]: i for i in node.inputs if i in self.cluster}
+        # The latest producer first: what it waits for is ready by then.
+        ordered = sorted(candidates.items(), key=lambda c: -self.order[c[1]])
+        for cluster, operand in sorted(ordered, key=lambda c: c[0].anchor is None):
+            reason = self._refusal(cluster, operand, node)
+            if reason is None:
+                cluster.nodes.append(node)
+                self.cluster[node] = cluster
+                return
+            self._declined(cluster, node, *reason)
+        anchor = node if isinstance(node.op.lowering, (Contraction, Window)) else None
+        self.cluster[node] = Cluster([node], anchor)
+
+    def _refusal(self, cluster: Cluster, operand: Node, node: Node) -> tuple[str, str] | None:
+        """Why ``node`` cannot join ``cluster``: a code and a sentence; None if it can."""
+        if isinstance(node.op.lowering, (Movement, Gather)):
+            return "MOVES_DATA", f"{node.op.name} reads its operand elsewhere"
+        if self._would_cycle(cluster, node):
+            return "CYCLE", "another operand waits for this group's result"
+        if cluster.anchor is not None:
+            return self._anchored_refusal(cluster, operand, node)
+        if isinstance(node.op.lowering, (Contraction, Window)):
+            return "ANCHOR", f"{node.op.name} reads its operand from memory"
+        body = self._body(cluster, node)
+        if find_domain(body) is None or not _fits_domain(body):
+            return "OTHER_DOMAIN", "its loops differ from the group's"
+        return None
+
+    def _anchored_refusal(
+        self, cluster: Cluster, operand: Node, node: Node
+    ) -> tuple[str, str] | None:
+        if isinstance(node.op.lowering, (Contraction, Reduction)):
+            return "ANCHOR", f"{node.op.name} reads its operand from memory"
+        if isinstance(node.op.lowering, Window):
+            window = pool_of(node)
+            if window is None:
+                return "OVERLAPPING_WINDOW", "pooling in registers needs strides equal to window"
+            if isinstance(cluster.anchor and cluster.anchor.op.lowering, Window):
+                return "ANCHOR", f"{node.op.name} reads its operand from memory"
+        if operand is not cluster.nodes[-1]:
+            return "NOT_LAST", "the group has gone on from this value"
+        if operand in self.outputs:
+            return "GRAPH_OUTPUT", "its operand is a result of the model"
+        others = [u for u in self.graph.users[operand] if u is not node]
+        if others:
+            return "SECOND_USER", f"its operand also feeds {_named(others[0])}"
+        if node.dtype != FLOAT32:
+            return "DTYPE", f"{node.dtype} where kernels of this kind compute float32"
+        body = self._body(cluster, node)
+        anchor = next(n for n in body.nodes if isinstance(n.op.lowering, (Contraction, Window)))
+        if match_epilogue(body, anchor) is None:
+            return (
+                "OPERAND_SHAPE",
+                "an operand is neither one value, one a channel nor one an element",
+            )
+        return None
+
+    def _body(self, cluster: Cluster, node: Node) -> Graph:
+        members = [*cluster.nodes, node]
+        fused = fuse_nodes(members, (node,), "")
+        body: Graph = fused.attrs["body"]
+        return body
+
+    def _would_cycle(self, cluster: Cluster, node: Node) -> bool:
+        """Whether some other operand of ``node`` depends on the cluster, through any cluster."""
+        members = set(cluster.nodes)
+        stack = [i for i in node.inputs if i not in members]
+        # Members may also wait on nodes that come after them once clusters run as one.
+        seen: set[Node] = set()
+        while stack:
+            current = stack.pop()
+            if current in members:
+                return True
+            if current in seen or not current.inputs:
+                continue
+            seen.add(current)
+            mates = self.cluster[current].nodes if current in self.cluster else [current]
+            for mate in mates:
+                stack.extend(i for i in mate.inputs if i not in seen)
+                seen.add(mate)
+        return False
+
+    def _declined(self, cluster: Cluster, node: Node, code: str, detail: str) -> None:
+        if code in STRUCTURAL:
+            return
+        self.decisions.add(
+            Decision(
+                stage="fuse",
+                pattern=f"{cluster.pattern} + {node.op.name}",
+                layers=_layers([*cluster.nodes, node]),
+                action="declined",
+                reason=code,
+                detail=detail,
+            )
+        )
+
+    def _rebuild(self) -> Graph:
+        new: dict[Node, Node] = {}
+        clusters = {id(c): c for c in self.cluster.values() if len(c.nodes) > 1}
+        last = {c.nodes[-1]: c for c in clusters.values()}
+        members = {n for c in clusters.values() for n in c.nodes}
+        pending = list(self.graph.nodes)
+        done: set[Node] = set()
+        # A cluster is built when its last node comes up; its operands may come later in the order.
+        order = _cluster_order(pending, self.cluster, members)
+        for node in order:
+            if node in done:
+                continue
+            if node in members and node in last:
+                self._build(last[node], new)
+            elif node not in members:
+                new[node] = _on(node, new)
+            done.add(node)
+        return self.graph.with_outputs(new[node] for node in self.graph.outputs)
+
+    def _build(self, cluster: Cluster, new: dict[Node, Node]) -> None:
+        inside = set(cluster.nodes)
+        escaping = [
+            n
+            for n in cluster.nodes
+            if n in self.outputs or any(u not in inside for u in self.graph.users[n])
+        ]
+        fused = fuse_nodes(cluster.nodes, escaping, cluster.pattern, new)
+        if isinstance(fused.type, TupleType):
+            for i, node in enumerate(escaping):
+                new[node] = apply(ITEM, (fused,), {"index": i})
+        else:
+            new[escaping[0]] = fused
+        saved: Size = 0
+        for node in cluster.nodes:
+            if node not in escaping:
+                saved = saved + node.tensor_type.bytes
+        self.decisions.add(
+            Decision(
+                stage="fuse",
+                pattern=cluster.pattern,
+                layers=_layers(cluster.nodes),
+                action="fused",
+                reason="FUSED",
+                detail="",
+                kernels_saved=len(cluster.nodes) - 1,
+                bytes_saved=saved * 2,
+            )
+        )
+
+
+def _cluster_order(
+    nodes: list[Node], cluster: dict[Node, Cluster], members: set[Node]
+) -> list[Node]:
+    """All nodes with each cluster's members together, operands of a whole cluster before it."""
+    order: list[Node] = []
+    seen: set[Node] = set()
+
+    def unit(node: Node) -> list[Node]:
+        return cluster[node].nodes if node in members else [node]
+
+    for root in nodes:
+        stack: list[tuple[Node, bool]] = [(root, False)]
+        while stack:
+            node, ready = stack.pop()
+            group = unit(node)
+            if ready:
+                order.extend(group)
+                continue
+            if group[0] in seen:
+                continue
+            seen.update(group)
+            stack.append((node, True))
+            operands = [i for n in group for i in n.inputs if i not in seen]
+            stack.extend((i, False) for i in reversed(operands))
+    return order
+
+
+def _on(node: Node, new: dict[Node, Node]) -> Node:
+    inputs = tuple(new[i] for i in node.inputs)
+    if inputs == node.inputs:
+        return node
+    with origin_scope(*node.origins):
+        return apply(node.op, inputs, node.attrs)
+
+
+def _is_fusible(node: Node) -> bool:
+    facets = (Elementwise, Reduction, Movement, Gather, Contraction, Window)
+    return isinstance(node.op.lowering, facets) and not isinstance(node.type, TupleType)
+
+
+def _fits_domain(body: Graph) -> bool:
+    """Whether every result of a nest has the domain's shape or its reduced one."""
+    domain = find_domain(body)
+    assert domain is not None
+    if len(body.outputs) > MAX_OUTPUTS:
+        return False
+    if not domain.reduced:
+        return all(
+            _broadcasts(n.shape, domain.shape) for n in body.nodes if n.inputs and not _reads(n)
+        )
+    return all(
+        _broadcasts(n.shape, domain.shape) or _is_after(n)
+        for n in body.nodes
+        if n.inputs and not _reads(n)
+    )
+
+
+def _reads(node: Node) -> bool:
+    return isinstance(node.op.lowering, (Movement, Gather))
+
+
+def _is_after(node: Node) -> bool:
+    """A value computed from reductions that dropped their axes."""
+    if isinstance(node.op.lowering, Reduction):
+        return True
+    return any(_is_after(i) for i in node.inputs)
+
+
+def _broadcasts(shape: tuple[Size, ...], domain: tuple[Size, ...]) -> bool:
+    if len(shape) > len(domain):
+        return False
+    tail = domain[len(domain) - len(shape) :]
+    return all(n in (1, m) for n, m in zip(shape, tail, strict=True))
+
+
+def _layers(nodes: list[Node]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(layer for node in nodes for layer in node.layers))
+
+
+def _named(node: Node) -> str:
+    return node.layers[-1] if node.layers else node.op.name
