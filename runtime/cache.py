@@ -7,7 +7,6 @@ a damaged file is rebuilt. A kernel that is on disk loads without starting Numba
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import os
@@ -16,23 +15,29 @@ import threading
 import time
 import types
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from numba.core.errors import NumbaError
 
+from .cache_files import entries, evict, remove, seal, unseal, write_file
 from .config import config
 from .host import host
-from .kernel_compiler import KernelError, KernelFunction, compile_kernel, load_object
+from .kernel_compiler import KernelFunction, assembly, compile_kernel
+from .machine_code import KernelError, load_object
 
 log = logging.getLogger(__name__)
 
-MAGIC = b"keraunos kernel 1\n"
-TEMPORARY_SECONDS = 3600.0
 RUNTIME = Path(__file__).parent
-LAYER = ("simd*.py", "vecmath*.py", "atomics.py", "walker.py", "kernel_compiler.py")
+LAYER = (
+    "simd*.py",
+    "vecmath*.py",
+    "atomics.py",
+    "walker.py",
+    "kernel_compiler.py",
+    "machine_code.py",
+)
 
 
 @dataclass(frozen=True)
@@ -139,8 +144,14 @@ def _load_first(source: str, key: str) -> LoadedKernel:
         _state.hits += cached
         _state.misses += not cached
     if not cached:
-        _evict(path.parent, keep=key)
+        evict(path.parent, config.cache_max_bytes, keep=key)
     return kernel
+
+
+def kernel_assembly(source: str) -> str:
+    """The machine instructions that `source` compiles to here, for people who tune kernels."""
+    key = kernel_key(source)
+    return assembly(_execute(source, key, Path(f"{key}.py")))
 
 
 def _symbol(key: str) -> str:
@@ -153,10 +164,10 @@ def _keep_text(key: str, source: str) -> Path:
     if _reads_as(path, source):
         return path
     try:
-        _write(path, source.encode())
+        write_file(path, source.encode())
     except OSError as error:
         path = _fall_back(path.parent, str(error)) / path.name
-        _write(path, source.encode())
+        write_file(path, source.encode())
     return path
 
 
@@ -170,18 +181,6 @@ def _reads_as(path: Path, source: str) -> bool:
         log.warning("kernel cache: %s cannot be read (%s)", path, error)
     log.warning("kernel cache: %s was damaged and is written again", path)
     return False
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a whole file or none: readers never see half of it."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _from_disk(path: Path, key: str) -> int | None:
@@ -200,20 +199,6 @@ def _from_disk(path: Path, key: str) -> int | None:
     return load_object(machine_code, _symbol(key))
 
 
-def seal(machine_code: bytes) -> bytes:
-    """Machine code with a checksum in front."""
-    return MAGIC + hashlib.sha256(machine_code).digest() + machine_code
-
-
-def unseal(content: bytes) -> bytes | None:
-    """The machine code, or None where the checksum does not fit."""
-    head = len(MAGIC) + 32
-    machine_code = content[head:]
-    if content[:head] != MAGIC + hashlib.sha256(machine_code).digest():
-        return None
-    return machine_code
-
-
 def _build(source: str, key: str, path: Path) -> int:
     """Compile, keep the machine code, load it."""
     kernel = _execute(source, key, path)
@@ -223,7 +208,7 @@ def _build(source: str, key: str, path: Path) -> int:
         error.add_note(f"while compiling the kernel {path}")
         raise
     try:
-        _write(path.with_suffix(".o"), seal(machine_code))
+        write_file(path.with_suffix(".o"), seal(machine_code))
     except OSError as error:
         log.warning("kernel cache: %s is not kept (%s)", path.with_suffix(".o"), error)
     return load_object(machine_code, _symbol(key))
@@ -272,79 +257,17 @@ def _fall_back(folder: Path, reason: str) -> Path:
         return Path(_state.fallbacks[folder].name)
 
 
-@dataclass(frozen=True)
-class _Entry:
-    key: str
-    used: float
-    bytes: int
-    files: tuple[Path, ...]
-
-
-def _entries(folder: Path) -> list[_Entry]:
-    """Kernels in the folder, least recently used first."""
-    files: dict[str, list[Path]] = {}
-    for path in _kernel_files(folder):
-        files.setdefault(path.name[:64], []).append(path)
-    found = (_entry(key, paths) for key, paths in files.items())
-    return sorted(found, key=lambda entry: entry.used)
-
-
-def _kernel_files(folder: Path) -> Iterator[Path]:
-    for path in folder.glob("*"):
-        name = path.name
-        if len(name) > 64 and name[64] == "." and set(name[:64]) <= set("0123456789abcdef"):
-            yield path
-
-
-def _entry(key: str, paths: list[Path]) -> _Entry:
-    size, used = 0, 0.0
-    for path in paths:
-        try:
-            status = path.stat()
-        except FileNotFoundError:  # another process evicts too
-            continue
-        size += status.st_size
-        used = max(used, status.st_mtime)
-    return _Entry(key, used, size, tuple(paths))
-
-
-def _evict(folder: Path, keep: str) -> None:
-    _sweep(folder)
-    entries = _entries(folder)
-    excess = sum(entry.bytes for entry in entries) - config.cache_max_bytes
-    for entry in entries:
-        if excess <= 0:
-            return
-        if entry.key != keep:
-            _remove(entry)
-            excess -= entry.bytes
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what processes that were killed while writing have left."""
-    oldest = time.time() - TEMPORARY_SECONDS
-    for path in folder.glob(".*.tmp"):
-        with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_mtime < oldest:
-                path.unlink()
-
-
-def _remove(entry: _Entry) -> None:
-    for path in entry.files:
-        path.unlink(missing_ok=True)
-
-
 def cache_info() -> CacheInfo:
     """Kernels and bytes on disk, and how often this process found a kernel there."""
     folder = cache_folder()
-    entries = _entries(folder)
-    size = sum(entry.bytes for entry in entries)
-    return CacheInfo(len(entries), size, folder, _state.hits, _state.misses)
+    found = entries(folder)
+    size = sum(entry.bytes for entry in found)
+    return CacheInfo(len(found), size, folder, _state.hits, _state.misses)
 
 
 def clear_cache() -> int:
     """Remove all kernels from the folder; those already loaded stay usable. Returns how many."""
-    entries = _entries(cache_folder())
-    for entry in entries:
-        _remove(entry)
-    return len(entries)
+    found = entries(cache_folder())
+    for entry in found:
+        remove(entry)
+    return len(found)

@@ -1,4 +1,4 @@
-"""A kernel's Python function to machine code, and machine code to an address.
+"""A kernel's Python function to machine code.
 
 Numba does the front end (Python to LLVM IR). The rest is done here, because a kernel needs less
 than a Numba function does: no Python wrapper, no reference counts, no exceptions, one run of LLVM's
@@ -7,14 +7,9 @@ passes instead of two, and an object file that loads without Numba's start-up.
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
-import struct
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -39,20 +34,8 @@ from numba.core.untyped_passes import (
     TranslateByteCode,
 )
 
+from .machine_code import LIBC, LIBM, KernelError, machine, undefined_symbols
 from .simd_types import SIGNATURE
-
-LIBM = frozenset(
-    name + precision
-    for precision in ("", "f")
-    for name in (
-        *("sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh"),
-        *("asinh", "acosh", "atanh", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p"),
-        *("pow", "erf", "erfc", "fma", "fmod", "hypot", "cbrt", "floor", "ceil", "rint", "trunc"),
-        *("nearbyint", "round", "roundeven", "ldexp", "sqrt"),
-    )
-)
-LIBC = frozenset({"memcpy", "memset", "memmove", "sched_yield", "clock_gettime"})
-
 
 PASSES = (
     TranslateByteCode,
@@ -67,11 +50,6 @@ PASSES = (
     NativeLowering,
     NoPythonBackend,
 )
-SYMBOL_TABLE = 2  # ELF section type
-
-
-class KernelError(RuntimeError):
-    """A kernel cannot be compiled or loaded."""
 
 
 @dataclass(frozen=True)
@@ -107,22 +85,12 @@ def compile_kernel(kernel: KernelFunction, symbol: str) -> bytes:
         return _emit(module, symbol)
 
 
-@cache
-def _machine(reach: str) -> Any:
-    """The host with constants and functions within 2 GB ("near"), or anywhere ("far").
-
-    Far is Numba's own choice: every constant costs a 64-bit address in a general register.
-    """
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    target = llvm.Target.from_triple(llvm.get_process_triple())
-    return target.create_target_machine(
-        cpu=llvm.get_host_cpu_name(),
-        features=llvm.get_host_cpu_features().flatten(),
-        opt=3,
-        reloc="pic" if reach == "near" else "static",
-        codemodel="small" if reach == "near" else "large",
-    )
+def assembly(kernel: KernelFunction) -> str:
+    """The machine instructions of a kernel, for people who tune."""
+    with global_compiler_lock:
+        module = _front_end(kernel.function, "kernel")
+        _back_end(module)
+        return str(machine("near").emit_assembly(module))
 
 
 def _emit(module: Any, symbol: str) -> bytes:
@@ -131,7 +99,7 @@ def _emit(module: Any, symbol: str) -> bytes:
     The loader keeps the sections of one object together, but makes no stubs to reach libm from
     near code.
     """
-    near = bytes(_machine("near").emit_object(module))
+    near = bytes(machine("near").emit_object(module))
     wanted = undefined_symbols(near)
     if not wanted:
         return near
@@ -141,34 +109,7 @@ def _emit(module: Any, symbol: str) -> bytes:
             f"kernel {symbol} needs {', '.join(foreign)}: expected only arithmetic, pointers and "
             "libm; arrays, strings and exceptions are not available inside kernels"
         )
-    return bytes(_machine("far").emit_object(module))
-
-
-def undefined_symbols(machine_code: bytes) -> frozenset[str]:
-    """Names that an ELF object (64-bit, little-endian) uses and does not define.
-
-    Raises:
-        KernelError: the object is of another kind.
-    """
-    if machine_code[:6] != b"\x7fELF\x02\x01":
-        raise KernelError("expected 64-bit little-endian ELF objects; only Linux is supported")
-    (start,) = struct.unpack_from("<Q", machine_code, 40)
-    size, count = struct.unpack_from("<HH", machine_code, 58)
-    sections = [
-        struct.unpack_from("<IIQQQQIIQQ", machine_code, start + k * size) for k in range(count)
-    ]
-    names: set[str] = set()
-    for _, kind, _, _, offset, length, link, *_ in sections:
-        if kind != SYMBOL_TABLE:
-            continue
-        strings = sections[link][4]
-        for name, _, _, section, _, _ in struct.iter_unpack(
-            "<IBBHQQ", machine_code[offset : offset + length]
-        ):
-            if section == 0 and name:
-                end = machine_code.index(b"\0", strings + name)
-                names.add(machine_code[strings + name : end].decode())
-    return frozenset(names)
+    return bytes(machine("far").emit_object(module))
 
 
 def _flags() -> Any:
@@ -269,43 +210,6 @@ def _back_end(module: Any) -> None:
     tuning = llvm.create_pipeline_tuning_options(speed_level=3)
     tuning.loop_vectorization = True
     tuning.slp_vectorization = False
-    builder = llvm.create_pass_builder(_machine("near"), tuning)
+    builder = llvm.create_pass_builder(machine("near"), tuning)
     manager = builder.getModulePassManager()
     manager.run(module, builder)
-
-
-class _Loader:
-    """One LLVM engine that holds the machine code of every loaded kernel, for good."""
-
-    def __init__(self) -> None:
-        self._engine = llvm.create_mcjit_compiler(
-            llvm.parse_assembly(""), _machine("far"), use_lmm=True
-        )
-        self._lock = threading.Lock()
-        self._add_libm()
-
-    def _add_libm(self) -> None:
-        library = ctypes.CDLL(ctypes.util.find_library("m"))
-        for name in LIBM:
-            function = getattr(library, name, None)
-            if function is not None:
-                llvm.add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
-
-    def load(self, machine_code: bytes, symbol: str) -> int:
-        with self._lock:
-            self._engine.add_object_file(llvm.ObjectFileRef.from_data(machine_code))
-            self._engine.finalize_object()
-            address = int(self._engine.get_function_address(symbol))
-        if not address:
-            raise KernelError(f"the machine code does not define {symbol}")
-        return address
-
-
-@cache
-def _loader() -> _Loader:
-    return _Loader()
-
-
-def load_object(machine_code: bytes, symbol: str) -> int:
-    """The address of the C function `symbol` after loading `machine_code` into this process."""
-    return _loader().load(machine_code, symbol)

@@ -13,11 +13,10 @@ compile time low. Transcendental functions are in `vecmath`.
 
 from __future__ import annotations
 
+from . import simd_operators  # noqa: F401  (registers the operators)
 from .kernel_compiler import KernelFunction, kernel_jit
 from .simd_arithmetic import (
     absolute,
-    all_lanes,
-    any_lanes,
     ceil,
     clamp_high,
     clamp_low,
@@ -26,15 +25,11 @@ from .simd_arithmetic import (
     fma,
     is_nan,
     mask_to_float,
-    max_lanes,
     maximum,
-    min_lanes,
     minimum,
-    prod_lanes,
     round,
     select,
     sqrt,
-    sum_lanes,
     to_bool,
     to_float32,
     to_float64,
@@ -43,6 +38,7 @@ from .simd_arithmetic import (
     to_uint8,
     truncate,
 )
+from .simd_lanes import all_lanes, any_lanes, max_lanes, min_lanes, prod_lanes, sum_lanes
 from .simd_memory import (
     first,
     get,

@@ -1,4 +1,4 @@
-"""Operators on vectors and masks, and elementwise functions for vectors and scalars alike.
+"""Elementwise functions for vectors and scalars alike.
 
 Every function here works on F32V and on float32/float64 scalars, where sensible on integers and
 booleans too. None sets a fast-math flag: NaN and infinity survive everywhere.
@@ -6,84 +6,28 @@ booleans too. None sets a fast-math flag: NaN and infinity survive everywhere.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
 from numba import types
 from numba.core.errors import TypingError
-from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin
+from numba.extending import intrinsic
 
 from .host import host
 from .simd_types import (
     F32V,
     FLOATS,
-    I1,
-    I32,
-    LANES,
     MASK,
     SCALAR_FLOATS,
     SCALAR_INTS,
+    Emit,
     call_named,
-    lane_constant,
     scalar,
     suffix,
 )
 
-Emit = Callable[..., Any]
 INTEGERS = (*SCALAR_INTS, types.boolean)
 UNSIGNED = (types.uint8, types.uint32, types.uint64, types.boolean)
-
-
-# --- operators ------------------------------------------------------------------------------
-
-
-def _operator(symbol: Any, result: Any, operands: tuple[Any, ...], emit: Emit) -> None:
-    class Template(ConcreteTemplate):  # type: ignore[misc,unused-ignore]
-        cases = (signature(result, *operands),)
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return emit(builder, *args)
-
-    infer_global(symbol)(Template)
-    lower_builtin(symbol, *operands)(lower)
-
-
-def _register_operators() -> None:
-    arithmetic: dict[str, Emit] = {
-        "add": lambda b, x, y: b.fadd(x, y),
-        "sub": lambda b, x, y: b.fsub(x, y),
-        "mul": lambda b, x, y: b.fmul(x, y),
-        "truediv": lambda b, x, y: b.fdiv(x, y),
-    }
-    for name, emit in arithmetic.items():
-        _operator(getattr(operator, name), F32V, (F32V, F32V), emit)
-        _operator(getattr(operator, "i" + name), F32V, (F32V, F32V), emit)
-    _operator(operator.neg, F32V, (F32V,), lambda b, x: b.fneg(x))
-    for name, text in {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "=="}.items():
-        _operator(getattr(operator, name), MASK, (F32V, F32V), _ordered(text))
-    _operator(operator.ne, MASK, (F32V, F32V), lambda b, x, y: b.fcmp_unordered("!=", x, y))
-    logic: dict[str, Emit] = {
-        "and_": lambda b, x, y: b.and_(x, y),
-        "or_": lambda b, x, y: b.or_(x, y),
-        "xor": lambda b, x, y: b.xor(x, y),
-    }
-    for name, emit in logic.items():
-        _operator(getattr(operator, name), MASK, (MASK, MASK), emit)
-        _operator(getattr(operator, "i" + name.rstrip("_")), MASK, (MASK, MASK), emit)
-    _operator(operator.invert, MASK, (MASK,), lambda b, x: b.not_(x))
-
-
-def _ordered(text: str) -> Emit:
-    return lambda b, x, y: b.fcmp_ordered(text, x, y)
-
-
-_register_operators()
-
-
-# --- elementwise functions ------------------------------------------------------------------
 
 
 def common_type(name: str, args: tuple[Any, ...], integers: bool) -> Any:
@@ -271,49 +215,3 @@ to_int32 = _cast("to_int32", types.int32)
 to_int64 = _cast("to_int64", types.int64)
 to_uint8 = _cast("to_uint8", types.uint8)
 to_bool = _cast("to_bool", types.boolean)
-
-
-# --- across lanes ---------------------------------------------------------------------------
-
-
-def _across(name: str, emit: Emit) -> Any:
-    """Fold the lanes by halves (lane k with lane k + LANES/2, and so on): always the same order."""
-
-    def typing(context: Any, a: Any) -> Any:
-        def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            (value,) = args
-            width = LANES
-            while width > 1:
-                width //= 2
-                low = _lanes(builder, value, 0, width)
-                value = emit(builder, low, _lanes(builder, value, width, width))
-            return builder.extract_element(value, I32(0))
-
-        return types.float32(F32V), lower
-
-    return named_intrinsic(name, 1, typing)
-
-
-def _lanes(builder: Any, value: Any, start: int, count: int) -> Any:
-    undefined = ir.Constant(value.type, ir.Undefined)
-    return builder.shuffle_vector(
-        value, undefined, lane_constant(list(range(start, start + count)))
-    )
-
-
-def _any_all(name: str, base: str) -> Any:
-    def typing(context: Any, m: Any) -> Any:
-        def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            return call_named(builder, f"{base}.v{LANES}i1", I1, [args[0]])
-
-        return types.boolean(MASK), lower
-
-    return named_intrinsic(name, 1, typing)
-
-
-sum_lanes = _across("sum_lanes", lambda b, x, y: b.fadd(x, y))
-prod_lanes = _across("prod_lanes", lambda b, x, y: b.fmul(x, y))
-max_lanes = _across("max_lanes", emit_maximum)
-min_lanes = _across("min_lanes", emit_minimum)
-any_lanes = _any_all("any_lanes", "llvm.vector.reduce.or")
-all_lanes = _any_all("all_lanes", "llvm.vector.reduce.and")

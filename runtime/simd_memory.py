@@ -15,7 +15,6 @@ from .simd_types import (
     I8,
     I32,
     I64,
-    INTS,
     LANES,
     MASK,
     SCALAR_FLOATS,
@@ -169,11 +168,9 @@ def _first(context: Any, n: Any) -> Any:
     """A mask with the first n lanes on (none if n <= 0, all if n >= LANES)."""
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        (n,) = args
-        most = builder.select(builder.icmp_signed("<", n, I64(LANES)), n, I64(LANES))
-        count = broadcast(builder, builder.trunc(most, I32))
-        negative = builder.icmp_signed("<", n, I64(0))
-        count = builder.select(negative, ir.Constant(INTS, [0] * LANES), count)
+        at_most = call_named(builder, "llvm.smin.i64", I64, [args[0], I64(LANES)])
+        between = call_named(builder, "llvm.smax.i64", I64, [at_most, I64(0)])
+        count = broadcast(builder, builder.trunc(between, I32))
         return builder.icmp_signed("<", lane_constant(list(range(LANES))), count)
 
     return MASK(types.int64), lower

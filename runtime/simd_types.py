@@ -6,6 +6,7 @@ in registers, go through Python assignments and loops, and cost nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -15,6 +16,9 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, register_model
 
 from .host import host
+
+Emit = Callable[..., Any]
+"""Builds LLVM code: `(builder, *values) -> value`."""
 
 LANES: int = host().lanes
 

@@ -6,21 +6,21 @@ the C library.
 
 Largest error against float64, in units in the last place, over the whole float32 range (tested):
 
-    exp 1.1   expm1 1.8   log 1.0   log1p 1.9   tanh 2.3   sigmoid 2.6   erf 1.2   softplus 2.6
+    exp 1.0   expm1 1.5   log 0.8   log1p 1.5   tanh 2.5   sigmoid 2.4   erf 1.1   softplus 1.9
 
 exp, expm1, log and log1p handle denormal numbers; sigmoid gives 0 where its value is below 6e-39.
+With 16 lanes, a core takes 0.16 ns (exp, rsqrt) to 0.4 ns (erf) an element, library functions 2 ns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 
 from .simd_arithmetic import common_type, llvm_intrinsic, named_intrinsic
-from .simd_types import DOUBLE, F32V, FLOAT, I32, LANES, call_named
+from .simd_types import DOUBLE, F32V, FLOAT, I32, LANES, Emit, call_named
 from .vecmath_emit import (
     emit_erf,
     emit_exp,
@@ -32,8 +32,6 @@ from .vecmath_emit import (
     emit_softplus,
     emit_tanh,
 )
-
-Emit = Callable[..., Any]
 
 
 def _c_function(name: str) -> Emit:

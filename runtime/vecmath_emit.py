@@ -13,7 +13,7 @@ from typing import Any
 from llvmlite import ir
 
 from .host import host
-from .simd_arithmetic import emit_fma, llvm_intrinsic
+from .simd_arithmetic import emit_fma, emit_is_nan, llvm_intrinsic
 from .simd_types import FLOAT, I8, I32, INTS, LANES, call_named
 
 INFINITY = math.inf
@@ -188,15 +188,23 @@ def _expm1_bounded(g: Lanes, x: Any) -> Any:
 def emit_log(builder: Any, x: Any) -> Any:
     g = Lanes(builder, x)
     tiny = builder.fcmp_ordered("<", x, g.number(SMALLEST_NORMAL))
-    bits = g.bits(builder.select(tiny, builder.fmul(x, g.number(2.0**23)), x))
-    exponent = builder.ashr(builder.sub(bits, g.integer(ROOT_HALF_BITS)), g.integer(23))
-    fraction = g.from_bits(builder.sub(bits, builder.shl(exponent, g.integer(23))))
+    normal = builder.select(tiny, builder.fmul(x, g.number(2.0**23)), x)
     shift = builder.select(tiny, g.number(-23.0), g.number(0.0))
-    e = builder.fadd(builder.sitofp(exponent, g.floats), shift)
-    result = _log_from_parts(g, builder.fsub(fraction, g.number(1.0)), e)
+    result = _log_normal(g, normal, shift)
     result = g.where(x, "<", INFINITY, result, x)
     result = g.where(x, "==", 0.0, g.number(-INFINITY), result)
     return g.where(x, "<", 0.0, g.number(math.nan), result)
+
+
+def _log_normal(g: Lanes, x: Any, shift: Any = None) -> Any:
+    """log(x 2^shift) for positive normal x; anything for other x."""
+    bits = g.bits(x)
+    exponent = g.b.ashr(g.b.sub(bits, g.integer(ROOT_HALF_BITS)), g.integer(23))
+    fraction = g.from_bits(g.b.sub(bits, g.b.shl(exponent, g.integer(23))))
+    e = g.b.sitofp(exponent, g.floats)
+    if shift is not None:
+        e = g.b.fadd(e, shift)
+    return _log_from_parts(g, g.b.fsub(fraction, g.number(1.0)), e)
 
 
 def _log_from_parts(g: Lanes, f: Any, e: Any) -> Any:
@@ -209,15 +217,22 @@ def _log_from_parts(g: Lanes, f: Any, e: Any) -> Any:
 
 
 def emit_log1p(builder: Any, x: Any) -> Any:
-    """log(u) + (x - (u - 1)) / u with u = 1 + x: the second term is what rounding u lost."""
     g = Lanes(builder, x)
-    one = g.number(1.0)
-    u = builder.fadd(x, one)
-    lost = builder.fsub(x, builder.fsub(u, one))
-    result = builder.fadd(emit_log(builder, u), builder.fdiv(lost, u))
+    result = g.where(x, "<", INFINITY, _log1p_inside(g, x), x)
     result = g.where(x, "==", -1.0, g.number(-INFINITY), result)
-    result = g.where(x, "==", INFINITY, x, result)
+    result = g.where(x, "<", -1.0, g.number(math.nan), result)
     return g.where(x, "==", 0.0, x, result)  # keeps the sign of -0
+
+
+def _log1p_inside(g: Lanes, x: Any) -> Any:
+    """log(u) + (x - (u - 1)) / u with u = 1 + x: the second term is what rounding u lost.
+
+    For -1 < x < infinity.
+    """
+    one = g.number(1.0)
+    u = g.b.fadd(x, one)
+    lost = g.b.fsub(x, g.b.fsub(u, one))
+    return g.b.fadd(_log_normal(g, u), g.b.fdiv(lost, u))
 
 
 def emit_tanh(builder: Any, x: Any) -> Any:
@@ -238,7 +253,8 @@ def emit_softplus(builder: Any, x: Any) -> Any:
     """max(x, 0) + log1p(exp(-|x|)): never overflows."""
     g = Lanes(builder, x)
     small = emit_exp(builder, builder.fneg(g.absolute(x)))
-    return builder.fadd(g.at_least(x, 0.0), emit_log1p(builder, small))
+    result = builder.fadd(g.at_least(x, 0.0), _log1p_inside(g, small))
+    return builder.select(emit_is_nan(builder, x), x, result)
 
 
 def emit_erf(builder: Any, x: Any) -> Any:

@@ -25,11 +25,10 @@ from keraunos.runtime.cache import (
     clear_cache,
     kernel_key,
     load_kernel,
-    seal,
-    unseal,
 )
+from keraunos.runtime.cache_files import seal, unseal
 from keraunos.runtime.config import config
-from keraunos.runtime.kernel_compiler import KernelError, undefined_symbols
+from keraunos.runtime.machine_code import KernelError, undefined_symbols
 
 SOURCE = """
 from keraunos.runtime.simd import get, kernel_jit, pointer_i64, put
@@ -184,14 +183,14 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_still_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = cache._write
+    write = cache.write_file
 
     def full(path: Path, content: bytes) -> None:
         if path.parent == folder:
             raise OSError(28, "No space left on device")
         write(path, content)
 
-    monkeypatch.setattr(cache, "_write", full)
+    monkeypatch.setattr(cache, "write_file", full)
     source, number = fresh()
     with pytest.warns(RuntimeWarning, match="No space left"):
         assert result(load_kernel(source)) == number
