@@ -217,6 +217,7 @@ def _build(source: str, key: str, path: Path) -> int:
 def _execute(source: str, key: str, path: Path) -> KernelFunction:
     module = types.ModuleType(f"keraunos_kernel_{key}")
     module.__file__ = str(path)
+    module.__package__ = __package__  # the walker's text is a file of this package
     exec(compile(source, str(path), "exec"), module.__dict__)
     kernel = getattr(module, "kernel", None)
     if not isinstance(kernel, KernelFunction):

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from keraunos.runtime.atomics import call_integer, call_kernel
-from keraunos.runtime.kernel_compiler import kernel_jit
-from keraunos.runtime.simd import get
-from keraunos.runtime.walker import TEAM_SIZE, THREAD_NUMBER, WALKER
+from .atomics import call_integer, call_kernel
+from .kernel_compiler import kernel_jit
+from .simd import get
+from .walker import TEAM_SIZE, THREAD_NUMBER, WALKER
 
 
 @kernel_jit

@@ -7,9 +7,9 @@ nesting is an explicit stack of frames, so one function without recursion serves
 
 from typing import Any
 
-from keraunos.runtime.atomics import barrier, call_kernel, clock, shift_pointer
-from keraunos.runtime.kernel_compiler import kernel_jit
-from keraunos.runtime.simd import get, minimum, pointer_i64, put
+from .atomics import barrier, call_kernel, clock, shift_pointer
+from .kernel_compiler import kernel_jit
+from .simd import get, minimum, pointer_i64, put
 
 PROFILE = False
 
