@@ -48,6 +48,7 @@ from .binary import (
 from .contractions import conv2d, conv2d_kernel_gradient, matmul
 from .convolutions import conv1d, conv2d_transpose
 from .core import CONSTANT, FUSED, INPUT, ITEM, PARAMETER, constant, input_, parameter
+from .depthwise import depthwise_conv2d, depthwise_kernel_gradient
 from .einsum import einsum
 from .elementwise import abs_ as abs
 from .elementwise import (
@@ -91,6 +92,7 @@ from .indexing import concatenate, gather, iota, one_hot, scatter_add
 from .movement import broadcast_to, flip, pad, repeat, reshape, transpose
 from .movement import slice_ as slice
 from .normalizations import batch_norm, layer_norm, log_softmax, softmax
+from .pooling import avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient
 from .reductions import all_ as all
 from .reductions import any_ as any
 from .reductions import argmax, argmin, logsumexp, mean, prod, variance
@@ -98,35 +100,25 @@ from .reductions import max_ as max
 from .reductions import min_ as min
 from .reductions import sum_ as sum
 from .registry import all_ops, get_op, register
-from .windows import (
-    avg_pool2d,
-    avg_pool2d_gradient,
-    depthwise_conv2d,
-    depthwise_kernel_gradient,
-    max_pool2d,
-    max_pool2d_gradient,
-)
 
+# fmt: off
 __all__ = [
-    # fmt: off
-    "CONSTANT", "FUSED", "INPUT", "ITEM", "PARAMETER", "all_ops", "constant", "einsum", "get_op",
-    "input_", "parameter", "register",
-    "abs", "acos", "acosh", "asin", "asinh", "atan", "atanh", "cast", "ceil", "clip", "cos", "cosh",
-    "erf", "exp", "expm1", "floor", "is_finite", "is_inf", "is_nan", "log", "log1p", "logical_not",
-    "negative", "reciprocal", "relu", "round", "rsqrt", "sigmoid", "sign", "sin", "sinh", "sqrt",
-    "square", "stop_gradient", "tan", "tanh",
-    "add", "divide", "equal", "floor_divide", "greater", "greater_equal", "less", "less_equal",
-    "logical_and", "logical_or", "logical_xor", "maximum", "minimum", "mod", "multiply",
-    "not_equal", "power", "select", "subtract",
-    "all", "any", "argmax", "argmin", "logsumexp", "max", "mean", "min", "prod", "sum", "variance",
-    "broadcast_to", "concatenate", "flip", "gather", "iota", "one_hot", "pad", "repeat", "reshape",
-    "scatter_add", "slice", "transpose",
-    "conv1d", "conv2d", "conv2d_kernel_gradient", "conv2d_transpose", "matmul",
-    "avg_pool2d", "avg_pool2d_gradient", "depthwise_conv2d", "depthwise_kernel_gradient",
-    "max_pool2d", "max_pool2d_gradient",
-    "batch_norm", "layer_norm", "log_softmax", "softmax",
-    "celu", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh",
-    "leaky_relu", "log_sigmoid", "mish", "relu6", "selu", "silu", "soft_shrink", "softplus",
-    "softsign", "sparse_plus", "sparse_sigmoid", "squareplus", "tanh_shrink", "threshold",
-    # fmt: on
+    "CONSTANT", "FUSED", "INPUT", "ITEM", "PARAMETER", "all_ops", "constant", "einsum",
+    "get_op", "input_", "parameter", "register", "abs", "acos", "acosh", "asin", "asinh",
+    "atan", "atanh", "cast", "ceil", "clip", "cos", "cosh", "erf", "exp", "expm1", "floor",
+    "is_finite", "is_inf", "is_nan", "log", "log1p", "logical_not", "negative", "reciprocal",
+    "relu", "round", "rsqrt", "sigmoid", "sign", "sin", "sinh", "sqrt", "square",
+    "stop_gradient", "tan", "tanh", "add", "divide", "equal", "floor_divide", "greater",
+    "greater_equal", "less", "less_equal", "logical_and", "logical_or", "logical_xor",
+    "maximum", "minimum", "mod", "multiply", "not_equal", "power", "select", "subtract", "all",
+    "any", "argmax", "argmin", "logsumexp", "max", "mean", "min", "prod", "sum", "variance",
+    "broadcast_to", "concatenate", "flip", "gather", "iota", "one_hot", "pad", "repeat",
+    "reshape", "scatter_add", "slice", "transpose", "conv1d", "conv2d",
+    "conv2d_kernel_gradient", "conv2d_transpose", "matmul", "avg_pool2d", "avg_pool2d_gradient",
+    "depthwise_conv2d", "depthwise_kernel_gradient", "max_pool2d", "max_pool2d_gradient",
+    "batch_norm", "layer_norm", "log_softmax", "softmax", "celu", "elu", "gelu", "glu",
+    "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu", "log_sigmoid",
+    "mish", "relu6", "selu", "silu", "soft_shrink", "softplus", "softsign", "sparse_plus",
+    "sparse_sigmoid", "squareplus", "tanh_shrink", "threshold",
 ]
+# fmt: on

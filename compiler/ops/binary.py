@@ -49,7 +49,7 @@ def arithmetic(
     def gradient(node: Node, grad: Node) -> tuple[Node | None, ...]:
         if slopes is None:
             return zero_gradient(node, grad)
-        found = slopes(*node.inputs, node, grad)
+        found = slopes(node.inputs[0], node.inputs[1], node, grad)
         pairs = zip(found, node.inputs, strict=True)
         return tuple(None if slope is None else sum_to(slope, x.shape) for slope, x in pairs)
 
@@ -105,9 +105,7 @@ def _chosen(condition: Node, g: Node) -> tuple[Node, Node]:
 
 
 add = arithmetic("add", np.add, "x + y.", lambda x, y, z, g: (g, g))
-subtract = arithmetic(
-    "subtract", np.subtract, "x - y.", lambda x, y, z, g: (g, ops.negative(g))
-)
+subtract = arithmetic("subtract", np.subtract, "x - y.", lambda x, y, z, g: (g, ops.negative(g)))
 multiply = arithmetic(
     "multiply",
     np.multiply,

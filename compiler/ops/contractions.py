@@ -114,12 +114,13 @@ def _conv_type(
     want_rank("images (N, H, W, C)", x, 4)
     want_rank("a kernel (height, width, channels / groups, filters)", kernel, 4)
     _check_channels(x, kernel, groups)
-    window = _window(kernel)
+    window = known_window(kernel)
     spatial = window_output(x.shape[1:3], window, strides, dilation, padding)
     return TensorType(dtype, (x.shape[0], *spatial, kernel.shape[3]))
 
 
-def _window(kernel: TensorType) -> tuple[int, ...]:
+def known_window(kernel: TensorType) -> tuple[int, ...]:
+    """Height and width of a kernel; raises ``ValueError`` where they are symbolic."""
     sizes = kernel.shape[:2]
     if not all(isinstance(size, int) for size in sizes):
         raise ValueError(f"expected a kernel of known height and width, got {kernel}")
@@ -191,7 +192,7 @@ def _conv_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
 
 def _pairs(node: Node) -> Pairs:
     attrs, (x, kernel) = node.attrs, node.inputs
-    window = _window(kernel.tensor_type)
+    window = known_window(kernel.tensor_type)
     return resolve_padding(
         x.shape[1:3], window, attrs["strides"], attrs["dilation"], attrs["padding"]
     )
@@ -317,9 +318,7 @@ def _kernel_gradient_expand(node: Node) -> Node:
     padded = pad_node(x, pairs, 0)
     found = []
     for at in kernel_positions(window):
-        seen = read_position_node(
-            padded, at, attrs["strides"], attrs["dilation"], grad.shape[1:3]
-        )
+        seen = read_position_node(padded, at, attrs["strides"], attrs["dilation"], grad.shape[1:3])
         product = _product_of_groups(_rows(seen), _rows(grad), attrs["groups"])
         found.append(reshaped(product, (1, *node.shape[2:])))
     joined = found[0] if len(found) == 1 else ops.concatenate(*found, axis=0)

@@ -41,9 +41,7 @@ def unary(
         return (slope(node.inputs[0], node, grad),) if slope else zero_gradient(node, grad)
 
     samples = (Sample(("f32[3, 4]",), low=low, high=high),)
-    return register(
-        Op(name, infer, reference, Elementwise(name), {}, gradient, samples, doc)
-    )
+    return register(Op(name, infer, reference, Elementwise(name), {}, gradient, samples, doc))
 
 
 def test(name: str, reference: Callable[..., Any], doc: str) -> Op:
@@ -110,15 +108,11 @@ def _erf_slope(x: Node, y: Node, grad: Node) -> Node:
 
 
 def _rsqrt_slope(x: Node, y: Node, grad: Node) -> Node:
-    return ops.multiply(grad, ops.multiply(ops.multiply(number(-0.5, x), y), _over(y, x)))
+    return ops.multiply(grad, ops.multiply(ops.multiply(number(-0.5, x), y), ops.square(y)))
 
 
-negative = unary(
-    "negative", np.negative, "-x.", lambda x, y, g: ops.negative(g), want_number
-)
-abs_ = unary(
-    "abs", np.abs, "|x|.", lambda x, y, g: ops.multiply(g, ops.sign(x)), want_number
-)
+negative = unary("negative", np.negative, "-x.", lambda x, y, g: ops.negative(g), want_number)
+abs_ = unary("abs", np.abs, "|x|.", lambda x, y, g: ops.multiply(g, ops.sign(x)), want_number)
 sign = unary("sign", np.sign, "-1, 0 or 1; NaN for a NaN.", None, want_number)
 square = unary(
     "square",
@@ -175,9 +169,7 @@ floor = unary("floor", np.floor, "The next integer below.")
 ceil = unary("ceil", np.ceil, "The next integer above.")
 round_ = unary("round", np.round, "The nearest integer, halves to the even one.")
 sin = unary("sin", np.sin, "Sine.", lambda x, y, g: ops.multiply(g, ops.cos(x)))
-cos = unary(
-    "cos", np.cos, "Cosine.", lambda x, y, g: ops.negative(ops.multiply(g, ops.sin(x)))
-)
+cos = unary("cos", np.cos, "Cosine.", lambda x, y, g: ops.negative(ops.multiply(g, ops.sin(x))))
 tan = unary(
     "tan",
     np.tan,
@@ -208,12 +200,8 @@ atan = unary(
     "Inverse tangent.",
     lambda x, y, g: _over(g, ops.add(ops.square(x), _one(x))),
 )
-sinh = unary(
-    "sinh", np.sinh, "Hyperbolic sine.", lambda x, y, g: ops.multiply(g, ops.cosh(x))
-)
-cosh = unary(
-    "cosh", np.cosh, "Hyperbolic cosine.", lambda x, y, g: ops.multiply(g, ops.sinh(x))
-)
+sinh = unary("sinh", np.sinh, "Hyperbolic sine.", lambda x, y, g: ops.multiply(g, ops.cosh(x)))
+cosh = unary("cosh", np.cosh, "Hyperbolic cosine.", lambda x, y, g: ops.multiply(g, ops.sinh(x)))
 asinh = unary(
     "asinh",
     np.arcsinh,

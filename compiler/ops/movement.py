@@ -34,7 +34,7 @@ def _reshape_type(x: TensorType, *, shape: Shape) -> TensorType:
     return result
 
 
-def _reshape(x: Any, *, shape: Shape) -> Any:
+def _reshape(x: Any, *, shape: tuple[int, ...]) -> Any:
     return np.reshape(x, shape)
 
 
@@ -104,7 +104,7 @@ def _broadcast_type(x: TensorType, *, shape: Shape) -> TensorType:
     return x.with_shape(shape)
 
 
-def _broadcast_to(x: Any, *, shape: Shape) -> Any:
+def _broadcast_to(x: Any, *, shape: tuple[int, ...]) -> Any:
     return np.broadcast_to(x, shape)
 
 
@@ -215,8 +215,7 @@ def _pad(
     x: Any, *, low: tuple[int, ...], high: tuple[int, ...], interior: tuple[int, ...], value: float
 ) -> Any:
     inner = interior or (0,) * x.ndim
-    spread = [int(_padded(n, 0, 0, gap)) for n, gap in zip(x.shape, inner, strict=True)]
-    shape = tuple(n + a + b for n, a, b in zip(spread, low, high, strict=True))
+    shape: Any = tuple(map(_padded, x.shape, low, high, inner))
     result = np.full(shape, value, x.dtype)
     source, target = [], []
     for n, a, gap, total in zip(x.shape, low, inner, shape, strict=True):

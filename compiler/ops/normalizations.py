@@ -106,7 +106,9 @@ def _batch_norm_type(
     channels = x.shape[normal_axis(axis, x.rank)]
     for vector in statistics:
         if vector.rank != 1 or not same_size(vector.shape[0], channels):
-            raise ValueError(f"expected vectors of {channels}, the size of axis {axis}; got {vector}")
+            raise ValueError(
+                f"expected vectors of {channels}, the size of axis {axis}; got {vector}"
+            )
     return x
 
 
@@ -122,9 +124,7 @@ def _batch_norm(
 def _batch_norm_expand(node: Node) -> Node:
     """Centred before it is scaled: ``x * scale + shift`` would cancel where the mean is large."""
     x, gamma, beta, mean, variance = node.inputs
-    scale = ops.multiply(
-        gamma, ops.rsqrt(ops.add(variance, number(node.attrs["epsilon"], x)))
-    )
+    scale = ops.multiply(gamma, ops.rsqrt(ops.add(variance, number(node.attrs["epsilon"], x))))
     rank = x.tensor_type.rank
     place = normal_axis(node.attrs["axis"], rank)
 

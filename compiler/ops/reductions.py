@@ -192,9 +192,7 @@ def statistic(
     attrs = {"axes": REQUIRED, "keepdims": False}
     samples = tuple(Sample(("f32[2, 3, 4]",), attrs_) for attrs_ in SAMPLE_ATTRS)
     infer = reduction_type(want_float)
-    return register(
-        Op(name, infer, reference, Composite(expand), attrs, gradient, samples, doc)
-    )
+    return register(Op(name, infer, reference, Composite(expand), attrs, gradient, samples, doc))
 
 
 def _mean(x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:

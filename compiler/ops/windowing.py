@@ -115,7 +115,7 @@ def kernel_positions(window: Sequence[int]) -> list[tuple[int, ...]]:
     return list(np.ndindex(*window))
 
 
-def pad_image(x: Any, pairs: Pairs, value: float) -> Any:
+def pad_image(x: Any, pairs: Any, value: float) -> Any:
     """The array ``x`` with ``value`` around its spatial axes."""
     if all(pair == (0, 0) for pair in pairs):
         return x

@@ -1,4 +1,4 @@
-"""Windows that slide over images channel by channel: pooling, depthwise convolution."""
+"""Pooling: the largest element or the mean of windows that slide over images."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from ...runtime.dim import Size
 from ..ir import REQUIRED, Node, Op, Sample
 from ..lowering import Composite, Window
 from ..types import BOOL, Shape, TensorType
-from .building import broadcast, full, number, reshaped
-from .contractions import transposed_convolution
+from .building import full, number
 from .registry import ops, register
-from .rules import same_size, want_float, want_number, want_rank, want_same_dtype
+from .rules import same_size, want_float, want_rank, want_same_dtype
 from .windowing import (
     Padding,
     Pairs,
@@ -71,17 +70,13 @@ def _views(x: Any, window: Pair, strides: Pair, padding: Padding, value: float) 
 
 
 def _pool_pairs(x: Node, attrs: dict[str, Any]) -> Pairs:
-    return resolve_padding(
-        x.shape[1:3], attrs["window"], attrs["strides"], ONE, attrs["padding"]
-    )
+    return resolve_padding(x.shape[1:3], attrs["window"], attrs["strides"], ONE, attrs["padding"])
 
 
 # max_pool2d
 
 
-def _max_pool_type(
-    x: TensorType, *, window: Pair, strides: Pair, padding: Padding
-) -> TensorType:
+def _max_pool_type(x: TensorType, *, window: Pair, strides: Pair, padding: Padding) -> TensorType:
     want_float(x)
     return x.with_shape(_pool_shape(x, window, strides, padding))
 
@@ -196,9 +191,7 @@ max_pool2d_gradient = register(
 # avg_pool2d
 
 
-def _avg_pool_type(
-    x: TensorType, *, window: Pair, strides: Pair, padding: Padding
-) -> TensorType:
+def _avg_pool_type(x: TensorType, *, window: Pair, strides: Pair, padding: Padding) -> TensorType:
     want_float(x)
     return x.with_shape(_pool_shape(x, window, strides, padding))
 
@@ -307,165 +300,5 @@ avg_pool2d_gradient = register(
             Sample((_pooled_text(attrs),), {"spatial": (5, 6), **attrs}) for attrs in POOL_SAMPLES
         ),
         "From the gradient of avg_pool2d's result: the gradient of its image, of ``spatial`` size.",
-    )
-)
-
-
-# depthwise_conv2d
-
-
-def _depthwise_type(
-    x: TensorType, kernel: TensorType, *, strides: Pair, padding: Padding, dilation: Pair
-) -> TensorType:
-    dtype = want_same_dtype(x, kernel)
-    want_float(x)
-    want_rank("images (N, H, W, C)", x, 4)
-    want_rank("a kernel (height, width, channels, multiplier)", kernel, 4)
-    height, width, channels, multiplier = kernel.shape
-    if not same_size(channels, x.shape[3]):
-        raise ValueError(f"the kernel takes {channels} channels, the input has {x.shape[3]}")
-    if not isinstance(height, int) or not isinstance(width, int):
-        raise ValueError(f"expected a kernel of known height and width, got {kernel}")
-    spatial = window_output(x.shape[1:3], (height, width), strides, dilation, padding)
-    return TensorType(dtype, (x.shape[0], *spatial, channels * multiplier))
-
-
-def _depthwise(
-    x: Any, kernel: Any, *, strides: Pair, padding: Padding, dilation: Pair
-) -> Any:
-    window, spatial = kernel.shape[:2], x.shape[1:3]
-    pairs = resolve_padding(spatial, window, strides, dilation, padding)
-    places = window_output(spatial, window, strides, dilation, padding)
-    padded = pad_image(x, pairs, 0)
-    result = np.zeros((x.shape[0], *places, *kernel.shape[2:]), x.dtype)
-    for at in kernel_positions(window):
-        seen = read_position(padded, at, strides, dilation, places)
-        result += seen[..., None] * kernel[at]
-    return result.reshape(*result.shape[:3], -1)
-
-
-def _depthwise_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
-    x, kernel = node.inputs
-    attrs = node.attrs
-    height, width, channels, multiplier = kernel.shape
-    window = (height, width)
-    pairs = resolve_padding(
-        x.shape[1:3], window, attrs["strides"], attrs["dilation"], attrs["padding"]
-    )
-    # Channel c * multiplier + m of the result belongs to channel c: a group for each channel.
-    grouped = ops.transpose(kernel, axes=(0, 1, 3, 2))
-    by_x = transposed_convolution(
-        grad, grouped, x.shape[1:3], pairs, attrs["strides"], attrs["dilation"], channels
-    )
-    by_kernel = ops.depthwise_kernel_gradient(x, grad, window=window, **{**attrs, "padding": pairs})
-    return by_x, by_kernel
-
-
-DEPTHWISE_ATTRS = {"strides": (1, 1), "padding": "valid", "dilation": (1, 1)}
-
-depthwise_conv2d = register(
-    Op(
-        "depthwise_conv2d",
-        _depthwise_type,
-        _depthwise,
-        Window("dot"),
-        DEPTHWISE_ATTRS,
-        _depthwise_gradient,
-        (
-            Sample(("f32[2, 5, 6, 3]", "f32[3, 3, 3, 1]")),
-            Sample(
-                ("f32[1, 7, 6, 3]", "f32[3, 2, 3, 2]"), {"strides": (2, 2), "padding": "same"}
-            ),
-            Sample(
-                ("f32[1, 7, 6, 2]", "f32[3, 2, 2, 1]"),
-                {"dilation": (2, 1), "padding": ((1, 0), (2, 1))},
-            ),
-        ),
-        "Convolution of each channel with its own filters: channel c * multiplier + m is that of "
-        "channel c with filter m.",
-    )
-)
-
-
-def _depthwise_kernel_gradient_type(
-    x: TensorType,
-    grad: TensorType,
-    *,
-    window: Pair,
-    strides: Pair,
-    padding: Padding,
-    dilation: Pair,
-) -> TensorType:
-    dtype = want_same_dtype(x, grad)
-    want_number(x)
-    want_rank("images (N, H, W, C)", x, 4)
-    spatial = window_output(x.shape[1:3], window, strides, dilation, padding)
-    if not all(map(same_size, grad.shape[:3], (x.shape[0], *spatial))):
-        raise ValueError(f"expected a gradient of {x.shape[0]} images of {spatial}, got {grad}")
-    channels, results = x.shape[3], grad.shape[3]
-    if not isinstance(channels, int) or not isinstance(results, int) or results % channels:
-        raise ValueError(f"expected a known multiple of {channels} channels, got {grad}")
-    return TensorType(dtype, (*window, channels, results // channels))
-
-
-def _depthwise_kernel_gradient(
-    x: Any, grad: Any, *, window: Pair, strides: Pair, padding: Padding, dilation: Pair
-) -> Any:
-    pairs = resolve_padding(x.shape[1:3], window, strides, dilation, padding)
-    padded = pad_image(x, pairs, 0)
-    slopes = grad.reshape(*grad.shape[:3], x.shape[3], -1)
-    found = []
-    for at in kernel_positions(window):
-        seen = read_position(padded, at, strides, dilation, grad.shape[1:3])
-        found.append(np.sum(seen[..., None] * slopes, (0, 1, 2)))
-    return np.stack(found).reshape(*window, x.shape[3], -1)
-
-
-def _depthwise_kernel_gradient_expand(node: Node) -> Node:
-    x, grad = node.inputs
-    attrs, window = node.attrs, node.attrs["window"]
-    pairs = resolve_padding(
-        x.shape[1:3], window, attrs["strides"], attrs["dilation"], attrs["padding"]
-    )
-    padded = pad_node(x, pairs, 0)
-    channels, multiplier = node.shape[2:]
-    slopes = grad if multiplier == 1 else reshaped(grad, (*grad.shape[:3], channels, multiplier))
-    found = []
-    for at in kernel_positions(window):
-        seen = read_position_node(
-            padded, at, attrs["strides"], attrs["dilation"], grad.shape[1:3]
-        )
-        if multiplier != 1:
-            seen = broadcast(reshaped(seen, (*seen.shape, 1)), slopes.shape)
-        part = ops.sum(ops.multiply(seen, slopes), axes=(0, 1, 2))
-        found.append(reshaped(part, (1, channels, multiplier)))
-    joined = found[0] if len(found) == 1 else ops.concatenate(*found, axis=0)
-    return reshaped(joined, node.shape)
-
-
-def _depthwise_second_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
-    x, slope = node.inputs
-    attrs = {k: v for k, v in node.attrs.items() if k != "window"}
-    forward = ops.depthwise_conv2d(x, grad, **attrs)
-    by_x, _ = _depthwise_gradient(forward, slope)
-    return by_x, forward
-
-
-depthwise_kernel_gradient = register(
-    Op(
-        "depthwise_kernel_gradient",
-        _depthwise_kernel_gradient_type,
-        _depthwise_kernel_gradient,
-        Composite(_depthwise_kernel_gradient_expand),
-        {"window": REQUIRED, **DEPTHWISE_ATTRS},
-        _depthwise_second_gradient,
-        (
-            Sample(("f32[2, 5, 6, 3]", "f32[2, 3, 4, 3]"), {"window": (3, 3)}),
-            Sample(
-                ("f32[1, 7, 6, 3]", "f32[1, 4, 3, 6]"),
-                {"window": (3, 2), "strides": (2, 2), "padding": "same"},
-            ),
-        ),
-        "From x and the gradient of depthwise_conv2d's result: the gradient of its kernel.",
     )
 )

@@ -1,0 +1,170 @@
+"""Reverse-mode differentiation: a graph of a number to the graph of its gradients.
+
+Nodes are visited from the output back. Each hands the gradient that reached it on to its operands
+by the rule of its op; a composite without a rule of its own does so through its expansion, and
+stays whole in the forward part, where passes can still match it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
+
+from .ir import Graph, IRError, Node, origin_scope
+from .lowering import Composite, NoGrad
+from .ops.building import full
+from .ops.core import ITEM
+from .ops.registry import ops
+from .types import TensorType, TupleType
+
+
+def grad(graph: Graph, wrt: Sequence[Node]) -> Graph:
+    """The graph of the derivatives of the one, scalar output of ``graph``, one per node of ``wrt``.
+
+    Raises:
+        IRError: as ``gradients``; ``graph`` has several outputs.
+    """
+    if len(graph.outputs) != 1:
+        raise IRError(
+            f"graph {graph.name}: expected one output to differentiate, got {len(graph.outputs)}; "
+            "use with_outputs to choose one"
+        )
+    return graph.with_outputs(gradients(graph.outputs[0], wrt))
+
+
+def gradients(output: Node, wrt: Sequence[Node]) -> tuple[Node, ...]:
+    """The derivative of the float scalar ``output`` by each node, in the type of that node.
+
+    Zeros for a node that the output does not depend on, or only through ``stop_gradient`` and
+    steps such as ``floor``.
+
+    Raises:
+        IRError: ``output`` is no float scalar; an op on the way has no gradient.
+    """
+    if not output.dtype.is_float or output.shape != ():
+        raise IRError(f"expected a float scalar to differentiate, got {output.type}; take its mean")
+    for node in wrt:
+        if not node.dtype.is_float:
+            raise IRError(f"expected floats to differentiate by, got {node.type}")
+    found = _flow(output, full(1, (), output.dtype), wrt)
+    return tuple(found[node] if node in found else _nothing(output, node) for node in wrt)
+
+
+def _flow(
+    output: Node, seed: Node | Sequence[Node | None], targets: Sequence[Node], local: bool = False
+) -> dict[Node, Node]:
+    """The gradients that reach ``targets``; if ``local`` nothing is looked at beyond these."""
+    order = _between(output, frozenset(targets) if local else frozenset())
+    varying = _varying(order, targets)
+    arrived = _Arrived()
+    arrived.put(output, seed)
+    for node in reversed(order):
+        received = arrived.at(node)
+        if received is None or not any(i in varying for i in node.inputs):
+            continue
+        if local and node in targets:
+            continue
+        with origin_scope(*node.origins):
+            arrived.hand_on(node, received, varying)
+    plain = {node: arrived.at(node) for node in targets}
+    return {node: slope for node, slope in plain.items() if isinstance(slope, Node)}
+
+
+class _Arrived:
+    """The sum of the gradients that have reached each result of each node so far."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[Node, int], Node] = {}
+
+    def at(self, node: Node) -> Node | tuple[Node | None, ...] | None:
+        """What a node received: one gradient, or for a tuple one per result; None if nothing."""
+        if not isinstance(node.type, TupleType):
+            return self._sums.get((node, 0))
+        parts = tuple(self._sums.get((node, i)) for i in range(len(node.type.items)))
+        return parts if any(part is not None for part in parts) else None
+
+    def put(self, node: Node, slope: Node | Sequence[Node | None], index: int = 0) -> None:
+        if not isinstance(slope, Node):
+            for i, part in enumerate(slope):
+                if part is not None:
+                    self.put(node, part, i)
+            return
+        known = self._sums.get((node, index))
+        self._sums[node, index] = slope if known is None else ops.add(known, slope)
+
+    def hand_on(self, node: Node, received: Any, varying: Collection[Node]) -> None:
+        """Gives the operands of ``node`` their share of what it received."""
+        if node.op is ITEM:
+            self.put(node.inputs[0], received, node.attrs["index"])
+            return
+        for operand, slope in zip(node.inputs, _slopes(node, received), strict=True):
+            if slope is None or operand not in varying or not _is_float(operand):
+                continue
+            assert slope.type == operand.type, f"{node.op.name}: {slope.type}, not {operand.type}"
+            self.put(operand, slope)
+
+
+def _slopes(node: Node, received: Any) -> Sequence[Node | None]:
+    """One gradient (or None) per operand, by the rule of the op or through its expansion."""
+    rule = node.op.gradient
+    if isinstance(rule, NoGrad):
+        raise IRError(_refusal(node, rule.reason))
+    if rule is not None:
+        slopes: Sequence[Node | None] = rule(node, received)
+        return slopes
+    assert isinstance(node.op.lowering, Composite), f"{node.op.name} has no gradient entry"
+    expansion = node.op.lowering.expand(node)
+    operands = tuple(dict.fromkeys(node.inputs))
+    found = _flow(expansion, received, operands, local=True)
+    # An operand used twice gets the whole once.
+    return [found.pop(operand, None) for operand in node.inputs]
+
+
+def _refusal(node: Node, reason: str) -> str:
+    where = "".join(f"\n  at {origin}" for origin in node.origins if str(origin))
+    return f"{node.op.name} : {node.type} has no gradient: {reason}{where}"
+
+
+def _is_float(node: Node) -> bool:
+    return not isinstance(node.type, TensorType) or node.dtype.is_float
+
+
+def _between(output: Node, ends: Collection[Node]) -> tuple[Node, ...]:
+    """What ``output`` is computed from, operands first, without going beyond ``ends``."""
+    return tuple(_post_order(output, ends))
+
+
+def _post_order(output: Node, ends: Collection[Node]) -> Iterator[Node]:
+    seen: set[Node] = set()
+    stack = [(output, False)]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            yield node
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            if node not in ends:
+                stack.extend((operand, False) for operand in reversed(node.inputs))
+
+
+def _varying(order: Iterable[Node], targets: Iterable[Node]) -> set[Node]:
+    """The nodes that change when ``targets`` do."""
+    varying = set(targets)
+    for node in order:
+        if any(operand in varying for operand in node.inputs):
+            varying.add(node)
+    return varying
+
+
+def _nothing(output: Node, node: Node) -> Node:
+    """Zeros for a node that no gradient reached; an error if a step without slope is why."""
+    order = _between(output, ())
+    varying = _varying(order, [node])
+    for user in order:
+        blocked = user in varying and any(i in varying and _is_float(i) for i in user.inputs)
+        if blocked and not _is_float(user):
+            rule = user.op.gradient
+            known = isinstance(rule, NoGrad)
+            raise IRError(_refusal(user, rule.reason if known else "its result is no float"))
+    return full(0, node.shape, node.dtype)
