@@ -1,3 +1,44 @@
 """Keraunos: a deep-learning graph compiler. `import keraunos as keras` and Keras code runs."""
 
+import sys as _sys
+
+from .frontend import activations, datasets, initializers, layers, models, ops, random, utils
+from .frontend.dtypes import floatx, set_floatx
+from .frontend.initializers import Initializer
+from .frontend.layers import Input, InputSpec, Layer
+from .frontend.models import Model, Sequential
+from .frontend.random import SeedGenerator
+from .frontend.tensor import KerasTensor
+from .frontend.tracing import trace
+from .frontend.variable import Variable
+from .runtime.config import config
+
 __version__ = "0.1.0"
+
+# `from keraunos.layers import Dense` imports a module of that name: these are the same modules.
+for _module in (activations, datasets, initializers, layers, models, ops, random, utils):
+    _sys.modules[f"{__name__}.{_module.__name__.rpartition('.')[2]}"] = _module
+
+__all__ = [
+    "Initializer",
+    "Input",
+    "InputSpec",
+    "KerasTensor",
+    "Layer",
+    "Model",
+    "SeedGenerator",
+    "Sequential",
+    "Variable",
+    "activations",
+    "config",
+    "datasets",
+    "floatx",
+    "initializers",
+    "layers",
+    "models",
+    "ops",
+    "random",
+    "set_floatx",
+    "trace",
+    "utils",
+]

@@ -1,0 +1,110 @@
+"""Calling a layer or model on arrays: trace once per kind of input, compile, run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import tree
+from .dtypes import as_array, canonical_array
+from .errors import LayerError
+from .programs import Program
+from .scope import Scope, entered
+from .tensor import KerasTensor
+from .tracing import Spec, trace_call
+from .variable import Variable
+
+
+def call_on_arrays(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The layer's outputs for arrays, as arrays. Errors as ``program_for_arrays``."""
+    program, arrays = program_for_arrays(layer, args, kwargs)
+    return program.traced.pack(program(*arrays))
+
+
+def program_for_arrays(
+    layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Program, list[np.ndarray]]:
+    """The program for a kind of arguments, and its inputs.
+
+    Programs are kept by dtypes and sizes, the batch size left out.
+
+    Raises:
+        ValueError: the inputs do not fit.
+        TypeError: an input is no array of numbers.
+    """
+    if args:
+        args = (_array_of_numbers(args[0]), *args[1:])
+    leaves = [_as_input(layer, leaf) for leaf in tree.flatten((args, kwargs))]
+    arrays = [leaf for leaf in leaves if isinstance(leaf, np.ndarray)]
+    if not arrays:
+        raise LayerError(layer, f"expected tensors or arrays as inputs; received {args!r}")
+    batch = arrays[0].shape[:1]
+    specs = [_spec(leaf, batch) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
+    program = _program(layer, (args, kwargs), specs)
+    return program, [np.ascontiguousarray(array) for array in arrays]
+
+
+def _program(layer: Any, structure: Any, specs: list[Any]) -> Program:
+    key = (repr(tree.map_structure(lambda _: 0, structure)), *map(_hashable, specs))
+    if key not in layer.programs:
+        args, kwargs = tree.pack_as(structure, specs)
+        # Another kind of input replaces the oldest program once there are many.
+        if len(layer.programs) >= MOST_PROGRAMS:
+            layer.programs.pop(next(iter(layer.programs)))
+        training = bool(kwargs.get("training"))
+        layer.programs[key] = Program(trace_call(layer, args, kwargs, training))
+    found: Program = layer.programs[key]
+    return found
+
+
+MOST_PROGRAMS = 32
+
+
+def _hashable(leaf: Any) -> Any:
+    return leaf if isinstance(leaf, (Spec, str, int, float, bool, type(None))) else id(leaf)
+
+
+def _array_of_numbers(value: Any) -> Any:
+    """A (nested) list of numbers as an array; other structures as they are."""
+    numbers = (bool, int, float, np.number)
+    if isinstance(value, (list, tuple)) and value:
+        leaves = tree.flatten(value)
+        if leaves and all(isinstance(leaf, numbers) for leaf in leaves):
+            return as_array(value) if isinstance(value, list) else as_array(list(value))
+    return value
+
+
+def _as_input(layer: Any, leaf: Any) -> Any:
+    if leaf is None or isinstance(leaf, (bool, int, float, str)):
+        return leaf
+    if isinstance(leaf, Variable):
+        return leaf.value
+    if isinstance(leaf, np.ndarray) or hasattr(leaf, "__array__") or hasattr(leaf, "__dlpack__"):
+        try:
+            return canonical_array(leaf)
+        except TypeError as error:
+            raise LayerError(layer, str(error)) from None
+    return leaf
+
+
+def _spec(array: np.ndarray, batch: tuple[int, ...]) -> Spec:
+    """The kind of an array: its first size is left open where it is the batch size."""
+    shape = (None, *array.shape[1:]) if array.shape[:1] == batch and batch else array.shape
+    return Spec(shape, array.dtype.name)
+
+
+def symbolic_results(layer: Any, shapes: Any, dtype: str | None = None) -> Any:
+    """What the layer gives for symbolic inputs of some shapes; builds it if need be."""
+    inputs = _per_shape(shapes, lambda shape: KerasTensor(shape, dtype or layer.dtype))
+    with entered(Scope()):
+        return layer.apply((inputs,), {})
+
+
+def _per_shape(shapes: Any, make: Any) -> Any:
+    if isinstance(shapes, dict):
+        return {name: _per_shape(shape, make) for name, shape in shapes.items()}
+    sizes = isinstance(shapes, (list, tuple))
+    if sizes and all(size is None or isinstance(size, (int, np.integer)) for size in shapes):
+        return make(tuple(shapes))
+    return [_per_shape(shape, make) for shape in shapes]

@@ -1,0 +1,131 @@
+"""Element types as the frontend sees them: the default float, promotion, arrays made canonical."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..compiler.types import BOOL, FLOAT32, FLOAT64, INT32, INT64, UINT8, DType, dtype_of
+
+_FLOATX = [FLOAT32]
+
+# Types that the compiler lacks, each held exactly by one that it has.
+_WIDER = {
+    "float16": "float32",
+    "bfloat16": "float32",
+    "int16": "int32",
+    "uint16": "int32",
+    "uint32": "int64",
+}
+
+
+def floatx() -> str:
+    """The name of the default float type: ``"float32"`` unless ``set_floatx`` changed it."""
+    return _FLOATX[0].name
+
+
+def set_floatx(value: str) -> None:
+    """Makes ``"float32"`` or ``"float64"`` the default float type of layers made from now on."""
+    dtype = standard_dtype(value)
+    if not dtype.is_float:
+        raise ValueError(f"floatx: expected 'float32' or 'float64', received {value!r}")
+    _FLOATX[0] = dtype
+
+
+def standard_dtype(spec: Any) -> DType:
+    """The type meant by a Keras or numpy name; None is the default float. Raises ``ValueError``."""
+    if spec is None:
+        return _FLOATX[0]
+    if isinstance(spec, str):
+        name = {"int": "int32", "float": floatx()}.get(spec, spec)
+    elif spec in (int, float, bool):
+        name = {int: "int32", float: floatx(), bool: "bool"}[spec]
+    else:
+        name = getattr(spec, "name", spec)
+    try:
+        return dtype_of(name)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+
+
+def promote(left: DType, right: DType) -> DType:
+    """The type of ``left + right``: floats win over integers, wider over narrower."""
+    if left is right:
+        return left
+    floats = [dtype for dtype in (left, right) if dtype.is_float]
+    if floats:
+        return FLOAT64 if FLOAT64 in floats else FLOAT32
+    if BOOL in (left, right):
+        return right if left is BOOL else left
+    if INT64 in (left, right):
+        return INT64
+    return INT32  # int32 with a small type, or int8 with uint8, which only int32 holds both of
+
+
+def scalar_dtype(value: bool | int | float, other: DType) -> DType:
+    """The type in which a Python number meets a tensor: the tensor's own wherever it can be."""
+    if isinstance(value, bool):
+        return other
+    if isinstance(value, int):
+        return INT32 if other is BOOL else other
+    return other if other.is_float else _FLOATX[0]
+
+
+def canonical_array(value: Any) -> np.ndarray:
+    """``value`` as an array of a type that the compiler has.
+
+    float64 becomes the default float and Python ints become int32, as in Keras; types without a
+    counterpart become a wider one. Raises ``TypeError`` for strings, objects and complex numbers.
+    """
+    array = as_array(value)
+    if array.dtype.name in _WIDER:
+        return array.astype(_WIDER[array.dtype.name])
+    if array.dtype == np.float64:
+        return array.astype(floatx(), copy=False)
+    if array.dtype == np.int64 and not isinstance(value, (np.ndarray, np.generic)):
+        return array.astype(np.int32) if _fits_int32(array) else array
+    return array
+
+
+def as_array(value: Any) -> np.ndarray:
+    """``value`` (numbers, lists, anything with ``__array__`` or ``__dlpack__``) as numeric array.
+
+    Raises:
+        TypeError: it is ragged, or holds something else than numbers.
+    """
+    if isinstance(value, np.ndarray):
+        array = value
+    elif hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+        array = np.from_dlpack(value)
+    else:
+        array = _from_nested(value)
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise TypeError(
+            f"expected numbers; received an array of dtype {array.dtype} and shape {array.shape}. "
+            "Convert it first, for example with np.asarray(x, dtype='float32')"
+        )
+    return array
+
+
+def _from_nested(value: Any) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise TypeError(
+            f"expected an array of numbers; received {type(value).__name__} with rows of different "
+            f"lengths. Pad the rows to one length ({error})"
+        ) from None
+
+
+def _fits_int32(array: np.ndarray) -> bool:
+    if not array.size:
+        return True
+    limits = np.iinfo(np.int32)
+    return bool(limits.min <= array.min() and array.max() <= limits.max)
+
+
+__all__ = [
+    "BOOL", "FLOAT32", "FLOAT64", "INT32", "INT64", "UINT8", "DType", "as_array",
+    "canonical_array", "floatx", "promote", "scalar_dtype", "set_floatx", "standard_dtype",
+]  # fmt: skip

@@ -1,0 +1,63 @@
+"""Errors for users: expected, received, how to fix it; told at the user's line, not at ours."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from types import TracebackType
+from typing import Any, TypeVar
+
+from ..compiler.ir import IRError
+from ..runtime.config import config
+from .source import is_inside
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class UsageError(ValueError):
+    """A layer, model or function was given what it cannot take."""
+
+
+def headed(layer: Any, message: str) -> str:
+    """A message that begins with the layer and the line that made it."""
+    place = f", {layer.source}" if str(layer.source) else ""
+    return f'layer "{layer.name}" ({layer.class_name}{place}): {message}'
+
+
+class LayerError(UsageError):
+    """An error that names its layer already."""
+
+    def __init__(self, layer: Any, message: str) -> None:
+        super().__init__(headed(layer, message))
+
+
+def user_facing(function: Function) -> Function:
+    """Errors of usage leave ``function`` without the package's own frames.
+
+    With ``KERAUNOS_DEBUG`` set they keep them.
+    """
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except (UsageError, IRError) as error:
+            if config.debug:
+                raise
+            raise _at_user_line(error) from None
+
+    return call  # type: ignore[return-value]
+
+
+def _at_user_line(error: ValueError) -> ValueError:
+    shown = UsageError(str(error)) if isinstance(error, IRError) else error
+    frames = [
+        (frame, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not is_inside(frame.f_code.co_filename)
+    ]
+    kept: TracebackType | None = None
+    for frame, line in reversed(frames):
+        kept = TracebackType(kept, frame, frame.f_lasti, line)
+    return shown.with_traceback(kept)

@@ -1,0 +1,94 @@
+"""Which layer made which tensor: the record from which a functional model is put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..compiler.ir import origin_scope
+from . import tree
+from .naming import unique_name
+from .scope import Scope, active_scope, entered
+from .source import SourceLine, user_line
+from .tensor import KerasHistory, KerasTensor
+
+
+@dataclass(frozen=True, eq=False)
+class CallNode:
+    """One call of an operation on symbolic tensors, with what went in and came out."""
+
+    operation: Operation
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: Any
+
+    @property
+    def input_tensors(self) -> list[KerasTensor]:
+        """The tensors among the arguments, in order."""
+        leaves = tree.flatten((self.args, self.kwargs))
+        return [leaf for leaf in leaves if isinstance(leaf, KerasTensor)]
+
+    @property
+    def output_tensors(self) -> list[KerasTensor]:
+        return [leaf for leaf in tree.flatten(self.outputs) if isinstance(leaf, KerasTensor)]
+
+    @property
+    def is_input(self) -> bool:
+        """Whether this is where a model begins."""
+        return not self.input_tensors
+
+
+class Operation:
+    """A layer or a function of ``keraunos.ops``, as a part of a functional model."""
+
+    name: str
+    source: SourceLine
+    inbound_nodes: list[CallNode]
+
+    @property
+    def class_name(self) -> str:
+        """What ``summary`` prints in brackets."""
+        return type(self).__name__
+
+    def record(self, args: Any, kwargs: Any, outputs: Any) -> Any:
+        """Enters a call in the history; gives the outputs that remember it."""
+        marked = tree.map_structure(_without_history, outputs)
+        node = CallNode(self, tuple(args), dict(kwargs), marked)
+        self.inbound_nodes.append(node)
+        for index, tensor in enumerate(node.output_tensors):
+            tensor.history = KerasHistory(self, len(self.inbound_nodes) - 1, index)
+        return marked
+
+
+def _without_history(output: Any) -> Any:
+    if not isinstance(output, KerasTensor):
+        return output
+    fresh = KerasTensor.of(output.node)
+    fresh.mask = output.mask
+    return fresh
+
+
+class FunctionOperation(Operation):
+    """A function of ``keraunos.ops`` applied to symbolic tensors outside of any layer."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.name = unique_name(function.__name__)
+        self.source = user_line()
+        self.inbound_nodes = []
+
+    @property
+    def class_name(self) -> str:
+        return "".join(part.title() for part in self.function.__name__.split("_"))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Inside a trace the function's result; at top level the same, recorded."""
+        with origin_scope(active_scope().origin(self)):
+            return self.function(*args, **kwargs)
+
+    def build_call(self, args: Any, kwargs: Any) -> Any:
+        """The symbolic result at top level, with its history."""
+        with entered(Scope()):
+            outputs = self(*args, **kwargs)
+        return self.record(args, kwargs, outputs)

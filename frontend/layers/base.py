@@ -1,0 +1,315 @@
+"""The base of every layer: building, calling, configuration."""
+
+from __future__ import annotations
+
+import inspect
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ...compiler.ir import IRError, origin_scope
+from .. import initializers, tree
+from ..calls import call_on_arrays, symbolic_results
+from ..dtypes import canonical_array, floatx, standard_dtype
+from ..errors import LayerError, UsageError, user_facing
+from ..naming import auto_name
+from ..ops.elementwise import cast
+from ..scope import Scope, active_scope, current_scope, entered
+from ..serialize import layer_config
+from ..source import user_line
+from ..tensor import KerasTensor
+from ..variable import Variable
+from ..weights import Weighted
+from .spec import InputSpec
+
+# Arguments that say what a model that begins with this layer takes.
+_INPUT_ARGUMENTS = ("input_shape", "batch_input_shape", "batch_shape", "input_dim", "batch_size")
+
+
+class Layer(Weighted):
+    """Weights and a function of tensors. Subclasses define ``build`` and ``call``.
+
+    Args:
+        trainable: whether training changes the weights.
+        dtype: of weights and results; the default float unless given.
+        name: unique within a model; made of the class's name unless given.
+
+    Attributes:
+        source: the user's line that made the layer.
+        built: whether the weights exist.
+        input_spec: what the layer accepts; None is anything.
+    """
+
+    name: str
+    built: bool
+    input_spec: Any = None
+    supports_masking = False
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        layer = super().__new__(cls)
+        layer.source = user_line(2)
+        layer.given_arguments = (args, kwargs)
+        layer.inbound_nodes = []
+        layer.made_weights = []
+        layer.built = False
+        layer.programs = {}
+        layer.dtype = floatx()
+        layer.name = ""
+        return layer
+
+    def __init__(
+        self,
+        *,
+        activity_regularizer: Any = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        autocast: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.name = auto_name(type(self).__name__) if name is None else _checked_name(name)
+        self.input_arguments = {k: kwargs.pop(k) for k in _INPUT_ARGUMENTS if k in kwargs}
+        if kwargs:
+            raise TypeError(
+                f"{type(self).__name__}: unexpected arguments {', '.join(sorted(kwargs))}"
+            )
+        self.activity_regularizer = activity_regularizer
+        self.autocast = autocast
+        self.dtype = standard_dtype(getattr(dtype, "compute_dtype", dtype)).name
+        self._trainable = bool(trainable)
+
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype of results."""
+        return self.dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """The dtype of weights."""
+        return self.dtype
+
+    # Building
+
+    def build(self, *input_shapes: Any) -> None:
+        """Makes the weights for inputs of some shapes; called once, before the first call."""
+        self.built = True
+
+    def add_weight(
+        self,
+        shape: Any = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        aggregation: str = "none",
+        name: str | None = None,
+    ) -> Variable:
+        """A new weight; Glorot uniform (or zeros, of integers) unless told otherwise."""
+        kind = standard_dtype(dtype or self.dtype)
+        default = "glorot_uniform" if kind.is_float else "zeros"
+        sizes = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
+        if any(size is None for size in sizes):
+            raise LayerError(self, f"expected a weight of known sizes; received shape {sizes}")
+        label = name or f"variable_{len(self.made_weights)}"
+        variable = Variable(
+            initializers.get(default if initializer is None else initializer),
+            sizes,
+            kind,
+            trainable,
+            label,
+            path=f"{self.name}/{label}",
+            regularizer=regularizer,
+            constraint=constraint,
+        )
+        self.made_weights.append(variable)
+        return variable
+
+    def ensure_built(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Builds the layer for the shapes of its first call."""
+        if self.built:
+            return
+        shapes = _build_shapes(self, args, kwargs)
+        # At top level: what `build` computes are arrays, not parts of the graph under way.
+        with entered(None):
+            self.build(*shapes)
+        self.built = True
+
+    # Calling
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """The layer's function of its inputs; subclasses define it."""
+        raise NotImplementedError(f"{type(self).__name__} needs a method call(self, inputs)")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Symbolic tensors give symbolic tensors, arrays give arrays."""
+        if current_scope() is not None:
+            return self.apply(args, kwargs)
+        return self._top_level_call(args, kwargs)
+
+    @user_facing
+    def _top_level_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if not any(isinstance(leaf, KerasTensor) for leaf in tree.flatten((args, kwargs))):
+            return call_on_arrays(self, args, kwargs)
+        with entered(Scope()):
+            outputs = self.apply(args, kwargs)
+        return self.record(args, kwargs, outputs)
+
+    def apply(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """``call`` on tensors within a scope: checked, built, marked with the layer's line."""
+        args, kwargs = tree.map_structure(self._as_tensor, (args, kwargs))
+        self.check_inputs(args)
+        self.ensure_built(args, kwargs)
+        scope = active_scope()
+        accepted = call_parameters(type(self))
+        masks = tree.map_structure(_mask_of, args[0]) if args else None
+        if "training" in accepted and kwargs.get("training") is None:
+            kwargs = {**kwargs, "training": scope.training}
+        if "mask" in accepted and kwargs.get("mask") is None and _some(masks):
+            kwargs = {**kwargs, "mask": masks}
+        with origin_scope(scope.origin(self)):
+            outputs = self._located_call(args, kwargs)
+            self._pass_mask_on(args, masks, outputs)
+        return outputs
+
+    def _located_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        try:
+            return self.call(*args, **kwargs)
+        except LayerError:
+            raise
+        except IRError as error:
+            raise LayerError(self, f"{error}\nreceived {_shown_shapes(args)}") from error
+        except UsageError as error:
+            raise LayerError(self, f"{error}; the input is {_shown_shapes(args)}") from error
+
+    def _as_tensor(self, value: Any) -> Any:
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        if isinstance(value, KerasTensor):
+            return self._cast(value)
+        if isinstance(value, np.ndarray) or hasattr(value, "__array__"):
+            return self._cast(KerasTensor.of(active_scope().array(canonical_array(value))))
+        return value
+
+    def _cast(self, tensor: KerasTensor) -> KerasTensor:
+        """Floats in the layer's own float type; other types as they are."""
+        if not self.autocast or not tensor.dtype.startswith("float"):
+            return tensor
+        return tensor if tensor.dtype == self.dtype else cast(tensor, self.dtype)
+
+    def check_inputs(self, args: tuple[Any, ...]) -> None:
+        """Raises ``ValueError`` if the first argument does not fit ``input_spec``."""
+        if self.input_spec is None or not args:
+            return
+        specs = tree.flatten(self.input_spec)
+        tensors = tree.flatten(args[0])
+        if len(specs) != len(tensors):
+            raise LayerError(
+                self, f"expected {len(specs)} inputs; received {len(tensors)}: {args[0]}"
+            )
+        for spec, tensor in zip(specs, tensors, strict=True):
+            if not isinstance(tensor, KerasTensor):
+                raise LayerError(self, f"expected a tensor or an array; received {tensor!r}")
+            complaint = spec.complaint(tensor.shape)
+            if complaint:
+                hint = _batch_hint(spec, tensor)
+                raise LayerError(self, f"expected {complaint}; received shape {tensor.shape}{hint}")
+
+    # Masks
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """The mask of the result: by default that of the input, where the layer supports masks."""
+        return previous_mask if self.supports_masking else None
+
+    def _pass_mask_on(self, args: tuple[Any, ...], masks: Any, outputs: Any) -> None:
+        if not args or not (_some(masks) or type(self).compute_mask is not Layer.compute_mask):
+            return
+        made = self.compute_mask(args[0], masks)
+        tensors = tree.flatten(outputs)
+        for tensor, mask in zip(tensors, tree.flatten(made), strict=False):
+            if isinstance(tensor, KerasTensor) and tensor.mask is None:
+                tensor.mask = mask
+
+    # What is known of the calls so far
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input of the only call; ``AttributeError`` unless there is one."""
+        return self._only_call("input").args[0]
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output of the only call."""
+        return self._only_call("output").outputs
+
+    def _only_call(self, what: str) -> Any:
+        if len(self.inbound_nodes) != 1:
+            raise AttributeError(
+                f'layer "{self.name}" was called {len(self.inbound_nodes)} times on symbolic '
+                f"tensors, so it has no single {what}"
+            )
+        return self.inbound_nodes[0]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape that inputs of a shape give, None for sizes that vary."""
+        return tree.map_structure(lambda result: result.shape, symbolic_results(self, input_shape))
+
+    # Configuration
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, as ``from_config`` takes them."""
+        return layer_config(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{self.class_name} name={self.name}, built={self.built}>"
+
+
+def _checked_name(name: Any) -> str:
+    if not isinstance(name, str) or not name or "/" in name:
+        raise ValueError(f"expected a layer's name as a string without '/'; received {name!r}")
+    return name
+
+
+@cache
+def call_parameters(cls: type) -> tuple[str, ...]:
+    """The names of the arguments of a layer class's ``call``."""
+    return tuple(inspect.signature(cls.call).parameters)[1:]  # type: ignore[attr-defined]
+
+
+def _build_shapes(layer: Layer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    """What ``build`` wants: the shape of the first argument, or of each by ``<name>_shape``."""
+    named = dict(zip(call_parameters(type(layer)), args, strict=False)) | kwargs
+    wanted = list(inspect.signature(layer.build).parameters.values())
+    if wanted and wanted[0].kind is inspect.Parameter.VAR_POSITIONAL:
+        return []
+    shapes = [_shapes(named.get(p.name.removesuffix("_shape"))) for p in wanted[1:]]
+    return [_shapes(args[0] if args else next(iter(kwargs.values()))), *shapes]
+
+
+def _shapes(value: Any) -> Any:
+    return tree.map_structure(lambda leaf: getattr(leaf, "shape", None), value)
+
+
+def _mask_of(value: Any) -> Any:
+    return value.mask if isinstance(value, KerasTensor) else None
+
+
+def _some(masks: Any) -> bool:
+    return any(mask is not None for mask in tree.flatten(masks))
+
+
+def _shown_shapes(args: tuple[Any, ...]) -> str:
+    shapes = [str(leaf.shape) for leaf in tree.flatten(args) if isinstance(leaf, KerasTensor)]
+    return f"of shape {', '.join(shapes)}"
+
+
+def _batch_hint(spec: InputSpec, tensor: KerasTensor) -> str:
+    if spec.ndim == tensor.ndim + 1:
+        return ". Add the missing axis, for example with x[None] (batch) or x[..., None] (channels)"
+    return ""

@@ -1,0 +1,78 @@
+"""Where a model begins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..dtypes import standard_dtype
+from ..errors import UsageError
+from ..tensor import KerasTensor
+from .base import Layer
+
+
+class InputLayer(Layer):
+    """Stands for an input: ``output`` is the symbolic tensor.
+
+    Args:
+        shape: of one sample; None for sizes that vary.
+        batch_size: where it is fixed.
+        batch_shape: shape with the batch, in place of both.
+    """
+
+    def __init__(
+        self,
+        shape: Any = None,
+        batch_size: int | None = None,
+        dtype: Any = None,
+        sparse: bool | None = None,
+        batch_shape: Any = None,
+        input_tensor: KerasTensor | None = None,
+        optional: bool = False,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.is_named = name is not None
+        super().__init__(name=name, dtype=dtype, **kwargs)
+        if (shape is None) == (batch_shape is None):
+            raise UsageError(
+                "Input: expected either shape=(...) of one sample or batch_shape=(None, ...); "
+                f"received shape={shape}, batch_shape={batch_shape}"
+            )
+        whole = (batch_size, *_sizes(shape)) if batch_shape is None else _sizes(batch_shape)
+        self.batch_shape = whole
+        self.dtype = standard_dtype(dtype).name
+        self.built = True
+        tensor = KerasTensor(whole, self.dtype, self.name)
+        self.record((), {}, tensor)
+        self.inbound_nodes[0].outputs._name = self.name
+
+    def call(self) -> Any:
+        return self.output
+
+
+def _sizes(shape: Any) -> tuple[int | None, ...]:
+    sizes = (shape,) if shape is None or isinstance(shape, int) else tuple(shape)
+    for size in sizes:
+        if size is not None and (not isinstance(size, int) or size < 0):
+            raise UsageError(
+                "Input: expected sizes as ints of 0 or more, or None where they vary; received "
+                f"{tuple(sizes)!r}"
+            )
+    return sizes
+
+
+def Input(
+    shape: Any = None,
+    batch_size: int | None = None,
+    dtype: Any = None,
+    sparse: bool | None = None,
+    batch_shape: Any = None,
+    name: str | None = None,
+    tensor: KerasTensor | None = None,
+    optional: bool = False,
+) -> KerasTensor:
+    """The symbolic input of a functional model; arguments as those of ``InputLayer``."""
+    layer = InputLayer(
+        shape=shape, batch_size=batch_size, dtype=dtype, batch_shape=batch_shape, name=name
+    )
+    return layer.output

@@ -1,0 +1,275 @@
+"""Batch and layer normalization, and scaling by fixed or measured statistics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import initializers, ops
+from ..dtypes import as_array
+from ..errors import LayerError
+from ..tensor import KerasTensor
+from ..variable import Variable
+from .arguments import inference_only
+from .base import Layer
+from .core import known_size
+from .spec import InputSpec
+
+
+def _axis_in(layer: Layer, axis: int, shape: tuple[int | None, ...]) -> int:
+    if not isinstance(axis, (int, np.integer)) or not -len(shape) <= axis < len(shape):
+        raise LayerError(layer, f"expected axis within shape {shape}; received {axis!r}")
+    return int(axis) % len(shape)
+
+
+class BatchNormalization(Layer):
+    """(x - mean) / sqrt(variance + epsilon) * gamma + beta, per channel.
+
+    Inference uses the moving mean and variance.
+
+    Weights: gamma, beta, moving_mean, moving_variance, each ``(channels,)``.
+    """
+
+    supports_masking = True
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        synchronized: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis
+        self.momentum = float(momentum)
+        self.epsilon = float(epsilon)
+        self.center = center
+        self.scale = scale
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self.beta_regularizer = beta_regularizer
+        self.gamma_regularizer = gamma_regularizer
+        self.beta_constraint = beta_constraint
+        self.gamma_constraint = gamma_constraint
+        self.synchronized = synchronized
+        self.gamma: Variable | None = None
+        self.beta: Variable | None = None
+        self.moving_mean: Variable | None = None
+        self.moving_variance: Variable | None = None
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        axis = _axis_in(self, self.axis, input_shape)
+        channels = known_size(self, input_shape, axis)
+        if self.scale:
+            self.gamma = self._learned("gamma", channels)
+        if self.center:
+            self.beta = self._learned("beta", channels)
+        self.moving_mean = self.add_weight(
+            (channels,), self.moving_mean_initializer, trainable=False, name="moving_mean"
+        )
+        self.moving_variance = self.add_weight(
+            (channels,), self.moving_variance_initializer, trainable=False, name="moving_variance"
+        )
+        self.input_spec = InputSpec(ndim=len(input_shape), axes={axis: channels})
+
+    def _learned(self, name: str, channels: int) -> Variable:
+        return self.add_weight(
+            (channels,),
+            getattr(self, f"{name}_initializer"),
+            regularizer=getattr(self, f"{name}_regularizer"),
+            constraint=getattr(self, f"{name}_constraint"),
+            name=name,
+        )
+
+    def call(self, inputs: KerasTensor, training: bool = False) -> KerasTensor:
+        inference_only(self, training)
+        return ops.batch_normalization(
+            inputs,
+            self.moving_mean,
+            self.moving_variance,
+            self.axis,
+            self.beta,
+            self.gamma,
+            self.epsilon,
+        )
+
+
+class LayerNormalization(Layer):
+    """(x - mean) / sqrt(variance + epsilon) * gamma + beta, over ``axis`` of each sample.
+
+    Weights: gamma, beta, each of the shape of ``axis``.
+    """
+
+    supports_masking = True
+
+    def __init__(
+        self,
+        axis: Any = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        rms_scaling: bool = False,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
+        self.epsilon = float(epsilon)
+        self.center = center
+        self.scale = scale
+        self.rms_scaling = rms_scaling
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.beta_regularizer = beta_regularizer
+        self.gamma_regularizer = gamma_regularizer
+        self.beta_constraint = beta_constraint
+        self.gamma_constraint = gamma_constraint
+        self.gamma: Variable | None = None
+        self.beta: Variable | None = None
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        given = self.axis if isinstance(self.axis, list) else [self.axis]
+        axes = sorted(_axis_in(self, axis, input_shape) for axis in given)
+        shape = tuple(known_size(self, input_shape, axis) for axis in axes)
+        if self.scale or self.rms_scaling:
+            self.gamma = self.add_weight(
+                shape,
+                self.gamma_initializer,
+                regularizer=self.gamma_regularizer,
+                constraint=self.gamma_constraint,
+                name="gamma",
+            )
+        if self.center and not self.rms_scaling:
+            self.beta = self.add_weight(
+                shape,
+                self.beta_initializer,
+                regularizer=self.beta_regularizer,
+                constraint=self.beta_constraint,
+                name="beta",
+            )
+
+    def call(self, inputs: KerasTensor) -> KerasTensor:
+        given = self.axis if isinstance(self.axis, list) else [self.axis]
+        axes = sorted(axis % inputs.ndim for axis in given)
+        shape = tuple(inputs.sizes[axis] if axis in axes else 1 for axis in range(inputs.ndim))
+        gamma, beta = (
+            None if weight is None else _spread(weight, shape) for weight in (self.gamma, self.beta)
+        )
+        return ops.layer_normalization(
+            inputs, gamma, beta, axes, self.epsilon, rms_scaling=self.rms_scaling
+        )
+
+
+def _spread(weight: Variable, shape: Any) -> Any:
+    """A weight ready to broadcast; as it is where it lies along the last axis already."""
+    trailing = len(weight.shape) == sum(size != 1 for size in shape[-len(weight.shape) :])
+    return weight if trailing else ops.reshape(weight, shape)
+
+
+class Rescaling(Layer):
+    """``inputs * scale + offset``."""
+
+    supports_masking = True
+
+    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scale = scale
+        self.offset = offset
+
+    def call(self, inputs: KerasTensor) -> KerasTensor:
+        scale, offset = (_number_or_array(each, self.dtype) for each in (self.scale, self.offset))
+        return ops.cast(inputs, self.dtype) * scale + offset
+
+
+def _number_or_array(value: Any, dtype: str) -> Any:
+    return value if isinstance(value, (int, float)) else np.asarray(value, dtype)
+
+
+class Normalization(Layer):
+    """(x - mean) / sqrt(variance), the statistics given or measured by ``adapt``.
+
+    Weights (where they are measured): mean, variance, count.
+    """
+
+    def __init__(
+        self,
+        axis: Any = -1,
+        mean: Any = None,
+        variance: Any = None,
+        invert: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        axes = () if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+        if (mean is None) != (variance is None):
+            raise LayerError(
+                self,
+                "expected mean and variance together, or neither; received "
+                f"mean={mean}, variance={variance}",
+            )
+        self.axis = axes
+        self.mean = mean
+        self.variance = variance
+        self.invert = invert
+        self.adapt_mean: Variable | None = None
+        self.adapt_variance: Variable | None = None
+        self.count: Variable | None = None
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        if self.mean is not None:
+            return
+        axes = [_axis_in(self, axis, input_shape) for axis in self.axis]
+        shape = tuple(known_size(self, input_shape, axis) for axis in axes)
+        self.adapt_mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
+        self.adapt_variance = self.add_weight(shape, "ones", trainable=False, name="variance")
+        self.count = self.add_weight((), "zeros", dtype="int32", trainable=False, name="count")
+        self.built = True
+
+    def adapt(self, data: Any) -> None:
+        """Measures mean and variance of an array over all axes but ``axis``."""
+        if self.mean is not None:
+            raise LayerError(self, "expected no mean and variance beside adapt(); some were given")
+        array = as_array(data).astype(self.dtype)
+        array = array[:, None] if array.ndim == 1 else array
+        if not self.built:
+            self.build((None, *array.shape[1:]))
+        kept = {axis % array.ndim for axis in self.axis}
+        over = tuple(axis for axis in range(array.ndim) if axis not in kept)
+        assert self.adapt_mean is not None and self.adapt_variance is not None
+        self.adapt_mean.assign(array.mean(over))
+        self.adapt_variance.assign(array.var(over))
+
+    def call(self, inputs: KerasTensor) -> KerasTensor:
+        inputs = ops.cast(inputs, self.dtype)
+        given = self.mean is not None
+        kept = {axis % inputs.ndim for axis in self.axis}
+        shape = tuple(inputs.sizes[axis] if axis in kept else 1 for axis in range(inputs.ndim))
+        statistics = (self.mean, self.variance) if given else (self.adapt_mean, self.adapt_variance)
+        mean, variance = (self._statistic(each, shape) for each in statistics)
+        deviation = ops.maximum(ops.sqrt(variance), 1e-7)
+        return mean + inputs * deviation if self.invert else (inputs - mean) / deviation
+
+    def _statistic(self, value: Any, shape: Any) -> Any:
+        if isinstance(value, Variable):
+            return ops.reshape(value, shape)
+        array = np.asarray(value, self.dtype)
+        return ops.reshape(array, shape) if array.ndim else array

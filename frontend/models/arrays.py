@@ -1,0 +1,102 @@
+"""What a model is given, as arrays of the dtypes and shapes of its inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import tree
+from ..dtypes import as_array
+from ..errors import LayerError
+from ..tensor import KerasTensor
+
+
+def arranged(model: Any, inputs: Any, given: Any) -> list[Any]:
+    """What was given for each input, flat: by position, by name, or alone.
+
+    Raises:
+        ValueError: there are too few or too many, or a name is missing.
+    """
+    tensors: list[KerasTensor] = tree.flatten(inputs)
+    if isinstance(given, dict):
+        return _by_name(model, inputs, tensors, given)
+    if len(tensors) == 1:
+        return [_alone(tensors[0], given)]
+    if not isinstance(given, (list, tuple)) or len(tree.flatten(given)) != len(tensors):
+        count = len(given) if isinstance(given, (list, tuple)) else 1
+        raise LayerError(model, f"expected {_listed(tensors)}; received {count} of them")
+    return tree.flatten(given) if _is_array(given[0]) else list(given)
+
+
+def _alone(tensor: KerasTensor, given: Any) -> Any:
+    """``[x]`` stands for ``x``, unless x has the shape of one sample; so do lists of numbers."""
+    wrapped = isinstance(given, (list, tuple)) and len(given) == 1 and _is_array(given[0])
+    return given[0] if wrapped and np.ndim(given[0]) >= tensor.ndim else given
+
+
+def _is_array(value: Any) -> bool:
+    return (
+        hasattr(value, "__array__")
+        or hasattr(value, "__dlpack__")
+        or isinstance(value, KerasTensor)
+    )
+
+
+def _by_name(model: Any, inputs: Any, tensors: list[KerasTensor], given: Any) -> list[Any]:
+    names = sorted(inputs) if isinstance(inputs, dict) else [tensor.name for tensor in tensors]
+    missing = [name for name in names if name not in given]
+    if missing:
+        raise LayerError(
+            model,
+            f"expected inputs called {', '.join(names)}; received {', '.join(map(str, given))}",
+        )
+    return [given[name] for name in names]
+
+
+def _listed(tensors: list[KerasTensor]) -> str:
+    shapes = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in tensors)
+    return f"{len(tensors)} inputs ({shapes})"
+
+
+def fitted(model: Any, tensor: KerasTensor, given: Any) -> np.ndarray:
+    """One input as a contiguous array of its dtype.
+
+    A last size of 1 may be missing or too much, as in Keras.
+
+    Raises:
+        ValueError: it has another rank or another size.
+        TypeError: it is no array of numbers.
+    """
+    try:
+        array = as_array(given)
+    except TypeError as error:
+        raise TypeError(f'model "{model.name}", input "{tensor.name}": {error}') from None
+    array = _with_channel(array, tensor.shape)
+    wrong = array.ndim != tensor.ndim or any(
+        size not in (None, extent) for size, extent in zip(tensor.shape, array.shape, strict=True)
+    )
+    if wrong:
+        raise LayerError(
+            model,
+            f'input "{tensor.name}": expected shape {tensor.shape}; received shape '
+            f"{np.shape(given)}{_hint(tensor, array)}",
+        )
+    return np.ascontiguousarray(array, tensor.dtype)
+
+
+def _with_channel(array: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
+    if array.ndim == len(shape) - 1 and shape[-1] == 1 and array.ndim:
+        return array[..., None]
+    if array.ndim == len(shape) + 1 and array.shape[-1] == 1:
+        return array[..., 0]
+    return array
+
+
+def _hint(tensor: KerasTensor, array: np.ndarray) -> str:
+    sample = tensor.shape[1:]
+    if array.ndim == len(sample) and all(
+        size in (None, extent) for size, extent in zip(sample, array.shape, strict=True)
+    ):
+        return ". This is one sample: add the batch axis with x[None]"
+    return ""

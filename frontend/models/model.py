@@ -1,0 +1,317 @@
+"""Models: layers with inputs and outputs, that predict."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import lazy, ops, tree
+from ..calls import program_for_arrays, symbolic_results
+from ..errors import LayerError, UsageError, user_facing
+from ..history import Operation
+from ..layers.base import Layer
+from ..programs import Program
+from ..tensor import KerasTensor
+from ..tracing import specs_of, trace_call
+from ..variable import Generation
+from .arrays import arranged, fitted
+from .network import Network, network_between
+from .predicting import Hot, predict
+
+
+class Model(Layer):
+    """Layers and a function of them.
+
+    ``Model(inputs=x, outputs=y)`` makes a functional model of symbolic tensors; a subclass
+    defines ``call`` instead, on layers that it makes in ``__init__``.
+
+    Attributes:
+        inputs, outputs: the symbolic tensors, flat; None where the model does not know them.
+    """
+
+    network: Network | None
+    hot: Hot | None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        functional = cls is Model and _has_ends(args, kwargs)
+        model = super().__new__(Functional if functional else cls, *args, **kwargs)
+        model.network = None
+        model.hot = None
+        return model
+
+    @user_facing
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if not _has_ends(args, kwargs):
+            super().__init__(*args, **kwargs)
+            return
+        ends = dict(zip(("inputs", "outputs", "name"), args, strict=False)) | kwargs
+        inputs, outputs = ends.pop("inputs"), ends.pop("outputs")
+        super().__init__(**ends)
+        _check_ends(inputs, outputs)
+        self.connect(network_between(inputs, outputs))
+
+    def connect(self, network: Network | None) -> None:
+        """Makes the model what leads from some symbolic inputs to some outputs."""
+        self.network = network
+        self.built = network is not None
+        self.programs.clear()
+        self.hot = None
+
+    # Structure
+
+    @property
+    def input_structure(self) -> Any:
+        """The symbolic inputs, nested as given; None where the model does not know them."""
+        return None if self.network is None else self.network.inputs
+
+    @property
+    def inputs(self) -> list[KerasTensor] | None:
+        return None if self.network is None else tree.flatten(self.network.inputs)
+
+    @property
+    def outputs(self) -> list[KerasTensor] | None:
+        return None if self.network is None else tree.flatten(self.network.outputs)
+
+    @property
+    def input(self) -> Any:
+        return self._known_network("input").inputs
+
+    @property
+    def output(self) -> Any:
+        return self._known_network("output").outputs
+
+    @property
+    def input_shape(self) -> Any:
+        """The shapes of the inputs, nested as they are, None for sizes that vary."""
+        return tree.map_structure(lambda tensor: tensor.shape, self.input)
+
+    @property
+    def output_shape(self) -> Any:
+        """The shapes of the outputs."""
+        return tree.map_structure(lambda tensor: tensor.shape, self.output)
+
+    def _known_network(self, what: str) -> Network:
+        if self.network is None:
+            raise AttributeError(
+                f'model "{self.name}" has no {what} yet. Give it an Input, or a functional form: '
+                "Model(inputs=..., outputs=...)"
+            )
+        return self.network
+
+    @property
+    def operations(self) -> list[Operation]:
+        """Layers, and functions of ``keraunos.ops`` between them."""
+        return list(self.sublayers if self.network is None else self.network.operations)
+
+    @property
+    def sublayers(self) -> list[Any]:
+        found = super().sublayers
+        if self.network is None:
+            return found
+        own = [each for each in self.network.operations if isinstance(each, Layer)]
+        return list({id(layer): layer for layer in [*own, *found]}.values())
+
+    @property
+    def layers(self) -> list[Any]:
+        """The layers of the model; those of nested models are within these."""
+        return self.sublayers
+
+    @user_facing
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
+        """The layer with a name, or at a place of ``layers``.
+
+        Raises:
+            ValueError: there is none, or not exactly one of both arguments is given.
+        """
+        if (name is None) == (index is None):
+            raise UsageError(f"get_layer: expected a name or an index; received {name=}, {index=}")
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise UsageError(
+                    f"get_layer: expected an index below {len(self.layers)}; received {index}"
+                )
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        names = ", ".join(layer.name for layer in self.layers)
+        raise UsageError(f"get_layer: expected one of {names}; received {name!r}")
+
+    @user_facing
+    def build(self, input_shape: Any = None) -> None:
+        """Makes the weights for an input shape such as ``(None, 28, 28, 1)``, or several."""
+        if not self.built:
+            symbolic_results(self, input_shape)
+        self.built = True
+
+    def ensure_built(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A subclass builds its layers as its ``call`` reaches them."""
+        if type(self).build is not Model.build:
+            super().ensure_built(args, kwargs)
+        self.built = True
+
+    @user_facing
+    def count_params(self) -> int:
+        """The number of elements of all weights. Raises ``ValueError`` before they exist."""
+        if not self.built:
+            raise LayerError(
+                self,
+                "expected a built model; its weights are made on the first call, or by "
+                "build(input_shape)",
+            )
+        return super().count_params()
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: list[float] | None = None,
+        print_fn: Any = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Any = None,
+    ) -> None:
+        """Prints the layers, their output shapes and weights as a table, as Keras does."""
+        lazy.load(".models.summary").print_summary(
+            self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range
+        )
+
+    # Calling
+
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        if self.network is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} needs a method call(self, inputs), or inputs and outputs"
+            )
+        given = arranged(self, self.network.inputs, inputs)
+        pairs = zip(tree.flatten(self.network.inputs), given, strict=True)
+        return self.network.run([self._fitted_tensor(*pair) for pair in pairs])
+
+    def _fitted_tensor(self, wanted: KerasTensor, given: Any) -> KerasTensor:
+        mask = given.mask
+        if given.ndim == wanted.ndim - 1 and wanted.shape[-1] == 1:
+            given = ops.expand_dims(given, -1)
+        elif given.ndim == wanted.ndim + 1 and given.shape[-1] == 1:
+            given = ops.squeeze(given, -1)
+        wrong = given.ndim != wanted.ndim or any(
+            None not in pair and pair[0] != pair[1]
+            for pair in zip(wanted.shape, given.shape, strict=True)
+        )
+        if wrong:
+            raise LayerError(
+                self,
+                f'input "{wanted.name}": expected shape {wanted.shape}; received {given.shape}',
+            )
+        tensor = given if given.dtype == wanted.dtype else ops.cast(given, wanted.dtype)
+        tensor.mask = mask
+        return tensor
+
+    def prepare(self, inputs: Any, training: bool = False) -> tuple[Program, list[np.ndarray]]:
+        """The program for some inputs, and the inputs as its arrays.
+
+        Raises:
+            ValueError: too few or too many inputs, or another shape than the model takes.
+            TypeError: an input is no array of numbers.
+        """
+        if self.network is None:
+            return program_for_arrays(self, (inputs,), {"training": True} if training else {})
+        given = arranged(self, self.network.inputs, inputs)
+        tensors = tree.flatten(self.network.inputs)
+        arrays = [fitted(self, *pair) for pair in zip(tensors, given, strict=True)]
+        if len({array.shape[:1] for array in arrays}) > 1:
+            shapes = ", ".join(str(array.shape) for array in arrays)
+            raise LayerError(self, f"expected inputs of one batch size; received shapes {shapes}")
+        return self._program(training), arrays
+
+    def _program(self, training: bool) -> Program:
+        if training not in self.programs:
+            traced = trace_call(self, specs_of(self, ()), training=training)
+            self.programs[training] = Program(traced)
+        found: Program = self.programs[training]
+        return found
+
+    def _top_level_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        symbolic = any(isinstance(leaf, KerasTensor) for leaf in tree.flatten((args, kwargs)))
+        if symbolic or self.network is None or len(args) != 1:
+            return super()._top_level_call(args, kwargs)
+        return self._call_known(args[0], **kwargs)
+
+    @user_facing
+    def _call_known(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        program, arrays = self.prepare(inputs, bool(training))
+        return program.traced.pack(program(*arrays))
+
+    # Predicting
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The outputs for one batch, as arrays.
+
+        Raises:
+            ValueError: too few or too many inputs, or another shape than the model takes.
+            TypeError: an input is no array of numbers.
+        """
+        # The warm path is some microseconds of Python: one array of the kind seen last time.
+        hot = self.hot
+        if hot is not None and type(x) is np.ndarray and hot.accepts(x):
+            program = hot.program
+            if Generation.count != program.generation:
+                program.bind()
+            return program.executable(x)[0]
+        return self._predict_on_batch(x)
+
+    @user_facing
+    def _predict_on_batch(self, x: Any) -> Any:
+        program, arrays = self.prepare(x)
+        results = program.traced.pack(program(*arrays))
+        if len(arrays) == 1 and isinstance(results, np.ndarray):
+            self.hot = Hot.of(program)
+        return results
+
+    @user_facing
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """The outputs for any number of samples, batch by batch, as arrays.
+
+        Args:
+            x: an array, a list or dict of arrays for several inputs, or a generator, an iterator
+                or a sequence of batches.
+            batch_size: of arrays, 32 unless given.
+            verbose: 0 silent, 1 ("auto") a progress bar, 2 one line.
+            steps: how many batches at most.
+
+        Raises:
+            ValueError, TypeError: as ``predict_on_batch``.
+        """
+        return predict(self, x, batch_size, verbose, steps, callbacks)
+
+
+class Functional(Model):
+    """The model between some symbolic inputs and outputs."""
+
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
+        super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
+
+
+def _has_ends(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a model is given by its inputs and outputs."""
+    return (
+        len(args) >= 2
+        or (len(args) == 1 and "outputs" in kwargs)
+        or {"inputs", "outputs"} <= (kwargs.keys())
+    )
+
+
+def _check_ends(inputs: Any, outputs: Any) -> None:
+    for what, ends in (("inputs", inputs), ("outputs", outputs)):
+        for end in tree.flatten(ends):
+            if not isinstance(end, KerasTensor):
+                raise UsageError(
+                    f"Model: expected {what} as symbolic tensors, which Input() and calls of "
+                    f"layers give; received {end!r}"
+                )

@@ -1,0 +1,151 @@
+"""A plain stack of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..errors import LayerError, UsageError, user_facing
+from ..history import Operation
+from ..layers.base import Layer
+from ..layers.core import Embedding
+from ..layers.input import InputLayer
+from ..programs import Program
+from ..tensor import KerasTensor
+from .model import Model
+from .network import network_between
+
+
+class Sequential(Model):
+    """Layers one after another, each with one input and one output.
+
+    Its weights exist once the shape of its input is known: from an ``Input`` at the beginning, from
+    ``input_shape=`` of the first layer, from ``build`` or from the first data.
+
+    Args:
+        layers: layers or models; the first may be an ``Input``.
+    """
+
+    def __init__(
+        self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None
+    ) -> None:
+        super().__init__(trainable=trainable, name=name)
+        self.stack: list[Any] = []
+        self.start: InputLayer | None = None
+        self._results: dict[tuple[int, int], KerasTensor] = {}
+        for layer in layers or ():
+            self.add(layer)
+
+    @property
+    def sublayers(self) -> list[Any]:
+        return list(self.stack)
+
+    @property
+    def operations(self) -> list[Operation]:
+        return list(self.stack)
+
+    @user_facing
+    def add(self, layer: Any, rebuild: bool = True) -> None:
+        """Puts a layer on top.
+
+        Raises:
+            ValueError: its name is taken, or it does not fit what comes before.
+            TypeError: it is no layer.
+        """
+        if isinstance(layer, KerasTensor) and layer.history is not None:
+            layer = layer.history.operation  # what Input() gave
+        if isinstance(layer, InputLayer):
+            self._begin(layer)
+            return
+        if not isinstance(layer, Layer):
+            raise TypeError(f"Sequential: expected a layer; received {layer!r}")
+        if any(layer.name == other.name for other in self.stack):
+            raise UsageError(
+                f'Sequential: expected layers of different names; received "{layer.name}" twice. '
+                "Give one of them another name="
+            )
+        if not self.stack and self.start is None:
+            self.start = _input_asked_for(layer)
+        self.stack.append(layer)
+        try:
+            self._connect_stack()
+        except Exception:
+            self.stack.pop()
+            raise
+
+    @user_facing
+    def pop(self, rebuild: bool = True) -> Any:
+        """Takes the last layer off."""
+        if not self.stack:
+            raise UsageError("Sequential: expected a layer to pop; there is none")
+        layer = self.stack.pop()
+        self._connect_stack()
+        return layer
+
+    def _begin(self, layer: InputLayer) -> None:
+        if self.stack or self.start is not None:
+            raise UsageError("Sequential: expected an Input as the first layer only")
+        self.start = layer
+
+    def _connect_stack(self) -> None:
+        if self.start is None or not self.stack:
+            self.connect(None)
+            return
+        tensor = self.start.output
+        for layer in self.stack:
+            tensor = self._result(layer, tensor)
+        self.connect(network_between(self.start.output, tensor))
+
+    def _result(self, layer: Any, tensor: KerasTensor) -> KerasTensor:
+        """What a layer makes of a tensor; each pair is called once."""
+        key = (id(layer), id(tensor))
+        if key not in self._results:
+            result = layer(tensor)
+            if not isinstance(result, KerasTensor):
+                raise LayerError(
+                    layer, f"expected one result, as part of a Sequential; received {result!r}"
+                )
+            self._results[key] = result
+        return self._results[key]
+
+    @user_facing
+    def build(self, input_shape: Any = None) -> None:
+        """Makes the weights for an input shape such as ``(None, 28, 28, 1)``."""
+        if not self.stack:
+            raise LayerError(self, "expected layers; it has none. Add some with add(layer)")
+        if self.start is None:
+            if input_shape is None:
+                raise LayerError(self, "build: expected an input_shape; received None")
+            dtype = _input_dtype(self.stack[0])
+            self.start = InputLayer(batch_shape=tuple(input_shape), dtype=dtype)
+            self._connect_stack()
+
+    def prepare(self, inputs: Any, training: bool = False) -> tuple[Program, list[np.ndarray]]:
+        if self.network is None:
+            self.build((None, *np.shape(inputs)[1:]))
+        return super().prepare(inputs, training)
+
+    def _top_level_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self.network is None and args and not isinstance(args[0], KerasTensor):
+            self.build((None, *np.shape(args[0])[1:]))
+        return super()._top_level_call(args, kwargs)
+
+
+def _input_asked_for(layer: Layer) -> InputLayer | None:
+    """The input for a first layer that knows its shape, else None."""
+    known = getattr(layer, "input_structure", None)
+    if isinstance(known, KerasTensor):
+        return InputLayer(batch_shape=known.shape, dtype=known.dtype)
+    asked = layer.input_arguments
+    shape = asked.get("batch_shape", asked.get("batch_input_shape"))
+    if shape is None and "input_shape" in asked:
+        shape = (asked.get("batch_size"), *asked["input_shape"])
+    if shape is None and "input_dim" in asked:
+        shape = (asked.get("batch_size"), asked["input_dim"])
+    return None if shape is None else InputLayer(batch_shape=shape, dtype=_input_dtype(layer))
+
+
+def _input_dtype(first: Layer) -> str:
+    return "int32" if isinstance(first, Embedding) else first.compute_dtype

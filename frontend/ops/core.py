@@ -1,0 +1,145 @@
+"""What every function of ``keraunos.ops`` goes through: arguments to nodes, arrays to results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ...compiler import ops as ir
+from ...compiler.evaluate import evaluate
+from ...compiler.ir import Graph, Node
+from ...compiler.ops.core import constant
+from ...compiler.types import DType
+from .. import tree
+from ..dtypes import BOOL, INT32, canonical_array, promote, scalar_dtype, standard_dtype
+from ..errors import UsageError, user_facing
+from ..history import FunctionOperation
+from ..scope import EagerScope, active_scope, current_scope, entered
+from ..tensor import KerasTensor
+from ..variable import Variable
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def operation(function: Function) -> Function:
+    """Makes a function on tensors work everywhere.
+
+    Inside a layer it builds nodes; on symbolic tensors at top level it becomes part of the
+    functional model; on arrays it is computed at once by the reference interpreter.
+    """
+
+    @user_facing
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if current_scope() is not None:
+            return function(*args, **kwargs)
+        if any(isinstance(leaf, KerasTensor) for leaf in tree.flatten((args, kwargs))):
+            return FunctionOperation(function).build_call(args, kwargs)
+        return _evaluate_now(function, args, kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+def _evaluate_now(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    scope = EagerScope()
+    with entered(scope):
+        result = function(*args, **kwargs)
+    leaves = tree.flatten(result)
+    nodes = tuple(leaf.node for leaf in leaves if isinstance(leaf, KerasTensor))
+    values = iter(evaluate(Graph(function.__name__, tuple(scope.inputs), nodes), scope.arrays))
+    return tree.pack_as(
+        result, [next(values) if isinstance(leaf, KerasTensor) else leaf for leaf in leaves]
+    )
+
+
+def is_scalar(value: Any) -> bool:
+    """A Python number: it takes the dtype of the tensor that it meets."""
+    return isinstance(value, (bool, int, float))
+
+
+def as_node(value: Any, dtype: Any = None) -> Node:
+    """The node for a tensor, weight, number or array-like, cast to ``dtype`` if one is given."""
+    node = _node(value)
+    return node if dtype is None else cast_node(node, standard_dtype(dtype))
+
+
+def _node(value: Any) -> Node:
+    if isinstance(value, KerasTensor):
+        return value.node
+    if isinstance(value, Variable):
+        return active_scope().parameter(value)
+    if isinstance(value, (list, tuple)) and any(
+        isinstance(leaf, (KerasTensor, Variable)) for leaf in tree.flatten(value)
+    ):
+        return _stacked([_node(item) for item in value])
+    return active_scope().array(canonical_array(value))
+
+
+def _stacked(nodes: list[Node]) -> Node:
+    """Nodes of equal shape along a new first axis."""
+    rows = [ir.reshape(node, shape=(1, *node.shape)) for node in common_dtype(nodes)]
+    return rows[0] if len(rows) == 1 else ir.concatenate(*rows, axis=0)
+
+
+def cast_node(node: Node, dtype: DType) -> Node:
+    """``node`` in another element type; itself where it has that type."""
+    return node if node.dtype is dtype else ir.cast(node, dtype=dtype.name)
+
+
+def common_dtype(nodes: list[Node]) -> list[Node]:
+    """The nodes cast to the type that holds all of theirs."""
+    dtype = nodes[0].dtype
+    for node in nodes[1:]:
+        dtype = promote(dtype, node.dtype)
+    return [cast_node(node, dtype) for node in nodes]
+
+
+def promoted(*values: Any) -> list[Node]:
+    """Operands of an op in one dtype; Python numbers take that of the tensors beside them."""
+    nodes = [None if is_scalar(value) else _node(value) for value in values]
+    tensors = [node for node in nodes if node is not None]
+    dtype = tensors[0].dtype if tensors else BOOL
+    for node in tensors[1:]:
+        dtype = promote(dtype, node.dtype)
+    for value in values:
+        if is_scalar(value):
+            dtype = scalar_dtype(value, dtype)
+    return [
+        constant(np.asarray(value, dtype.numpy)) if node is None else cast_node(node, dtype)
+        for value, node in zip(values, nodes, strict=True)
+    ]
+
+
+def floating(value: Any) -> Node:
+    """The node for ``value``, integers turned into the default float."""
+    node = as_node(value)
+    return node if node.dtype.is_float else cast_node(node, standard_dtype(None))
+
+
+def tensor(node: Node) -> KerasTensor:
+    """What the functions of ``keraunos.ops`` return."""
+    return KerasTensor.of(node)
+
+
+def normal_axis(axis: int, rank: int) -> int:
+    """``axis`` counted from the front. Raises ``UsageError`` if it is not below ``rank``."""
+    if not -rank <= axis < rank:
+        raise UsageError(f"expected an axis between {-rank} and {rank - 1}; received {axis}")
+    return axis % rank
+
+
+def normal_axes(axis: Any, rank: int) -> tuple[int, ...]:
+    """One axis, several or None (all of them) as a sorted tuple."""
+    if axis is None:
+        return tuple(range(rank))
+    axes = [axis] if isinstance(axis, (int, np.integer)) else list(axis)
+    return tuple(sorted({normal_axis(int(each), rank) for each in axes}))
+
+
+__all__ = [
+    "BOOL", "INT32", "as_node", "cast_node", "common_dtype", "constant", "floating", "ir",
+    "is_scalar", "normal_axes", "normal_axis", "operation", "promoted", "tensor",
+]  # fmt: skip

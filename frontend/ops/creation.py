@@ -1,0 +1,97 @@
+"""Tensors out of nothing: filled, counted, drawn on a diagonal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...compiler.types import Shape
+from ..dtypes import standard_dtype
+from ..scope import active_scope
+from ..tensor import KerasTensor
+from .core import as_node, cast_node, constant, ir, operation, tensor
+
+
+def _filled(shape: Shape, value: Any, dtype: Any) -> KerasTensor:
+    node = as_node(value, dtype)
+    return tensor(ir.broadcast_to(node, shape=tuple(shape)) if shape else node)
+
+
+@operation
+def zeros(shape: Any, dtype: Any = None) -> KerasTensor:
+    """All 0."""
+    return _filled(shape, 0, standard_dtype(dtype))
+
+
+@operation
+def ones(shape: Any, dtype: Any = None) -> KerasTensor:
+    """All 1."""
+    return _filled(shape, 1, standard_dtype(dtype))
+
+
+empty = zeros
+
+
+@operation
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> KerasTensor:
+    """All ``fill_value``."""
+    return _filled(shape, fill_value, dtype)
+
+
+@operation
+def zeros_like(x: Any, dtype: Any = None) -> KerasTensor:
+    """0 in the shape of x."""
+    node = as_node(x)
+    return _filled(node.shape, 0, dtype or node.dtype)
+
+
+@operation
+def ones_like(x: Any, dtype: Any = None) -> KerasTensor:
+    """1 in the shape of x."""
+    node = as_node(x)
+    return _filled(node.shape, 1, dtype or node.dtype)
+
+
+@operation
+def full_like(x: Any, fill_value: Any, dtype: Any = None) -> KerasTensor:
+    """``fill_value`` in the shape of x."""
+    node = as_node(x)
+    return _filled(node.shape, fill_value, dtype or node.dtype)
+
+
+@operation
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> KerasTensor:
+    """``start, start + step, ...`` below ``stop``. ``stop`` alone may be a symbolic size."""
+    if stop is None:
+        start, stop = 0, start
+    if isinstance(stop, (int, float)) and isinstance(start, (int, float)):
+        return tensor(_constant(np.arange(start, stop, step), dtype))
+    counted = ir.iota(shape=(stop - start,), axis=0, dtype="int32")
+    shifted = ir.add(ir.multiply(counted, constant(step)), constant(start))
+    return tensor(cast_node(shifted, standard_dtype(dtype or "int32")))
+
+
+def _constant(array: np.ndarray, dtype: Any) -> Any:
+    name = standard_dtype(dtype or {"i": "int32"}.get(array.dtype.kind)).name
+    return active_scope().array(array.astype(name))
+
+
+@operation
+def linspace(
+    start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None
+) -> KerasTensor:
+    """``num`` numbers evenly from ``start`` to ``stop``."""
+    return tensor(_constant(np.linspace(start, stop, num, endpoint), dtype))
+
+
+@operation
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> KerasTensor:
+    """1 on the k-th diagonal, else 0."""
+    return tensor(_constant(np.eye(N, M, k, dtype="float32"), dtype))
+
+
+@operation
+def identity(n: int, dtype: Any = None) -> KerasTensor:
+    """The identity matrix."""
+    return tensor(_constant(np.eye(n, dtype="float32"), dtype))

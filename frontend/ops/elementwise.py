@@ -1,0 +1,245 @@
+"""Arithmetic, comparisons, logic and the functions of calculus, element by element."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import standard_dtype
+from ..tensor import KerasTensor
+from .core import (
+    BOOL,
+    INT32,
+    as_node,
+    cast_node,
+    constant,
+    floating,
+    ir,
+    operation,
+    promoted,
+    tensor,
+)
+
+
+def _named(function: Callable[..., Any], name: str, doc: str) -> Callable[..., Any]:
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return operation(function)
+
+
+def _float_unary(name: str, op: str, doc: str) -> Callable[[Any], Any]:
+    """Integers are turned into floats first, as numpy does."""
+
+    def function(x: Any) -> KerasTensor:
+        return tensor(getattr(ir, op)(floating(x)))
+
+    return _named(function, name, doc)
+
+
+def _unary(name: str, op: str, doc: str) -> Callable[[Any], Any]:
+    """Keeps the dtype."""
+
+    def function(x: Any) -> KerasTensor:
+        return tensor(getattr(ir, op)(as_node(x)))
+
+    return _named(function, name, doc)
+
+
+def _binary(name: str, op: str, doc: str) -> Callable[[Any, Any], Any]:
+    def function(x1: Any, x2: Any) -> KerasTensor:
+        return tensor(getattr(ir, op)(*promoted(x1, x2)))
+
+    return _named(function, name, doc)
+
+
+def _logical(name: str, op: str, doc: str) -> Callable[[Any, Any], Any]:
+    def function(x1: Any, x2: Any) -> KerasTensor:
+        return tensor(getattr(ir, op)(*(as_node(x, "bool") for x in (x1, x2))))
+
+    return _named(function, name, doc)
+
+
+exp = _float_unary("exp", "exp", "e to the power x.")
+expm1 = _float_unary("expm1", "expm1", "exp(x) - 1, exact near 0.")
+log = _float_unary("log", "log", "Natural logarithm.")
+log1p = _float_unary("log1p", "log1p", "log(1 + x), exact near 0.")
+sqrt = _float_unary("sqrt", "sqrt", "Square root.")
+rsqrt = _float_unary("rsqrt", "rsqrt", "1 / sqrt(x).")
+reciprocal = _float_unary("reciprocal", "reciprocal", "1 / x.")
+sin = _float_unary("sin", "sin", "Sine.")
+cos = _float_unary("cos", "cos", "Cosine.")
+tan = _float_unary("tan", "tan", "Tangent.")
+arcsin = _float_unary("arcsin", "asin", "Inverse sine.")
+arccos = _float_unary("arccos", "acos", "Inverse cosine.")
+arctan = _float_unary("arctan", "atan", "Inverse tangent.")
+sinh = _float_unary("sinh", "sinh", "Hyperbolic sine.")
+cosh = _float_unary("cosh", "cosh", "Hyperbolic cosine.")
+tanh = _float_unary("tanh", "tanh", "Hyperbolic tangent.")
+arcsinh = _float_unary("arcsinh", "asinh", "Inverse hyperbolic sine.")
+arccosh = _float_unary("arccosh", "acosh", "Inverse hyperbolic cosine.")
+arctanh = _float_unary("arctanh", "atanh", "Inverse hyperbolic tangent.")
+erf = _float_unary("erf", "erf", "The error function.")
+floor = _float_unary("floor", "floor", "The next integer below.")
+ceil = _float_unary("ceil", "ceil", "The next integer above.")
+isnan = _float_unary("isnan", "is_nan", "Whether x is not a number.")
+isinf = _float_unary("isinf", "is_inf", "Whether x is infinite.")
+isfinite = _float_unary("isfinite", "is_finite", "Whether x is neither infinite nor a NaN.")
+
+negative = _unary("negative", "negative", "-x.")
+absolute = _unary("absolute", "abs", "|x|.")
+sign = _unary("sign", "sign", "-1, 0 or 1.")
+square = _unary("square", "square", "x * x.")
+
+add = _binary("add", "add", "x1 + x2.")
+subtract = _binary("subtract", "subtract", "x1 - x2.")
+multiply = _binary("multiply", "multiply", "x1 * x2.")
+floor_divide = _binary("floor_divide", "floor_divide", "The quotient rounded down.")
+mod = _binary("mod", "mod", "The remainder, with the sign of x2.")
+power = _binary("power", "power", "x1 to the power x2.")
+maximum = _binary("maximum", "maximum", "The larger of two; NaN if one is.")
+minimum = _binary("minimum", "minimum", "The smaller of two; NaN if one is.")
+equal = _binary("equal", "equal", "x1 == x2.")
+not_equal = _binary("not_equal", "not_equal", "x1 != x2.")
+less = _binary("less", "less", "x1 < x2.")
+less_equal = _binary("less_equal", "less_equal", "x1 <= x2.")
+greater = _binary("greater", "greater", "x1 > x2.")
+greater_equal = _binary("greater_equal", "greater_equal", "x1 >= x2.")
+logical_and = _logical("logical_and", "logical_and", "Both.")
+logical_or = _logical("logical_or", "logical_or", "Either.")
+logical_xor = _logical("logical_xor", "logical_xor", "Exactly one.")
+
+abs = absolute
+remainder = mod
+pow = power
+bitwise_and, bitwise_or, bitwise_xor = logical_and, logical_or, logical_xor
+
+
+@operation
+def true_divide(x1: Any, x2: Any) -> KerasTensor:
+    """x1 / x2; integers are turned into floats first."""
+    left, right = promoted(x1, x2)
+    return tensor(ir.divide(floating(tensor(left)), floating(tensor(right))))
+
+
+divide = true_divide
+
+
+@operation
+def divide_no_nan(x1: Any, x2: Any) -> KerasTensor:
+    """x1 / x2, and 0 where x2 is 0."""
+    safe = where(equal(x2, 0), 1, x2)
+    return where(equal(x2, 0), 0, true_divide(x1, safe))
+
+
+@operation
+def logical_not(x: Any) -> KerasTensor:
+    """Whether x is false (0)."""
+    return tensor(ir.logical_not(as_node(x, "bool")))
+
+
+@operation
+def log2(x: Any) -> KerasTensor:
+    """Logarithm to base 2."""
+    return log(x) * (1 / math.log(2))
+
+
+@operation
+def log10(x: Any) -> KerasTensor:
+    """Logarithm to base 10."""
+    return log(x) * (1 / math.log(10))
+
+
+@operation
+def logaddexp(x1: Any, x2: Any) -> KerasTensor:
+    """log(exp(x1) + exp(x2)), without overflow."""
+    top = maximum(x1, x2)
+    return top + log1p(exp(-absolute(subtract(x1, x2))))
+
+
+@operation
+def round(x: Any, decimals: int = 0) -> KerasTensor:
+    """Rounded to ``decimals`` digits, halves to the even neighbour."""
+    if decimals == 0:
+        return tensor(ir.round(floating(x)))
+    scale = 10.0**decimals
+    return tensor(ir.round(as_node(multiply(x, scale)))) / scale
+
+
+@operation
+def trunc(x: Any) -> KerasTensor:
+    """Rounded towards 0."""
+    return where(less(x, 0), ceil(x), floor(x))
+
+
+@operation
+def squared_difference(x1: Any, x2: Any) -> KerasTensor:
+    """(x1 - x2) ** 2."""
+    return square(subtract(x1, x2))
+
+
+@operation
+def where(condition: Any, x1: Any, x2: Any) -> KerasTensor:
+    """x1 where the condition holds, else x2."""
+    return tensor(ir.select(as_node(condition, "bool"), *promoted(x1, x2)))
+
+
+@operation
+def clip(x: Any, x_min: Any, x_max: Any) -> KerasTensor:
+    """x held between two bounds."""
+    bounds = (x_min, x_max)
+    if all(isinstance(bound, (int, float)) for bound in bounds):
+        node = promoted(x, *bounds)[0]
+        return tensor(ir.clip(node, low=float(x_min), high=float(x_max)))
+    return minimum(maximum(x, x_min), x_max)
+
+
+@operation
+def nan_to_num(x: Any, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> KerasTensor:
+    """x with NaN and the infinities replaced by numbers (the largest ones unless given)."""
+    node = floating(x)
+    limits = np.finfo(node.dtype.numpy)
+    high = float(limits.max) if posinf is None else posinf
+    low = float(limits.min) if neginf is None else neginf
+    value = tensor(node)
+    value = where(isnan(value), nan, value)
+    value = where(equal(value, math.inf), high, value)
+    return where(equal(value, -math.inf), low, value)
+
+
+@operation
+def cast(x: Any, dtype: Any) -> KerasTensor:
+    """x in another dtype."""
+    return tensor(as_node(x, dtype))
+
+
+@operation
+def convert_to_tensor(x: Any, dtype: Any = None) -> KerasTensor:
+    """x as a tensor; an array, in one of the package's dtypes, at top level."""
+    return tensor(as_node(x, dtype))
+
+
+@operation
+def stop_gradient(variable: Any) -> KerasTensor:
+    """The same value."""
+    return tensor(as_node(variable))
+
+
+@operation
+def copy(x: Any) -> KerasTensor:
+    """The same value."""
+    return tensor(as_node(x))
+
+
+def count_cast(x: Any) -> KerasTensor:
+    """Booleans and small integers as int32, so that they can be added up."""
+    node = as_node(x)
+    small = node.dtype is BOOL or (node.dtype.is_integer and node.dtype.itemsize < 4)
+    return tensor(cast_node(node, INT32)) if small else tensor(node)
+
+
+def number(value: float, dtype: Any = None) -> KerasTensor:
+    """A constant number."""
+    return tensor(constant(np.asarray(value, standard_dtype(dtype).numpy)))

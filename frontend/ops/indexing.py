@@ -1,0 +1,173 @@
+"""``x[...]`` and what picks elements by position."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...compiler.ir import Node
+from ...runtime.dim import Dim, Size
+from ..errors import UsageError
+from ..tensor import KerasTensor
+from ..variable import Variable
+from .core import as_node, cast_node, constant, ir, normal_axis, operation, tensor
+from .elementwise import standard_dtype
+from .shaping import part_of, take
+
+
+@operation
+def get_item(x: Any, key: Any) -> KerasTensor:
+    """``x[key]`` with integers, slices, ``...``, ``None`` and one array of integers."""
+    node = as_node(x)
+    entries = _expanded(key, node.tensor_type.rank)
+    axis = 0
+    for entry in entries:
+        node, axis = _entered(node, axis, entry)
+    return tensor(node)
+
+
+def _expanded(key: Any, rank: int) -> list[Any]:
+    """One entry for each axis and each ``None``; ``...`` written out."""
+    entries = list(key) if isinstance(key, tuple) else [key]
+    used = sum(entry is not None and entry is not Ellipsis for entry in entries)
+    if used > rank:
+        raise IndexError(
+            f"x[...]: expected at most {rank} indices for {rank} axes; received {used}"
+        )
+    place = next((i for i, entry in enumerate(entries) if entry is Ellipsis), len(entries))
+    rest = [slice(None)] * (rank - used)
+    return entries[:place] + rest + [e for e in entries[place + 1 :] if e is not Ellipsis]
+
+
+def _entered(node: Node, axis: int, entry: Any) -> tuple[Node, int]:
+    """``node`` with one entry applied at ``axis``, and the axis of the next entry."""
+    if entry is None:
+        shape = (*node.shape[:axis], 1, *node.shape[axis:])
+        return ir.reshape(node, shape=shape), axis + 1
+    if isinstance(entry, slice):
+        return _sliced(node, axis, entry), axis + 1
+    if isinstance(entry, (int, np.integer, Dim)):
+        return _picked(node, axis, entry), axis
+    if isinstance(entry, (KerasTensor, Variable, np.ndarray, list)):
+        indices = as_node(entry)
+        gathered = take(tensor(node), entry, axis)
+        return gathered.node, axis + indices.tensor_type.rank
+    raise TypeError(
+        f"x[...]: expected integers, slices, None, ... or an array of integers; received {entry!r}"
+    )
+
+
+def _picked(node: Node, axis: int, index: Any) -> Node:
+    extent = node.shape[axis]
+    start: Size = index if isinstance(index, Dim) else int(index)
+    if isinstance(start, int) and isinstance(extent, int) and not -extent <= start < extent:
+        raise IndexError(f"x[...]: index {start} is out of bounds for axis {axis} of size {extent}")
+    if isinstance(start, int) and start < 0:
+        start = extent + start
+    one = part_of(node, axis, start, start + 1)
+    return ir.reshape(one, shape=(*node.shape[:axis], *node.shape[axis + 1 :]))
+
+
+def _sliced(node: Node, axis: int, entry: slice) -> Node:
+    step = 1 if entry.step is None else int(entry.step)
+    extent = node.shape[axis]
+    if entry.start is None and entry.stop is None and step in (1, -1):
+        return node if step == 1 else ir.flip(node, axes=(axis,))
+    if step > 0:
+        start, stop = _bound(entry.start, 0, extent), _bound(entry.stop, extent, extent)
+        return part_of(node, axis, start, _not_before(start, stop), step)
+    if not isinstance(extent, int):
+        raise UsageError(
+            f"x[...]: step {step} needs an axis of known size; axis {axis} has {extent}"
+        )
+    # Reversed, the slice runs forwards; its bounds count from the other end.
+    places = range(*entry.indices(extent))
+    if not places:
+        return part_of(node, axis, 0, 0)
+    turned = ir.flip(node, axes=(axis,))
+    return part_of(turned, axis, extent - 1 - places[0], extent - places[-1], -step)
+
+
+def _bound(value: Any, default: Size, extent: Size) -> Size:
+    if value is None:
+        return default
+    if isinstance(value, Dim):
+        return value
+    if isinstance(extent, int):
+        return min(max(value + extent if value < 0 else int(value), 0), extent)
+    return extent + int(value) if value < 0 else int(value)
+
+
+def _not_before(start: Size, stop: Size) -> Size:
+    both = isinstance(start, int) and isinstance(stop, int)
+    return max(start, stop) if both else stop  # type: ignore[type-var]
+
+
+@operation
+def slice_(inputs: Any, start_indices: Any, shape: Any) -> KerasTensor:
+    """A block of a given shape that begins at given indices."""
+    pairs = zip(start_indices, shape, strict=True)
+    return get_item(inputs, tuple(slice(start, start + extent) for start, extent in pairs))
+
+
+def lookup(table: Any, indices: Any) -> KerasTensor:
+    """Rows of ``table`` by indices that are known not to be negative."""
+    return tensor(ir.gather(as_node(table), as_node(indices), axis=0))
+
+
+@operation
+def take_along_axis(x: Any, indices: Any, axis: int = -1) -> KerasTensor:
+    """Elements of the last axis picked by indices, row by row, through a one-hot product."""
+    node, picked = as_node(x), as_node(indices, "int32")
+    rank = node.tensor_type.rank
+    if normal_axis(axis, rank) != rank - 1:
+        raise UsageError(f"take_along_axis: expected the last axis; received axis={axis}")
+    hot = ir.one_hot(picked, depth=node.shape[-1], dtype=node.dtype.name)
+    rows = ir.reshape(node, shape=(*node.shape[:-1], 1, node.shape[-1]))
+    product = ir.select(ir.not_equal(hot, constant(0, node.dtype)), _like(rows, hot), _zero(hot))
+    return tensor(ir.sum(product, axes=(rank,), keepdims=False))
+
+
+def _like(rows: Node, hot: Node) -> Node:
+    return ir.broadcast_to(rows, shape=hot.shape)
+
+
+def _zero(hot: Node) -> Node:
+    return constant(0, hot.dtype)
+
+
+@operation
+def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> KerasTensor:
+    """1 at the index that x names, else 0, along a new axis."""
+    node = as_node(x)
+    indices = node if node.dtype.is_integer else as_node(x, "int32")
+    name = standard_dtype(dtype).name
+    hot = ir.one_hot(cast_node(indices, as_node(0).dtype), depth=int(num_classes), dtype=name)
+    rank = hot.tensor_type.rank
+    place = normal_axis(axis, rank)
+    order = list(range(rank - 1))
+    order.insert(place, rank - 1)
+    return tensor(hot if place == rank - 1 else ir.transpose(hot, axes=tuple(order)))
+
+
+def _triangle(x: Any, k: int, keep: str) -> KerasTensor:
+    node = as_node(x)
+    shape = node.shape[-2:]
+    rows = ir.iota(shape=shape, axis=0, dtype="int32")
+    columns = ir.iota(shape=shape, axis=1, dtype="int32")
+    edge = ir.add(rows, constant(k))
+    inside = getattr(ir, keep)(columns, edge)
+    return tensor(ir.select(inside, node, constant(0, node.dtype)))
+
+
+@operation
+def tril(x: Any, k: int = 0) -> KerasTensor:
+    """The lower triangle of the last two axes; 0 above the k-th diagonal."""
+    return _triangle(x, k, "less_equal")
+
+
+@operation
+def triu(x: Any, k: int = 0) -> KerasTensor:
+    """The upper triangle of the last two axes; 0 below the k-th diagonal."""
+    return _triangle(x, k, "greater_equal")

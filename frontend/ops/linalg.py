@@ -1,0 +1,113 @@
+"""Products of matrices and their relatives."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ...compiler.ir import Node
+from ..errors import UsageError
+from ..tensor import KerasTensor
+from .core import as_node, floating, ir, normal_axes, normal_axis, operation, promoted, tensor
+from .elementwise import absolute, maximum, multiply, sqrt, square
+from .reductions import max as max_
+from .reductions import sum as sum_
+from .shaping import divide_exactly, expand_dims, permuted
+
+
+@operation
+def matmul(x1: Any, x2: Any) -> KerasTensor:
+    """The matrix product over the last two axes, by numpy's rules."""
+    return tensor(ir.matmul(*promoted(x1, x2)))
+
+
+@operation
+def dot(x1: Any, x2: Any) -> KerasTensor:
+    """Sums over the last axis of x1 and the last but one of x2; a scalar multiplies."""
+    left, right = promoted(x1, x2)
+    ranks = left.tensor_type.rank, right.tensor_type.rank
+    if 0 in ranks:
+        return tensor(ir.multiply(left, right))
+    if ranks[1] <= 2:
+        return tensor(ir.matmul(left, right))
+    return tensordot(tensor(left), tensor(right), ([-1], [-2]))
+
+
+@operation
+def tensordot(x1: Any, x2: Any, axes: Any = 2) -> KerasTensor:
+    """Sums over some axes of x1 and as many of x2; the others stay, in order."""
+    left, right = promoted(x1, x2)
+    first, second = _paired_axes(axes, left.tensor_type.rank, right.tensor_type.rank)
+    kept_left = [i for i in range(left.tensor_type.rank) if i not in first]
+    kept_right = [i for i in range(right.tensor_type.rank) if i not in second]
+    inner = prod([left.shape[i] for i in first], start=1)
+    rows = ir.reshape(
+        permuted(left, (*kept_left, *first)),
+        shape=(divide_exactly(left.tensor_type.elements, inner), inner),
+    )
+    columns = ir.reshape(
+        permuted(right, (*second, *kept_right)),
+        shape=(inner, divide_exactly(right.tensor_type.elements, inner)),
+    )
+    shape = [left.shape[i] for i in kept_left] + [right.shape[i] for i in kept_right]
+    return tensor(ir.reshape(ir.matmul(rows, columns), shape=tuple(shape)))
+
+
+def _paired_axes(axes: Any, left: int, right: int) -> tuple[list[int], list[int]]:
+    if isinstance(axes, (int, np.integer)):
+        return list(range(left - int(axes), left)), list(range(int(axes)))
+    pairs = [[each] if isinstance(each, (int, np.integer)) else list(each) for each in axes]
+    first = [normal_axis(axis, left) for axis in pairs[0]]
+    return first, [normal_axis(axis, right) for axis in pairs[1]]
+
+
+@operation
+def einsum(subscripts: str, *operands: Any) -> KerasTensor:
+    """Einstein's summation: ``einsum("bij,bjk->bik", x, y)``."""
+    return tensor(ir.einsum(*promoted(*operands), equation=subscripts.replace(" ", "")))
+
+
+@operation
+def outer(x1: Any, x2: Any) -> KerasTensor:
+    """All products of an element of x1 and one of x2."""
+    left, right = (_flat(node) for node in promoted(x1, x2))
+    return multiply(expand_dims(tensor(left), 1), expand_dims(tensor(right), 0))
+
+
+def _flat(node: Node) -> Node:
+    return ir.reshape(node, shape=(node.tensor_type.elements,))
+
+
+@operation
+def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> KerasTensor:
+    """The sum of a diagonal of a matrix of known sizes."""
+    node = as_node(x)
+    if node.tensor_type.rank != 2 or (offset, axis1, axis2) != (0, 0, 1):
+        raise UsageError(f"trace: expected one matrix, offset 0; received shape {node.shape}")
+    mask = as_node(np.eye(*node.shape, dtype=node.dtype.name))
+    return sum_(multiply(tensor(node), tensor(mask)))
+
+
+@operation
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> KerasTensor:
+    """The length of vectors: ``ord`` 2 (also "fro" or None), 1 or infinity."""
+    node = floating(x)
+    axes = normal_axes(axis, node.tensor_type.rank)
+    value = tensor(node)
+    if ord in (None, 2, "fro", "euclidean"):
+        return sqrt(sum_(square(value), axes, keepdims))
+    if ord == 1:
+        return sum_(absolute(value), axes, keepdims)
+    if ord == np.inf:
+        return max_(absolute(value), axes, keepdims)
+    raise UsageError(f"norm: expected ord 1, 2, 'fro' or infinity; received {ord!r}")
+
+
+@operation
+def normalize(x: Any, axis: int = -1, order: Any = 2, epsilon: float | None = None) -> KerasTensor:
+    """x divided by its length along ``axis``, which is taken as ``epsilon`` or more."""
+    value = tensor(floating(x))
+    floor = 1e-7 if epsilon is None else epsilon
+    return value / maximum(norm(value, order, axis, True), floor)

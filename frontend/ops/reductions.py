@@ -1,0 +1,104 @@
+"""Sums, means, extremes and their like over some axes; ``axis=None`` is all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..dtypes import BOOL
+from ..errors import UsageError
+from ..tensor import KerasTensor
+from .core import as_node, floating, ir, normal_axes, normal_axis, operation, tensor
+from .elementwise import count_cast, multiply, not_equal, sqrt, true_divide
+
+
+def _reduction(name: str, prepare: Callable[[Any], Any], doc: str) -> Callable[..., Any]:
+    def function(x: Any, axis: Any = None, keepdims: bool = False) -> KerasTensor:
+        node = prepare(x)
+        axes = normal_axes(axis, node.tensor_type.rank)
+        if not axes:
+            return tensor(node)
+        return tensor(getattr(ir, name)(node, axes=axes, keepdims=keepdims))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return operation(function)
+
+
+def _countable(x: Any) -> Any:
+    return count_cast(x).node
+
+
+def _boolean(x: Any) -> Any:
+    return as_node(x, "bool")
+
+
+sum = _reduction("sum", _countable, "The sum; of booleans the count.")
+prod = _reduction("prod", _countable, "The product.")
+max = _reduction("max", as_node, "The largest element.")
+min = _reduction("min", as_node, "The smallest element.")
+any = _reduction("any", _boolean, "Whether some element is true.")
+all = _reduction("all", _boolean, "Whether every element is true.")
+mean = _reduction("mean", floating, "The mean.")
+var = _reduction("variance", floating, "The mean squared distance from the mean.")
+logsumexp = _reduction("logsumexp", floating, "log(sum(exp(x))), without overflow.")
+amax, amin = max, min
+
+
+@operation
+def std(x: Any, axis: Any = None, keepdims: bool = False) -> KerasTensor:
+    """The standard deviation."""
+    return sqrt(var(x, axis, keepdims))
+
+
+@operation
+def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = False) -> Any:
+    """Mean and variance."""
+    if synchronized:
+        raise UsageError("moments: expected synchronized=False, on one device; received True")
+    return mean(x, axes, keepdims), var(x, axes, keepdims)
+
+
+@operation
+def average(x: Any, axis: Any = None, weights: Any = None) -> KerasTensor:
+    """The mean, weighted if weights are given."""
+    if weights is None:
+        return mean(x, axis)
+    return true_divide(
+        sum(multiply(x, weights), axis), sum(multiply(weights, tensor(_ones(x))), axis)
+    )
+
+
+def _ones(x: Any) -> Any:
+    node = floating(x)
+    return ir.broadcast_to(as_node(1.0, node.dtype), shape=node.shape)
+
+
+@operation
+def count_nonzero(x: Any, axis: Any = None) -> KerasTensor:
+    """How many elements are not 0, as int32."""
+    return sum(not_equal(x, 0), axis)
+
+
+def _arg_extreme(name: str, doc: str) -> Callable[..., Any]:
+    def function(x: Any, axis: int | None = None, keepdims: bool = False) -> KerasTensor:
+        node = as_node(x)
+        if node.dtype is BOOL:
+            node = as_node(tensor(node), "int32")
+        if axis is None:
+            node = ir.reshape(node, shape=(node.tensor_type.elements,))
+        place = normal_axis(axis or 0, node.tensor_type.rank)
+        found = getattr(ir, name)(node, axis=place)
+        if not keepdims:
+            return tensor(found)
+        rank = as_node(x).tensor_type.rank
+        kept = (1,) * rank if axis is None else (*found.shape[:place], 1, *found.shape[place:])
+        return tensor(ir.reshape(found, shape=kept))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return operation(function)
+
+
+argmax = _arg_extreme("argmax", "The index of the largest element (the first of several).")
+argmin = _arg_extreme("argmin", "The index of the smallest element (the first of several).")

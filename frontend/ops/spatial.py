@@ -1,0 +1,210 @@
+"""Convolution and pooling over one or two spatial axes, channels first or last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...compiler.ir import Node
+from ..errors import UsageError
+from ..tensor import KerasTensor
+from .core import floating, ir, operation, promoted, tensor
+from .shaping import permuted
+
+
+def pair(value: Any, rank: int, what: str, *, least: int = 1) -> tuple[int, ...]:
+    """An int or a sequence of ``rank`` ints as a tuple. Raises ``UsageError``."""
+    sizes = (value,) * rank if isinstance(value, int) else value
+    try:
+        given = tuple(int(size) for size in sizes)
+    except (TypeError, ValueError):
+        given = ()
+    if len(given) != rank or min(given, default=0) < least:
+        raise UsageError(
+            f"{what}: expected an int or {rank} ints, {least} or more; received {value!r}"
+        )
+    return given
+
+
+def channels_last(node: Node, data_format: str | None) -> Node:
+    """``node`` with its channels moved to the end."""
+    rank = node.tensor_type.rank
+    if data_format != "channels_first":
+        return node
+    return permuted(node, (0, *range(2, rank), 1))
+
+
+def restored(node: Node, data_format: str | None) -> KerasTensor:
+    """The inverse of ``channels_last``."""
+    rank = node.tensor_type.rank
+    if data_format != "channels_first":
+        return tensor(node)
+    return tensor(permuted(node, (0, rank - 1, *range(1, rank - 1))))
+
+
+def widened(node: Node) -> Node:
+    """A sequence (batch, steps, channels) as an image one pixel high."""
+    batch, steps, channels = node.shape
+    return ir.reshape(node, shape=(batch, 1, steps, channels))
+
+
+def narrowed(node: Node) -> Node:
+    """The inverse of ``widened``."""
+    batch, _, steps, channels = node.shape
+    return ir.reshape(node, shape=(batch, steps, channels))
+
+
+@operation
+def conv(
+    inputs: Any,
+    kernel: Any,
+    strides: Any = 1,
+    padding: Any = "valid",
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
+) -> KerasTensor:
+    """Convolution; groups are told from the kernel's ``(..., channels / groups, filters)``.
+
+    ``padding`` is "valid", "same", for sequences also "causal".
+    """
+    image, weight = promoted(inputs, kernel)
+    image = channels_last(floating(tensor(image)), data_format)
+    rank = image.tensor_type.rank - 2
+    steps, dilation = pair(strides, rank, "strides"), pair(dilation_rate, rank, "dilation_rate")
+    channels, each = image.shape[-1], weight.shape[-2]
+    groups = channels // each if isinstance(channels, int) and isinstance(each, int) else 1
+    if rank == 1:
+        return restored(_conv1d(image, weight, steps, padding, dilation, groups), data_format)
+    result = ir.conv2d(
+        image, weight, strides=steps, padding=padding, dilation=dilation, groups=groups
+    )
+    return restored(result, data_format)
+
+
+def _conv1d(
+    image: Node,
+    weight: Node,
+    steps: tuple[int, ...],
+    padding: Any,
+    dilation: tuple[int, ...],
+    groups: int,
+) -> Node:
+    if padding == "causal":
+        size = weight.shape[0]
+        assert isinstance(size, int)
+        padding = ((0, 0), ((size - 1) * dilation[0], 0))
+    kernel = ir.reshape(weight, shape=(1, *weight.shape))
+    wide = ir.conv2d(
+        widened(image),
+        kernel,
+        strides=(1, *steps),
+        padding=padding,
+        dilation=(1, *dilation),
+        groups=groups,
+    )
+    return narrowed(wide)
+
+
+@operation
+def depthwise_conv(
+    inputs: Any,
+    kernel: Any,
+    strides: Any = 1,
+    padding: Any = "valid",
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
+) -> KerasTensor:
+    """One filter or more per channel: kernel ``(..., channels, multiplier)``."""
+    image, weight = promoted(inputs, kernel)
+    image = channels_last(floating(tensor(image)), data_format)
+    rank = image.tensor_type.rank - 2
+    steps, dilation = pair(strides, rank, "strides"), pair(dilation_rate, rank, "dilation_rate")
+    if rank == 1:
+        image, weight = widened(image), ir.reshape(weight, shape=(1, *weight.shape))
+        steps, dilation = (1, *steps), (1, *dilation)
+    result = ir.depthwise_conv2d(image, weight, strides=steps, padding=padding, dilation=dilation)
+    return restored(narrowed(result) if rank == 1 else result, data_format)
+
+
+@operation
+def separable_conv(
+    inputs: Any,
+    depthwise_kernel: Any,
+    pointwise_kernel: Any,
+    strides: Any = 1,
+    padding: Any = "valid",
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
+) -> KerasTensor:
+    """A depthwise convolution, then one of size 1 across the channels."""
+    deep = depthwise_conv(inputs, depthwise_kernel, strides, padding, data_format, dilation_rate)
+    return conv(deep, pointwise_kernel, 1, "valid", data_format)
+
+
+@operation
+def conv_transpose(
+    inputs: Any,
+    kernel: Any,
+    strides: Any = 1,
+    padding: str = "valid",
+    output_padding: Any = None,
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
+) -> KerasTensor:
+    """The transpose of a convolution: kernel ``(..., filters, channels)``."""
+    image, weight = promoted(inputs, kernel)
+    image = channels_last(floating(tensor(image)), data_format)
+    rank = image.tensor_type.rank - 2
+    steps, dilation = pair(strides, rank, "strides"), pair(dilation_rate, rank, "dilation_rate")
+    extra = (None,) * rank if output_padding is None else pair(
+        output_padding, rank, "output_padding", least=0
+    )  # fmt: skip
+    if rank == 1:
+        image, weight = widened(image), ir.reshape(weight, shape=(1, *weight.shape))
+        steps, dilation, extra = (1, *steps), (1, *dilation), (None, *extra)
+    result = ir.conv2d_transpose(
+        image, weight, strides=steps, padding=padding, dilation=dilation, output_padding=extra
+    )
+    return restored(narrowed(result) if rank == 1 else result, data_format)
+
+
+def _pooled(
+    op: Callable[..., Node],
+    inputs: Any,
+    pool_size: Any,
+    strides: Any,
+    padding: str,
+    data_format: str | None,
+) -> KerasTensor:
+    image = channels_last(floating(inputs), data_format)
+    rank = image.tensor_type.rank - 2
+    window = pair(pool_size, rank, "pool_size")
+    steps = window if strides is None else pair(strides, rank, "strides")
+    if rank == 1:
+        image, window, steps = widened(image), (1, *window), (1, *steps)
+    result = op(image, window=window, strides=steps, padding=padding)
+    return restored(narrowed(result) if rank == 1 else result, data_format)
+
+
+@operation
+def max_pool(
+    inputs: Any,
+    pool_size: Any,
+    strides: Any = None,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> KerasTensor:
+    """The largest element of each window."""
+    return _pooled(ir.max_pool2d, inputs, pool_size, strides, padding, data_format)
+
+
+@operation
+def average_pool(
+    inputs: Any,
+    pool_size: Any,
+    strides: Any = None,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> KerasTensor:
+    """The mean of each window, over the elements inside the image."""
+    return _pooled(ir.avg_pool2d, inputs, pool_size, strides, padding, data_format)

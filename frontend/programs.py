@@ -1,0 +1,73 @@
+"""Traced calls, compiled: the one place where the frontend meets executables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..compiler.evaluate import bind_sizes, evaluate
+from ..compiler.ir import Graph
+from ..runtime.dim import evaluate as size_of
+from .tracing import Traced
+from .variable import Generation
+
+
+class Reference:
+    """Runs a graph by the reference interpreter."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._parameters: dict[str, np.ndarray] = {}
+
+    def set_parameters(self, parameters: dict[str, np.ndarray]) -> None:
+        self._parameters = parameters
+
+    def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        return evaluate(self._graph, arrays, self._parameters)
+
+
+def compile_graph(graph: Graph) -> Any:
+    """The executable of a graph."""
+    return Reference(graph)
+
+
+class Program:
+    """A traced call and its executable, whose weights follow the variables."""
+
+    def __init__(self, traced: Traced) -> None:
+        self.traced = traced
+        self.executable = compile_graph(traced.graph)
+        self.generation = -1
+        self._versions: tuple[int, ...] = ()
+
+    def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        """One array per output. The arrays are of the graph's dtypes, and contiguous."""
+        if Generation.count != self.generation:
+            self.bind()
+        if not all(array.size for array in arrays):
+            return self._empty(arrays)
+        results: tuple[np.ndarray, ...] = self.executable(*arrays)
+        return results
+
+    def bind(self) -> None:
+        """Hands the weights over if one of them was assigned since the last time."""
+        variables = self.traced.variables
+        versions = tuple(variable.version for variable in variables.values())
+        if versions != self._versions:
+            self.executable.set_parameters({n: v.value for n, v in variables.items()})
+            self._versions = versions
+        self.generation = Generation.count
+
+    def _empty(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        """The results of empty inputs: empty too, unless something is summed up over nothing."""
+        graph = self.traced.graph
+        bindings = bind_sizes(graph, [array.shape for array in arrays])
+        types = [node.tensor_type for node in graph.outputs]
+        shapes = [tuple(size_of(size, bindings) for size in type_.shape) for type_ in types]
+        if all(0 in shape for shape in shapes):
+            pairs = zip(shapes, types, strict=True)
+            return tuple(np.empty(shape, type_.dtype.numpy) for shape, type_ in pairs)
+        weights = {name: variable.value for name, variable in self.traced.variables.items()}
+        return evaluate(graph, arrays, weights)

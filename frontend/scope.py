@@ -1,0 +1,86 @@
+"""What tensors are being built for: decides what a weight, an array and a layer's line become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..compiler.ir import Node, Origin
+from ..compiler.ops.core import constant, input_, parameter
+from ..compiler.types import TensorType, dtype_of
+
+if TYPE_CHECKING:
+    from .variable import Variable
+
+
+class Scope:
+    """Inference while a model is put together: weights are placeholders that carry a type."""
+
+    training = False
+
+    def __init__(self) -> None:
+        self._placeholders: dict[int, Node] = {}
+
+    def parameter(self, variable: Variable) -> Node:
+        """The node that stands for a weight, the same one each time."""
+        if id(variable) not in self._placeholders:
+            type_ = TensorType(dtype_of(variable.dtype), variable.shape)
+            self._placeholders[id(variable)] = parameter(variable.path, type_)
+        return self._placeholders[id(variable)]
+
+    def array(self, array: np.ndarray) -> Node:
+        """The node that stands for a numpy array."""
+        return constant(array)
+
+    def origin(self, layer: Any) -> Origin:
+        """Whose line the nodes of ``layer`` are marked with."""
+        return Origin(layer.name, layer.source.file, layer.source.line)
+
+
+class EagerScope(Scope):
+    """One op on arrays: arrays and weights are inputs, whose values wait in ``arrays``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inputs: list[Node] = []
+        self.arrays: list[np.ndarray] = []
+
+    def parameter(self, variable: Variable) -> Node:
+        return self.array(variable.value)
+
+    def array(self, array: np.ndarray) -> Node:
+        if array.ndim == 0:
+            return constant(array)
+        node = input_(f"a{len(self.inputs)}", TensorType(dtype_of(array.dtype), array.shape))
+        self.inputs.append(node)
+        self.arrays.append(array)
+        return node
+
+
+_CURRENT: ContextVar[Scope | None] = ContextVar("scope", default=None)
+
+
+def current_scope() -> Scope | None:
+    """The scope of the layer call or trace under way; None in user code at top level."""
+    return _CURRENT.get()
+
+
+def active_scope() -> Scope:
+    """The current scope; inside the package there is one whenever a node is built."""
+    scope = _CURRENT.get()
+    assert scope is not None, "a node is built outside any scope"
+    return scope
+
+
+@contextmanager
+def entered(scope: Scope) -> Iterator[Scope]:
+    """Makes ``scope`` the current one."""
+    token = _CURRENT.set(scope)
+    try:
+        yield scope
+    finally:
+        _CURRENT.reset(token)

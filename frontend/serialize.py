@@ -1,0 +1,83 @@
+"""Finding objects by their Keras names, and describing them as ``{class_name, config}``."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def find(kind: str, identifier: str, table: Mapping[str, Any]) -> Any:
+    """The entry of ``table`` called ``identifier``; raises ``ValueError`` with the close names."""
+    if identifier in table:
+        return table[identifier]
+    close = difflib.get_close_matches(identifier, list(table), n=3)
+    hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else _listed(table)
+    raise ValueError(f"unknown {kind}: received {identifier!r}. {hint}")
+
+
+def _listed(table: Mapping[str, Any]) -> str:
+    return f"Expected one of: {', '.join(sorted(name for name in table if name.islower()))}"
+
+
+def parameters_of(cls: type) -> list[str]:
+    """The names of the arguments of a class's constructor, ``self`` and ``**kwargs`` aside."""
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [
+        name
+        for name, parameter in inspect.signature(cls.__init__).parameters.items()  # type: ignore[misc]
+        if parameter.kind in kinds and name != "self"
+    ]
+
+
+def described(obj: Any) -> dict[str, Any]:
+    """An object as Keras writes it in a config."""
+    return {
+        "module": f"keras.{type(obj).__module__.rpartition('.')[2]}",
+        "class_name": type(obj).__name__,
+        "config": obj.get_config(),
+        "registered_name": None,
+    }
+
+
+def config_of(obj: Any) -> dict[str, Any]:
+    """The constructor's arguments as the attributes of the same names hold them."""
+    return {name: plain(getattr(obj, name)) for name in parameters_of(type(obj))}
+
+
+def layer_config(layer: Any) -> dict[str, Any]:
+    """A layer's name, trainability and dtype, then the arguments of its own constructor.
+
+    An argument is read from the attribute of the same name, else as it was given.
+    """
+    config = {"name": layer.name, "trainable": layer.trainable, "dtype": layer.dtype}
+    given = _given_arguments(layer)
+    for name in parameters_of(type(layer)):
+        if name in config or name in ("activity_regularizer", "autocast"):
+            continue
+        if hasattr(layer, name):
+            config[name] = plain(getattr(layer, name))
+        elif name in given:
+            config[name] = plain(given[name])
+    return config
+
+
+def _given_arguments(layer: Any) -> dict[str, Any]:
+    args, kwargs = layer.given_arguments
+    bound = inspect.signature(type(layer).__init__).bind_partial(layer, *args, **kwargs)
+    bound.apply_defaults()
+    return dict(bound.arguments)
+
+
+def plain(value: Any) -> Any:
+    """A value as a config holds it: functions by name, objects described, arrays as lists."""
+    if hasattr(value, "get_config") and not isinstance(value, type):
+        return described(value)
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if inspect.isfunction(value):
+        return value.__name__
+    return value

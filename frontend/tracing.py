@@ -1,0 +1,220 @@
+"""From a layer, a model or a function to the compiler's graph, with the weights that it reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..compiler.ir import Graph, Node, Origin
+from ..compiler.ops.core import input_, parameter
+from ..compiler.types import TensorType, dtype_of
+from . import tree
+from .dtypes import standard_dtype
+from .errors import UsageError, user_facing
+from .history import Operation
+from .ops.core import as_node
+from .scope import Scope, entered
+from .tensor import KerasTensor, symbolic_shape
+from .variable import Variable
+from .weights import Weighted
+
+
+@dataclass(frozen=True)
+class Spec:
+    """An input to come: its shape (None where sizes vary), dtype and name."""
+
+    shape: tuple[int | None, ...]
+    dtype: str = "float32"
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A graph, the weight behind each of its parameters, and the nesting of its outputs.
+
+    Attributes:
+        variables: by the parameter's name.
+        structure: as the layer returned it; each tensor stands for one output, in order.
+    """
+
+    graph: Graph
+    variables: dict[str, Variable]
+    structure: Any
+
+    def pack(self, results: Any) -> Any:
+        """One result per output, in the nesting of ``structure``."""
+        remaining = iter(results)
+        leaves = tree.flatten(self.structure)
+        return tree.pack_as(
+            self.structure,
+            [next(remaining) if isinstance(leaf, KerasTensor) else leaf for leaf in leaves],
+        )
+
+
+class TraceScope(Scope):
+    """Building one graph: weights become named parameters, layers are named by their path."""
+
+    def __init__(self, root: Any, training: bool) -> None:
+        super().__init__()
+        self.training = training
+        self.variables: dict[str, Variable] = {}
+        self._root = root
+        self._nodes: dict[int, Node] = {}
+        self._paths: dict[int, str] = {}
+        self._taken: set[str] = set()
+
+    def parameter(self, variable: Variable) -> Node:
+        if id(variable) not in self._nodes:
+            name = self.free_name(self._path(variable) or variable.path.replace("/", "."))
+            type_ = TensorType(dtype_of(variable.dtype), variable.shape)
+            self.variables[name] = variable
+            self._nodes[id(variable)] = parameter(name, type_)
+        return self._nodes[id(variable)]
+
+    def origin(self, layer: Operation) -> Origin:
+        return Origin(self._path(layer) or layer.name, layer.source.file, layer.source.line)
+
+    def free_name(self, wanted: str) -> str:
+        """``wanted``, or the first of ``wanted_1``, ... that nothing in the graph has."""
+        name, count = wanted, 0
+        while name in self._taken:
+            count += 1
+            name = f"{wanted}_{count}"
+        self._taken.add(name)
+        return name
+
+    def _path(self, member: Any) -> str:
+        # Layers make weights and further layers on their first call: then the walk is repeated.
+        if id(member) not in self._paths and isinstance(self._root, Weighted):
+            self._paths = dict(_named_members(self._root))
+        return self._paths.get(id(member), "")
+
+
+def _named_members(root: Weighted) -> Iterator[tuple[int, str]]:
+    prefix = "" if _holds_layers_only(root) else f"{root.name}."
+    yield id(root), root.name
+    found: dict[int, str] = {}
+    _collect(root, prefix, found)
+    yield from found.items()
+
+
+def _holds_layers_only(root: Weighted) -> bool:
+    """Models are known by their layers: ``dense.kernel``, not ``model.dense.kernel``."""
+    return bool(root.sublayers) and not root.own_variables
+
+
+def _collect(layer: Any, prefix: str, found: dict[int, str]) -> None:
+    for variable in layer.own_variables:
+        found.setdefault(id(variable), f"{prefix}{variable.name}")
+    for inner in layer.sublayers:
+        if id(inner) not in found:
+            found[id(inner)] = f"{prefix}{inner.name}"
+            _collect(inner, f"{prefix}{inner.name}.", found)
+
+
+def trace_call(
+    target: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None = None,
+    training: bool = False,
+) -> Traced:
+    """The graph of ``target(*args, **kwargs)``, where each ``Spec`` stands for an input.
+
+    Raises:
+        ValueError: the inputs do not fit, or the target returns something else than tensors.
+    """
+    scope = TraceScope(target, training)
+    inputs: list[Node] = []
+
+    def symbolic(leaf: Any) -> Any:
+        if not isinstance(leaf, Spec):
+            return leaf
+        type_ = TensorType(dtype_of(leaf.dtype), symbolic_shape(leaf.shape, scope.free_name))
+        inputs.append(input_(scope.free_name(_identifier(leaf.name or "x")), type_))
+        return KerasTensor.of(inputs[-1])
+
+    with entered(scope):
+        args, kwargs = tree.map_structure(symbolic, (args, kwargs or {}))
+        outputs = target(*args, **kwargs)
+        structure = tree.map_structure(lambda leaf: _result(target, leaf), outputs)
+    nodes = [leaf.node for leaf in tree.flatten(structure) if isinstance(leaf, KerasTensor)]
+    graph = Graph(_identifier(_name_of(target)), tuple(inputs), tuple(nodes))
+    used = {node.attrs["name"] for node in graph.parameters}
+    variables = {name: v for name, v in scope.variables.items() if name in used}
+    return Traced(graph, variables, structure)
+
+
+def _result(target: Any, leaf: Any) -> Any:
+    if leaf is None or isinstance(leaf, KerasTensor):
+        return leaf
+    try:
+        return KerasTensor.of(as_node(leaf))
+    except TypeError as error:
+        raise UsageError(
+            f"{_name_of(target)}: expected tensors as results; received {leaf!r}"
+        ) from error
+
+
+def _name_of(target: Any) -> str:
+    return getattr(target, "name", None) or getattr(target, "__name__", "function")
+
+
+def _identifier(name: str) -> str:
+    cleaned = re.sub(r"\W", "_", name)
+    return cleaned if cleaned.isidentifier() else f"_{cleaned}"
+
+
+@user_facing
+def trace(target: Any, *inputs: Any, training: bool = False) -> Graph:
+    """The graph of a model, a layer or a function of tensors, before any pass.
+
+    Args:
+        inputs: one per argument: a shape such as ``(None, 28, 28, 1)``, an array, a symbolic
+            tensor, or a nesting of these. A model that knows its inputs needs none.
+        training: as the argument ``training`` of ``call``.
+
+    Raises:
+        ValueError: the inputs are missing or do not fit the target.
+    """
+    return trace_call(target, specs_of(target, inputs), training=training).graph
+
+
+def specs_of(target: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The inputs of ``trace`` as specs; those of the target itself where none are given."""
+    if inputs:
+        return tuple(_spec(each) for each in inputs)
+    own = getattr(target, "input_structure", None)
+    if own is None:
+        raise UsageError(
+            f"trace: {_name_of(target)} does not know its inputs yet. Pass a shape for each, such "
+            "as trace(model, (None, 28, 28, 1)), or call it on data first"
+        )
+    return (tree.map_structure(_spec, own),)
+
+
+def _spec(value: Any) -> Any:
+    if isinstance(value, Spec):
+        return value
+    if isinstance(value, KerasTensor):
+        return Spec(value.shape, value.dtype, _given_name(value))
+    if hasattr(value, "shape"):
+        return Spec((None, *value.shape[1:]), standard_dtype(value.dtype).name)
+    if _is_shape(value):
+        return Spec(tuple(value))
+    if isinstance(value, dict):
+        return {name: _spec(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_spec(each) for each in value]
+    raise UsageError(f"trace: expected shapes, arrays or tensors as inputs; received {value!r}")
+
+
+def _given_name(tensor: KerasTensor) -> str | None:
+    """The name that the user gave an input; automatic names say nothing."""
+    maker = tensor.history.operation if tensor.history else None
+    return tensor.name if getattr(maker, "is_named", False) else None
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(v is None or isinstance(v, int) for v in value)

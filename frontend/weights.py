@@ -1,0 +1,134 @@
+"""The weights of a layer and of the layers inside it: finding, listing, getting and setting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .dtypes import as_array
+from .errors import LayerError, user_facing
+from .history import Operation
+from .variable import Variable
+
+# Attributes in which no weights or layers of the layer itself are looked for.
+_BOOKKEEPING = frozenset({"inbound_nodes", "given_arguments", "programs", "source"})
+
+
+class Weighted(Operation):
+    """Finds weights and inner layers among its own attributes, lists and dicts included."""
+
+    _trainable = True
+
+    @property
+    def own_variables(self) -> list[Variable]:
+        """Weights of this layer itself: those to learn, then the running statistics."""
+        found = [value for value in self._members() if isinstance(value, Variable)]
+        return sorted(_each_once(found), key=lambda variable: variable.is_state)
+
+    @property
+    def sublayers(self) -> list[Weighted]:
+        """The layers held by this one, in the order in which they were assigned."""
+        found = [value for value in self._members() if isinstance(value, Weighted)]
+        return _each_once(found)
+
+    def _members(self) -> Iterator[Any]:
+        for name, value in vars(self).items():
+            if name not in _BOOKKEEPING:
+                yield from _within(value)
+
+    @property
+    def weights(self) -> list[Variable]:
+        """Every weight, in the order of ``get_weights``: its own, then those of inner layers."""
+        inner = [weight for layer in self.sublayers for weight in layer.weights]
+        return _each_once([*self.own_variables, *inner])
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The same as ``weights``."""
+        return self.weights
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """The weights that training changes."""
+        own = self.own_variables if self._trainable else []
+        inner = [weight for layer in self.sublayers for weight in layer.trainable_weights]
+        learned = inner if self._trainable else []
+        return _each_once([weight for weight in [*own, *learned] if weight.trainable])
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """The weights that training leaves alone, running statistics among them."""
+        learned = {id(weight) for weight in self.trainable_weights}
+        return [weight for weight in self.weights if id(weight) not in learned]
+
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights; setting it sets it for the inner layers too."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for variable in self.own_variables:
+            variable.trainable = bool(value) and not variable.is_state
+        for layer in self.sublayers:
+            layer.trainable = value
+
+    def count_params(self) -> int:
+        """The number of elements of all weights."""
+        return sum(weight.size for weight in self.weights)
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of the weights, in the order of ``weights``."""
+        return [weight.numpy() for weight in self.weights]
+
+    @user_facing
+    def set_weights(self, weights: Iterable[Any]) -> None:
+        """Sets all weights, in the order of ``weights``; all or none of them.
+
+        Raises:
+            ValueError: another number of arrays, or a shape that differs.
+        """
+        given = list(weights)
+        mine = self.weights
+        if len(given) != len(mine):
+            raise LayerError(self, self._wrong_number(len(given)))
+        arrays = [as_array(array) for array in given]
+        for index, (variable, array) in enumerate(zip(mine, arrays, strict=True)):
+            if variable.shape != array.shape:
+                raise LayerError(
+                    self,
+                    f"set_weights: expected shape {variable.shape} for {variable.path} (weight "
+                    f"{index}); received shape {array.shape}. Nothing was set",
+                )
+        for variable, array in zip(mine, arrays, strict=True):
+            variable.assign(array)
+
+    def _wrong_number(self, received: int) -> str:
+        mine = self.weights
+        listed = ", ".join(f"{weight.path} {weight.shape}" for weight in mine[:6])
+        more = f", ... ({len(mine) - 6} more)" if len(mine) > 6 else ""
+        hint = "" if mine else " It has no weights before it is built: call it on an input first"
+        return (
+            f"set_weights: expected {len(mine)} arrays ({listed}{more}); received {received}.{hint}"
+        )
+
+
+def _within(value: Any) -> Iterator[Any]:
+    if isinstance(value, (Variable, Weighted)):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _within(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _within(item)
+
+
+def _each_once(values: list[Any]) -> list[Any]:
+    return list({id(value): value for value in values}.values())
