@@ -61,8 +61,9 @@ class _Parser:
         self.tokens.expect("graph")
         name = self.name()
         inputs = self.inputs()
+        marked = self.tokens.accept("->")
         at = self.tokens.next
-        types = self.tuple_of_types() if self.tokens.accept("->") else None
+        types = self.tuple_of_types() if marked else None
         self.tokens.expect("{")
         graph = self.block(name, inputs)
         self.check_type(types, tuple(node.type for node in graph.outputs), at, "the graph")
@@ -125,8 +126,9 @@ class _Parser:
         self.tokens.expect("=")
         call = self.call()
         self.bodies(call, at.text)
+        marked = self.tokens.accept(":")
         type_at = self.tokens.next
-        type_ = self.type() if self.tokens.accept(":") else None
+        type_ = self.type() if marked else None
         with origin_scope(*parse_origins(self.tokens.comment())):
             node = self.build(call, type_)
         self.check_type(type_, node.type, type_at, call.op.name)

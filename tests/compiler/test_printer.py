@@ -30,7 +30,7 @@ def cnn() -> Graph:
         kernel = parameter("conv2d.kernel", parse_type("f32[3, 3, 1, 32]"))
         bias = parameter("conv2d.bias", parse_type("f32[32]"))
         y = ops.relu(ops.add(ops.conv2d(x, kernel), bias))
-    with origin_scope(Origin("max_pooling2d", "/home/me/digits.py", 13)):
+    with origin_scope(Origin("pool", "/home/me/digits.py", 13)):
         y = ops.max_pool2d(y, window=(2, 2), strides=(2, 2), padding="valid")
     return Graph("cnn", (x,), (y,))
 
@@ -46,10 +46,10 @@ graph cnn(%x: f32[N, 28, 28, 1]) -> f32[N, 13, 13, 32] {
   %0 = conv2d(%x, $conv2d.kernel)                    : f32[N, 26, 26, 32]   # conv2d  digits.py:12
   %1 = add(%0, $conv2d.bias)                         : f32[N, 26, 26, 32]   # conv2d  digits.py:12
   %2 = relu(%1)                                      : f32[N, 26, 26, 32]   # conv2d  digits.py:12
-  %3 = max_pool2d(%2, window=(2, 2), strides=(2, 2)) : f32[N, 13, 13, 32]   # max_pooling2d  digits.py:13
+  %3 = max_pool2d(%2, window=(2, 2), strides=(2, 2)) : f32[N, 13, 13, 32]   # pool  digits.py:13
   return %3
 }"""
-    )  # noqa: E501
+    )
 
 
 def test_the_face_of_a_fused_group() -> None:

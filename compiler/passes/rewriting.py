@@ -1,0 +1,68 @@
+"""What the passes share: rewriting inside bodies, values of constants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..ir import Graph, Node, Rule, apply, origin_scope, rewrite
+from ..ops.core import CONSTANT
+
+
+def rewrite_everywhere(graph: Graph, rule: Rule) -> Graph:
+    """``ir.rewrite`` that also reaches into the bodies of regions, those first."""
+
+    def descend(node: Node) -> Node | None:
+        inner = _with_bodies(node, lambda body: rewrite_everywhere(body, rule))
+        return rule(inner) or (inner if inner is not node else None)
+
+    return rewrite(graph, descend)
+
+
+def _with_bodies(node: Node, change: Callable[[Graph], Graph]) -> Node:
+    attrs = {
+        key: change(value) if isinstance(value, Graph) else value for key, value in node.attributes
+    }
+    return node if attrs == node.attrs else apply(node.op, node.inputs, attrs)
+
+
+def all_nodes(graph: Graph) -> tuple[Node, ...]:
+    """The nodes of ``graph`` and of the bodies within."""
+    found: list[Node] = []
+    for node in graph.nodes:
+        for _, value in node.attributes:
+            if isinstance(value, Graph):
+                found += all_nodes(value)
+        found.append(node)
+    return tuple(found)
+
+
+def constant_array(node: Node) -> np.ndarray | None:
+    """The array of a constant node, else None."""
+    return node.attrs["value"].array if node.op is CONSTANT else None
+
+
+def uniform_value(node: Node) -> Any:
+    """The number every element of a constant node equals, else None."""
+    array = constant_array(node)
+    if array is None or array.size == 0:
+        return None
+    first = array.reshape(-1)[0]
+    return first.item() if (array == first).all() else None
+
+
+def rewrite_chosen(graph: Graph, chosen: Mapping[Node, Callable[[Node], Node]]) -> Graph:
+    """``graph`` with each node of ``chosen`` replaced by what its function makes of it.
+
+    The function gets the node rebuilt on its new operands. Unlike with ``ir.rewrite`` the choice
+    is made on the graph as it was: on its users, say.
+    """
+    new: dict[Node, Node] = {}
+    for node in graph.nodes:
+        with origin_scope(*node.origins):
+            inputs = tuple(new[operand] for operand in node.inputs)
+            same = node if inputs == node.inputs else apply(node.op, inputs, node.attrs)
+            new[node] = chosen[node](same) if node in chosen else same
+    return graph.with_outputs(new[node] for node in graph.outputs)

@@ -1,0 +1,153 @@
+"""The passes in the order they run: one straight list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ..runtime.config import config
+from .decisions import Decisions
+from .ir import Graph, IRError
+from .passes.expand import expand
+from .passes.fold_batch_norm import fold_batch_norm
+from .passes.fold_constants import fold_constants
+from .passes.fuse import fuse
+from .passes.legalize import legalize
+from .passes.simplify import simplify
+from .suggest import did_you_mean
+from .verify import verify
+
+PassFunction: TypeAlias = Callable[[Graph, Decisions], Graph]
+
+PASSES: tuple[PassFunction, ...] = (
+    simplify,
+    fold_constants,
+    fold_batch_norm,
+    expand,
+    simplify,  # what the expansion brought
+    legalize,
+    fuse,
+)
+# Kernels are made of primitives, with borders where they read any: these run whatever is asked.
+REQUIRED = frozenset({expand, legalize})
+TRACE = "trace"
+_OTHER_NAMES = {"passes": ("default", "none"), "disable": (), "stop_after": (TRACE,)}
+
+
+@dataclass(frozen=True)
+class Stages(Mapping[str, Graph]):
+    """The graph before any pass, under ``trace``, and after each that ran, in order.
+
+    A pass that runs a second time is ``simplify_2``.
+    """
+
+    graphs: tuple[tuple[str, Graph], ...]
+
+    @property
+    def last(self) -> Graph:
+        return self.graphs[-1][1]
+
+    def __getitem__(self, name: str) -> Graph:
+        found = dict(self.graphs)
+        if name not in found:
+            known = ", ".join(found)
+            raise KeyError(f"stages: {known}; got {name!r}{did_you_mean(name, found)}")
+        return found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict(self.graphs))
+
+    def __len__(self) -> int:
+        return len(self.graphs)
+
+
+def optimize(
+    graph: Graph,
+    passes: str | Sequence[str] = "default",
+    disable: Sequence[str] = (),
+    stop_after: str | None = None,
+    decisions: Decisions | None = None,
+) -> Stages:
+    """Runs the passes over ``graph``; each appends what it decided to ``decisions``.
+
+    ``passes`` is ``"default"``, ``"none"`` or names to choose from the list, whose order stays;
+    ``disable`` names passes to leave out. After the stage ``stop_after``, and under ``"none"``,
+    only the passes still run without which there are no kernels (``REQUIRED``). A pass that runs
+    twice answers to its name, each run to its stage name. Verifies after each pass unless
+    ``config.verify`` is off.
+
+    Raises:
+        IRError: a name is unknown, or a pass made a malformed graph, which is a bug.
+    """
+    chosen = _choose(passes, disable, stop_after)
+    log = Decisions() if decisions is None else decisions
+    graphs = [(TRACE, graph)]
+    _check(graph, TRACE)
+    for stage, run in chosen:
+        graph = run(graph, log)
+        _check(graph, stage)
+        graphs.append((stage, graph))
+    return Stages(tuple(graphs))
+
+
+def stage_names() -> tuple[str, ...]:
+    """The names of the default stages in order, without ``trace``."""
+    return tuple(name for name, _ in _stages())
+
+
+def _stages() -> tuple[tuple[str, PassFunction], ...]:
+    return tuple((_stage_name(index, run), run) for index, run in enumerate(PASSES))
+
+
+def _stage_name(index: int, run: PassFunction) -> str:
+    earlier = PASSES[:index].count(run)
+    return f"{run.__name__}_{earlier + 1}" if earlier else run.__name__
+
+
+def _choose(
+    passes: str | Sequence[str], disable: Sequence[str], stop_after: str | None
+) -> list[tuple[str, PassFunction]]:
+    wanted = _wanted(passes)
+    left_out = _known(_listed(disable), "disable")
+    _check_optional(left_out)
+    last = _known([stop_after] if stop_after is not None else [], "stop_after")
+    chosen: list[tuple[str, PassFunction]] = []
+    stopped = stop_after == TRACE
+    for stage, run in _stages():
+        names = {stage, run.__name__}
+        optional = not stopped and names & wanted and not names & left_out
+        if optional or run in REQUIRED:
+            chosen.append((stage, run))
+        stopped = stopped or bool(names & last)
+    return chosen
+
+
+def _wanted(passes: str | Sequence[str]) -> frozenset[str]:
+    if passes == "default":
+        return frozenset(stage_names())
+    return frozenset() if passes == "none" else _known(_listed(passes), "passes")
+
+
+def _listed(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _check_optional(disabled: frozenset[str]) -> None:
+    needed = sorted(disabled & {run.__name__ for run in REQUIRED})
+    if needed:
+        raise IRError(f"disable: {', '.join(needed)} cannot be left out; kernels need it")
+
+
+def _known(names: Sequence[str], option: str) -> frozenset[str]:
+    """``names`` as a set; raises one ``IRError`` for all that are unknown."""
+    known = dict.fromkeys((*_OTHER_NAMES[option], *stage_names()))
+    wrong = [f"{name!r}{did_you_mean(str(name), known)}" for name in names if name not in known]
+    if wrong:
+        raise IRError(f"{option}: expected {', '.join(known)}; got {', '.join(wrong)}")
+    return frozenset(names)
+
+
+def _check(graph: Graph, stage: str) -> None:
+    if config.verify:
+        verify(graph, stage)

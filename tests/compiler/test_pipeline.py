@@ -1,0 +1,166 @@
+"""The list of passes: names, choice, prefixes, verification; random graphs through all of it."""
+
+import pytest
+from graphs import assert_same_values, random_graph
+
+from keraunos.compiler import pipeline
+from keraunos.compiler.decisions import Decision, Decisions
+from keraunos.compiler.ir import Graph, IRError
+from keraunos.compiler.parser import parse_ir
+from keraunos.compiler.pipeline import optimize, stage_names
+from keraunos.compiler.printer import format_graph
+from keraunos.runtime.config import config
+
+# Later passes have tests of their own.
+FIRST = ("simplify", "fold_constants", "fold_batch_norm", "expand", "simplify_2")
+
+GRAPH = parse_ir("graph g(%x: f32[N, 4]) { %0 = add(%x, 0.0) %1 = softmax(%0) return %1 }")
+
+
+@pytest.mark.smoke
+def test_the_list() -> None:
+    assert stage_names()[: len(FIRST)] == FIRST
+    assert len(set(stage_names())) == len(stage_names())
+
+
+@pytest.mark.smoke
+def test_default_runs_all_in_order() -> None:
+    stages = optimize(GRAPH)
+    assert tuple(stages) == ("trace", *stage_names())
+    assert stages["trace"] is GRAPH
+    assert stages.last is stages[stage_names()[-1]]
+    assert [n.op.name for n in stages["simplify"].nodes] == ["input", "softmax"]
+
+
+def with_required(*names: str) -> tuple[str, ...]:
+    """The stages to expect where ``names`` are chosen."""
+    always = {run.__name__ for run in pipeline.REQUIRED}
+    return ("trace", *(name for name in stage_names() if name in always.union(names)))
+
+
+@pytest.mark.smoke
+def test_none_keeps_what_kernels_need() -> None:
+    stages = optimize(GRAPH, passes="none")
+    assert "expand" in stages
+    assert tuple(stages) == with_required()
+    assert "softmax" not in {node.op.name for node in stages.last.nodes}
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(
+    ("passes", "stages"),
+    [
+        (["fold_constants", "simplify"], ("simplify", "fold_constants", "simplify_2")),
+        (["simplify_2"], ("simplify_2",)),
+        ("simplify", ("simplify", "simplify_2")),
+        ([], ()),
+    ],
+)
+def test_names_choose_from_the_list_whose_order_stays(
+    passes: str | list[str], stages: tuple[str, ...]
+) -> None:
+    assert tuple(optimize(GRAPH, passes=passes)) == with_required(*stages)
+
+
+@pytest.mark.smoke
+def test_disable() -> None:
+    stages = optimize(GRAPH, disable=("simplify",))
+    assert {"simplify", "simplify_2"}.isdisjoint(stages)
+    assert "simplify" in optimize(GRAPH, disable="simplify_2")
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(
+    ("last", "stages"),
+    [("fold_constants", FIRST[:2]), ("expand", FIRST[:4]), ("simplify_2", FIRST), ("trace", ())],
+)
+def test_stop_after_leaves_what_kernels_need(last: str, stages: tuple[str, ...]) -> None:
+    assert tuple(optimize(GRAPH, stop_after=last)) == with_required(*stages)
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"passes": ["simplfy", "fold_constants"]}, "got 'simplfy'; did you mean simplify?"),
+        ({"passes": "defualt"}, "passes: expected default, none, simplify, .* mean default?"),
+        ({"passes": ["a", "b"]}, "got 'a', 'b'"),
+        ({"disable": "fold"}, "disable: expected simplify, .* got 'fold'"),
+        ({"stop_after": "expnd"}, "stop_after: expected trace, simplify, .* did you mean expand?"),
+        ({"disable": ("expand",)}, "expand cannot be left out; kernels need it"),
+    ],
+)
+def test_unknown_names(options: dict[str, object], message: str) -> None:
+    with pytest.raises(IRError, match=message):
+        optimize(GRAPH, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.smoke
+def test_an_unknown_stage() -> None:
+    with pytest.raises(KeyError, match="did you mean simplify"):
+        optimize(GRAPH)["simplfy"]
+
+
+@pytest.mark.smoke
+def test_decisions_are_collected() -> None:
+    decisions = Decisions()
+    optimize(GRAPH, decisions=decisions)
+    assert decisions.of_stage("simplify")[0].pattern == "x + 0 = x"
+    assert decisions.to_dict()[0]["layers"] == []
+
+
+def spoil(graph: Graph, decisions: Decisions) -> Graph:
+    """A pass that leaves the graph without its inputs."""
+    decisions.add(Decision("spoil", "all", (), "spoiled"))
+    return Graph(graph.name, (), graph.outputs)
+
+
+@pytest.mark.smoke
+def test_a_pass_that_breaks_the_graph_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "PASSES", (*pipeline.PASSES[:2], spoil))
+    with pytest.raises(IRError, match=r"after spoil: %x .* is not listed as an input"):
+        optimize(GRAPH, disable="simplify")
+    with config.update(verify=False):
+        assert optimize(GRAPH).last.inputs == ()
+
+
+@pytest.mark.smoke
+def test_common_subexpressions_and_dead_code_go_by_themselves() -> None:
+    graph = parse_ir("""
+    graph g(%x: f32[N]) {
+      %0 = exp(%x)
+      %1 = add(%x, 0.0)
+      %2 = exp(%1)
+      %3 = tanh(%2)
+      %4 = multiply(%0, %2)
+      return %4
+    }""")
+    expected = parse_ir("graph g(%x: f32[N]) { %0 = exp(%x) %1 = multiply(%0, %0) return %1 }")
+    assert optimize(graph)["simplify"] == expected
+
+
+SEEDS = range(150)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_graphs_print_and_parse(seed: int) -> None:
+    for graph in optimize(random_graph(seed)).values():
+        text = format_graph(graph)
+        found = parse_ir(text)
+        assert found == graph
+        assert format_graph(found) == text
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_stage_computes_the_same(seed: int) -> None:
+    graph = random_graph(seed)
+    assert random_graph(seed) == graph
+    for stage in optimize(graph).values():
+        assert_same_values(graph, stage, seed, rtol=1e-6)
+
+
+def test_random_graphs_are_varied() -> None:
+    graphs = [random_graph(seed) for seed in SEEDS]
+    names = {node.op.name for graph in graphs for node in graph.nodes}
+    assert len(names) > 60
+    assert len(set(graphs)) == len(SEEDS)
