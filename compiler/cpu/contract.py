@@ -11,6 +11,7 @@ from .writer import Writer
 def emit_contract(writer: Writer, kernel: Kernel, body: Contract) -> None:
     """Writes the kernel; each thread takes a contiguous share of (chunk, panel, block) units."""
     writer.unpack(kernel.params)
+    writer.use("minimum")
     block = body.block
     width = block.vectors * writer.lanes
     rounding = f" + {block.rows - 1}" if block.rows > 1 else ""
@@ -35,11 +36,11 @@ def emit_contract(writer: Writer, kernel: Kernel, body: Contract) -> None:
 def _decode(writer: Writer) -> None:
     """Blocks come in chunks that stay in cache while every panel of weights passes over them."""
     writer.line("head = unit // (chunk * panels) * chunk")
-    writer.line("size = min(chunk, blocks - head)")
+    writer.line("size = minimum(chunk, blocks - head)")
     writer.line("rest = unit - head * panels")
     writer.line("panel = rest // size")
     writer.line("block = head + rest % size")
-    writer.line("stop = min(head + size, block + end - unit)")
+    writer.line("stop = minimum(head + size, block + end - unit)")
     writer.line("unit += stop - block")
     writer.line("image = block // (row_blocks * col_blocks)")
     writer.line("row = block // col_blocks % row_blocks")
@@ -77,7 +78,7 @@ def _one_block(writer: Writer, body: Contract) -> None:
     oy = "row" if block.rows == 1 else f"min(row * {block.rows}, rows - {block.rows})"
     writer.line(f"oy = {oy}")
     if body.tail == "overlap":
-        writer.line(f"ox = min(col * {block.columns}, cols - {block.columns})")
+        writer.line(f"ox = minimum(col * {block.columns}, cols - {block.columns})")
         _micro_kernel(writer, body, block)
         return
     with writer.block("if col < whole:"):

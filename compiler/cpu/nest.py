@@ -7,7 +7,7 @@ reduced along the vector axis are scalars from then on. Without, the same code i
 from __future__ import annotations
 
 from ..kernels import Access, Accumulate, Axis, Gathered, Kernel, Load, Nest, Stage, Store, Term
-from ..types import BOOL, FLOAT32, DType
+from ..types import BOOL, FLOAT32
 from .writer import Writer
 
 # Elements of the innermost axis that one unit of parallel work covers, in vectors.
@@ -83,7 +83,8 @@ class NestEmitter:
             size = self._block_size()
             blocks = f"(({inner.extent} + {size - 1}) // {size})"
             writer.line(f"{inner.name}_start = unit % {blocks} * {size}")
-            writer.line(f"{inner.name}_stop = min({inner.extent}, {inner.name}_start + {size})")
+            stop = writer.call("minimum", inner.extent, f"{inner.name}_start + {size}")
+            writer.line(f"{inner.name}_stop = {stop}")
             if outer:
                 writer.line(f"rest = unit // {blocks}")
                 rest = "rest"
@@ -148,15 +149,8 @@ class NestEmitter:
 
     def _start(self, accumulate: Accumulate) -> None:
         vector = self.vector is not None
-        value = self.writer.constant(accumulate.initial, FLOAT32 if vector else self._dtype, vector)
+        value = self.writer.constant(accumulate.initial, accumulate.dtype, vector)
         self.writer.line(f"{accumulate.name} = {value}")
-
-    @property
-    def _dtype(self) -> DType:
-        """The element type of a scalar nest's accumulators: that of its first load."""
-        return next(
-            load.access.dtype for stage in self.body.stages for load in stage.loads
-        )
 
     def _combine(self, accumulate: Accumulate) -> None:
         value, writer = self._value(accumulate.value), self.writer
@@ -210,7 +204,9 @@ class NestEmitter:
     def _gather(self, load: Gathered) -> None:
         writer = self.writer
         index = writer.call("get", load.index.pointer, self._index(load.index))
-        writer.line(f"picked = min(max(int64({index}), 0), {load.bound} - 1) * {load.stride}")
+        least = writer.call("maximum", f"int64({index})", "0")
+        most = writer.call("minimum", least, f"{load.bound} - 1")
+        writer.line(f"picked = {most} * {load.stride}")
         self.names[load.name] = load.name
         writer.line(f"{load.name} = {self._read(load.access, 'picked')}")
         if self.vector is not None:

@@ -12,6 +12,7 @@ SPLIT = "for unit in range(units * thread // threads, units * (thread + 1) // th
 
 def emit_slide(writer: Writer, kernel: Kernel, body: Slide) -> None:
     """Writes the kernel; each thread takes a contiguous share of the output rows."""
+    writer.use("minimum", "maximum")
     writer.unpack(kernel.params)
     writer.line("units = images * rows")
     with writer.block(SPLIT):
@@ -48,7 +49,7 @@ def _dot_row(writer: Writer, body: Slide) -> None:
     with writer.block(f"for channel in range(0, channels, {writer.lanes}):"):
         _channels(writer, body)
         with writer.block(f"for start in range(0, cols, {body.columns}):"):
-            writer.line(f"ox = min(start, cols - {body.columns})")
+            writer.line(f"ox = minimum(start, cols - {body.columns})")
             first = "b0" if body.bias else writer.constant(0.0, FLOAT32, True)
             for p in range(body.columns):
                 writer.line(f"a0_{p}_0 = {first}")
@@ -79,10 +80,10 @@ def _multiply(writer: Writer, body: Slide) -> None:
 
 def _pool_row(writer: Writer, body: Slide) -> None:
     writer.line("top = oy * stride_y - pad_y")
-    writer.line("y_start, y_stop = max(0, -top), min(kys, height - top)")
+    writer.line("y_start, y_stop = maximum(0, -top), minimum(kys, height - top)")
     with writer.block("for ox in range(cols):"):
         writer.line("left = ox * stride_x - pad_x")
-        writer.line("x_start, x_stop = max(0, -left), min(kxs, breadth - left)")
+        writer.line("x_start, x_stop = maximum(0, -left), minimum(kxs, breadth - left)")
         if body.combine == "mean":
             count = writer.call("splat", "float32((y_stop - y_start) * (x_stop - x_start))")
             writer.line(f"count = {count}")

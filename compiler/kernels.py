@@ -1,0 +1,265 @@
+"""The kernel dialect: what a kernel computes, without saying for which machine.
+
+A ``Kernel`` is structure only: how many axes, which operands are contiguous or broadcast, which
+scalar functions are applied. All sizes, strides and addresses are arguments, so one kernel serves
+every layer (and every model) of the same structure. The CPU emitter reads this; so can any other.
+
+Scalar code is a ``Block``: single assignments ``Let(name, fn, args)`` where ``fn`` is the name of
+an elementwise op and ``args`` are names or constants.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .types import DType
+
+ScalarArg: TypeAlias = str | float | int | bool
+
+
+@dataclass(frozen=True)
+class Let:
+    """``name = fn(*args)``, of type ``dtype``; ``args`` are names of earlier values, or constants."""
+
+    name: str
+    fn: str
+    args: tuple[ScalarArg, ...]
+    dtype: DType
+
+
+Block: TypeAlias = tuple[Let, ...]
+
+
+@dataclass(frozen=True)
+class Param:
+    """One launch argument: the address of a ``dtype`` array, or (``dtype`` None) an integer."""
+
+    name: str
+    dtype: DType | None = None
+
+
+@dataclass(frozen=True)
+class Term:
+    """One input axis of an access: where it is read along the loop axis ``axis``.
+
+    The plain term contributes ``axis * stride`` elements (``stride`` is "0", "1" or a parameter).
+    With ``bound`` (a parameter), the index ``(axis * scale + offset) // divisor`` is computed
+    first and must lie in ``[0, bound)`` (and divide evenly if ``exact``), else the access is off.
+    """
+
+    axis: str | None
+    stride: str
+    scale: int = 1
+    offset: str = "0"
+    divisor: int = 1
+    exact: bool = False
+    bound: str | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        return self.bound is None and self.divisor == 1 and self.offset == "0"
+
+
+@dataclass(frozen=True)
+class Access:
+    """An element of the array ``pointer``, found from the loop axes; ``fill`` when it is off."""
+
+    pointer: str
+    dtype: DType
+    terms: tuple[Term, ...]
+    fill: float | None = None
+
+    def stride_along(self, axis: str) -> str:
+        """``"0"``, ``"1"``, a parameter, or ``"?"`` where the access is not linear in ``axis``."""
+        found = [term for term in self.terms if term.axis == axis]
+        if not found:
+            return "0"
+        if len(found) > 1 or not found[0].is_plain:
+            return "?"
+        return found[0].stride
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A loop: its name and the parameter (or number) that holds its extent."""
+
+    name: str
+    extent: str
+
+
+@dataclass(frozen=True)
+class Load:
+    name: str
+    access: Access
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A load whose index along one axis is itself loaded: ``table[index[...], ...]``.
+
+    The index must lie in ``[0, bound)``; it is clamped, so that no input can read outside.
+    """
+
+    name: str
+    index: Access
+    access: Access
+    stride: str
+    bound: str
+
+
+@dataclass(frozen=True)
+class Accumulate:
+    """``name = combine(name, value)`` over the reduction axes, starting from ``initial``."""
+
+    name: str
+    combine: str
+    value: str
+    initial: ScalarArg
+    dtype: DType
+
+
+@dataclass(frozen=True)
+class Store:
+    access: Access
+    value: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One sweep over the reduction axes, then code on the reduced values.
+
+    Inside: ``loads``, ``block``, ``accumulate``, ``stores``. After: ``after_loads``, ``after``
+    and ``after_stores``, whose names later stages may use.
+    """
+
+    loads: tuple[Load | Gathered, ...] = ()
+    block: Block = ()
+    accumulate: tuple[Accumulate, ...] = ()
+    stores: tuple[Store, ...] = ()
+    after_loads: tuple[Load, ...] = ()
+    after: Block = ()
+    after_stores: tuple[Store, ...] = ()
+
+
+@dataclass(frozen=True)
+class Nest:
+    """Loops over ``parallel`` axes; inside, sweeps over the ``reduce`` axes (none: one visit).
+
+    ``vector`` names the axis whose neighbours are computed together (always the last of
+    ``reduce``, or of ``parallel`` when nothing is reduced along the innermost axis).
+    """
+
+    parallel: tuple[Axis, ...]
+    reduce: tuple[Axis, ...]
+    stages: tuple[Stage, ...]
+    vector: str | None
+
+
+@dataclass(frozen=True)
+class RegisterBlock:
+    """How much of the output one innermost step holds in registers: rows x columns x vectors."""
+
+    rows: int
+    columns: int
+    vectors: int
+
+    @property
+    def accumulators(self) -> int:
+        return self.rows * self.columns * self.vectors
+
+    def __str__(self) -> str:
+        return f"{self.rows}x{self.columns}x{self.vectors}"
+
+
+@dataclass(frozen=True)
+class EpilogueLoad:
+    """An epilogue operand: one value a channel, one per output element, or one for all."""
+
+    name: str
+    pointer: str
+    kind: str  # "channel", "element", "scalar"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A pooling window equal to its stride, applied to the block in registers."""
+
+    rows: int
+    columns: int
+    combine: str  # "maximum", "mean"
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """What happens to an accumulator before it is stored: ``block``, ``pool``, ``after``.
+
+    The accumulator is called ``acc``; ``result`` names the value stored.
+    """
+
+    loads: tuple[EpilogueLoad, ...] = ()
+    block: Block = ()
+    pooled: str = "acc"
+    pool: Pool | None = None
+    after: Block = ()
+    result: str = "acc"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Matrix product or convolution on packed weights, a register block at a time.
+
+    ``y[n, oy, ox, o] = sum over ky, kx, c of x[n, oy, ox; ky, kx, c] * w[panel(o), ky, kx, c, o]``
+    with every stride an argument. ``tail`` says what happens where the columns are no multiple of
+    the block: ``"overlap"`` computes the last block again further left, ``"single"`` finishes
+    column by column. ``masked``: the last panel has fewer channels than the block.
+    """
+
+    block: RegisterBlock
+    tail: str
+    masked: bool
+    epilogue: Epilogue
+    bias: bool
+
+
+@dataclass(frozen=True)
+class Slide:
+    """A window over channels-last images, one filter (or none) a channel: depthwise, pooling.
+
+    ``combine`` "dot" reads a border of zeros around the image and holds ``columns`` outputs of a
+    row at a time; ``width``, ``stride`` and ``dilation`` along the row are fixed because the code
+    is unrolled over them. "maximum" and "mean" stay inside the image, whatever the window.
+    """
+
+    combine: str
+    masked: bool
+    epilogue: Epilogue
+    bias: bool
+    columns: int = 1
+    width: int = 0
+    stride: int = 1
+    dilation: int = 1
+
+
+@dataclass(frozen=True)
+class Border:
+    """Fills the border around images of channels with ``value``."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class Panels:
+    """Packs a matrix that is computed at run time as a contraction's weights (``layout.Packing``)."""
+
+
+Body: TypeAlias = Nest | Contract | Slide | Border | Panels
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A named body and the order of its arguments; equal kernels are compiled once."""
+
+    name: str
+    params: tuple[Param, ...]
+    body: Body

@@ -1,0 +1,99 @@
+"""Where the elements of a value lie in memory, and the arguments of launches that say so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+from .kernels import Kernel
+from .types import Size, TensorType
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Row-major, with a border of ``halo[axis] = (before, after)`` elements around the value."""
+
+    type: TensorType
+    halo: tuple[tuple[Size, Size], ...] = ()
+
+    @cached_property
+    def padded_shape(self) -> tuple[Size, ...]:
+        halo = self.halo or ((0, 0),) * self.type.rank
+        return tuple(n + a + b for n, (a, b) in zip(self.type.shape, halo, strict=True))
+
+    @cached_property
+    def strides(self) -> tuple[Size, ...]:
+        """Elements between neighbours along each axis."""
+        strides: list[Size] = []
+        step: Size = 1
+        for size in reversed(self.padded_shape):
+            strides.append(step)
+            step = step * size
+        return tuple(reversed(strides))
+
+    @property
+    def origin(self) -> Size:
+        """Elements from the start of the memory to the first element of the value."""
+        if not self.halo:
+            return 0
+        total: Size = 0
+        for (before, _), stride in zip(self.halo, self.strides, strict=True):
+            total = total + before * stride
+        return total
+
+    @property
+    def elements(self) -> Size:
+        total: Size = 1
+        for size in self.padded_shape:
+            total = total * size
+        return total
+
+    @property
+    def bytes(self) -> Size:
+        return self.elements * self.type.dtype.itemsize
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether elements follow each other without gaps."""
+        return not any(a != 0 or b != 0 for a, b in self.halo)
+
+    @property
+    def has_border(self) -> bool:
+        """Whether there are gaps between pixels' rows or images (not only between pixels)."""
+        return any(a != 0 or b != 0 for a, b in self.halo[:-1])
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How a contraction wants its weights: panels of ``width`` channels, zero filled.
+
+    A ``(groups, depth, channels)`` matrix becomes ``[group, panel, depth, width]``. ``transpose``
+    lists the axes of the operand in the order (batch..., depth..., channels).
+    """
+
+    width: int
+    groups: int = 1
+    batch_axes: int = 0
+
+
+@dataclass(frozen=True)
+class Address:
+    """The address of a group's operand (``slot`` counts operands, then results) plus elements."""
+
+    slot: int
+    offset: Size = 0
+    packing: Packing | None = None
+
+
+Argument: TypeAlias = "Address | Size"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A kernel and its arguments. ``flops`` and ``bytes`` are what the launch costs."""
+
+    kernel: Kernel
+    args: tuple[Argument, ...]
+    flops: Size
+    bytes: Size

@@ -1,0 +1,53 @@
+"""From a group of ops to launches: tries the templates in turn, the general one last."""
+
+from __future__ import annotations
+
+from .ir import Graph, IRError, Node
+from .layout import Launch, Layout
+from .lowering import Concatenation
+from .templates.border import build_border
+from .templates.concatenate import build_concatenate
+from .templates.contract import build_contract
+from .templates.nest import build_nest
+from .templates.slide import build_slide
+
+
+def lower_group(
+    body: Graph, operands: tuple[Layout, ...], results: tuple[Layout, ...]
+) -> tuple[Launch, ...]:
+    """The launches that compute ``body``; raises ``IRError`` if no template takes it."""
+    borders = tuple(
+        build_border(layout, len(operands) + i)
+        for i, layout in enumerate(results)
+        if layout.has_border
+    )
+    return (*borders, *_compute(body, operands, results))
+
+
+def _compute(
+    body: Graph, operands: tuple[Layout, ...], results: tuple[Layout, ...]
+) -> tuple[Launch, ...]:
+    if isinstance(body.outputs[0].op.lowering, Concatenation):
+        return build_concatenate(body, operands, results)
+    name = kernel_name(body)
+    for build in (build_contract, build_slide, build_nest):
+        launch = build(body, operands, results, name)
+        if launch is not None:
+            return (launch,)
+    raise IRError(f"no kernel computes {describe(body)}")
+
+
+def kernel_name(body: Graph) -> str:
+    """``conv2d_add_relu``: the ops of a group, shortened when they are many."""
+    names = [node.op.name for node in body.nodes if node.inputs]
+    return "_".join(names) if len(names) <= 6 else "_".join([*names[:5], f"and_{len(names) - 5}"])
+
+
+def describe(body: Graph) -> str:
+    """The group's ops with their operand types, for an error."""
+    return "; ".join(_describe(node) for node in body.nodes if node.inputs)
+
+
+def _describe(node: Node) -> str:
+    types = ", ".join(str(operand.type) for operand in node.inputs)
+    return f"{node.op.name}({types})"

@@ -1,0 +1,21 @@
+"""What depends on weights alone: computed once when they change, not at every call."""
+
+from __future__ import annotations
+
+from .ir import Graph, Node
+
+
+def prologue_nodes(graph: Graph) -> frozenset[Node]:
+    """The ops (leaves aside) computed from parameters and constants only; results excepted."""
+    fixed: set[Node] = set()
+    for node in graph.nodes:
+        if node.op.name in ("parameter", "constant"):
+            fixed.add(node)
+        elif node.inputs and all(operand in fixed for operand in node.inputs):
+            fixed.add(node)
+    return frozenset(node for node in fixed if node.inputs and node not in graph.outputs)
+
+
+def is_fixed(node: Node, prologue: frozenset[Node]) -> bool:
+    """Whether ``node`` has the same value at every call."""
+    return node in prologue or node.op.name in ("parameter", "constant")

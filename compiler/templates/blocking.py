@@ -1,0 +1,77 @@
+"""Chooses the register block of a contraction: how many outputs one innermost step holds.
+
+The model counts cycles of the innermost step: two multiply-adds and two loads a cycle, a latency of
+four, and adds the work wasted where the block does not divide the output. On AVX-512 (32 registers)
+it finds the 14 x 2 block of dense layers and the row blocks that pooling needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from ..kernels import RegisterBlock
+
+FMA_PER_CYCLE = 2
+LOADS_PER_CYCLE = 2
+FMA_LATENCY = 4
+LOOP_CYCLES = 1.0  # counter, compare, pointer updates of one innermost step
+STEP_OVERHEAD = 12.0  # entering a block: addresses, loop set-up, per kernel row
+STORE_CYCLES = 1.5  # epilogue and store of one accumulator
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The output a block has to cover; ``rows``/``columns`` None where unknown at compile time."""
+
+    rows: int | None
+    columns: int | None
+    channels: int
+    depth: int
+    sweeps: int = 1
+    row_unit: int = 1
+    column_unit: int = 1
+
+
+@cache
+def choose_block(extent: Extent, lanes: int, registers: int) -> RegisterBlock:
+    """The cheapest block for ``extent`` on a machine with these vectors."""
+    return min(_candidates(extent, registers), key=lambda b: (_cycles(b, extent, lanes), -b.columns))
+
+
+def _candidates(extent: Extent, registers: int) -> Iterator[RegisterBlock]:
+    for vectors in (1, 2, 3, 4):
+        for rows in range(extent.row_unit, 5, extent.row_unit):
+            if extent.rows is None and rows > extent.row_unit:
+                continue
+            if extent.rows is not None and rows > max(extent.rows, extent.row_unit):
+                continue
+            for columns in _column_counts(extent, registers):
+                block = RegisterBlock(rows, columns, vectors)
+                if block.accumulators + vectors + 1 > registers:
+                    break
+                if extent.columns is not None and columns > extent.columns:
+                    break
+                yield block
+
+
+def _column_counts(extent: Extent, registers: int) -> range:
+    """Where the columns are a batch nobody knows yet, a size that small batches divide."""
+    if extent.columns is None:
+        size = registers // 4
+        return range(size, size + 1)
+    return range(extent.column_unit, 29, extent.column_unit)
+
+
+def _cycles(block: RegisterBlock, extent: Extent, lanes: int) -> float:
+    """Estimated cycles for one image of the extent."""
+    pixels = block.rows * block.columns
+    loads = (pixels + block.vectors) / LOADS_PER_CYCLE
+    step = max(block.accumulators / FMA_PER_CYCLE, loads, FMA_LATENCY) + LOOP_CYCLES
+    # Broadcasts and multiply-adds share ports now and then: loads are not quite free.
+    step += 0.15 * loads
+    one = extent.depth * step + extent.sweeps * STEP_OVERHEAD + block.accumulators * STORE_CYCLES
+    panels = -(-extent.channels // (block.vectors * lanes))
+    rows, columns = extent.rows or 56, extent.columns or 56
+    return one * panels * -(-rows // block.rows) * -(-columns // block.columns)

@@ -1,0 +1,150 @@
+"""Reads what follows an anchor (convolution, matrix product, window) in a group's body."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..ir import Graph, Node
+from ..kernels import Block, EpilogueLoad, Pool, ScalarArg
+from ..lowering import Elementwise, Window
+from ..types import FLOAT32, Size
+from .nest import let_of
+from .scalars import scalar_argument
+
+
+@dataclass(frozen=True)
+class EpilogueOperand:
+    """A group operand that the epilogue reads, as the dialect names it."""
+
+    node: Node
+    name: str
+    pointer: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class EpilogueParts:
+    """The code after an anchor, in the dialect; see ``kernels.Epilogue``."""
+
+    bias: Node | None
+    operands: tuple[EpilogueOperand, ...]
+    block: Block
+    pooled: str
+    pool: Pool | None
+    after: Block
+    result: str
+
+    @property
+    def loads(self) -> tuple[EpilogueLoad, ...]:
+        return tuple(EpilogueLoad(o.name, o.pointer, o.kind) for o in self.operands)
+
+    @property
+    def element_loads(self) -> tuple[EpilogueOperand, ...]:
+        return tuple(o for o in self.operands if o.kind == "element")
+
+
+def match_epilogue(body: Graph, anchor: Node) -> EpilogueParts | None:
+    """The epilogue of ``anchor`` in ``body``, or None where it is more than kernels can do.
+
+    They can do float32 elementwise code on the anchor's shape, whose other operands are scalars,
+    one value a channel or one an element; and one pooling whose window is its stride.
+    """
+    matcher = _Matcher(body, anchor)
+    return matcher.match()
+
+
+def operand_kind(operand: Sequence[Size], result: Sequence[Size]) -> str | None:
+    """How an epilogue reads an operand of this shape; None if it cannot."""
+    if all(size == 1 for size in operand):
+        return "scalar"
+    if operand[-1] == result[-1] and all(size == 1 for size in operand[:-1]):
+        return "channel"
+    return "element" if tuple(operand) == tuple(result) else None
+
+
+def pool_of(node: Node) -> Pool | None:
+    """The dialect's pooling for a pooling node whose windows tile the image, else None."""
+    facet = node.op.lowering
+    if not isinstance(facet, Window) or facet.combine not in ("maximum", "mean"):
+        return None
+    window = tuple(node.attrs["window"])
+    if window != tuple(node.attrs["strides"]) or node.attrs["padding"] not in ("valid", VALID):
+        return None
+    return Pool(window[0], window[1], facet.combine) if max(window) <= 4 else None
+
+
+VALID = ((0, 0), (0, 0))
+
+
+class _Matcher:
+    def __init__(self, body: Graph, anchor: Node) -> None:
+        self.body, self.anchor = body, anchor
+        self.names: dict[Node, str] = {anchor: "acc"}
+        self.bias: Node | None = None
+        self.operands: dict[Node, EpilogueOperand] = {}
+        self.pool: Pool | None = None
+        self.pooled = "acc"
+
+    def match(self) -> EpilogueParts | None:
+        before: list = []
+        after: list = []
+        nodes = self.body.nodes
+        for node in nodes[nodes.index(self.anchor) + 1 :]:
+            if not node.inputs:
+                continue
+            if self._is_bias(node, before):
+                self.bias = next(i for i in node.inputs if i is not self.anchor)
+                self.names[node] = "acc"
+                continue
+            if self.pool is None and pool_of(node) is not None:
+                self.pool = pool_of(node)
+                self.pooled = self.names[node.inputs[0]]
+                self.names[node] = "pooled"
+                continue
+            let = self._let(node)
+            if let is None:
+                return None
+            (after if self.pool else before).append(let)
+        return EpilogueParts(
+            self.bias,
+            tuple(self.operands.values()),
+            tuple(before),
+            self.pooled,
+            self.pool,
+            tuple(after),
+            self.names[self.body.outputs[0]],
+        )
+
+    def _is_bias(self, node: Node, before: list) -> bool:
+        if node.op.name != "add" or before or self.bias is not None or self.pool is not None:
+            return False
+        others = [i for i in node.inputs if i is not self.anchor]
+        if len(others) != 1 or others[0] not in self.body.inputs:
+            return False
+        only = len(self.body.users[self.anchor]) == 1 and self.anchor not in self.body.outputs
+        return only and operand_kind(others[0].shape, self.anchor.shape) == "channel"
+
+    def _let(self, node: Node):  # type: ignore[no-untyped-def]
+        if not isinstance(node.op.lowering, Elementwise) or node.dtype != FLOAT32:
+            return None
+        args = [self._argument(i, node) for i in node.inputs]
+        if any(arg is None for arg in args):
+            return None
+        self.names[node] = f"{node.op.name}{len(self.names)}"
+        return let_of(node, self.names[node], args)
+
+    def _argument(self, operand: Node, user: Node) -> ScalarArg | None:
+        if operand in self.names:
+            return self.names[operand]
+        if operand.op.name == "constant" and operand.tensor_type.rank == 0:
+            return scalar_argument(operand)
+        if operand not in self.body.inputs or operand.dtype != FLOAT32:
+            return None
+        kind = operand_kind(operand.shape, user.shape)
+        if kind is None or (kind == "element" and self.pool is not None):
+            return None
+        index = len(self.operands)
+        self.operands[operand] = EpilogueOperand(operand, f"e{index}", f"z{index}", kind)
+        self.names[operand] = f"e{index}"
+        return f"e{index}"

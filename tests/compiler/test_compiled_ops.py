@@ -1,0 +1,49 @@
+"""Every op of the table, compiled alone and compared with its numpy reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from keraunos.compiler.evaluate import evaluate
+from keraunos.compiler.executable import compile_graph
+from keraunos.compiler.ir import Graph, Op, Sample
+from keraunos.compiler.lowering import Leaf, Projection, Region
+from keraunos.compiler.ops import all_ops
+from keraunos.compiler.ops.core import input_
+from keraunos.compiler.types import TensorType, parse_type
+
+STRUCTURAL = (Leaf, Region, Projection)
+CASES = [
+    pytest.param(op, sample, id=f"{op.name}-{i}")
+    for op in all_ops()
+    if not isinstance(op.lowering, STRUCTURAL)
+    for i, sample in enumerate(op.samples)
+]
+
+
+def draw(type_: TensorType, sample: Sample, rng: np.random.Generator) -> np.ndarray:
+    """A random array of a type, within the bounds of the sample."""
+    if type_.dtype.is_float:
+        return rng.uniform(sample.low, sample.high, type_.shape).astype(type_.dtype.numpy)
+    if type_.dtype.is_integer:
+        low, high = int(np.ceil(sample.low)), int(np.floor(sample.high))
+        return rng.integers(max(low, 0), high + 1, type_.shape).astype(type_.dtype.numpy)
+    return rng.integers(0, 2, type_.shape).astype(bool)
+
+
+@pytest.mark.parametrize(("op", "sample"), CASES)
+def test_compiled_op_matches_its_reference(op: Op, sample: Sample) -> None:
+    types = [parse_type(text) for text in sample.types]
+    inputs = tuple(input_(f"x{i}", type_) for i, type_ in enumerate(types))
+    graph = Graph(op.name, inputs, (op(*inputs, **sample.attrs),))
+    rng = np.random.default_rng(0)
+    arrays = [draw(type_, sample, rng) for type_ in types]
+    (expected,) = evaluate(graph, arrays)
+    (actual,) = compile_graph(graph)(*arrays)
+    assert actual.dtype == expected.dtype
+    assert actual.shape == expected.shape
+    if expected.dtype.kind == "f":
+        np.testing.assert_allclose(actual, expected, rtol=2e-5, atol=2e-6)
+    else:
+        np.testing.assert_array_equal(actual, expected)
