@@ -158,13 +158,25 @@ def _varying(order: Iterable[Node], targets: Iterable[Node]) -> set[Node]:
 
 
 def _nothing(output: Node, node: Node) -> Node:
-    """Zeros for a node that no gradient reached; an error if a step without slope is why."""
+    """Zeros for a node that no gradient reached; an error if it became a float by way of others.
+
+    An index or an answer made a number again (an accuracy, say) would look like a loss that does
+    not learn. As a condition or as the index of a ``gather`` it may well be all there is.
+    """
     order = _between(output, ())
     varying = _varying(order, [node])
     for user in order:
-        blocked = user in varying and any(i in varying and _is_float(i) for i in user.inputs)
-        if blocked and not _is_float(user):
-            rule = user.op.gradient
-            known = isinstance(rule, NoGrad)
-            raise IRError(_refusal(user, rule.reason if known else "its result is no float"))
+        turns = _is_float(user) and user.inputs and not any(map(_is_float, user.inputs))
+        converts = user.op is ops.cast or isinstance(user.op.gradient, NoGrad)
+        if user in varying and turns and converts:
+            raise IRError(_blocked(user, varying))
     return full(0, node.shape, node.dtype)
+
+
+def _blocked(user: Node, varying: Collection[Node]) -> str:
+    """What to say of the first op on the way to ``user`` whose result has no slope."""
+    for node in _between(user, ()):
+        rule = node.op.gradient
+        if node in varying and not _is_float(node) and any(map(_is_float, node.inputs)):
+            return _refusal(node, rule.reason if isinstance(rule, NoGrad) else "it is no float")
+    return _refusal(user, "its operand is no float")

@@ -47,7 +47,7 @@ from .binary import (
 )
 from .contractions import conv2d, conv2d_kernel_gradient, matmul
 from .convolutions import conv1d, conv2d_transpose
-from .core import CONSTANT, FUSED, INPUT, ITEM, PARAMETER, constant, input_, parameter
+from .core import CONSTANT, FUSED, INPUT, ITEM, PARAMETER, constant, copy, input_, parameter
 from .depthwise import depthwise_conv2d, depthwise_kernel_gradient
 from .einsum import einsum
 from .elementwise import abs_ as abs
@@ -103,22 +103,22 @@ from .registry import all_ops, get_op, register
 
 # fmt: off
 __all__ = [
-    "CONSTANT", "FUSED", "INPUT", "ITEM", "PARAMETER", "all_ops", "constant", "einsum",
-    "get_op", "input_", "parameter", "register", "abs", "acos", "acosh", "asin", "asinh",
-    "atan", "atanh", "cast", "ceil", "clip", "cos", "cosh", "erf", "exp", "expm1", "floor",
-    "is_finite", "is_inf", "is_nan", "log", "log1p", "logical_not", "negative", "reciprocal",
-    "relu", "round", "rsqrt", "sigmoid", "sign", "sin", "sinh", "sqrt", "square",
-    "stop_gradient", "tan", "tanh", "add", "divide", "equal", "floor_divide", "greater",
-    "greater_equal", "less", "less_equal", "logical_and", "logical_or", "logical_xor",
-    "maximum", "minimum", "mod", "multiply", "not_equal", "power", "select", "subtract", "all",
-    "any", "argmax", "argmin", "logsumexp", "max", "mean", "min", "prod", "sum", "variance",
-    "broadcast_to", "concatenate", "flip", "gather", "iota", "one_hot", "pad", "repeat",
-    "reshape", "scatter_add", "slice", "transpose", "conv1d", "conv2d",
-    "conv2d_kernel_gradient", "conv2d_transpose", "matmul", "avg_pool2d", "avg_pool2d_gradient",
-    "depthwise_conv2d", "depthwise_kernel_gradient", "max_pool2d", "max_pool2d_gradient",
-    "batch_norm", "layer_norm", "log_softmax", "softmax", "celu", "elu", "gelu", "glu",
-    "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu", "log_sigmoid",
-    "mish", "relu6", "selu", "silu", "soft_shrink", "softplus", "softsign", "sparse_plus",
-    "sparse_sigmoid", "squareplus", "tanh_shrink", "threshold",
+    "CONSTANT", "FUSED", "INPUT", "ITEM", "PARAMETER", "abs", "acos", "acosh", "add", "all",
+    "all_ops", "any", "argmax", "argmin", "asin", "asinh", "atan", "atanh", "avg_pool2d",
+    "avg_pool2d_gradient", "batch_norm", "broadcast_to", "cast", "ceil", "celu", "clip",
+    "concatenate", "constant", "conv1d", "conv2d", "conv2d_kernel_gradient", "conv2d_transpose",
+    "copy", "cos", "cosh", "depthwise_conv2d", "depthwise_kernel_gradient", "divide", "einsum",
+    "elu", "equal", "erf", "exp", "expm1", "flip", "floor", "floor_divide", "gather", "gelu",
+    "get_op", "glu", "greater", "greater_equal", "hard_shrink", "hard_sigmoid", "hard_silu",
+    "hard_tanh", "input_", "iota", "is_finite", "is_inf", "is_nan", "layer_norm", "leaky_relu",
+    "less", "less_equal", "log", "log1p", "log_sigmoid", "log_softmax", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "max", "max_pool2d",
+    "max_pool2d_gradient", "maximum", "mean", "min", "minimum", "mish", "mod", "multiply",
+    "negative", "not_equal", "one_hot", "pad", "parameter", "power", "prod", "reciprocal",
+    "register", "relu", "relu6", "repeat", "reshape", "round", "rsqrt", "scatter_add", "select",
+    "selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "soft_shrink", "softmax",
+    "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "sqrt", "square", "squareplus",
+    "stop_gradient", "subtract", "sum", "tan", "tanh", "tanh_shrink", "threshold", "transpose",
+    "variance",
 ]
 # fmt: on

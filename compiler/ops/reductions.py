@@ -101,7 +101,7 @@ def _sum_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
 def _extreme_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
     """Elements that tie for the extreme share the gradient."""
     (x,) = node.inputs
-    hit = ops.cast(ops.equal(x, kept(node, node)), dtype=x.dtype)
+    hit = ops.select(ops.equal(x, kept(node, node)), number(1, x), number(0, x))
     ties = ops.sum(hit, axes=node.attrs["axes"], keepdims=True)
     return (ops.multiply(hit, ops.divide(kept(grad, node), ties)),)
 
