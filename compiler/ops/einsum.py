@@ -28,7 +28,10 @@ def einsum(*operands: Node, equation: str) -> Node:
     for letter in output:
         if letter not in sizes:
             raise IRError(f"einsum {equation!r}: {letter!r} on the right is not on the left")
-    terms = [_without_own(term, terms, output) for term in terms]
+    terms = [
+        _without_own(term, output + "".join(inputs[:i] + inputs[i + 1 :]))
+        for i, term in enumerate(terms)
+    ]
     result = terms[0]
     for index, term in enumerate(terms[1:], 1):
         wanted = output + "".join(letters for _, letters in terms[index + 1 :])
@@ -93,19 +96,13 @@ def _sizes(terms: Sequence[Term], equation: str) -> dict[str, Size]:
     return sizes
 
 
-def _without_own(term: Term, terms: Sequence[Term], output: str) -> Term:
+def _without_own(term: Term, others: str) -> Term:
     """``term`` summed over the letters that nothing else has."""
     node, letters = term
-    others = output + "".join(names for other, names in terms if (other, names) is not term)
-    others += "".join(names for t, names in terms if t is not node)
-    count = sum(names == letters and other is node for other, names in terms)
-    if count > 1:
-        others += letters
     axes = tuple(i for i, letter in enumerate(letters) if letter not in others)
     if not axes:
         return term
-    kept = "".join(letter for i, letter in enumerate(letters) if i not in axes)
-    return ops.sum(node, axes=axes), kept
+    return ops.sum(node, axes=axes), "".join(letter for letter in letters if letter in others)
 
 
 def _product(left: Term, right: Term, wanted: str, sizes: dict[str, Size]) -> Term:
