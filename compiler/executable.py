@@ -1,0 +1,185 @@
+"""From a graph to something that runs: the whole line, stage by stage, each stage kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..runtime.executor import Executor
+from ..runtime.program import Program
+from .decisions import Decisions
+from .evaluate import evaluate
+from .ir import Graph, Node
+from .packing import pack
+from .pipeline import optimize
+from .plan import Plan, Prepared, plan
+from .schedule import Schedule, schedule
+from .tiling import choose_tiles
+
+
+@dataclass(frozen=True)
+class Report:
+    """What compiling cost and gave.
+
+    Attributes:
+        kernels: distinct kernels.
+        launches: launches of one call that is not tiled.
+        cache_hits: kernels that were compiled before, in this or another process.
+        compile_seconds: from graph to loaded kernels.
+        arena_bytes: memory for intermediate values, one sample.
+        weight_bytes: memory for prepared weights.
+    """
+
+    kernels: int
+    launches: int
+    cache_hits: int
+    compile_seconds: float
+    arena_bytes: int
+    weight_bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+@dataclass
+class Executable:
+    """A compiled graph. Call it with arrays, after ``set_parameters`` if it has parameters."""
+
+    stages: dict[str, Graph]
+    schedule: Schedule
+    plan: Plan
+    decisions: Decisions
+    executor: Executor
+    compile_seconds: float
+    _weights: _Weights = field(repr=False)
+
+    @property
+    def graph(self) -> Graph:
+        """The graph after the last pass."""
+        return list(self.stages.values())[-1]
+
+    @property
+    def program(self) -> Program:
+        return self.plan.program
+
+    @property
+    def source(self) -> dict[str, str]:
+        """The generated text of each kernel, by a name unique within this program."""
+        texts: dict[str, str] = {}
+        for kernel in self.program.kernels:
+            name, copies = kernel.name, 1
+            while name in texts:
+                copies += 1
+                name = f"{kernel.name}_{copies}"
+            texts[name] = kernel.source
+        return texts
+
+    @property
+    def source_path(self) -> dict[str, Path]:
+        """Where each kernel's text lies in the cache."""
+        return {
+            name: kernel.path for name, kernel in zip(self.source, self.executor.kernels, strict=True)
+        }
+
+    @property
+    def report(self) -> Report:
+        program = self.program
+        shapes = [
+            tuple(size if isinstance(size, int) else 1 for size in program.slots[i].shape)
+            for i in program.inputs
+        ]
+        slots = [program.slots[i] for i in program.constants]
+        return Report(
+            len(program.kernels),
+            program.launches,
+            sum(kernel.cached for kernel in self.executor.kernels),
+            self.compile_seconds,
+            self.executor.bind(shapes).arena_bytes,
+            sum(int(slot.bytes) for slot in slots if isinstance(slot.bytes, int)),
+        )
+
+    def set_parameters(self, values: Mapping[str, np.ndarray]) -> None:
+        """Prepares the weights: folded, packed, copied to where the kernels read them.
+
+        Raises ``ValueError`` naming a parameter that is missing or has another shape.
+        """
+        self._weights.prepare(values, self.executor)
+
+    def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The outputs for these inputs, in the graph's order."""
+        return self.executor(*arrays)
+
+
+def compile_graph(
+    graph: Graph,
+    *,
+    passes: str | Iterable[str] = "default",
+    disable: Iterable[str] = (),
+    threads: int | None = None,
+) -> Executable:
+    """The executable of ``graph``; raises ``IRError`` or ``ValueError`` on what cannot be."""
+    start = time.perf_counter()
+    disable = tuple(disable)
+    decisions = Decisions()
+    stages = optimize(graph, passes=passes, disable=disable, decisions=decisions)
+    final = list(stages.values())[-1]
+    scheduled = schedule(final)
+    tiled = passes == "default" and "tile" not in disable
+    tiles = choose_tiles(scheduled, decisions) if tiled else ()
+    planned = plan(scheduled, tiles)
+    executor = Executor(planned.program, threads)
+    seconds = time.perf_counter() - start
+    weights = _Weights(final, planned.prepared)
+    executable = Executable(stages, scheduled, planned, decisions, executor, seconds, weights)
+    if not final.parameters:
+        executable.set_parameters({})
+    return executable
+
+
+class _Weights:
+    """Computes what depends on parameters alone, whenever they change."""
+
+    def __init__(self, graph: Graph, prepared: Mapping[int, Prepared]) -> None:
+        self.graph = graph
+        self.prepared = prepared
+        values = dict.fromkeys(p.node for p in prepared.values())
+        computed = [node for node in values if node.inputs]
+        self.direct = [node for node in values if not node.inputs]
+        self.prologue = Graph("prologue", (), tuple(computed))
+
+    def prepare(self, values: Mapping[str, np.ndarray], executor: Executor) -> None:
+        for node in self.graph.parameters:
+            _check(node, values)
+        arrays: dict[Node, np.ndarray] = {node: _leaf(node, values) for node in self.direct}
+        if self.prologue.outputs:
+            # In float64, rounded once: folding costs no accuracy.
+            wanted = {node.attrs["name"]: values[node.attrs["name"]] for node in self.prologue.parameters}
+            results = evaluate(self.prologue, (), wanted, dtype="float64")
+            arrays.update(zip(self.prologue.outputs, results, strict=True))
+        for slot, prepared in self.prepared.items():
+            array = arrays[prepared.node].astype(prepared.node.dtype.numpy, copy=False)
+            packed = array if prepared.packing is None else pack(array, prepared.packing)
+            executor.set_constant(slot, packed)
+
+
+def _leaf(node: Node, values: Mapping[str, np.ndarray]) -> np.ndarray:
+    if node.op.name == "constant":
+        array: np.ndarray = node.attrs["value"].array
+        return array
+    return values[node.attrs["name"]]
+
+
+def _check(node: Node, values: Mapping[str, np.ndarray]) -> None:
+    name = node.attrs["name"]
+    if name not in values:
+        given = ", ".join(values) or "none"
+        raise ValueError(f"parameter ${name}: expected a value of type {node.type}; given: {given}")
+    if tuple(values[name].shape) != tuple(node.shape):
+        raise ValueError(
+            f"parameter ${name}: expected shape {node.shape}, got {tuple(values[name].shape)}"
+        )

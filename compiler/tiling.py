@@ -1,0 +1,204 @@
+"""Depth-first batch tiling: which stretches of a schedule a thread runs sample by sample.
+
+Instead of layer after layer over the whole batch, a thread takes a few samples through many layers,
+so that what passes between them stays in its own cache, and no barriers are needed. It pays while
+the stretch's weights stay in the cache too, or are read rarely against the work done with them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..runtime.config import config
+from ..runtime.dim import coefficient, evaluate, symbol
+from ..runtime.host import host
+from .decisions import Decision, Decisions
+from .ir import Graph, Node
+from .layout import Address, Launch
+from .lowering import (
+    Concatenation,
+    Contraction,
+    Elementwise,
+    Gather,
+    Movement,
+    Reduction,
+    View,
+    Window,
+)
+from .packing import packed_elements
+from .schedule import Schedule, Step
+from .types import Size, TupleType
+
+BATCH = "N"
+TILES = (16, 8, 4, 2, 1)
+# Work a weight byte must do for each sample, where the weights do not fit the cache.
+FLOPS_PER_WEIGHT_BYTE = 48
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Steps ``first`` to ``last`` run ``samples`` at a time; see ``runtime.program.TileRow``."""
+
+    first: int
+    last: int
+    samples: int
+    least: int
+
+
+def choose_tiles(schedule: Schedule, decisions: Decisions) -> tuple[Tile, ...]:
+    """The stretches worth tiling, with the decision on each recorded."""
+    tiles: list[Tile] = []
+    stretch: list[int] = []
+    for index, step in enumerate(schedule.steps):
+        reason = _refusal(step, schedule)
+        if reason is None and _affordable([*stretch, index], schedule):
+            stretch.append(index)
+            continue
+        _close(stretch, schedule, tiles, decisions)
+        stretch = [index] if reason is None and _affordable([index], schedule) else []
+        if reason is not None and BATCH in _symbols(schedule):
+            decisions.add(Decision("tile", step.label, step.node.layers, "declined", *reason))
+    _close(stretch, schedule, tiles, decisions)
+    return tuple(tiles)
+
+
+def _symbols(schedule: Schedule) -> tuple[str, ...]:
+    return schedule.graph.symbols
+
+
+def _refusal(step: Step, schedule: Schedule) -> tuple[str, str] | None:
+    if not all(_is_batched(result) for result in step.results):
+        return "NO_BATCH", "its result has no batch axis"
+    body = step.node.attrs.get("body")
+    nodes = [n for n in body.nodes if n.inputs] if isinstance(body, Graph) else [step.node]
+    mixing = [n for n in nodes if not keeps_samples_apart(n)]
+    if mixing:
+        return "MIXES_SAMPLES", f"{mixing[0].op.name} combines or reorders samples"
+    if not all(map(_is_linear, step.launches)):
+        return "NOT_LINEAR", "a size in it does not grow evenly with the batch"
+    return None
+
+
+def _is_batched(node: Node) -> bool:
+    shape = node.tensor_type.shape
+    return bool(shape) and shape[0] == symbol(BATCH)
+
+
+def keeps_samples_apart(node: Node) -> bool:
+    """Whether sample ``n`` of the result depends on sample ``n`` of the operands alone."""
+    batched = [i for i in node.inputs if BATCH in i.tensor_type.symbols]
+    if any(not _is_batched(i) for i in batched) or isinstance(node.type, TupleType):
+        return False
+    if not _is_batched(node):
+        return False
+    facet, rank = node.op.lowering, node.tensor_type.rank
+    match facet:
+        case Elementwise():
+            return all(i.tensor_type.rank == rank for i in batched)
+        case Reduction():
+            return 0 not in {a % node.inputs[0].tensor_type.rank for a in node.attrs["axes"]}
+        case Contraction():
+            return node.inputs[1] not in batched or node.inputs[1].tensor_type.rank > 2
+        case Window():
+            return node.inputs[0] in batched
+        case Movement():
+            first = facet.index(node).axes[0]
+            return (first.axis, first.stride, first.offset, first.divisor) == (0, 1, 0, 1)
+        case Concatenation():
+            return bool(node.attrs["axis"] % rank != 0)
+        case Gather():
+            return node.inputs[0] not in batched and node.attrs["axis"] == 0
+        case View():
+            return True
+    return False
+
+
+def _is_linear(launch: Launch) -> bool:
+    for arg in launch.args:
+        if isinstance(arg, Address):
+            if coefficient(arg.offset, BATCH) != 0:
+                return False
+        elif coefficient(arg, BATCH) is None:
+            return False
+    return True
+
+
+def _affordable(stretch: list[int], schedule: Schedule) -> bool:
+    """Whether the stretch's weights fit half the cache, or do enough work to be read each time."""
+    weights = weight_bytes(stretch, schedule)
+    if weights <= host().l2_bytes // 2:
+        return True
+    flops = sum(_per_sample(schedule.steps[i].flops) for i in stretch)
+    return flops >= FLOPS_PER_WEIGHT_BYTE * weights and weights <= host().l3_bytes // 4
+
+
+def weight_bytes(stretch: list[int], schedule: Schedule) -> int:
+    """Bytes of the weights that the stretch's launches read."""
+    seen: dict[Node, int] = {}
+    for index in stretch:
+        step = schedule.steps[index]
+        for launch in step.launches:
+            for arg in launch.args:
+                if not isinstance(arg, Address) or arg.slot >= len(step.operands):
+                    continue
+                node = step.operands[arg.slot]
+                if node in schedule.prologue or node.op.name in ("parameter", "constant"):
+                    elements = (
+                        packed_elements(node.tensor_type, arg.packing)
+                        if arg.packing
+                        else node.tensor_type.elements
+                    )
+                    seen[node] = int(evaluate(elements, {})) * 4 if not _free(elements) else 0
+    return sum(seen.values())
+
+
+def _free(size: Size) -> bool:
+    return not isinstance(size, int)
+
+
+def _per_sample(size: Size) -> int:
+    return coefficient(size, BATCH) or 0
+
+
+def _close(
+    stretch: list[int], schedule: Schedule, tiles: list[Tile], decisions: Decisions
+) -> None:
+    if len(stretch) < 2:
+        return
+    live = _live_bytes(stretch, schedule)
+    cache = host().l2_bytes // 2
+    fitting = [t for t in TILES if live * t <= cache]
+    samples = fitting[0] if fitting else 1
+    least = max(2, config.threads * 2)
+    tiles.append(Tile(stretch[0], stretch[-1], samples, least))
+    layers = tuple(
+        dict.fromkeys(layer for i in stretch for layer in schedule.steps[i].node.layers)
+    )
+    decisions.add(
+        Decision(
+            "tile",
+            f"{len(stretch)} steps",
+            layers,
+            "tiled",
+            "DEPTH_FIRST",
+            f"{samples} samples at a time from batch {least}: {live / 1024:.0f} KB live a sample, "
+            f"{weight_bytes(stretch, schedule) / 1024:.0f} KB of weights",
+        )
+    )
+
+
+def _live_bytes(stretch: list[int], schedule: Schedule) -> int:
+    """The most bytes a sample holds between two steps of the stretch, results included."""
+    last_use: dict[Node, int] = {}
+    made: dict[Node, int] = {}
+    for index in stretch:
+        step = schedule.steps[index]
+        for node in step.operands:
+            last_use[schedule.homes[node]] = index
+        for node in step.results:
+            made[schedule.homes[node]] = index
+    most = 0
+    for index in stretch:
+        live = [n for n, at in made.items() if at <= index <= last_use.get(n, at)]
+        most = max(most, sum(_per_sample(schedule.layouts[n].bytes) for n in live))
+    return max(most, 1)

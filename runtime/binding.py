@@ -1,0 +1,277 @@
+"""Makes a program concrete for one set of sizes: addresses, barriers, tiles, a table to walk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .dim import Size, coefficient, evaluate
+from .dispatcher import LAUNCH, ROW, TILE, Dispatch
+from .memory import Interval, align, assign_offsets
+from .program import ARENA, CONSTANT, LaunchRow, Operand, Program, TileRow
+
+THREAD, START, COUNT = 0, 1, 2  # counters of the table
+SPREAD, SERIAL = 0, 1
+
+# Below about a microsecond of work on one core a launch is not worth waking the others for.
+SERIAL_FLOPS = 60_000
+SERIAL_BYTES = 32_768
+
+
+@dataclass(frozen=True)
+class Port:
+    """A word of the argument table that holds an address in a caller's array."""
+
+    position: int
+    argument: int  # inputs first, then outputs
+    offset: int
+
+
+class Binding:
+    """A program bound to sizes and to memory of its own; runs of one binding must not overlap."""
+
+    def __init__(
+        self,
+        program: Program,
+        addresses: Sequence[int],
+        constants: Mapping[int, int],
+        bindings: Mapping[str, int],
+        threads: int,
+        profile: bool = False,
+    ) -> None:
+        self.program = program
+        self.bindings = dict(bindings)
+        self.threads = threads
+        self._kernels = addresses
+        self._constants = constants
+        self.tiles = self._choose_tiles()
+        self._place()
+        self._build(profile)
+
+    def run(self, callers: Sequence[int]) -> None:
+        """Runs the table; ``callers`` are the addresses of the inputs, then of the outputs."""
+        args = self.dispatch.args
+        for port in self._ports:
+            args[port.position] = callers[port.argument] + port.offset
+        self.dispatch.run()
+
+    @cached_property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of the outputs."""
+        slots = self.program.slots
+        return tuple(
+            tuple(evaluate(size, self.bindings) for size in slots[i].shape)
+            for i in self.program.outputs
+        )
+
+    def _choose_tiles(self) -> dict[int, TileRow]:
+        """Row index to tile, for the tiles that pay at this number of samples."""
+        tiles = {}
+        for index, row in enumerate(self.program.rows):
+            if isinstance(row, TileRow) and self.bindings.get(row.symbol, 0) >= row.least:
+                tiles[index] = row
+        return tiles
+
+    # Memory
+
+    def _place(self) -> None:
+        """Offsets in the arena; values that live inside a tile only get memory a thread."""
+        self._tile_of = self._slots_inside_tiles()
+        self._inner: dict[int, int] = {}
+        self._tile_bytes: dict[int, int] = {}
+        for index, tile in self.tiles.items():
+            inside = [s for s, t in self._tile_of.items() if t == index]
+            offsets, size = assign_offsets([self._interval(s, tile) for s in inside])
+            self._inner.update(zip(inside, offsets, strict=True))
+            # Threads apart by an odd number of lines, so that they do not compete for cache sets.
+            self._tile_bytes[index] = align(size) + 64
+        whole = [
+            i
+            for i, s in enumerate(self.program.slots)
+            if s.kind == ARENA and i not in self._tile_of
+        ]
+        intervals = [self._interval(s, None) for s in whole]
+        intervals += [
+            Interval(self._tile_bytes[i] * self.threads, i, i + t.rows)
+            for i, t in self.tiles.items()
+        ]
+        offsets, self.arena_bytes = assign_offsets(intervals)
+        self._offsets = dict(zip(whole, offsets, strict=False))
+        self._tile_offsets = dict(zip(self.tiles, offsets[len(whole) :], strict=True))
+        self._arena = np.zeros(self.arena_bytes + 4096, np.uint8)
+        # Pages aligned: the same addresses modulo 4096 at every call.
+        self._base = align_page(self._arena.ctypes.data)
+
+    def _slots_inside_tiles(self) -> dict[int, int]:
+        inside = {}
+        for index, tile in self.tiles.items():
+            for i, slot in enumerate(self.program.slots):
+                within = index <= slot.first and slot.last <= index + tile.rows
+                if slot.kind == ARENA and within:
+                    inside[i] = index
+        return inside
+
+    def _interval(self, index: int, tile: TileRow | None) -> Interval:
+        slot = self.program.slots[index]
+        bindings = self.bindings if tile is None else {**self.bindings, tile.symbol: tile.tile}
+        return Interval(evaluate(slot.bytes, bindings), slot.first, slot.last)
+
+    # The table
+
+    def _build(self, profile: bool) -> None:
+        self._args: list[int] = []
+        self._patches: list[int] = []
+        self._ports: list[Port] = []
+        self.rows: list[int] = []  # table row -> program row
+        words: list[list[int]] = []
+        tile: tuple[int, TileRow] | None = None
+        left = 0
+        modes = {}
+        for index, row in enumerate(self.program.rows):
+            if isinstance(row, TileRow):
+                if index in self.tiles:
+                    tile, left = (index, row), row.rows
+                    total = self.bindings[row.symbol]
+                    words.append([TILE, 1, row.rows, total, row.tile, START, COUNT, 0])
+                    self.rows.append(index)
+                continue
+            modes[len(words)] = self._mode(row)
+            words.append(self._launch(row, tile, modes[len(words)]))
+            self.rows.append(index)
+            if tile is not None:
+                left -= 1
+                tile = tile if left else None
+        self._set_barriers(words)
+        self.dispatch = Dispatch(
+            np.array(words, np.int64).reshape(-1, ROW),
+            np.array(self._args or [0], np.int64),
+            np.array(self._patches or [0, 0, 0], np.int64),
+            counters=3,
+            threads=self.threads,
+            profile=profile,
+        )
+
+    def _mode(self, row: LaunchRow) -> int:
+        flops, size = evaluate(row.flops, self.bindings), evaluate(row.bytes, self.bindings)
+        return SERIAL if flops < SERIAL_FLOPS and size < SERIAL_BYTES else SPREAD
+
+    def _launch(self, row: LaunchRow, tile: tuple[int, TileRow] | None, mode: int) -> list[int]:
+        start, first_patch = len(self._args), len(self._patches)
+        for position, argument in enumerate(row.arguments):
+            if isinstance(argument, Operand):
+                self._args.append(self._address(argument, position, tile))
+            elif tile is None:
+                self._args.append(evaluate(argument, self.bindings))
+            else:
+                self._args.append(self._tiled_size(argument, position, tile[1]))
+        patches = (len(self._patches) - first_patch) // 3
+        address = self._kernels[row.kernel]
+        return [LAUNCH, 0, address, start, len(row.arguments), first_patch, patches, mode]
+
+    def _tiled_size(self, size: Size, position: int, tile: TileRow) -> int:
+        """A size that grows with the samples of the piece at hand."""
+        slope = coefficient(size, tile.symbol)
+        assert slope is not None, f"{size} is not linear in {tile.symbol}"
+        if slope:
+            self._patches += [position, COUNT, slope]
+        return evaluate(size, {**self.bindings, tile.symbol: 0})
+
+    def _address(self, operand: Operand, position: int, tile: tuple[int, TileRow] | None) -> int:
+        slot = self.program.slots[operand.slot]
+        offset = evaluate(operand.offset, self.bindings)
+        if slot.kind == CONSTANT:
+            return self._constants[operand.slot] + offset
+        if operand.slot in self._tile_of:
+            home = self._tile_of[operand.slot]
+            self._patches += [position, THREAD, self._tile_bytes[home]]
+            inner = self._inner[operand.slot]
+            return self._base + self._tile_offsets[home] + inner + offset
+        if tile is not None:
+            per_sample = coefficient(slot.bytes, tile[1].symbol)
+            assert per_sample is not None
+            if per_sample:
+                self._patches += [position, START, per_sample]
+        if slot.kind == ARENA:
+            return self._base + self._offsets[operand.slot] + offset
+        ends = (*self.program.inputs, *self.program.outputs)
+        self._ports.append(Port(len(self._args), ends.index(operand.slot), offset))
+        return 0
+
+    # Barriers
+
+    def _set_barriers(self, words: list[list[int]]) -> None:
+        """A barrier before each row that would race with one since the last barrier."""
+        since: list[Touch] = []
+        inside = 0
+        for index, word in enumerate(words):
+            if inside:
+                inside -= 1
+                continue
+            touches = self._touches(index, word)
+            if any(a.conflicts(b) for a in since for b in touches):
+                self._end_row(words, index)[1] = 1
+                since = []
+            since += touches
+            inside = word[2] if word[0] == TILE else 0
+
+    def _end_row(self, words: list[list[int]], index: int) -> list[int]:
+        """The row after which a barrier stands just before row ``index``: the last one outside."""
+        previous = index - 1
+        for start, word in enumerate(words):
+            if word[0] == TILE and start < index <= start + word[2] + 1:
+                previous = start
+        return words[previous]
+
+    def _touches(self, index: int, word: list[int]) -> list[Touch]:
+        if word[0] == TILE:
+            rows = [self.program.rows[self.rows[index + 1 + i]] for i in range(word[2])]
+        else:
+            rows = [self.program.rows[self.rows[index]]]
+        serial = word[0] == LAUNCH and word[7] == SERIAL
+        touches = []
+        for row in rows:
+            assert isinstance(row, LaunchRow)
+            touches += [self._touch(s, False, serial, row.border) for s in row.reads]
+            touches += [self._touch(s, True, serial, row.border) for s in row.writes]
+        if word[0] == TILE:
+            tile = self.rows[index]
+            start = self._tile_offsets[tile]
+            stop = start + self._tile_bytes[tile] * self.threads
+            touches.append(Touch(-1, start, stop, True, False, False))
+        return touches
+
+    def _touch(self, slot: int, write: bool, serial: bool, border: bool) -> Touch:
+        if slot in self._offsets:
+            start = self._offsets[slot]
+            size = evaluate(self.program.slots[slot].bytes, self.bindings)
+            return Touch(slot, start, start + size, write, serial, border)
+        # Callers' arrays and weights lie outside the arena: they conflict by slot alone.
+        return Touch(slot, -1 - slot, -slot, write, serial, border)
+
+
+@dataclass(frozen=True)
+class Touch:
+    """A stretch of memory that a row reads or writes."""
+
+    slot: int
+    start: int
+    stop: int
+    write: bool
+    serial: bool
+    border: bool
+
+    def conflicts(self, other: Touch) -> bool:
+        """Whether order between the two matters and is not given by running on one thread."""
+        if not (self.write or other.write) or (self.serial and other.serial):
+            return False
+        if self.slot == other.slot and self.write and other.write and self.border != other.border:
+            return False
+        return self.start < other.stop and other.start < self.stop
+
+
+def align_page(address: int) -> int:
+    """The next address that starts a page."""
+    return -(-address // 4096) * 4096

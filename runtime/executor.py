@@ -1,0 +1,87 @@
+"""Runs a program: checks the arguments, binds new sizes, calls the table."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .binding import Binding
+from .cache import LoadedKernel, load_kernel
+from .config import config
+from .dim import evaluate
+from .dim_solver import solve
+from .program import Program
+
+MAX_SHAPES = 16  # sets of input shapes whose tables and arenas are kept
+
+
+class Executor:
+    """A program with its kernels loaded and its weights in place. Calls may come from any thread."""
+
+    def __init__(self, program: Program, threads: int | None = None) -> None:
+        self.program = program
+        self.threads = threads or config.threads
+        self.kernels: tuple[LoadedKernel, ...] = tuple(
+            load_kernel(kernel.source) for kernel in program.kernels
+        )
+        self._addresses = [kernel.address for kernel in self.kernels]
+        self._weights = {
+            i: _aligned(evaluate(program.slots[i].bytes, {})) for i in program.constants
+        }
+        self._weight_addresses = {i: a.ctypes.data for i, a in self._weights.items()}
+        self._pools: OrderedDict[Any, list[Binding]] = OrderedDict()
+        self._dtypes = [np.dtype(program.slots[i].dtype) for i in program.inputs]
+        self._output_dtypes = [np.dtype(program.slots[i].dtype) for i in program.outputs]
+        self._lock = threading.Lock()
+
+    def set_constant(self, slot: int, value: np.ndarray) -> None:
+        """Copies a prepared weight into its place; not while a call is under way."""
+        self._weights[slot][: value.nbytes] = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+
+    def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The outputs, as new arrays. Arguments must be C-contiguous and of the right dtypes."""
+        key = tuple(array.shape for array in arrays)
+        pool = self._pools.get(key)
+        if pool is None:
+            pool = self._new_shapes(key)
+        try:
+            binding = pool.pop()  # list.pop is atomic: each call has a binding of its own
+        except IndexError:
+            binding = self.bind(key)
+        outputs = tuple(map(np.empty, binding.shapes, self._output_dtypes))
+        binding.run([a.__array_interface__["data"][0] for a in (*arrays, *outputs)])
+        pool.append(binding)
+        return outputs
+
+    def bind(self, shapes: Sequence[tuple[int, ...]], profile: bool = False) -> Binding:
+        """A new binding for arguments of these shapes."""
+        return Binding(
+            self.program,
+            self._addresses,
+            self._weight_addresses,
+            self.sizes(shapes),
+            self.threads,
+            profile,
+        )
+
+    def sizes(self, shapes: Sequence[tuple[int, ...]]) -> Mapping[str, int]:
+        """The symbolic sizes that argument shapes stand for; raises ``ValueError`` if none do."""
+        declared = [self.program.slots[i] for i in self.program.inputs]
+        return solve([(slot.name, slot.shape) for slot in declared], shapes)
+
+    def _new_shapes(self, key: Any) -> list[Binding]:
+        with self._lock:
+            pool = self._pools.setdefault(key, [self.bind(key)])
+            while len(self._pools) > MAX_SHAPES:
+                self._pools.popitem(last=False)
+            return pool
+
+
+def _aligned(size: int) -> np.ndarray:
+    raw = np.zeros(size + 64, np.uint8)
+    skip = -raw.ctypes.data % 64
+    return raw[skip : skip + size]

@@ -1,0 +1,57 @@
+"""Places values of known size and lifetime in one arena."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True)
+class Interval:
+    """``bytes`` needed from step ``first`` to step ``last``, both included."""
+
+    bytes: int
+    first: int
+    last: int
+
+    def meets(self, other: Interval) -> bool:
+        return self.first <= other.last and other.first <= self.last
+
+
+def assign_offsets(intervals: Sequence[Interval]) -> tuple[list[int], int]:
+    """Offsets at which no two values that live together overlap, and the arena's size in bytes.
+
+    Greedy by size, each at the lowest gap that fits (Pisarchyk & Lee 2020, "Efficient memory
+    management for deep neural net inference"): within a few per cent of the lower bound on
+    networks, and fast enough to run for every new batch size.
+    """
+    offsets = [0] * len(intervals)
+    placed: list[int] = []
+    total = 0
+    for index in sorted(range(len(intervals)), key=lambda i: (-intervals[i].bytes, i)):
+        wanted = intervals[index]
+        busy = sorted(
+            (offsets[p], offsets[p] + intervals[p].bytes)
+            for p in placed
+            if intervals[p].meets(wanted)
+        )
+        offsets[index] = _first_gap(busy, wanted.bytes)
+        placed.append(index)
+        total = max(total, align(offsets[index] + wanted.bytes))
+    return offsets, total
+
+
+def _first_gap(busy: list[tuple[int, int]], size: int) -> int:
+    start = 0
+    for low, high in busy:
+        if low - start >= size:
+            return start
+        start = max(start, align(high))
+    return start
+
+
+def align(size: int) -> int:
+    """``size`` rounded up to whole cache lines."""
+    return -(-size // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,104 @@
+"""A compiled model as data: kernels, a table of launches, the memory they work on.
+
+Sizes stay symbolic (``runtime/dim.py``); ``binding.py`` makes a concrete table of them for each
+batch size. Nothing here knows graphs or layers: a program loads and runs without the compiler.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from .dim import Size
+
+INPUT, OUTPUT, CONSTANT, ARENA = "input", "output", "constant", "arena"
+
+
+@dataclass(frozen=True)
+class KernelText:
+    """A kernel's name and its complete module text; equal texts are compiled once a machine."""
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A piece of memory: an argument, a result, a prepared weight, or a stretch of the arena.
+
+    ``shape`` and ``dtype`` are the value's; ``bytes`` may be more (a border around it, panels).
+    ``first`` and ``last`` are the rows between which an arena slot holds its value.
+    """
+
+    name: str
+    kind: str
+    dtype: str
+    shape: tuple[Size, ...]
+    bytes: Size
+    first: int = 0
+    last: int = 0
+
+
+@dataclass(frozen=True)
+class Operand:
+    """An address: a slot's start plus ``offset`` bytes."""
+
+    slot: int
+    offset: Size = 0
+
+
+Argument: TypeAlias = "Operand | Size"
+
+
+@dataclass(frozen=True)
+class LaunchRow:
+    """One launch. ``border`` rows write beside, never inside, the value their slot holds."""
+
+    kernel: int
+    arguments: tuple[Argument, ...]
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+    label: str
+    flops: Size
+    bytes: Size
+    border: bool = False
+
+
+@dataclass(frozen=True)
+class TileRow:
+    """The next ``rows`` launches treat samples one by one: depth first over the batch.
+
+    From ``least`` samples on, each thread takes its share of them through all these launches,
+    ``tile`` at a time, in memory of its own; with fewer, the launches are run one after another.
+    """
+
+    rows: int
+    tile: int
+    least: int
+    symbol: str = "N"
+
+
+Row: TypeAlias = LaunchRow | TileRow
+
+
+@dataclass(frozen=True)
+class Program:
+    """Everything a call needs but the weights' values and the arguments."""
+
+    name: str
+    kernels: tuple[KernelText, ...]
+    slots: tuple[Slot, ...]
+    rows: tuple[Row, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    symbols: tuple[str, ...] = field(default=())
+
+    @property
+    def launches(self) -> int:
+        """How many launches one untiled call makes."""
+        return sum(isinstance(row, LaunchRow) for row in self.rows)
+
+    @property
+    def constants(self) -> tuple[int, ...]:
+        """Slots that hold prepared weights."""
+        return tuple(i for i, slot in enumerate(self.slots) if slot.kind == CONSTANT)
