@@ -1,0 +1,224 @@
+"""Symbolic sizes: a dimension is an ``int`` or a polynomial over named sizes and floor divisions.
+
+The batch size ``N`` and a sequence length ``T`` stay symbols through the whole compiler; a program
+evaluates its sizes once per distinct binding ``{"N": 32}``, so one compilation serves every batch.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Size: TypeAlias = "int | Dim"
+Bindings: TypeAlias = Mapping[str, int]
+Atom: TypeAlias = "str | FloorDiv"
+Monomial: TypeAlias = tuple[Atom, ...]
+
+
+@dataclass(frozen=True)
+class FloorDiv:
+    """``numerator // divisor`` that could not be divided exactly; ``divisor`` is positive."""
+
+    numerator: Dim
+    divisor: int
+
+    def __str__(self) -> str:
+        text = str(self.numerator)
+        return f"{text if text.isidentifier() else f'({text})'}//{self.divisor}"
+
+
+@dataclass(frozen=True)
+class Dim:
+    """A sum of integer multiples of products of atoms; never a plain constant (that is an int)."""
+
+    terms: tuple[tuple[Monomial, int], ...]
+
+    def __add__(self, other: Size) -> Size:
+        return _normal(_sum(_terms(self), _terms(other)))
+
+    def __mul__(self, other: Size) -> Size:
+        return _normal(_product(_terms(self), _terms(other)))
+
+    def __sub__(self, other: Size) -> Size:
+        return self + (other * -1)
+
+    def __rsub__(self, other: Size) -> Size:
+        return (self * -1) + other
+
+    def __neg__(self) -> Size:
+        return self * -1
+
+    def __floordiv__(self, divisor: int) -> Size:
+        if not isinstance(divisor, int) or divisor <= 0:
+            raise ValueError(f"a size can be divided by a positive integer only, not {divisor!r}")
+        if all(factor % divisor == 0 for _, factor in self.terms):
+            return _normal({atoms: factor // divisor for atoms, factor in self.terms})
+        return _normal({(FloorDiv(self, divisor),): 1})
+
+    def __mod__(self, divisor: int) -> Size:
+        return self - (self // divisor) * divisor
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __str__(self) -> str:
+        return " + ".join(_term_text(atoms, factor) for atoms, factor in self.terms).replace(
+            "+ -", "- "
+        )
+
+    __repr__ = __str__
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """The names this size depends on."""
+        return frozenset(_symbols(self))
+
+    def evaluate(self, bindings: Bindings) -> int:
+        """The size as an int. Raises ``KeyError`` naming a symbol that has no binding."""
+        total = 0
+        for atoms, factor in self.terms:
+            for atom in atoms:
+                factor *= _atom_value(atom, bindings)
+            total += factor
+        return total
+
+
+def symbol(name: str) -> Dim:
+    """The size called ``name``; raises ``ValueError`` unless it is an identifier."""
+    if not name.isidentifier():
+        raise ValueError(f"a symbolic size needs an identifier for a name, not {name!r}")
+    return Dim((((name,), 1),))
+
+
+def evaluate(size: Size, bindings: Bindings) -> int:
+    """``size`` with its symbols bound: always an int."""
+    return size if isinstance(size, int) else size.evaluate(bindings)
+
+
+def substitute(size: Size, values: Mapping[str, Size]) -> Size:
+    """``size`` with some symbols replaced by other sizes."""
+    if isinstance(size, int):
+        return size
+    total: Size = 0
+    for atoms, factor in size.terms:
+        product: Size = factor
+        for atom in atoms:
+            product = product * _substitute_atom(atom, values)
+        total = total + product
+    return total
+
+
+def coefficient(size: Size, name: str) -> int | None:
+    """How much ``size`` grows when ``name`` grows by one, or None if that is not one constant."""
+    if isinstance(size, int):
+        return 0
+    found = 0
+    for atoms, factor in size.terms:
+        if name not in _symbols(Dim(((atoms, factor),))):
+            continue
+        if atoms != (name,):
+            return None
+        found = factor
+    return found
+
+
+def symbols_of(size: Size) -> frozenset[str]:
+    """The names ``size`` depends on; empty for an int."""
+    return frozenset() if isinstance(size, int) else size.symbols
+
+
+def parse_size(text: str) -> Size:
+    """The inverse of ``str``: ``parse_size("(H - 3)//2 + 1")``. Raises ``ValueError``."""
+    try:
+        return _from_ast(ast.parse(text.strip(), mode="eval").body)
+    except (SyntaxError, TypeError) as error:
+        raise ValueError(
+            f"expected a size such as 28, N or (H - 3)//2 + 1, got {text!r}"
+        ) from error
+
+
+def _from_ast(node: ast.expr) -> Size:
+    match node:
+        case ast.Constant(value=int(value)):
+            return value
+        case ast.Name(id=name):
+            return symbol(name)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_from_ast(operand)
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return _from_ast(left) + _from_ast(right)
+        case ast.BinOp(left=left, op=ast.Sub(), right=right):
+            return _from_ast(left) - _from_ast(right)
+        case ast.BinOp(left=left, op=ast.Mult(), right=right):
+            return _from_ast(left) * _from_ast(right)
+        case ast.BinOp(left=left, op=ast.FloorDiv(), right=ast.Constant(value=int(divisor))):
+            return _from_ast(left) // divisor
+    raise TypeError("not a size")
+
+
+def _terms(size: Size) -> dict[Monomial, int]:
+    return {(): size} if isinstance(size, int) else dict(size.terms)
+
+
+def _sum(left: dict[Monomial, int], right: dict[Monomial, int]) -> Counter[Monomial]:
+    total = Counter(left)
+    for atoms, factor in right.items():
+        total[atoms] += factor
+    return total
+
+
+def _product(left: dict[Monomial, int], right: dict[Monomial, int]) -> Counter[Monomial]:
+    total: Counter[Monomial] = Counter()
+    for a, m in left.items():
+        for b, n in right.items():
+            total[tuple(sorted(a + b, key=str))] += m * n
+    return total
+
+
+def _normal(terms: Mapping[Monomial, int]) -> Size:
+    kept = {atoms: factor for atoms, factor in terms.items() if factor}
+    if not kept:
+        return 0
+    if set(kept) == {()}:
+        return kept[()]
+    # Constants last, then by text, so that equal sizes print and hash alike.
+    return Dim(tuple(sorted(kept.items(), key=lambda item: (item[0] == (), str(item[0])))))
+
+
+def _term_text(atoms: Monomial, factor: int) -> str:
+    if not atoms:
+        return str(factor)
+    alone = len(atoms) == 1 and factor == 1
+    product = "*".join(str(atom) if alone else _factor_text(atom) for atom in atoms)
+    if factor == 1:
+        return product
+    return f"-{product}" if factor == -1 else f"{factor}*{product}"
+
+
+def _factor_text(atom: Atom) -> str:
+    """``*``, ``//`` and a leading minus bind from the left: a division within needs parentheses."""
+    return atom if isinstance(atom, str) else f"({atom})"
+
+
+def _symbols(size: Dim) -> Iterator[str]:
+    for atoms, _ in size.terms:
+        for atom in atoms:
+            if isinstance(atom, str):
+                yield atom
+            else:
+                yield from _symbols(atom.numerator)
+
+
+def _atom_value(atom: Atom, bindings: Bindings) -> int:
+    if isinstance(atom, str):
+        return bindings[atom]
+    return atom.numerator.evaluate(bindings) // atom.divisor
+
+
+def _substitute_atom(atom: Atom, values: Mapping[str, Size]) -> Size:
+    if isinstance(atom, str):
+        return values.get(atom, symbol(atom))
+    return substitute(atom.numerator, values) // atom.divisor
