@@ -8,29 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..compiler.evaluate import bind_sizes, evaluate
-from ..compiler.ir import Graph
+from ..compiler.executable import compile_graph
 from ..runtime.dim import evaluate as size_of
 from .tracing import Traced
 from .variable import Generation
-
-
-class Reference:
-    """Runs a graph by the reference interpreter."""
-
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
-        self._parameters: dict[str, np.ndarray] = {}
-
-    def set_parameters(self, parameters: dict[str, np.ndarray]) -> None:
-        self._parameters = parameters
-
-    def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        return evaluate(self._graph, arrays, self._parameters)
-
-
-def compile_graph(graph: Graph) -> Any:
-    """The executable of a graph."""
-    return Reference(graph)
 
 
 class Program:
