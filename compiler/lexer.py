@@ -30,6 +30,7 @@ class Token:
     kind: str
     text: str
     offset: int
+    line: int
 
     def __str__(self) -> str:
         return "the end of the text" if self.kind == "end" else repr(self.text)
@@ -83,21 +84,17 @@ class Tokens:
 
     def comment(self) -> str:
         """The comment on the line of the last token taken."""
-        return self.comments.get(self.line(self.tokens[self.index - 1].offset), "")
-
-    def line(self, offset: int) -> int:
-        return self.source.count("\n", 0, offset) + 1
+        return self.comments.get(self.tokens[self.index - 1].line, "")
 
     def error(self, message: str, token: Token | None = None) -> IRError:
         """An ``IRError`` that points at ``token`` (the next one by default)."""
         at = token or self.next
-        number = self.line(at.offset)
         start = self.source.rfind("\n", 0, at.offset) + 1
         text = self.source[start:].partition("\n")[0]
         column = at.offset - start
         shown, indent = _excerpt(text, column)
         caret = " " * indent + "^" * max(1, len(at.text))
-        return IRError(f"line {number}, column {column + 1}: {message}\n  {shown}\n  {caret}")
+        return IRError(f"line {at.line}, column {column + 1}: {message}\n  {shown}\n  {caret}")
 
 
 def _excerpt(text: str, column: int) -> tuple[str, int]:
@@ -118,7 +115,8 @@ def tokenize(source: str) -> Tokens:
         if kind == "comment":
             comments[line] = text[1:].strip()
         elif kind != "space":
-            tokens.append(Token(kind, text, match.start()))
+            tokens.append(Token(kind, text, match.start(), line))
         line += text.count("\n")
     end = len(source.rstrip())
-    return Tokens(source, (*tokens, Token("end", "", end)), comments)
+    last = Token("end", "", end, source.count("\n", 0, end) + 1)
+    return Tokens(source, (*tokens, last), comments)

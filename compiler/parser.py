@@ -12,7 +12,7 @@ from typing import Any
 from .ir import REQUIRED, Graph, IRError, Node, Op, apply, origin_scope
 from .lexer import Token, Tokens, tokenize
 from .ops.core import CONSTANT, INPUT, PARAMETER
-from .ops.registry import all_ops
+from .ops.registry import get_op
 from .origin_text import parse_origins
 from .parse_values import Values
 from .suggest import did_you_mean
@@ -148,10 +148,7 @@ class _Parser:
 
     def call(self) -> _Call:
         at = self.tokens.expect_kind("name", "the name of an op")
-        ops = {op.name: op for op in all_ops()}
-        if at.text not in ops:
-            raise self.tokens.error(f"unknown op {at.text!r}{did_you_mean(at.text, ops)}", at)
-        call = _Call(ops[at.text], at)
+        call = _Call(self.op(at), at)
         if self.tokens.next.text != "(":
             call.attrs["label"] = self.tokens.text_until("(")
         self.tokens.expect("(")
@@ -161,6 +158,12 @@ class _Parser:
                 self.tokens.expect(")")
                 break
         return call
+
+    def op(self, at: Token) -> Op:
+        try:
+            return get_op(at.text)
+        except KeyError as error:
+            raise self.tokens.error(str(error.args[0]), at) from error
 
     def argument(self, call: _Call) -> None:
         if call.op is CONSTANT:

@@ -162,7 +162,7 @@ def test_the_program_of_the_next_test_is_right() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "marked", "message"),
     [
-        ("softmax", "sofmax", 5, "sofmax", "unknown op 'sofmax'; did you mean softmax?"),
+        ("softmax", "sofmax", 5, "sofmax", "no op is called 'sofmax'; did you mean softmax?"),
         ("axis=", "axes=", 5, "axes", "softmax takes attributes: axis; got 'axes'; did you mean"),
         ("axis=-1", "axis=7", 5, "softmax", "axis"),
         ("%x, $k", "%y, $k", 4, "%y", "%y is not defined above"),
