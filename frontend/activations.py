@@ -126,7 +126,7 @@ def get(identifier: Any) -> Callable[..., Any]:
         found: Callable[..., Any] = find("activation", identifier, _TABLE)
         return found
     if callable(identifier):
-        return identifier  # type: ignore[no-any-return]
+        return identifier
     raise ValueError(
         "expected an activation: a name such as 'relu', a function or a layer; received "
         f"{identifier!r}"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..compiler.evaluate import bind_sizes, evaluate
-from ..compiler.executable import compile_graph
 from ..runtime.dim import evaluate as size_of
+from . import lazy
 from .tracing import Traced
 from .variable import Generation
+
+if TYPE_CHECKING:
+    from ..compiler.executable import Executable
 
 
 class Program:
@@ -19,7 +22,9 @@ class Program:
 
     def __init__(self, traced: Traced) -> None:
         self.traced = traced
-        self.executable = compile_graph(traced.graph)
+        # Numba takes most of a second to import: it is loaded with the first program.
+        compiler = lazy.load("..compiler.executable")
+        self.executable: Executable = compiler.compile_graph(traced.graph)
         self.generation = -1
         self._versions: tuple[int, ...] = ()
 

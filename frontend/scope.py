@@ -77,10 +77,10 @@ def active_scope() -> Scope:
 
 
 @contextmanager
-def entered(scope: Scope) -> Iterator[Scope]:
-    """Makes ``scope`` the current one."""
+def entered(scope: Scope | None) -> Iterator[None]:
+    """Makes ``scope`` the current one; None is the top level."""
     token = _CURRENT.set(scope)
     try:
-        yield scope
+        yield
     finally:
         _CURRENT.reset(token)

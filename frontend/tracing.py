@@ -158,7 +158,7 @@ def _result(target: Any, leaf: Any) -> Any:
 
 
 def _name_of(target: Any) -> str:
-    return getattr(target, "name", None) or getattr(target, "__name__", "function")
+    return str(getattr(target, "name", None) or getattr(target, "__name__", "function"))
 
 
 def _identifier(name: str) -> str:

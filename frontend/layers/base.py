@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -43,6 +44,11 @@ class Layer(Weighted):
 
     name: str
     built: bool
+    dtype: str
+    first_outputs: Any
+    given_arguments: tuple[tuple[Any, ...], dict[str, Any]]
+    made_weights: list[Variable]
+    programs: dict[Any, Any]
     input_spec: Any = None
     supports_masking = False
 
@@ -54,6 +60,7 @@ class Layer(Weighted):
         layer.made_weights = []
         layer.built = False
         layer.programs = {}
+        layer.first_outputs = None
         layer.dtype = floatx()
         layer.name = ""
         return layer
@@ -163,7 +170,7 @@ class Layer(Weighted):
         self.check_inputs(args)
         self.ensure_built(args, kwargs)
         scope = active_scope()
-        accepted = call_parameters(type(self))
+        accepted = call_parameters(type(self).call)
         masks = tree.map_structure(_mask_of, args[0]) if args else None
         if "training" in accepted and kwargs.get("training") is None:
             kwargs = {**kwargs, "training": scope.training}
@@ -172,6 +179,7 @@ class Layer(Weighted):
         with origin_scope(scope.origin(self)):
             outputs = self._located_call(args, kwargs)
             self._pass_mask_on(args, masks, outputs)
+        self.first_outputs = outputs if self.first_outputs is None else self.first_outputs
         return outputs
 
     def _located_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -277,14 +285,14 @@ def _checked_name(name: Any) -> str:
 
 
 @cache
-def call_parameters(cls: type) -> tuple[str, ...]:
+def call_parameters(call: Callable[..., Any]) -> tuple[str, ...]:
     """The names of the arguments of a layer class's ``call``."""
-    return tuple(inspect.signature(cls.call).parameters)[1:]  # type: ignore[attr-defined]
+    return tuple(inspect.signature(call).parameters)[1:]
 
 
 def _build_shapes(layer: Layer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
     """What ``build`` wants: the shape of the first argument, or of each by ``<name>_shape``."""
-    named = dict(zip(call_parameters(type(layer)), args, strict=False)) | kwargs
+    named = dict(zip(call_parameters(type(layer).call), args, strict=False)) | kwargs
     wanted = list(inspect.signature(layer.build).parameters.values())
     if wanted and wanted[0].kind is inspect.Parameter.VAR_POSITIONAL:
         return []

@@ -21,6 +21,8 @@ class Dense(Layer):
     Weights: kernel ``(n, units)``, bias ``(units,)``.
     """
 
+    supports_masking = True
+
     def __init__(
         self,
         units: int,

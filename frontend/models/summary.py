@@ -129,18 +129,21 @@ def _colored(value: Any, color: int = 34) -> str:
 
 
 def _output_shape(operation: Operation) -> str:
-    if operation.inbound_nodes:
-        outputs = operation.inbound_nodes[-1].outputs
-        shapes = [tensor.shape for tensor in tree.flatten(outputs)]
-    else:
-        outputs = getattr(operation, "last_outputs", None)
-        shapes = [] if outputs is None else tree.flatten_shapes(outputs)
+    outputs = _outputs(operation)
+    shapes = [tensor.shape for tensor in tree.flatten(outputs) if tensor is not None]
     if not shapes:
         return "?"
     texts = [f"({', '.join(_colored(size) for size in shape)})" for shape in shapes]
     if len(texts) == 1:
         return texts[0]
     return str(tree.pack_as(outputs, texts)).replace("'", "")
+
+
+def _outputs(operation: Operation) -> Any:
+    """The last symbolic results; of a layer of a subclassed model, those of its first call."""
+    if operation.inbound_nodes:
+        return operation.inbound_nodes[-1].outputs
+    return getattr(operation, "first_outputs", None)
 
 
 def _parameters(operation: Operation) -> str:

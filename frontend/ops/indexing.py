@@ -8,11 +8,11 @@ import numpy as np
 
 from ...compiler.ir import Node
 from ...runtime.dim import Dim, Size
+from ..dtypes import standard_dtype
 from ..errors import UsageError
 from ..tensor import KerasTensor
 from ..variable import Variable
 from .core import as_node, cast_node, constant, ir, normal_axis, operation, tensor
-from .elementwise import standard_dtype
 from .shaping import part_of, take
 
 

@@ -58,7 +58,7 @@ def tensordot(x1: Any, x2: Any, axes: Any = 2) -> KerasTensor:
 def _paired_axes(axes: Any, left: int, right: int) -> tuple[list[int], list[int]]:
     if isinstance(axes, (int, np.integer)):
         return list(range(left - int(axes), left)), list(range(int(axes)))
-    pairs = [[each] if isinstance(each, (int, np.integer)) else list(each) for each in axes]
+    pairs = [[int(e)] if isinstance(e, (int, np.integer)) else list(e) for e in axes]
     first = [normal_axis(axis, left) for axis in pairs[0]]
     return first, [normal_axis(axis, right) for axis in pairs[1]]
 
@@ -84,9 +84,15 @@ def _flat(node: Node) -> Node:
 def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> KerasTensor:
     """The sum of a diagonal of a matrix of known sizes."""
     node = as_node(x)
-    if node.tensor_type.rank != 2 or (offset, axis1, axis2) != (0, 0, 1):
+    if (
+        node.tensor_type.rank != 2
+        or (offset, axis1, axis2) != (0, 0, 1)
+        or not all(isinstance(size, int) for size in node.shape)
+    ):
         raise UsageError(f"trace: expected one matrix, offset 0; received shape {node.shape}")
-    mask = as_node(np.eye(*node.shape, dtype=node.dtype.name))
+    rows, columns = node.shape
+    assert isinstance(rows, int) and isinstance(columns, int)
+    mask = as_node(np.eye(rows, columns), node.dtype)
     return sum_(multiply(tensor(node), tensor(mask)))
 
 

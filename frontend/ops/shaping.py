@@ -131,7 +131,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> KerasTensor:
 
 
 def _listed(axes: Any) -> list[int]:
-    return [axes] if isinstance(axes, (int, np.integer)) else list(axes)
+    return [int(axes)] if isinstance(axes, (int, np.integer)) else list(axes)
 
 
 @operation
