@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..compiler.types import BOOL, FLOAT32, FLOAT64, INT32, INT64, UINT8, DType, dtype_of
+from .errors import UsageTypeError
 
 _FLOATX = [FLOAT32]
 
@@ -101,7 +102,7 @@ def as_array(value: Any) -> np.ndarray:
     else:
         array = _from_nested(value)
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
-        raise TypeError(
+        raise UsageTypeError(
             f"expected numbers; received an array of dtype {array.dtype} and shape {array.shape}. "
             "Convert it first, for example with np.asarray(x, dtype='float32')"
         )
@@ -112,7 +113,7 @@ def _from_nested(value: Any) -> np.ndarray:
     try:
         return np.asarray(value)
     except ValueError as error:
-        raise TypeError(
+        raise UsageTypeError(
             f"expected an array of numbers; received {type(value).__name__} with rows of different "
             f"lengths. Pad the rows to one length ({error})"
         ) from None

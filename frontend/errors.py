@@ -19,10 +19,14 @@ class UsageError(ValueError):
     """A layer, model or function was given what it cannot take."""
 
 
+class UsageTypeError(TypeError):
+    """Something that is no array of numbers, or no tensor, where one is needed."""
+
+
 def headed(layer: Any, message: str) -> str:
     """A message that begins with the layer and the line that made it."""
     place = f", {layer.source}" if str(layer.source) else ""
-    return f'layer "{layer.name}" ({layer.class_name}{place}): {message}'
+    return f'{layer.kind} "{layer.name}" ({layer.class_name}{place}): {message}'
 
 
 class LayerError(UsageError):
@@ -42,7 +46,7 @@ def user_facing(function: Function) -> Function:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except (UsageError, IRError) as error:
+        except (UsageError, UsageTypeError, IRError) as error:
             if config.debug:
                 raise
             raise _at_user_line(error) from None
@@ -50,7 +54,7 @@ def user_facing(function: Function) -> Function:
     return call  # type: ignore[return-value]
 
 
-def _at_user_line(error: ValueError) -> ValueError:
+def _at_user_line(error: Exception) -> Exception:
     shown = UsageError(str(error)) if isinstance(error, IRError) else error
     frames = [
         (frame, line)

@@ -45,6 +45,7 @@ class Operation:
     name: str
     source: SourceLine
     inbound_nodes: list[CallNode]
+    kind = "layer"
 
     @property
     def class_name(self) -> str:

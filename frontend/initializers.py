@@ -68,21 +68,21 @@ class Identity(Initializer):
 class _Random(Initializer):
     """An initializer with a seed: an int, or None for one drawn from the global stream."""
 
-    seed: int
-
-    def _seeded(self, seed: int | None) -> int:
-        return random.next_seed() if seed is None else seed
+    def __init__(self, seed: int | None = None) -> None:
+        self.seed = seed
+        self.drawn_seed = random.next_seed() if seed is None else seed
 
 
 class RandomNormal(_Random):
     """Normally distributed."""
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
-        self.mean, self.stddev, self.seed = mean, stddev, self._seeded(seed)
+        super().__init__(seed)
+        self.mean, self.stddev = mean, stddev
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
         kind = standard_dtype(dtype).name
-        return random.normal(shape, self.mean, self.stddev, kind, self.seed)
+        return random.normal(shape, self.mean, self.stddev, kind, self.drawn_seed)
 
 
 class TruncatedNormal(RandomNormal):
@@ -90,7 +90,7 @@ class TruncatedNormal(RandomNormal):
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
         kind = standard_dtype(dtype).name
-        return random.truncated_normal(shape, self.mean, self.stddev, kind, self.seed)
+        return random.truncated_normal(shape, self.mean, self.stddev, kind, self.drawn_seed)
 
 
 class RandomUniform(_Random):
@@ -99,11 +99,12 @@ class RandomUniform(_Random):
     def __init__(
         self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None
     ) -> None:
-        self.minval, self.maxval, self.seed = minval, maxval, self._seeded(seed)
+        super().__init__(seed)
+        self.minval, self.maxval = minval, maxval
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
         kind = standard_dtype(dtype).name
-        return random.uniform(shape, self.minval, self.maxval, kind, self.seed)
+        return random.uniform(shape, self.minval, self.maxval, kind, self.drawn_seed)
 
 
 MODES = ("fan_in", "fan_out", "fan_avg")
@@ -120,13 +121,13 @@ class VarianceScaling(_Random):
         distribution: str = "truncated_normal",
         seed: int | None = None,
     ) -> None:
+        super().__init__(seed)
         if scale <= 0:
             raise ValueError(f"VarianceScaling: expected scale above 0; received {scale}")
         _check_choice("mode", mode, MODES)
         distribution = "truncated_normal" if distribution == "normal" else distribution
         _check_choice("distribution", distribution, DISTRIBUTIONS)
         self.scale, self.mode, self.distribution = scale, mode, distribution
-        self.seed = self._seeded(seed)
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
         kind = standard_dtype(dtype).name
@@ -135,12 +136,12 @@ class VarianceScaling(_Random):
         variance = self.scale / max(1.0, fans[self.mode])
         if self.distribution == "uniform":
             limit = math.sqrt(3.0 * variance)
-            return random.uniform(shape, -limit, limit, kind, self.seed)
+            return random.uniform(shape, -limit, limit, kind, self.drawn_seed)
         if self.distribution == "untruncated_normal":
-            return random.normal(shape, 0.0, math.sqrt(variance), kind, self.seed)
+            return random.normal(shape, 0.0, math.sqrt(variance), kind, self.drawn_seed)
         # Cutting at two standard deviations leaves this much of the deviation.
         stddev = math.sqrt(variance) / 0.87962566103423978
-        return random.truncated_normal(shape, 0.0, stddev, kind, self.seed)
+        return random.truncated_normal(shape, 0.0, stddev, kind, self.drawn_seed)
 
 
 def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
@@ -188,14 +189,15 @@ class Orthogonal(_Random):
     """Orthonormal rows or columns times ``gain`` (Saxe et al. 2013); two sizes or more."""
 
     def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
-        self.gain, self.seed = gain, self._seeded(seed)
+        super().__init__(seed)
+        self.gain = gain
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
         if len(shape) < 2:
             raise ValueError(f"Orthogonal: expected a shape of two sizes or more; received {shape}")
         rows, columns = math.prod(shape[:-1]), shape[-1]
         flat = (max(rows, columns), min(rows, columns))
-        drawn = random.generator(self.seed).standard_normal(flat)
+        drawn = random.generator(self.drawn_seed).standard_normal(flat)
         q, r = np.linalg.qr(drawn)
         q = q * np.sign(np.diagonal(r))
         matrix = q.T if rows < columns else q

@@ -37,7 +37,6 @@ def _unary(name: str) -> Callable[[Any], Any]:
 class Operators:
     """Arithmetic, comparisons (element by element, ``==`` too) and indexing."""
 
-    __array_ufunc__ = None  # so that ``array + tensor`` asks the tensor
     __hash__ = object.__hash__
 
     __add__, __radd__ = _binary("add"), _reflected("add")
@@ -56,4 +55,14 @@ class Operators:
     __eq__ = _binary("equal")
     __ne__ = _binary("not_equal")
     __getitem__ = _binary("get_item")
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """``array + tensor``, ``np.exp(tensor)``: the function of the same name on tensors."""
+        function = _FUNCTIONS.get(ufunc.__name__)
+        if function is None or method != "__call__" or kwargs:
+            raise TypeError(
+                f"numpy.{ufunc.__name__} cannot be used on a symbolic tensor. Use keraunos.ops"
+            )
+        return function(*inputs)
+
     __neg__, __abs__, __invert__ = _unary("negative"), _unary("absolute"), _unary("logical_not")

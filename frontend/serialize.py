@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from .errors import UsageError
+
 
 def find(kind: str, identifier: str, table: Mapping[str, Any]) -> Any:
     """The entry of ``table`` called ``identifier``; raises ``ValueError`` with the close names."""
@@ -16,7 +18,7 @@ def find(kind: str, identifier: str, table: Mapping[str, Any]) -> Any:
         return table[identifier]
     close = difflib.get_close_matches(identifier, list(table), n=3)
     hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else _listed(table)
-    raise ValueError(f"unknown {kind}: received {identifier!r}. {hint}")
+    raise UsageError(f"unknown {kind}: received {identifier!r}. {hint}")
 
 
 def _listed(table: Mapping[str, Any]) -> str:

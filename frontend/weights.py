@@ -113,10 +113,12 @@ class Weighted(Operation):
         mine = self.weights
         listed = ", ".join(f"{weight.path} {weight.shape}" for weight in mine[:6])
         more = f", ... ({len(mine) - 6} more)" if len(mine) > 6 else ""
-        hint = "" if mine else " It has no weights before it is built: call it on an input first"
-        return (
-            f"set_weights: expected {len(mine)} arrays ({listed}{more}); received {received}.{hint}"
-        )
+        if not mine:
+            return (
+                f"set_weights: expected no arrays, as it has no weights; received {received}. "
+                "A layer gets its weights when it is built: call it on an input first"
+            )
+        return f"set_weights: expected {len(mine)} arrays ({listed}{more}); received {received}"
 
 
 def _within(value: Any) -> Iterator[Any]:

@@ -166,6 +166,11 @@ class Layer(Weighted):
 
     def apply(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """``call`` on tensors within a scope: checked, built, marked with the layer's line."""
+        if not self.name:
+            raise UsageError(
+                f"{type(self).__name__} ({self.source}): expected a call of "
+                "super().__init__(**kwargs) at the beginning of __init__; there was none"
+            )
         args, kwargs = tree.map_structure(self._as_tensor, (args, kwargs))
         self.check_inputs(args)
         self.ensure_built(args, kwargs)
@@ -188,7 +193,9 @@ class Layer(Weighted):
         except LayerError:
             raise
         except IRError as error:
-            raise LayerError(self, f"{error}\nreceived {_shown_shapes(args)}") from error
+            # What follows says whose line it is, which the head of this error does.
+            message = str(error).partition("\n  at ")[0]
+            raise LayerError(self, f"{message}; the input is {_shown_shapes(args)}") from error
         except UsageError as error:
             raise LayerError(self, f"{error}; the input is {_shown_shapes(args)}") from error
 

@@ -16,18 +16,15 @@ class _Merge(Layer):
     """Folds a list of inputs, which broadcast, two by two."""
 
     supports_masking = True
-    least = 1
 
     def call(self, inputs: Any) -> KerasTensor:
         return self.merge(_aligned(self.checked(inputs)))
 
     def checked(self, inputs: Any) -> list[KerasTensor]:
-        good = isinstance(inputs, (list, tuple)) and len(inputs) >= self.least
+        good = isinstance(inputs, (list, tuple)) and inputs
         if not good:
             shown = f"{len(inputs)} of them" if isinstance(inputs, (list, tuple)) else repr(inputs)
-            raise LayerError(
-                self, f"expected a list of {self.least} inputs or more; received {shown}"
-            )
+            raise LayerError(self, f"expected a list of inputs; received {shown}")
         return list(inputs)
 
     def merge(self, inputs: list[KerasTensor]) -> KerasTensor:
@@ -71,8 +68,6 @@ class Add(_Merge):
 
 class Subtract(_Merge):
     """The first of two inputs less the second."""
-
-    least = 2
 
     def merge(self, inputs: list[KerasTensor]) -> KerasTensor:
         if len(inputs) != 2:

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import tree
 from ..dtypes import as_array
-from ..errors import LayerError
+from ..errors import LayerError, UsageTypeError, headed
 from ..tensor import KerasTensor
 
 
@@ -71,7 +71,7 @@ def fitted(model: Any, tensor: KerasTensor, given: Any) -> np.ndarray:
     try:
         array = as_array(given)
     except TypeError as error:
-        raise TypeError(f'model "{model.name}", input "{tensor.name}": {error}') from None
+        raise UsageTypeError(headed(model, f'input "{tensor.name}": {error}')) from None
     array = _with_channel(array, tensor.shape)
     wrong = array.ndim != tensor.ndim or any(
         size not in (None, extent) for size, extent in zip(tensor.shape, array.shape, strict=True)
@@ -80,7 +80,7 @@ def fitted(model: Any, tensor: KerasTensor, given: Any) -> np.ndarray:
         raise LayerError(
             model,
             f'input "{tensor.name}": expected shape {tensor.shape}; received shape '
-            f"{np.shape(given)}{_hint(tensor, array)}",
+            f"{np.shape(given)}{_hint(tensor, np.shape(given))}",
         )
     return np.ascontiguousarray(array, tensor.dtype)
 
@@ -93,10 +93,10 @@ def _with_channel(array: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarra
     return array
 
 
-def _hint(tensor: KerasTensor, array: np.ndarray) -> str:
+def _hint(tensor: KerasTensor, shape: tuple[int, ...]) -> str:
     sample = tensor.shape[1:]
-    if array.ndim == len(sample) and all(
-        size in (None, extent) for size, extent in zip(sample, array.shape, strict=True)
+    if len(shape) == len(sample) and all(
+        size in (None, extent) for size, extent in zip(sample, shape, strict=True)
     ):
         return ". This is one sample: add the batch axis with x[None]"
     return ""

@@ -32,6 +32,7 @@ class Model(Layer):
 
     network: Network | None
     hot: Hot | None
+    kind = "model"
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         functional = cls is Model and _has_ends(args, kwargs)
@@ -180,8 +181,8 @@ class Model(Layer):
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         if self.network is None:
-            raise NotImplementedError(
-                f"{type(self).__name__} needs a method call(self, inputs), or inputs and outputs"
+            raise LayerError(
+                self, "expected a method call(self, inputs), or Model(inputs=..., outputs=...)"
             )
         given = arranged(self, self.network.inputs, inputs)
         pairs = zip(tree.flatten(self.network.inputs), given, strict=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import LayerError, UsageError, user_facing
+from ..errors import LayerError, UsageError, UsageTypeError, user_facing
 from ..history import Operation
 from ..layers.base import Layer
 from ..layers.core import Embedding
@@ -60,7 +60,7 @@ class Sequential(Model):
             self._begin(layer)
             return
         if not isinstance(layer, Layer):
-            raise TypeError(f"Sequential: expected a layer; received {layer!r}")
+            raise UsageTypeError(f"Sequential: expected a layer; received {layer!r}")
         if any(layer.name == other.name for other in self.stack):
             raise UsageError(
                 f'Sequential: expected layers of different names; received "{layer.name}" twice. '

@@ -31,16 +31,20 @@ def operation(function: Function) -> Function:
     functional model; on arrays it is computed at once by the reference interpreter.
     """
 
-    @user_facing
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if current_scope() is not None:
             return function(*args, **kwargs)
-        if any(isinstance(leaf, KerasTensor) for leaf in tree.flatten((args, kwargs))):
-            return FunctionOperation(function).build_call(args, kwargs)
-        return _evaluate_now(function, args, kwargs)
+        return _call_at_top_level(function, args, kwargs)
 
     return call  # type: ignore[return-value]
+
+
+@user_facing
+def _call_at_top_level(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    if any(isinstance(leaf, KerasTensor) for leaf in tree.flatten((args, kwargs))):
+        return FunctionOperation(function).build_call(args, kwargs)
+    return _evaluate_now(function, args, kwargs)
 
 
 def _evaluate_now(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
