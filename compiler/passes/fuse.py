@@ -22,24 +22,66 @@ from ..lowering import Contraction, Elementwise, Gather, Movement, Reduction, Wi
 from ..ops.core import ITEM, fuse_nodes
 from ..prologue import prologue_nodes
 from ..templates.epilogues import match_epilogue, pool_of
-from ..templates.nest import find_domain
+from ..templates.nest import Domain, reduced_axes
 from ..types import FLOAT32, Size, TupleType
 
-MAX_OUTPUTS = 4
+MAX_NODES = 48  # of one group: longer kernels compile slowly and run out of registers
 # Where groups end by nature: nothing was missed, so nothing is reported.
 STRUCTURAL = frozenset({"ANCHOR", "MOVES_DATA", "CYCLE"})
 
 
 @dataclass(eq=False)
 class Cluster:
-    """Nodes that will be one kernel; ``anchor`` is its contraction or window, if any."""
+    """Nodes that will be one kernel; ``anchor`` is its contraction or window, if any.
 
-    nodes: list[Node] = field(default_factory=list)
-    anchor: Node | None = None
+    Without an anchor the nodes share the loops of ``domain``. A value is compact if it comes from
+    a reduction that dropped its axes: it has the kept axes alone.
+    """
+
+    nodes: list[Node]
+    anchor: Node | None
+    domain: Domain
+    compact: set[Node] = field(default_factory=set)
 
     @property
     def pattern(self) -> str:
         return "+".join(node.op.name for node in self.nodes)
+
+    def add(self, node: Node) -> None:
+        self.nodes.append(node)
+        if isinstance(node.op.lowering, Reduction):
+            self.domain = Domain(node.inputs[0].shape, reduced_axes(node))
+        if is_compact(node, self):
+            self.compact.add(node)
+
+
+def start_cluster(node: Node) -> Cluster:
+    """A group of one."""
+    anchor = node if isinstance(node.op.lowering, (Contraction, Window)) else None
+    cluster = Cluster([], anchor, Domain(node.shape))
+    cluster.add(node)
+    return cluster
+
+
+def is_compact(node: Node, cluster: Cluster) -> bool:
+    """Whether ``node`` would have the kept axes alone in this group."""
+    if isinstance(node.op.lowering, Reduction):
+        return not node.attrs["keepdims"]
+    return any(operand in cluster.compact for operand in node.inputs)
+
+
+def shares_loops(node: Node, cluster: Cluster) -> bool:
+    """Whether ``node`` can be computed inside the loops of a group without an anchor."""
+    domain = cluster.domain
+    if isinstance(node.op.lowering, Reduction):
+        same = node.inputs[0].shape == domain.shape and node.inputs[0] not in cluster.compact
+        return same and domain.reduced in (frozenset(), reduced_axes(node))
+    if is_compact(node, cluster):
+        return node.shape == tuple(domain.shape[axis] for axis in domain.kept)
+    if node.shape == domain.shape:
+        return True
+    kept = tuple(1 if axis in domain.reduced else n for axis, n in enumerate(domain.shape))
+    return bool(domain.reduced) and node.shape == kept
 
 
 def fuse(graph: Graph, decisions: Decisions) -> Graph:
@@ -71,26 +113,26 @@ class _Fuser:
         for cluster, operand in sorted(ordered, key=lambda c: c[0].anchor is None):
             reason = self._refusal(cluster, operand, node)
             if reason is None:
-                cluster.nodes.append(node)
+                cluster.add(node)
                 self.cluster[node] = cluster
                 return
             self._declined(cluster, node, *reason)
-        anchor = node if isinstance(node.op.lowering, (Contraction, Window)) else None
-        self.cluster[node] = Cluster([node], anchor)
+        self.cluster[node] = start_cluster(node)
 
     def _refusal(self, cluster: Cluster, operand: Node, node: Node) -> tuple[str, str] | None:
         """Why ``node`` cannot join ``cluster``: a code and a sentence; None if it can."""
         if isinstance(node.op.lowering, (Movement, Gather)):
             return "MOVES_DATA", f"{node.op.name} reads its operand elsewhere"
+        if len(cluster.nodes) >= MAX_NODES:
+            return "LARGE", f"the group has {MAX_NODES} ops, enough to hide its loads and stores"
         if self._would_cycle(cluster, node):
             return "CYCLE", "another operand waits for this group's result"
         if cluster.anchor is not None:
             return self._anchored_refusal(cluster, operand, node)
         if isinstance(node.op.lowering, (Contraction, Window)):
             return "ANCHOR", f"{node.op.name} reads its operand from memory"
-        body = self._body(cluster, node)
-        if find_domain(body) is None or not _fits_domain(body):
-            return "OTHER_DOMAIN", "its loops differ from the group's"
+        if not shares_loops(node, cluster):
+            return "OTHER_DOMAIN", f"its loops run over {node.shape}, the group's differ"
         return None
 
     def _anchored_refusal(
@@ -131,20 +173,20 @@ class _Fuser:
     def _would_cycle(self, cluster: Cluster, node: Node) -> bool:
         """Whether some other operand of ``node`` depends on the cluster, through any cluster."""
         members = set(cluster.nodes)
+        first = self.order[cluster.nodes[0]]
         stack = [i for i in node.inputs if i not in members]
-        # Members may also wait on nodes that come after them once clusters run as one.
         seen: set[Node] = set()
         while stack:
             current = stack.pop()
             if current in members:
                 return True
-            if current in seen or not current.inputs:
+            if current in seen:
                 continue
-            seen.add(current)
             mates = self.cluster[current].nodes if current in self.cluster else [current]
-            for mate in mates:
-                stack.extend(i for i in mate.inputs if i not in seen)
-                seen.add(mate)
+            seen.update(mates)
+            # What comes before the cluster's first node cannot depend on it.
+            if self.order[mates[-1]] > first:
+                stack.extend(i for mate in mates for i in mate.inputs if i not in seen)
         return False
 
     def _declined(self, cluster: Cluster, node: Node, code: str, detail: str) -> None:
@@ -249,41 +291,6 @@ def _on(node: Node, new: dict[Node, Node]) -> Node:
 def _is_fusible(node: Node) -> bool:
     facets = (Elementwise, Reduction, Movement, Gather, Contraction, Window)
     return isinstance(node.op.lowering, facets) and not isinstance(node.type, TupleType)
-
-
-def _fits_domain(body: Graph) -> bool:
-    """Whether every result of a nest has the domain's shape or its reduced one."""
-    domain = find_domain(body)
-    assert domain is not None
-    if len(body.outputs) > MAX_OUTPUTS:
-        return False
-    if not domain.reduced:
-        return all(
-            _broadcasts(n.shape, domain.shape) for n in body.nodes if n.inputs and not _reads(n)
-        )
-    return all(
-        _broadcasts(n.shape, domain.shape) or _is_after(n)
-        for n in body.nodes
-        if n.inputs and not _reads(n)
-    )
-
-
-def _reads(node: Node) -> bool:
-    return isinstance(node.op.lowering, (Movement, Gather))
-
-
-def _is_after(node: Node) -> bool:
-    """A value computed from reductions that dropped their axes."""
-    if isinstance(node.op.lowering, Reduction):
-        return True
-    return any(_is_after(i) for i in node.inputs)
-
-
-def _broadcasts(shape: tuple[Size, ...], domain: tuple[Size, ...]) -> bool:
-    if len(shape) > len(domain):
-        return False
-    tail = domain[len(domain) - len(shape) :]
-    return all(n in (1, m) for n, m in zip(shape, tail, strict=True))
 
 
 def _layers(nodes: list[Node]) -> tuple[str, ...]:
