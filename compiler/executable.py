@@ -14,10 +14,12 @@ from ..runtime.executor import Executor
 from ..runtime.program import Program
 from .decisions import Decisions
 from .evaluate import evaluate
+from .explain import Explanation, explain
 from .ir import Graph, Node
 from .packing import pack
 from .pipeline import optimize
 from .plan import Plan, Prepared, plan
+from .profile import Profile, profile
 from .schedule import Schedule, schedule
 from .tiling import choose_tiles
 
@@ -110,6 +112,21 @@ class Executable:
         """
         self._weights.prepare(values, self.executor)
 
+    def explain(self, only: str | None = None) -> Explanation:
+        """What was fused, folded, tiled or declined, and why; prints as a table.
+
+        ``only`` keeps one kind, such as ``"declined"``; raises ``ValueError`` for an unknown one.
+        """
+        return explain(self.program.name, self.decisions, only)
+
+    def profile(self, *arrays: np.ndarray, repeats: int | None = None) -> Profile:
+        """How long each launch of a call on ``arrays`` takes; prints as a table.
+
+        Runs the program for half a second, or ``repeats`` times; raises ``ValueError`` if the
+        arrays do not fit.
+        """
+        return profile(self.executor, tuple(self.source), arrays, repeats)
+
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         """The outputs for these inputs, in the graph's order."""
         return self.executor(*arrays)
@@ -126,7 +143,9 @@ def compile_graph(
     start = time.perf_counter()
     disable = tuple(disable)
     decisions = Decisions()
-    stages = optimize(graph, passes=passes, disable=disable, decisions=decisions)
+    # Tiling comes after the schedule: it is chosen as the passes are, but is none.
+    others = tuple(name for name in disable if name != "tile")
+    stages = optimize(graph, passes=passes, disable=others, decisions=decisions)
     final = list(stages.values())[-1]
     scheduled = schedule(final)
     tiled = passes == "default" and "tile" not in disable

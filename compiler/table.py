@@ -28,7 +28,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """Cells, and how much they matter: ``"good"``, ``"bad"``, ``"quiet"``, ``"strong"`` or plain."""
+    """Cells, and how they stand out: ``"good"``, ``"bad"``, ``"quiet"``, ``"strong"`` or not."""
 
     cells: tuple[str, ...]
     emphasis: str = ""
