@@ -19,6 +19,10 @@ class UsageError(ValueError):
     """A layer, model or function was given what it cannot take."""
 
 
+class SizesUnknown(UsageError):
+    """Whether two sizes are equal is known only once the data are there."""
+
+
 class UsageTypeError(TypeError):
     """Something that is no array of numbers, or no tensor, where one is needed."""
 

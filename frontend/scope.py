@@ -11,7 +11,7 @@ import numpy as np
 
 from ..compiler.ir import Node, Origin
 from ..compiler.ops.core import constant, input_, parameter
-from ..compiler.types import TensorType, dtype_of
+from ..compiler.types import Shape, TensorType, dtype_of
 
 if TYPE_CHECKING:
     from .variable import Variable
@@ -35,6 +35,14 @@ class Scope:
     def array(self, array: np.ndarray) -> Node:
         """The node that stands for a numpy array."""
         return constant(array)
+
+    def assume_shape(self, node: Node, shape: Shape) -> Node:
+        """``node`` under a shape that it may turn out to have.
+
+        Here only types matter, so anything of that shape does. A program takes no assumptions:
+        tracing raises ``SizesUnknown``, and is done again for the sizes of the data.
+        """
+        return input_("assumed", node.tensor_type.with_shape(shape))
 
     def origin(self, layer: Any) -> Origin:
         """Whose line the nodes of ``layer`` are marked with."""

@@ -9,10 +9,10 @@ from typing import Any
 
 from ..compiler.ir import Graph, Node, Origin
 from ..compiler.ops.core import input_, parameter
-from ..compiler.types import TensorType, dtype_of
+from ..compiler.types import Shape, TensorType, dtype_of
 from . import tree
 from .dtypes import standard_dtype
-from .errors import UsageError, user_facing
+from .errors import SizesUnknown, UsageError, user_facing
 from .history import Operation
 from .ops.core import as_node
 from .scope import Scope, entered
@@ -72,6 +72,12 @@ class TraceScope(Scope):
             self.variables[name] = variable
             self._nodes[id(variable)] = parameter(name, type_)
         return self._nodes[id(variable)]
+
+    def assume_shape(self, node: Node, shape: Shape) -> Node:
+        raise SizesUnknown(
+            f"shapes {node.shape} and {shape} are equal only for some sizes of the data. Give "
+            "the sizes, for example as trace(model, (None, 64, 64, 3))"
+        )
 
     def origin(self, layer: Operation) -> Origin:
         return Origin(self._path(layer) or layer.name, layer.source.file, layer.source.line)

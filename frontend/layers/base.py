@@ -13,7 +13,7 @@ from ...compiler.ir import IRError, origin_scope
 from .. import initializers, tree
 from ..calls import call_on_arrays, symbolic_results
 from ..dtypes import canonical_array, floatx, standard_dtype
-from ..errors import LayerError, UsageError, user_facing
+from ..errors import LayerError, SizesUnknown, UsageError, user_facing
 from ..naming import auto_name
 from ..ops.elementwise import cast
 from ..scope import Scope, active_scope, current_scope, entered
@@ -190,7 +190,7 @@ class Layer(Weighted):
     def _located_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
             return self.call(*args, **kwargs)
-        except LayerError:
+        except (LayerError, SizesUnknown):
             raise
         except IRError as error:
             # What follows says whose line it is, which the head of this error does.

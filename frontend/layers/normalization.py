@@ -171,18 +171,12 @@ class LayerNormalization(Layer):
         given = self.axis if isinstance(self.axis, list) else [self.axis]
         axes = sorted(axis % inputs.ndim for axis in given)
         shape = tuple(inputs.sizes[axis] if axis in axes else 1 for axis in range(inputs.ndim))
+        along = len(axes) == 1 and not self.rms_scaling
         gamma, beta = (
-            None if weight is None else _spread(weight, shape) for weight in (self.gamma, self.beta)
+            weight if weight is None or along else ops.reshape(weight, shape)
+            for weight in (self.gamma, self.beta)
         )
-        return ops.layer_normalization(
-            inputs, gamma, beta, axes, self.epsilon, rms_scaling=self.rms_scaling
-        )
-
-
-def _spread(weight: Variable, shape: Any) -> Any:
-    """A weight ready to broadcast; as it is where it lies along the last axis already."""
-    trailing = len(weight.shape) == sum(size != 1 for size in shape[-len(weight.shape) :])
-    return weight if trailing else ops.reshape(weight, shape)
+        return ops.layer_normalization(inputs, gamma, beta, axes, self.epsilon, self.rms_scaling)
 
 
 class Rescaling(Layer):

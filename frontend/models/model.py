@@ -8,12 +8,12 @@ import numpy as np
 
 from .. import lazy, ops, tree
 from ..calls import program_for_arrays, symbolic_results
-from ..errors import LayerError, UsageError, user_facing
+from ..errors import LayerError, SizesUnknown, UsageError, user_facing
 from ..history import Operation
 from ..layers.base import Layer
 from ..programs import Program
 from ..tensor import KerasTensor
-from ..tracing import specs_of, trace_call
+from ..tracing import Spec, specs_of, trace_call
 from ..variable import Generation
 from .arrays import arranged, fitted
 from .network import Network, network_between
@@ -39,6 +39,7 @@ class Model(Layer):
         model = super().__new__(Functional if functional else cls, *args, **kwargs)
         model.network = None
         model.hot = None
+        model._needs_sizes = False
         return model
 
     @user_facing
@@ -58,6 +59,7 @@ class Model(Layer):
         self.built = network is not None
         self.programs.clear()
         self.hot = None
+        self._needs_sizes = False
 
     # Structure
 
@@ -222,13 +224,23 @@ class Model(Layer):
         if len({array.shape[:1] for array in arrays}) > 1:
             shapes = ", ".join(str(array.shape) for array in arrays)
             raise LayerError(self, f"expected inputs of one batch size; received shapes {shapes}")
-        return self._program(training), arrays
+        return self._program(training, arrays), arrays
 
-    def _program(self, training: bool) -> Program:
-        if training not in self.programs:
-            traced = trace_call(self, specs_of(self, ()), training=training)
-            self.programs[training] = Program(traced)
-        found: Program = self.programs[training]
+    def _program(self, training: bool, arrays: list[np.ndarray]) -> Program:
+        """The program for all sizes, or where they have to be known, for those at hand."""
+        if not self._needs_sizes:
+            try:
+                return self._kept((training,), specs_of(self, ()))
+            except SizesUnknown:
+                self._needs_sizes = True
+        sizes = tuple(array.shape[1:] for array in arrays)
+        specs = [Spec((None, *a.shape[1:]), a.dtype.name) for a in arrays]
+        return self._kept((training, sizes), (tree.pack_as(self.input_structure, specs),))
+
+    def _kept(self, key: tuple[Any, ...], specs: tuple[Any, ...]) -> Program:
+        if key not in self.programs:
+            self.programs[key] = Program(trace_call(self, specs, training=key[0]))
+        found: Program = self.programs[key]
         return found
 
     def _top_level_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

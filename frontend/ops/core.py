@@ -13,6 +13,7 @@ from ...compiler.evaluate import evaluate
 from ...compiler.ir import Graph, Node
 from ...compiler.ops.core import constant
 from ...compiler.types import DType
+from ...runtime.dim import Size
 from .. import tree
 from ..dtypes import BOOL, INT32, canonical_array, promote, scalar_dtype, standard_dtype
 from ..errors import UsageError, user_facing
@@ -117,6 +118,42 @@ def promoted(*values: Any) -> list[Node]:
     ]
 
 
+def aligned(*values: Any) -> list[Node]:
+    """Operands that broadcast, in one dtype."""
+    return reconciled(promoted(*values))
+
+
+def reconciled(nodes: list[Node], free: int | None = None) -> list[Node]:
+    """The nodes with sizes made equal where only the data can tell whether they are.
+
+    Axes are counted from the end; sizes of 1, and those at axis ``free``, may differ.
+    """
+    shapes = [node.shape for node in nodes]
+    if all(shape == shapes[0] for shape in shapes):
+        return nodes
+    agreed: dict[int, Size] = {}
+    for axis in range(-max(map(len, shapes)), 0):
+        sizes = [shape[axis] for shape in shapes if len(shape) >= -axis and shape[axis] != 1]
+        if axis != free and _may_be_equal(sizes):
+            agreed[axis] = next((size for size in sizes if isinstance(size, int)), sizes[0])
+    return [_with_sizes(node, agreed) for node in nodes] if agreed else nodes
+
+
+def _may_be_equal(sizes: list[Size]) -> bool:
+    """Whether sizes differ as expressions, but not by a constant: then the data decide."""
+    if len(set(sizes)) < 2:
+        return False
+    return not any(isinstance(size - sizes[0], int) and size != sizes[0] for size in sizes)
+
+
+def _with_sizes(node: Node, agreed: dict[int, Size]) -> Node:
+    shape = list(node.shape)
+    for axis, size in agreed.items():
+        if len(shape) >= -axis and shape[axis] != 1:
+            shape[axis] = size
+    return node if tuple(shape) == node.shape else active_scope().assume_shape(node, tuple(shape))
+
+
 def floating(value: Any) -> Node:
     """The node for ``value``, integers turned into the default float."""
     node = as_node(value)
@@ -144,6 +181,7 @@ def normal_axes(axis: Any, rank: int) -> tuple[int, ...]:
 
 
 __all__ = [
-    "BOOL", "INT32", "as_node", "cast_node", "common_dtype", "constant", "floating", "ir",
-    "is_scalar", "normal_axes", "normal_axis", "operation", "promoted", "tensor",
+    "BOOL", "INT32", "aligned", "as_node", "cast_node", "common_dtype", "constant", "floating",
+    "ir", "is_scalar", "normal_axes", "normal_axis", "operation", "promoted", "reconciled",
+    "tensor",
 ]  # fmt: skip

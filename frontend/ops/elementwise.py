@@ -13,6 +13,7 @@ from ..tensor import KerasTensor
 from .core import (
     BOOL,
     INT32,
+    aligned,
     as_node,
     cast_node,
     constant,
@@ -50,7 +51,7 @@ def _unary(name: str, op: str, doc: str) -> Callable[[Any], Any]:
 
 def _binary(name: str, op: str, doc: str) -> Callable[[Any, Any], Any]:
     def function(x1: Any, x2: Any) -> KerasTensor:
-        return tensor(getattr(ir, op)(*promoted(x1, x2)))
+        return tensor(getattr(ir, op)(*aligned(x1, x2)))
 
     return _named(function, name, doc)
 
@@ -120,7 +121,7 @@ bitwise_and, bitwise_or, bitwise_xor = logical_and, logical_or, logical_xor
 @operation
 def true_divide(x1: Any, x2: Any) -> KerasTensor:
     """x1 / x2; integers are turned into floats first."""
-    left, right = promoted(x1, x2)
+    left, right = aligned(x1, x2)
     return tensor(ir.divide(floating(tensor(left)), floating(tensor(right))))
 
 
@@ -183,7 +184,7 @@ def squared_difference(x1: Any, x2: Any) -> KerasTensor:
 @operation
 def where(condition: Any, x1: Any, x2: Any) -> KerasTensor:
     """x1 where the condition holds, else x2."""
-    return tensor(ir.select(as_node(condition, "bool"), *promoted(x1, x2)))
+    return tensor(ir.select(as_node(condition, "bool"), *aligned(x1, x2)))
 
 
 @operation

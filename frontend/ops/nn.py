@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...compiler.ir import Node
 from ..errors import UsageError
 from ..tensor import KerasTensor
 from .core import as_node, cast_node, floating, ir, normal_axes, normal_axis, operation, tensor
@@ -146,12 +147,9 @@ def batch_normalization(
     """(x - mean) / sqrt(variance + epsilon) * scale + offset, along ``axis``."""
     node = floating(x)
     place = normal_axis(axis, node.tensor_type.rank)
-    size = (node.shape[place],)
-    ones, zeros = (ir.broadcast_to(as_node(v, node.dtype), shape=size) for v in (1.0, 0.0))
-    gamma = ones if scale is None else as_node(scale, node.dtype)
-    beta = zeros if offset is None else as_node(offset, node.dtype)
+    weights = _weights_along(node, place, scale, offset)
     statistics = as_node(mean, node.dtype), as_node(variance, node.dtype)
-    result = ir.batch_norm(node, gamma, beta, *statistics, axis=place, epsilon=float(epsilon))
+    result = ir.batch_norm(node, *weights, *statistics, axis=place, epsilon=float(epsilon))
     return tensor(result)
 
 
@@ -167,13 +165,37 @@ def layer_normalization(
     """x with mean 0 and variance 1 over ``axis``, then times gamma plus beta."""
     value = tensor(floating(x))
     eps = 1e-3 if epsilon is None else epsilon
+    axes = normal_axes(axis, value.ndim)
     if rms_scaling:
-        normal = rms_normalization(value, None, axis, eps)
+        normal = value * rsqrt(mean(square(value), axes, True) + eps)
         return normal if gamma is None else normal * gamma
-    centred = value - mean(value, axis, True)
-    normal = centred * rsqrt(mean(square(centred), axis, True) + eps)
+    if len(axes) == 1 and _lie_along(axes[0], value, gamma, beta):
+        return _normalized_along(axes[0], value, gamma, beta, eps)
+    centred = value - mean(value, axes, True)
+    normal = centred * rsqrt(mean(square(centred), axes, True) + eps)
     normal = normal if gamma is None else normal * gamma
     return normal if beta is None else normal + beta
+
+
+def _lie_along(axis: int, value: KerasTensor, *weights: Any) -> bool:
+    """Whether weights have one axis, of the size of ``axis``."""
+    return all(weight is None or tuple(weight.shape) == (value.sizes[axis],) for weight in weights)
+
+
+def _normalized_along(
+    axis: int, value: KerasTensor, gamma: Any, beta: Any, epsilon: float
+) -> KerasTensor:
+    node = value.node
+    weights = _weights_along(node, axis, gamma, beta)
+    return tensor(ir.layer_norm(node, *weights, axis=axis, epsilon=float(epsilon)))
+
+
+def _weights_along(node: Node, axis: int, scale: Any, offset: Any) -> tuple[Node, Node]:
+    """Scale and offset as nodes, 1 and 0 where there are none."""
+    size = (node.shape[axis],)
+    ones, zeros = (ir.broadcast_to(as_node(v, node.dtype), shape=size) for v in (1.0, 0.0))
+    gamma = ones if scale is None else as_node(scale, node.dtype)
+    return gamma, zeros if offset is None else as_node(offset, node.dtype)
 
 
 @operation

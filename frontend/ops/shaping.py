@@ -13,7 +13,17 @@ from ...compiler.types import Shape
 from ...runtime.dim import Dim, Size
 from ..errors import UsageError
 from ..tensor import KerasTensor
-from .core import as_node, common_dtype, constant, ir, normal_axes, normal_axis, operation, tensor
+from .core import (
+    as_node,
+    common_dtype,
+    constant,
+    ir,
+    normal_axes,
+    normal_axis,
+    operation,
+    reconciled,
+    tensor,
+)
 
 
 @operation
@@ -180,6 +190,7 @@ def concatenate(xs: Any, axis: int = -1) -> KerasTensor:
     """Tensors side by side along ``axis``."""
     nodes = common_dtype([as_node(x) for x in xs])
     place = normal_axis(axis, nodes[0].tensor_type.rank)
+    nodes = reconciled(nodes, place - nodes[0].tensor_type.rank)
     return tensor(nodes[0] if len(nodes) == 1 else ir.concatenate(*nodes, axis=place))
 
 

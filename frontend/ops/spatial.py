@@ -73,36 +73,18 @@ def conv(
     steps, dilation = pair(strides, rank, "strides"), pair(dilation_rate, rank, "dilation_rate")
     channels, each = image.shape[-1], weight.shape[-2]
     groups = channels // each if isinstance(channels, int) and isinstance(each, int) else 1
-    if rank == 1:
-        return restored(_conv1d(image, weight, steps, padding, dilation, groups), data_format)
-    result = ir.conv2d(
-        image, weight, strides=steps, padding=padding, dilation=dilation, groups=groups
-    )
+    if padding == "causal":
+        padding = _causal(weight, dilation)
+    op = ir.conv1d if rank == 1 else ir.conv2d
+    result = op(image, weight, strides=steps, padding=padding, dilation=dilation, groups=groups)
     return restored(result, data_format)
 
 
-def _conv1d(
-    image: Node,
-    weight: Node,
-    steps: tuple[int, ...],
-    padding: Any,
-    dilation: tuple[int, ...],
-    groups: int,
-) -> Node:
-    if padding == "causal":
-        size = weight.shape[0]
-        assert isinstance(size, int)
-        padding = ((0, 0), ((size - 1) * dilation[0], 0))
-    kernel = ir.reshape(weight, shape=(1, *weight.shape))
-    wide = ir.conv2d(
-        widened(image),
-        kernel,
-        strides=(1, *steps),
-        padding=padding,
-        dilation=(1, *dilation),
-        groups=groups,
-    )
-    return narrowed(wide)
+def _causal(weight: Node, dilation: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """Padding before the first step only: a result sees its own step and earlier ones."""
+    size = weight.shape[0]
+    assert isinstance(size, int)
+    return (((size - 1) * dilation[0], 0),)
 
 
 @operation
