@@ -212,7 +212,8 @@ class Contract:
     ``y[n, oy, ox, o] = sum over ky, kx, c of x[n, oy, ox; ky, kx, c] * w[panel(o), ky, kx, c, o]``
     with every stride an argument. ``tail`` says what happens where the columns are no multiple of
     the block: ``"overlap"`` computes the last block again further left, ``"single"`` finishes
-    column by column. ``masked``: the last panel has fewer channels than the block.
+    column by column. ``masked``: the last panel has fewer channels than the block. ``fixed`` sizes
+    are structure: so short a sum is unrolled.
     """
 
     block: RegisterBlock
@@ -220,6 +221,7 @@ class Contract:
     masked: bool
     epilogue: Epilogue
     bias: bool
+    fixed: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,18 @@ from .epilogue import cells, finish_block
 from .writer import Writer
 
 
+# Two multiply-adds start a cycle and each takes four: eight must be under way.
+MIN_CHAINS = 8
+
+
 def emit_contract(writer: Writer, kernel: Kernel, body: Contract) -> None:
     """Writes the kernel; each thread takes a contiguous share of (chunk, panel, block) units."""
     writer.unpack(kernel.params)
     writer.use("minimum")
     block = body.block
     width = block.vectors * writer.lanes
+    for name, value in body.fixed:
+        writer.line(f"{name} = {value}")
     rounding = f" + {block.rows - 1}" if block.rows > 1 else ""
     writer.line(f"row_blocks = (rows{rounding}) // {block.rows}")
     if body.tail == "single":
@@ -75,7 +81,7 @@ def _channel_load(writer: Writer, body: Contract, pointer: str, j: int) -> str:
 
 def _one_block(writer: Writer, body: Contract) -> None:
     block = body.block
-    oy = "row" if block.rows == 1 else f"min(row * {block.rows}, rows - {block.rows})"
+    oy = "row" if block.rows == 1 else f"minimum(row * {block.rows}, rows - {block.rows})"
     writer.line(f"oy = {oy}")
     if body.tail == "overlap":
         writer.line(f"ox = minimum(col * {block.columns}, cols - {block.columns})")
@@ -93,27 +99,60 @@ def _micro_kernel(writer: Writer, body: Contract, block: RegisterBlock) -> None:
     start = "image * x_image + oy * x_row + ox * x_col + group * x_group"
     writer.line(f"xi = {start}")
     writer.line("wj = wi + image * w_image")
-    zero = "" if body.bias else writer.constant(0.0, FLOAT32, True)
-    for r, p, j in cells(block):
-        writer.line(f"a{r}_{p}_{j} = {f'b{j}' if body.bias else zero}")
+    zero = writer.constant(0.0, FLOAT32, True)
+    chains = _chains(body, block)
+    for chain in range(chains):
+        for r, p, j in cells(block):
+            first = f"b{j}" if body.bias and chain == 0 else zero
+            writer.line(f"{accumulator(r, p, j, chain)} = {first}")
     with writer.block("for ky in range(kys):"), writer.block("for kx in range(kxs):"):
         writer.line("xk = xi + ky * x_ky + kx * x_kx")
-        with writer.block("for c in range(run):"):
-            _multiply(writer, block)
+        if chains == 1:
+            with writer.block("for c in range(run):"):
+                _multiply(writer, block)
+        else:
+            _multiply_chains(writer, block, chains)
+    for chain in range(1, chains):
+        for r, p, j in cells(block):
+            writer.line(f"a{r}_{p}_{j} = a{r}_{p}_{j} + {accumulator(r, p, j, chain)}")
     finish_block(writer, body.epilogue, block, body.masked)
 
 
-def _multiply(writer: Writer, block: RegisterBlock) -> None:
+def _chains(body: Contract, block: RegisterBlock) -> int:
+    """Independent sums a small block needs, to hide the latency of multiply-add."""
+    if body.fixed:
+        return 1
+    return max(1, MIN_CHAINS // block.accumulators)
+
+
+def accumulator(r: int, p: int, j: int, chain: int = 0) -> str:
+    """The name of an accumulator; chains other than the first are added to it at the end."""
+    return f"a{r}_{p}_{j}" if chain == 0 else f"a{r}_{p}_{j}_{chain}"
+
+
+def _multiply_chains(writer: Writer, block: RegisterBlock, chains: int) -> None:
+    """Several steps of the sum at a time, each in accumulators of its own, then the rest."""
+    writer.line(f"whole_run = run // {chains} * {chains}")
+    with writer.block(f"for c in range(0, whole_run, {chains}):"):
+        for chain in range(chains):
+            _multiply(writer, block, chain)
+    with writer.block("for c in range(whole_run, run):"):
+        _multiply(writer, block)
+
+
+def _multiply(writer: Writer, block: RegisterBlock, chain: int = 0) -> None:
     for j in range(block.vectors):
         offset = f" + {j * writer.lanes}" if j else ""
         writer.line(f"w{j} = {writer.call('load', 'w', f'wj{offset}')}")
+    ahead = f" + {chain}" if chain else ""
     for r in range(block.rows):
         for p in range(block.columns):
             row = f" + {r} * x_row" if r else ""
             col = f" + {p} * x_col" if p else ""
-            writer.line(f"v = {writer.call('load_splat', 'x', f'xk{row}{col} + c')}")
+            writer.line(f"v = {writer.call('load_splat', 'x', f'xk{row}{col} + c{ahead}')}")
             for j in range(block.vectors):
-                writer.line(f"a{r}_{p}_{j} = {writer.call('fma', 'v', f'w{j}', f'a{r}_{p}_{j}')}")
+                name = accumulator(r, p, j, chain)
+                writer.line(f"{name} = {writer.call('fma', 'v', f'w{j}', name)}")
     writer.line(f"wj += {block.vectors * writer.lanes}")
 
 

@@ -17,7 +17,7 @@ from ..layout import Address, Launch, Layout, Packing
 from ..lowering import Contraction
 from ..ops.windowing import resolve_padding
 from ..types import FLOAT32, Size
-from .blocking import Extent, choose_block
+from .blocking import Extent, choose_block, is_short
 from .epilogues import EpilogueParts, match_epilogue
 from .scalars import sum_bytes
 
@@ -162,11 +162,12 @@ def _launch(
     width = block.vectors * machine.lanes
     group_panels = -(-problem.channels // width)
     tail = "overlap" if extent.columns is not None else "single"
+    fixed = _fixed_sizes(problem) if is_short(extent) else ()
     epilogue = Epilogue(
         parts.loads, parts.block, parts.pooled, pool, parts.after, parts.result
     )
     contract = Contract(
-        block, tail, problem.channels % width != 0, epilogue, parts.bias is not None
+        block, tail, problem.channels % width != 0, epilogue, parts.bias is not None, fixed
     )
     slots = {node: i for i, node in enumerate(body.inputs)}
     params: list[tuple[str, Address]] = [
@@ -201,6 +202,7 @@ def _launch(
     ]
     for load in parts.element_loads:
         sizes += _result_strides(load.pointer, operands[slots[load.node]], problem)
+    sizes = [(size_name, size) for size_name, size in sizes if size_name not in dict(fixed)]
     kernel = Kernel(
         name,
         (*(Param(n, FLOAT32) for n, _ in params), *(Param(n) for n, _ in sizes)),
@@ -210,6 +212,20 @@ def _launch(
     flops = outputs * (2 * problem.channels * problem.groups * problem.depth)
     values = (*(address for _, address in params), *(size for _, size in sizes))
     return Launch(kernel, values, flops, sum_bytes(operands, results))
+
+
+def _fixed_sizes(problem: Problem) -> tuple[tuple[str, int], ...]:
+    """The sizes of a sum so short that its loops cost more than its products."""
+    if not isinstance(problem.x_col, int):
+        return ()
+    x_kx = problem.x_kx if isinstance(problem.x_kx, int) else 0
+    return (
+        ("kys", problem.kys),
+        ("kxs", problem.kxs),
+        ("run", problem.run),
+        ("x_col", problem.x_col),
+        ("x_kx", x_kx),
+    )
 
 
 def _packing(anchor: Node, problem: Problem, width: int) -> Packing:
