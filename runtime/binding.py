@@ -67,6 +67,11 @@ class Binding:
             for i in self.program.outputs
         )
 
+    @property
+    def offsets(self) -> Mapping[int, int]:
+        """Bytes from the arena's start to each slot of it that holds a value for all samples."""
+        return self._offsets
+
     def _choose_tiles(self) -> dict[int, TileRow]:
         """Row index to tile, for the tiles that pay at this number of samples."""
         tiles = {}
