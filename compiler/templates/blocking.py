@@ -16,8 +16,9 @@ from ..kernels import RegisterBlock
 FMA_PER_CYCLE = 2
 LOADS_PER_CYCLE = 2
 FMA_LATENCY = 4
-LOOP_CYCLES = 1.0  # counter, compare, pointer updates of one innermost step
+LOOP_CYCLES = 0.5  # counter, compare, pointer updates of one innermost step
 STEP_OVERHEAD = 12.0  # entering a block: addresses, loop set-up, per kernel row
+PANEL_BYTES = 640 * 1024  # weights of one panel that stay in a core's cache
 SHORT_DEPTH = 32  # windows of so few products are unrolled, see ``is_short``
 SHORT_ACCUMULATORS = 8
 STORE_CYCLES = 1.5  # epilogue and store of one accumulator
@@ -84,6 +85,9 @@ def _cycles(block: RegisterBlock, extent: Extent, lanes: int) -> float:
     step = max(block.accumulators / FMA_PER_CYCLE, loads, FMA_LATENCY) + LOOP_CYCLES
     # Broadcasts and multiply-adds share ports now and then: loads are not quite free.
     step += 0.15 * loads
+    panel_bytes = extent.depth * block.vectors * lanes * 4
+    if panel_bytes > PANEL_BYTES:
+        step *= 1.15  # the panel is read from the shared cache for every block
     one = extent.depth * step + extent.sweeps * STEP_OVERHEAD + block.accumulators * STORE_CYCLES
     panels = -(-extent.channels // (block.vectors * lanes))
     rows, columns = extent.rows or 56, extent.columns or 56
