@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from .evaluate import evaluate
 from .explain import Explanation, explain
 from .ir import Graph, Node
 from .packing import pack
-from .pipeline import optimize
+from .pipeline import Stages, optimize
 from .plan import Plan, Prepared, plan
 from .profile import Profile, profile
 from .schedule import Schedule, schedule
@@ -48,22 +48,27 @@ class Report:
         return dict(vars(self))
 
 
-@dataclass
+@dataclass(repr=False)
 class Executable:
     """A compiled graph. Call it with arrays, after ``set_parameters`` if it has parameters."""
 
-    stages: dict[str, Graph]
+    stages: Stages
     schedule: Schedule
     plan: Plan
     decisions: Decisions
     executor: Executor
     compile_seconds: float
-    _weights: _Weights = field(repr=False)
+    _weights: _Weights
+
+    def __repr__(self) -> str:
+        program = self.program
+        counts = f"{len(program.kernels)} kernels, {program.launches} launches"
+        return f"<executable {program.name}: {counts}>"
 
     @property
     def graph(self) -> Graph:
         """The graph after the last pass."""
-        return list(self.stages.values())[-1]
+        return self.stages.last
 
     @property
     def program(self) -> Program:
@@ -85,7 +90,8 @@ class Executable:
     def source_path(self) -> dict[str, Path]:
         """Where each kernel's text lies in the cache."""
         return {
-            name: kernel.path for name, kernel in zip(self.source, self.executor.kernels, strict=True)
+            name: kernel.path
+            for name, kernel in zip(self.source, self.executor.kernels, strict=True)
         }
 
     @property
@@ -135,7 +141,7 @@ class Executable:
 def compile_graph(
     graph: Graph,
     *,
-    passes: str | Iterable[str] = "default",
+    passes: str | Sequence[str] = "default",
     disable: Iterable[str] = (),
     threads: int | None = None,
 ) -> Executable:
@@ -145,10 +151,12 @@ def compile_graph(
     decisions = Decisions()
     # Tiling comes after the schedule: it is chosen as the passes are, but is none.
     others = tuple(name for name in disable if name != "tile")
-    stages = optimize(graph, passes=passes, disable=others, decisions=decisions)
-    final = list(stages.values())[-1]
+    named = passes if isinstance(passes, str) else [name for name in passes if name != "tile"]
+    stages = optimize(graph, passes=named, disable=others, decisions=decisions)
+    final = stages.last
     scheduled = schedule(final)
-    tiled = passes == "default" and "tile" not in disable
+    wanted = passes == "default" or "tile" in passes
+    tiled = wanted and "tile" not in disable
     tiles = choose_tiles(scheduled, decisions) if tiled else ()
     planned = plan(scheduled, tiles)
     executor = Executor(planned.program, threads)
@@ -177,7 +185,9 @@ class _Weights:
         arrays: dict[Node, np.ndarray] = {node: _leaf(node, values) for node in self.direct}
         if self.prologue.outputs:
             # In float64, rounded once: folding costs no accuracy.
-            wanted = {node.attrs["name"]: values[node.attrs["name"]] for node in self.prologue.parameters}
+            wanted = {
+                node.attrs["name"]: values[node.attrs["name"]] for node in self.prologue.parameters
+            }
             results = evaluate(self.prologue, (), wanted, dtype="float64")
             arrays.update(zip(self.prologue.outputs, results, strict=True))
         for slot, prepared in self.prepared.items():

@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..runtime.dim import Dim, Size, parse_size, substitute
+from ..runtime.dim import Dim, parse_size, substitute
+from ..runtime.dim import Size as Size  # part of what this module names
 
 Shape: TypeAlias = tuple[Size, ...]
 
