@@ -2,9 +2,11 @@
 
 import sys as _sys
 
+from .compiler.parser import parse_ir
 from .frontend import activations, datasets, initializers, layers, models, ops, random, utils
 from .frontend.dtypes import floatx, set_floatx
 from .frontend.initializers import Initializer
+from .frontend.inspection import compare, compile, dump, explain
 from .frontend.layers import Input, InputSpec, Layer
 from .frontend.models import Model, Sequential
 from .frontend.random import SeedGenerator
@@ -30,13 +32,18 @@ __all__ = [
     "Sequential",
     "Variable",
     "activations",
+    "compare",
+    "compile",
     "config",
     "datasets",
+    "dump",
+    "explain",
     "floatx",
     "initializers",
     "layers",
     "models",
     "ops",
+    "parse_ir",
     "random",
     "set_floatx",
     "trace",

@@ -20,11 +20,9 @@ if TYPE_CHECKING:
 class Program:
     """A traced call and its executable, whose weights follow the variables."""
 
-    def __init__(self, traced: Traced) -> None:
+    def __init__(self, traced: Traced, executable: Executable | None = None) -> None:
         self.traced = traced
-        # Numba takes most of a second to import: it is loaded with the first program.
-        compiler = lazy.load("..compiler.executable")
-        self.executable: Executable = compiler.compile_graph(traced.graph)
+        self.executable = _compiled(traced) if executable is None else executable
         self.generation = -1
         self._versions: tuple[int, ...] = ()
 
@@ -57,3 +55,10 @@ class Program:
             return tuple(np.empty(shape, type_.dtype.numpy) for shape, type_ in pairs)
         weights = {name: variable.value for name, variable in self.traced.variables.items()}
         return evaluate(graph, arrays, weights)
+
+
+def _compiled(traced: Traced) -> Executable:
+    # Numba takes most of a second to import: it is loaded with the first program.
+    compiler = lazy.load("..compiler.executable")
+    executable: Executable = compiler.compile_graph(traced.graph)
+    return executable

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import lazy, ops, tree
+from .. import inspection, lazy, ops, tree
 from ..calls import program_for_arrays, symbolic_results
 from ..errors import LayerError, SizesUnknown, UsageError, user_facing
 from ..history import Operation
@@ -18,6 +18,9 @@ from ..variable import Generation
 from .arrays import arranged, fitted
 from .network import Network, network_between
 from .predicting import Hot, predict
+
+if TYPE_CHECKING:
+    from ...compiler.explain import Explanation
 
 
 class Model(Layer):
@@ -178,6 +181,10 @@ class Model(Layer):
         lazy.load(".models.summary").print_summary(
             self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range
         )
+
+    def explain(self, *inputs: Any, only: str | None = None) -> Explanation:
+        """What was fused, folded, tiled or declined, and why: as ``keraunos.explain``."""
+        return inspection.explain(self, *inputs, only=only)
 
     # Calling
 

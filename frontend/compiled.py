@@ -1,0 +1,171 @@
+"""Executables that are called as the model they were made of. Imported late: it brings numba."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from ..compiler.compare import Comparison, Variants, compare_graph
+from ..compiler.executable import Executable, compile_graph
+from ..compiler.ir import Graph, Node
+from ..compiler.profile import Profile
+from ..runtime.dim import Size
+from . import tree
+from .dtypes import canonical_array
+from .errors import UsageError, UsageTypeError, user_facing
+from .programs import Program
+from .tensor import KerasTensor
+from .tracing import Traced, specs_of, trace_call
+
+
+@dataclass(repr=False)
+class CompiledModel(Executable):
+    """The executable of a model, a layer, a function of tensors, or a graph.
+
+    It takes the inputs that the model takes. One output comes as an array, several in the nesting
+    in which the model gives them (a graph's as a tuple). The weights follow the model's; those of
+    a graph come through ``set_parameters``.
+    """
+
+    traced: Traced
+    runs: Program
+    has_weights: bool
+
+    @staticmethod
+    def of(traced: Traced, executable: Executable) -> CompiledModel:
+        own = {each.name: getattr(executable, each.name) for each in fields(Executable)}
+        given = set(traced.variables)
+        complete = all(node.attrs["name"] in given for node in traced.graph.parameters)
+        runs = Program(traced, executable)
+        return CompiledModel(**own, traced=traced, runs=runs, has_weights=complete)
+
+    def set_parameters(self, values: Mapping[str, np.ndarray]) -> None:
+        """Sets the weights; those of a model until it changes one itself.
+
+        Raises ``ValueError`` naming a parameter that is missing or has another shape.
+        """
+        super().set_parameters(values)
+        self.has_weights = True
+
+    @user_facing
+    def __call__(self, *inputs: Any) -> Any:
+        """The outputs for these inputs: arrays, or nestings of arrays such as the model takes.
+
+        Raises:
+            ValueError: inputs do not fit, or a graph's parameters were not set.
+            TypeError: an input is no array of numbers.
+        """
+        arrays = self._fitted(inputs)
+        return self.traced.pack(self.runs(*arrays))
+
+    @user_facing
+    def profile(self, *inputs: Any, repeats: int | None = None) -> Profile:
+        """How long each launch of a call takes; prints as a table. Errors as a call's."""
+        arrays = self._fitted(inputs)
+        self.runs(*arrays)  # binds the weights
+        return super().profile(*arrays, repeats=repeats)
+
+    def _fitted(self, inputs: tuple[Any, ...]) -> list[np.ndarray]:
+        if not self.has_weights:
+            names = ", ".join(f"${node.attrs['name']}" for node in self.traced.graph.parameters)
+            raise UsageError(
+                f"{self.traced.graph.name}: expected values for {names}; received none. Pass them "
+                "to set_parameters({name: array, ...}) before the call"
+            )
+        return fit_inputs(self.traced.graph, inputs)
+
+
+def compile_model(
+    model: Any,
+    inputs: tuple[Any, ...],
+    training: bool,
+    passes: str | Iterable[str],
+    disable: Iterable[str],
+) -> CompiledModel:
+    """As ``inspection.compile``."""
+    traced = traced_of(model, inputs, training)
+    # A generator of names is read once, here.
+    names = passes if isinstance(passes, str) else tuple(passes)
+    executable = compile_graph(traced.graph, passes=names, disable=disable)
+    return CompiledModel.of(traced, executable)
+
+
+def compare_model(model: Any, x: Any, variants: Variants, repeats: int | None) -> Comparison:
+    """As ``inspection.compare``."""
+    knows_inputs = isinstance(model, Graph) or getattr(model, "input_structure", None) is not None
+    traced = traced_of(model, () if knows_inputs else (x,), training=False)
+    missing = len(traced.graph.parameters) - len(traced.variables)
+    if missing:
+        raise UsageError(
+            f"compare: expected a model, or a graph without parameters; received graph "
+            f"{traced.graph.name} with {missing} of them. compiler.compare.compare_graph takes "
+            "their values too"
+        )
+    weights = {name: variable.value for name, variable in traced.variables.items()}
+    arrays = fit_inputs(traced.graph, (x,))
+    return compare_graph(traced.graph, arrays, weights, variants, repeats)
+
+
+def traced_of(model: Any, inputs: tuple[Any, ...], training: bool) -> Traced:
+    """The traced call of a model, layer or function; a graph stands for itself."""
+    if not isinstance(model, Graph) and not callable(model):
+        raise UsageError(
+            f"expected a model, a layer, a function of tensors or a graph; received {model!r}"
+        )
+    if not isinstance(model, Graph):
+        return trace_call(model, specs_of(model, inputs), training=training)
+    if inputs:
+        raise UsageError(f"graph {model.name} has inputs already; received {len(inputs)} more")
+    results = tuple(map(KerasTensor.of, model.outputs))
+    return Traced(model, {}, results[0] if len(results) == 1 else results)
+
+
+def fit_inputs(graph: Graph, inputs: tuple[Any, ...]) -> list[np.ndarray]:
+    """One contiguous array of the right dtype for each input of ``graph``.
+
+    Raises:
+        ValueError: there are too few or too many, or one has another rank or dtype.
+        TypeError: one is no array of numbers.
+    """
+    leaves = _leaves(graph, inputs)
+    if len(leaves) != len(graph.inputs):
+        wanted = ", ".join(f"%{node.attrs['name']}: {node.type}" for node in graph.inputs)
+        raise UsageError(f"{graph.name}: expected inputs {wanted}; received {len(leaves)} arrays")
+    return [_fit(graph, *pair) for pair in zip(graph.inputs, leaves, strict=True)]
+
+
+def _leaves(graph: Graph, inputs: tuple[Any, ...]) -> Sequence[Any]:
+    names = [node.attrs["name"] for node in graph.inputs]
+    alone = inputs[0] if len(inputs) == 1 else None
+    if isinstance(alone, dict) and alone.keys() == set(names):
+        return [alone[name] for name in names]
+    if len(names) == 1 and isinstance(alone, (list, tuple)) and not _holds_one_array(alone):
+        return inputs  # a list of numbers
+    return tree.flatten(inputs)
+
+
+def _holds_one_array(value: Sequence[Any]) -> bool:
+    return len(value) == 1 and hasattr(value[0], "shape")
+
+
+def _fit(graph: Graph, node: Node, given: Any) -> np.ndarray:
+    name = f'{graph.name}: input "{node.attrs["name"]}"'
+    try:
+        array = canonical_array(given)
+    except TypeError as error:
+        raise UsageTypeError(f"{name}: {error}") from None
+    wanted = node.tensor_type
+    if array.ndim != wanted.rank or not all(map(_may_be, wanted.shape, array.shape)):
+        one = array.ndim == wanted.rank - 1
+        hint = ". One sample? Add the batch axis with x[None]" if one else ""
+        raise UsageError(f"{name}: expected {wanted}; received shape {array.shape}{hint}")
+    if array.dtype.kind == "f" and not wanted.dtype.is_float:
+        raise UsageError(f"{name}: expected {wanted}; received {array.dtype}. Round it first")
+    return np.ascontiguousarray(array, wanted.dtype.numpy)
+
+
+def _may_be(size: Size, extent: int) -> bool:
+    return size == extent or not isinstance(size, int)

@@ -1,0 +1,110 @@
+"""What the compiler makes of a model: run it, read why, compare, write it all out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import lazy
+from .errors import UsageError, user_facing
+
+if TYPE_CHECKING:
+    from ..compiler.compare import Comparison, Variants
+    from ..compiler.executable import Executable
+    from ..compiler.explain import Explanation
+
+TARGETS = ("cpu",)
+
+
+@user_facing
+def compile(
+    model: Any,
+    *inputs: Any,
+    target: str = "cpu",
+    passes: str | Iterable[str] = "default",
+    disable: Iterable[str] = (),
+    training: bool = False,
+) -> Executable:
+    """The executable of a model, a layer, a function of tensors, or a graph.
+
+    It is called with what the model takes and gives what the model gives, as arrays; its weights
+    follow the model's. A graph gives an array or a tuple of arrays, and its weights come through
+    ``set_parameters``. ``stages``, ``source``, ``report``, ``explain()`` and ``profile(x)`` tell
+    what was made.
+
+    Args:
+        inputs: shapes or arrays as for ``trace``, for a model that does not know its inputs.
+        target: ``"cpu"``.
+        passes: ``"default"``, ``"none"``, or the names of the passes to run.
+        disable: names of passes to leave out; ``"tile"`` among them.
+        training: as the argument ``training`` of ``call``.
+
+    Raises:
+        ValueError: the inputs do not fit, or there is no such target or pass.
+    """
+    if target not in TARGETS:
+        known = ", ".join(map(repr, TARGETS))
+        raise UsageError(f"compile: expected a target among {known}; received {target!r}")
+    executable: Executable = lazy.load(".compiled").compile_model(
+        model, inputs, training, passes, disable
+    )
+    return executable
+
+
+@user_facing
+def explain(model: Any, *inputs: Any, only: str | None = None) -> Explanation:
+    """What was fused, folded, tiled or declined in a model, and why; prints as a table.
+
+    Args:
+        inputs: as for ``compile``.
+        only: keeps one kind of decision, such as ``"declined"``.
+
+    Raises:
+        ValueError: the inputs do not fit, or there is no such kind.
+    """
+    return compile(model, *inputs).explain(only)
+
+
+@user_facing
+def compare(
+    model: Any, x: Any, variants: Variants = None, repeats: int | None = None
+) -> Comparison:
+    """A model compiled in several ways, timed side by side; prints as a table.
+
+    The columns: milliseconds (median and quartiles), kernels, launches, memory moved, seconds to
+    compile, and the largest difference from numpy in float64.
+
+    Args:
+        x: the input, or a list or dict of several, of the batch size to time.
+        variants: names among ``"none"``, ``"+fuse"``, ..., ``"default"``, or options of
+            ``compile`` by names of your own, such as ``{"no fusion": {"disable": ("fuse",)}}``;
+            by default each pass added to those before.
+        repeats: rounds in which each variant has a turn; by default what three seconds allow.
+
+    Raises:
+        ValueError: an unknown variant, or inputs that do not fit.
+    """
+    comparison: Comparison = lazy.load(".compiled").compare_model(model, x, variants, repeats)
+    return comparison
+
+
+@user_facing
+def dump(model: Any, folder: str | Path, *inputs: Any) -> tuple[Path, ...]:
+    """Writes what the compiler made of a model into ``folder``; gives the paths of the files.
+
+    The graph before and after each pass with the difference, the schedule, the memory plan, the
+    decisions and the generated kernels.
+
+    Args:
+        model: as for ``compile``, or what ``compile`` gave.
+        inputs: as for ``compile``.
+
+    Raises:
+        ValueError: the inputs do not fit.
+        OSError: the folder cannot be written to.
+    """
+    dumping = lazy.load("..compiler.dump")
+    executable = model if isinstance(model, dumping.Executable) else compile(model, *inputs)
+    paths: tuple[Path, ...] = dumping.dump(executable, folder)
+    return paths
