@@ -86,11 +86,15 @@ def threshold(x: Any, threshold: float, default_value: float) -> Any:
     return ops.threshold(x, threshold, default_value)
 
 
-exponential = exp = ops.exp
 sigmoid, tanh, silu, selu, relu6 = ops.sigmoid, ops.tanh, ops.silu, ops.selu, ops.relu6
 softplus, softsign, log_sigmoid = ops.softplus, ops.softsign, ops.log_sigmoid
 hard_sigmoid, hard_silu, hard_tanh = ops.hard_sigmoid, ops.hard_silu, ops.hard_tanh
 sparse_plus, sparse_sigmoid, tanh_shrink = ops.sparse_plus, ops.sparse_sigmoid, ops.tanh_shrink
+
+
+def exponential(x: Any) -> Any:
+    """e to the power x."""
+    return ops.exp(x)
 
 
 def mish(x: Any) -> Any:
@@ -106,10 +110,10 @@ _TABLE: dict[str, Callable[..., Any]] = {
         linear, relu, leaky_relu, relu6, softmax, celu, elu, selu, softplus, softsign,
         squareplus, soft_shrink, sparse_plus, silu, gelu, glu, tanh, tanh_shrink, threshold,
         sigmoid, sparse_sigmoid, hard_sigmoid, hard_silu, hard_tanh, hard_shrink, log_sigmoid,
-        mish, log_softmax,
+        mish, log_softmax, exponential,
     )
 }  # fmt: skip
-_TABLE |= {"exponential": exponential, "swish": silu, "hard_swish": hard_silu}
+_TABLE |= {"swish": silu, "hard_swish": hard_silu}
 
 
 def get(identifier: Any) -> Callable[..., Any]:

@@ -58,7 +58,8 @@ def layer_config(layer: Any) -> dict[str, Any]:
     config = {"name": layer.name, "trainable": layer.trainable, "dtype": layer.dtype}
     given = _given_arguments(layer)
     for name in parameters_of(type(layer)):
-        if name in config or name in ("activity_regularizer", "autocast"):
+        is_property = isinstance(getattr(type(layer), name, None), property)
+        if name in config or is_property or name in ("activity_regularizer", "autocast"):
             continue
         if hasattr(layer, name):
             config[name] = plain(getattr(layer, name))

@@ -1,0 +1,98 @@
+"""Every layer with its options: shapes, graphs, configuration; values are in test_layer_values."""
+
+import numpy as np
+import pytest
+from layer_cases import CASES, Case
+
+from keraunos import layers, models
+from keraunos.compiler.evaluate import evaluate
+from keraunos.compiler.parser import parse_ir
+from keraunos.compiler.verify import verify
+from keraunos.frontend.tracing import Spec, Traced, trace_call
+
+
+def traced(case: Case) -> tuple[object, Traced]:
+    layer = case.make()
+    specs = [Spec((None, *shape), case.dtype) for shape in case.shapes]
+    return layer, trace_call(layer, (specs if len(specs) > 1 else specs[0],))
+
+
+def results(trace: Traced, inputs: list[np.ndarray]) -> tuple[np.ndarray, ...]:
+    weights = {name: variable.value for name, variable in trace.variables.items()}
+    return evaluate(trace.graph, inputs, weights)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_inferred_shape_is_the_evaluated_one(case):
+    layer, trace = traced(case)
+    symbolic = [layers.Input(shape, dtype=case.dtype) for shape in case.shapes]
+    output = layer(symbolic if len(symbolic) > 1 else symbolic[0])
+    for batch in (1, 3):
+        (result,) = results(trace, case.inputs(batch))
+        assert output.shape == (None, *result.shape[1:])
+        assert result.shape[0] == batch
+        assert output.dtype == result.dtype.name
+        assert result.dtype == "float32"
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_each_sample_is_computed_by_itself(case):
+    _, trace = traced(case)
+    inputs = case.inputs(3)
+    (whole,) = results(trace, inputs)
+    (last,) = results(trace, [array[2:] for array in inputs])
+    np.testing.assert_allclose(whole[2:], last, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_graph_is_sound_and_prints_as_what_it_is(case):
+    layer, trace = traced(case)
+    verify(trace.graph)
+    assert str(parse_ir(str(trace.graph))) == str(trace.graph)
+    for node in trace.graph.nodes:
+        if node.inputs:
+            (origin,) = node.origins
+            assert (origin.layer, origin.file) == (layer.name, "layer_cases.py")
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_layer_comes_back_from_its_configuration(case):
+    layer, trace = traced(case)
+    if isinstance(layer, layers.Lambda):
+        pytest.skip("a function has no configuration")
+    config = layer.get_config()
+    again = type(layer).from_config(config)
+    assert again.get_config() == config
+    specs = [Spec((None, *shape), case.dtype) for shape in case.shapes]
+    copied = trace_call(again, (specs if len(specs) > 1 else specs[0],))
+    again.set_weights(layer.get_weights())
+    expected, received = (results(t, case.inputs(2)) for t in (trace, copied))
+    np.testing.assert_array_equal(expected, received)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_weights_have_names_paths_and_an_order(case):
+    layer, trace = traced(case)
+    assert [w.path for w in layer.weights] == [f"{layer.name}/{w.name}" for w in layer.weights]
+    states = [weight.is_state for weight in layer.weights]
+    assert states == sorted(states)
+    used = {id(variable) for variable in trace.variables.values()}
+    read = [weight for weight in layer.weights if weight.name != "count"]
+    assert used == {id(weight) for weight in read}
+    assert set(trace.variables) == {f"{layer.name}.{weight.name}" for weight in read}
+
+
+def test_every_layer_has_a_case():
+    tried = {type(case.make()) for case in CASES}
+    made = {
+        value
+        for value in vars(layers).values()
+        if isinstance(value, type) and issubclass(value, layers.Layer)
+    }
+    assert made - tried == {layers.Layer, layers.InputLayer}
+
+
+def test_aliases_are_the_same_layers():
+    assert layers.MaxPool2D is layers.MaxPooling2D
+    assert layers.Convolution2D is layers.Conv2D
+    assert models.Input is layers.Input
