@@ -10,6 +10,9 @@ from .writer import Writer
 
 # Two multiply-adds start a cycle and each takes four: eight must be under way.
 MIN_CHAINS = 8
+# Weights are asked for this many elements before they are used: deep layers stream theirs from
+# memory, and the hardware's own prefetching stops at every page.
+PREFETCH_AHEAD = 8192
 
 
 def emit_contract(writer: Writer, kernel: Kernel, body: Contract) -> None:
@@ -110,6 +113,8 @@ def _micro_kernel(writer: Writer, body: Contract, block: RegisterBlock) -> None:
         if chains == 1:
             with writer.block("for c in range(run):"):
                 _multiply(writer, block)
+                if not body.fixed:
+                    _prefetch(writer, block)
         else:
             _multiply_chains(writer, block, chains)
     for chain in range(1, chains):
@@ -138,6 +143,12 @@ def _multiply_chains(writer: Writer, block: RegisterBlock, chains: int) -> None:
             _multiply(writer, block, chain)
     with writer.block("for c in range(whole_run, run):"):
         _multiply(writer, block)
+
+
+def _prefetch(writer: Writer, block: RegisterBlock) -> None:
+    for j in range(block.vectors):
+        ahead = PREFETCH_AHEAD + j * writer.lanes
+        writer.line(writer.call("prefetch", "w", f"wj + {ahead}"))
 
 
 def _multiply(writer: Writer, block: RegisterBlock, chain: int = 0) -> None:
