@@ -46,7 +46,9 @@ class NestEmitter:
     def emit(self) -> None:
         writer, axes = self.writer, self.body.parallel
         outer, inner = self._split()
-        writer.line(f"units = {' * '.join([*(a.extent for a in outer), *self._blocks(inner)]) or 1}")
+        writer.line(
+            f"units = {' * '.join([*(a.extent for a in outer), *self._blocks(inner)]) or 1}"
+        )
         with writer.block(
             "for unit in range(units * thread // threads, units * (thread + 1) // threads):"
         ):
@@ -281,6 +283,4 @@ class NestEmitter:
             writer.line(writer.call("put", access.pointer, self._index(access), value))
             return
         value = self._value(store.value)
-        writer.line(
-            writer.call("store_masked", access.pointer, self._index(access), value, "mask")
-        )
+        writer.line(writer.call("store_masked", access.pointer, self._index(access), value, "mask"))

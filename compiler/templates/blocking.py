@@ -49,7 +49,9 @@ def is_short(extent: Extent) -> bool:
 @cache
 def choose_block(extent: Extent, lanes: int, registers: int) -> RegisterBlock:
     """The cheapest block for ``extent`` on a machine with these vectors."""
-    return min(_candidates(extent, registers), key=lambda b: (_cycles(b, extent, lanes), -b.columns))
+    return min(
+        _candidates(extent, registers), key=lambda b: (_cycles(b, extent, lanes), -b.columns)
+    )
 
 
 def _candidates(extent: Extent, registers: int) -> Iterator[RegisterBlock]:

@@ -1,0 +1,81 @@
+"""A group around one heavy op, as the contraction and window templates share it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..ir import Graph, Node
+from ..kernels import Body, Kernel, Param
+from ..layout import Address, Launch, Layout, Packing
+from ..types import FLOAT32, Size
+from .epilogues import EpilogueParts, match_epilogue
+from .scalars import sum_bytes
+
+Sizes = list[tuple[str, Size]]
+
+
+@dataclass(frozen=True)
+class Anchored:
+    """The heavy op ``anchor`` of a group, what follows it, and where the values lie."""
+
+    body: Graph
+    anchor: Node
+    parts: EpilogueParts
+    operands: tuple[Layout, ...]
+    result: Layout
+
+    def slot(self, node: Node) -> int:
+        """The launch slot of an operand."""
+        return self.body.inputs.index(node)
+
+    def layout(self, node: Node) -> Layout:
+        return self.operands[self.slot(node)]
+
+    @property
+    def x(self) -> Layout:
+        """Where the anchor's data lie."""
+        return self.layout(self.anchor.inputs[0])
+
+    @property
+    def element_layouts(self) -> tuple[Layout, ...]:
+        """Where the epilogue's full-size operands lie."""
+        return tuple(self.layout(load.node) for load in self.parts.element_loads)
+
+    def launch(
+        self, name: str, body: Body, x: Size, packing: Packing | None, sizes: Sizes, flops: Size
+    ) -> Launch:
+        """The launch of ``body``; ``x`` is where in the data's memory the kernel starts."""
+        pointers = [("x", Address(self.slot(self.anchor.inputs[0]), x))]
+        if len(self.anchor.inputs) == 2:
+            pointers.append(("w", Address(self.slot(self.anchor.inputs[1]), 0, packing)))
+        pointers.append(("y", Address(len(self.operands), self.result.origin)))
+        if self.parts.bias is not None:
+            pointers.append(("bias", self._origin(self.parts.bias)))
+        pointers += [(load.pointer, self._origin(load.node)) for load in self.parts.operands]
+        params = (*(Param(n, FLOAT32) for n, _ in pointers), *(Param(n) for n, _ in sizes))
+        values = (*(address for _, address in pointers), *(size for _, size in sizes))
+        total = sum_bytes(self.operands, (self.result,))
+        return Launch(Kernel(name, params, body), values, flops, total)
+
+    def _origin(self, node: Node) -> Address:
+        return Address(self.slot(node), self.layout(node).origin)
+
+
+def match_anchored(
+    body: Graph, operands: tuple[Layout, ...], results: tuple[Layout, ...], facet: type
+) -> Anchored | None:
+    """The group seen around its one op of kind ``facet``, or None where there is no such view.
+
+    Kernels of this kind compute float32, read the anchor's operands from memory, and make one
+    result.
+    """
+    anchors = [node for node in body.nodes if isinstance(node.op.lowering, facet)]
+    if len(anchors) != 1 or len(body.outputs) != 1:
+        return None
+    anchor = anchors[0]
+    if any(node.dtype != FLOAT32 for node in (*anchor.inputs, *body.outputs)):
+        return None
+    if any(operand not in body.inputs for operand in anchor.inputs):
+        return None
+    parts = match_epilogue(body, anchor)
+    return None if parts is None else Anchored(body, anchor, parts, operands, results[0])
