@@ -3,7 +3,17 @@
 import sys as _sys
 
 from .compiler.parser import parse_ir
-from .frontend import activations, datasets, initializers, layers, models, ops, random, utils
+from .frontend import (
+    activations,
+    backend,
+    datasets,
+    initializers,
+    layers,
+    models,
+    ops,
+    random,
+    utils,
+)
 from .frontend.dtypes import floatx, set_floatx
 from .frontend.initializers import Initializer
 from .frontend.inspection import compare, compile, dump, explain
@@ -18,7 +28,17 @@ from .runtime.config import config
 __version__ = "0.1.0"
 
 # `from keraunos.layers import Dense` imports a module of that name: these are the same modules.
-for _module in (activations, datasets, initializers, layers, models, ops, random, utils):
+for _module in (
+    activations,
+    backend,
+    datasets,
+    initializers,
+    layers,
+    models,
+    ops,
+    random,
+    utils,
+):
     _sys.modules[f"{__name__}.{_module.__name__.rpartition('.')[2]}"] = _module
 
 __all__ = [
@@ -32,6 +52,7 @@ __all__ = [
     "Sequential",
     "Variable",
     "activations",
+    "backend",
     "compare",
     "compile",
     "config",

@@ -57,7 +57,7 @@ def normal(
 ) -> np.ndarray:
     """Normally distributed numbers."""
     drawn = generator(seed).standard_normal(shape, dtype="float32")
-    return (drawn * stddev + mean).astype(dtype)
+    return _scaled(drawn, stddev, mean, dtype)
 
 
 def uniform(
@@ -69,7 +69,7 @@ def uniform(
 ) -> np.ndarray:
     """Numbers drawn evenly from ``[minval, maxval)``."""
     drawn = generator(seed).random(shape, dtype="float32")
-    return (drawn * (maxval - minval) + minval).astype(dtype)
+    return _scaled(drawn, maxval - minval, minval, dtype)
 
 
 def truncated_normal(
@@ -86,7 +86,14 @@ def truncated_normal(
     while far.any():
         drawn[far] = stream.standard_normal(int(far.sum()), dtype="float32")
         far = np.abs(drawn) > 2
-    return (drawn * stddev + mean).astype(dtype)
+    return _scaled(drawn, stddev, mean, dtype)
+
+
+def _scaled(drawn: np.ndarray, scale: float, offset: float, dtype: str) -> np.ndarray:
+    """In place: large weights are drawn once and not copied."""
+    drawn *= scale
+    drawn += offset
+    return drawn.astype(dtype, copy=False)
 
 
 def randint(

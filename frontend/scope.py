@@ -69,6 +69,27 @@ class EagerScope(Scope):
         return node
 
 
+_ENCLOSING: ContextVar[tuple[Any, ...]] = ContextVar("enclosing", default=())
+
+
+@contextmanager
+def enclosing(layer: Any) -> Iterator[None]:
+    """Weights made inside belong to ``layer``: their paths begin with its path."""
+    layers = _ENCLOSING.get()
+    token = _ENCLOSING.set(layers if layers and layers[-1] is layer else (*layers, layer))
+    try:
+        yield
+    finally:
+        _ENCLOSING.reset(token)
+
+
+def path_within(layer: Any, name: str) -> str:
+    """The path of a weight: ``block/dense/kernel``."""
+    layers = _ENCLOSING.get()
+    outer = layers[:-1] if layers and layers[-1] is layer else layers
+    return "/".join((*(each.name for each in outer), layer.name, name))
+
+
 _CURRENT: ContextVar[Scope | None] = ContextVar("scope", default=None)
 
 

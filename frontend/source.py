@@ -8,6 +8,7 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
 _INSIDE = tuple(f"{_ROOT / part}/" for part in ("frontend", "compiler", "runtime"))
+_EXAMPLES = str(_ROOT / "frontend" / "builtin.py")  # models such as users write
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class SourceLine:
 
 
 def is_inside(filename: str) -> bool:
-    """Whether a file is part of the package."""
-    return filename.startswith(_INSIDE)
+    """Whether a file is part of the package; the built-in models count as a user's."""
+    return filename.startswith(_INSIDE) and filename != _EXAMPLES
 
 
 def user_line(depth: int = 1) -> SourceLine:

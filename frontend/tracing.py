@@ -93,22 +93,20 @@ class TraceScope(Scope):
 
     def _path(self, member: Any) -> str:
         # Layers make weights and further layers on their first call: then the walk is repeated.
-        if id(member) not in self._paths and isinstance(self._root, Weighted):
-            self._paths = dict(_named_members(self._root))
-        return self._paths.get(id(member), "")
+        if id(member) not in self._paths:
+            held = isinstance(member, (Weighted, Variable)) and isinstance(self._root, Weighted)
+            found = dict(_named_members(self._root)) if held else {}
+            self._paths |= {id(member): "", **found}
+        return self._paths[id(member)]
 
 
 def _named_members(root: Weighted) -> Iterator[tuple[int, str]]:
-    prefix = "" if _holds_layers_only(root) else f"{root.name}."
+    # Models are known by their layers: `dense.kernel`, not `model.dense.kernel`.
+    prefix = "" if root.kind == "model" else f"{root.name}."
     yield id(root), root.name
     found: dict[int, str] = {}
     _collect(root, prefix, found)
     yield from found.items()
-
-
-def _holds_layers_only(root: Weighted) -> bool:
-    """Models are known by their layers: ``dense.kernel``, not ``model.dense.kernel``."""
-    return bool(root.sublayers) and not root.own_variables
 
 
 def _collect(layer: Any, prefix: str, found: dict[int, str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,7 +41,7 @@ class Variable(Operators):
         constraint: Any = None,
     ) -> None:
         kind = standard_dtype(dtype)
-        self._value = _frozen(_initial(initializer, shape, kind.name), kind.numpy)
+        self._value = _initial(initializer, shape, kind.numpy)
         self.name = name
         self.path = path or name
         self.trainable = trainable
@@ -120,15 +119,15 @@ class Variable(Operators):
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}>"
 
 
-def _initial(initializer: Any, shape: tuple[int, ...] | None, dtype: str) -> np.ndarray:
-    if not isinstance(initializer, Callable):  # type: ignore[arg-type]
-        return as_array(initializer)
+def _initial(initializer: Any, shape: tuple[int, ...] | None, dtype: np.dtype) -> np.ndarray:
+    if not callable(initializer):
+        return _frozen(as_array(initializer), dtype)
     if shape is None:
         raise ValueError(
             "Variable: expected a shape together with an initializer; received shape=None. "
             "Pass shape=(...), or an array as the initial value"
         )
-    return np.asarray(initializer(tuple(shape), dtype=dtype))
+    return _frozen(np.asarray(initializer(tuple(shape), dtype=dtype.name)), dtype)
 
 
 def _frozen(array: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -16,7 +16,7 @@ from ..dtypes import canonical_array, floatx, standard_dtype
 from ..errors import LayerError, SizesUnknown, UsageError, user_facing
 from ..naming import auto_name
 from ..ops.elementwise import cast
-from ..scope import Scope, active_scope, current_scope, entered
+from ..scope import Scope, active_scope, current_scope, enclosing, entered, path_within
 from ..serialize import layer_config
 from ..source import user_line
 from ..tensor import KerasTensor
@@ -127,7 +127,7 @@ class Layer(Weighted):
             kind,
             trainable,
             label,
-            path=f"{self.name}/{label}",
+            path=path_within(self, label),
             regularizer=regularizer,
             constraint=constraint,
         )
@@ -140,7 +140,7 @@ class Layer(Weighted):
             return
         shapes = _build_shapes(self, args, kwargs)
         # At top level: what `build` computes are arrays, not parts of the graph under way.
-        with entered(None):
+        with entered(None), enclosing(self):
             self.build(*shapes)
         self.built = True
 
@@ -181,7 +181,7 @@ class Layer(Weighted):
             kwargs = {**kwargs, "training": scope.training}
         if "mask" in accepted and kwargs.get("mask") is None and _some(masks):
             kwargs = {**kwargs, "mask": masks}
-        with origin_scope(scope.origin(self)):
+        with origin_scope(scope.origin(self)), enclosing(self):
             outputs = self._located_call(args, kwargs)
             self._pass_mask_on(args, masks, outputs)
         self.first_outputs = outputs if self.first_outputs is None else self.first_outputs

@@ -13,6 +13,7 @@ from ..layers.base import Layer
 from ..layers.core import Embedding
 from ..layers.input import InputLayer
 from ..programs import Program
+from ..scope import enclosing
 from ..tensor import KerasTensor
 from .model import Model
 from .network import network_between
@@ -102,7 +103,8 @@ class Sequential(Model):
         """What a layer makes of a tensor; each pair is called once."""
         key = (id(layer), id(tensor))
         if key not in self._results:
-            result = layer(tensor)
+            with enclosing(self):
+                result = layer(tensor)
             if not isinstance(result, KerasTensor):
                 raise LayerError(
                     layer, f"expected one result, as part of a Sequential; received {result!r}"

@@ -1,0 +1,366 @@
+"""Sequential and functional models: structure, order of weights, calls, results."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from interpreted import interpreted
+from model_cases import MODELS
+
+import keraunos
+from keraunos import Model, Sequential, layers, ops
+from keraunos.frontend.naming import clear_session
+
+SUMMARIES = Path(__file__).parent / "summaries"
+RANDOM = np.random.default_rng(5)
+
+
+@pytest.fixture(autouse=True)
+def fresh_names(monkeypatch):
+    clear_session()
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+def rows(*shape: int) -> np.ndarray:
+    return RANDOM.standard_normal(shape).astype("float32")
+
+
+def summary(model, **options) -> str:
+    printed: list[str] = []
+    model.summary(print_fn=printed.append, **options)
+    return "\n".join(printed)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_summary_is_that_of_keras(name):
+    assert summary(MODELS[name](keraunos)) == (SUMMARIES / f"{name}.txt").read_text("utf-8")
+
+
+def test_summary_of_inner_layers_is_that_of_keras():
+    received = summary(MODELS["nested"](keraunos), expand_nested=True, show_trainable=True)
+    assert received == (SUMMARIES / "nested_expanded.txt").read_text("utf-8")
+
+
+def test_summary_before_the_weights_exist_and_of_some_layers():
+    text = summary(Sequential([layers.Dense(3), layers.Dense(2)]))
+    assert "dense (Dense)" in text
+    assert "?" in text
+    assert "0 (unbuilt)" in text
+    part = summary(MODELS["digits"](keraunos), layer_range=("max_pooling2d", "flatten"))
+    assert "flatten" in part
+    assert "conv2d" not in part
+
+
+def test_summary_prints_to_the_console_and_gives_nothing(capsys):
+    assert MODELS["digits"](keraunos).summary() is None
+    assert 'Model: "sequential"' in capsys.readouterr().out
+
+
+# As Keras 3.15 gives them for the same models.
+LAYERS = {
+    "digits": "conv2d max_pooling2d flatten dense",
+    "residual": (
+        "input_layer conv2d conv2d_1 batch_normalization add activation conv2d_2 "
+        "batch_normalization_1 conv2d_3 add_1 activation_1 conv2d_4 batch_normalization_2 add_2 "
+        "activation_2 concatenate global_average_pooling2d dense"
+    ),
+    "siamese": "left right shared subtract",
+    "nested": "input_layer_1 encoder dense_1 subtract",
+    "heads": "a b left right add dense dense_1",
+}
+PATHS = {
+    "digits": (
+        "sequential/conv2d/kernel sequential/conv2d/bias sequential/dense/kernel "
+        "sequential/dense/bias"
+    ),
+    "residual": (
+        "conv2d/kernel conv2d/bias conv2d_1/kernel batch_normalization/gamma "
+        "batch_normalization/beta batch_normalization/moving_mean "
+        "batch_normalization/moving_variance conv2d_2/kernel batch_normalization_1/gamma "
+        "batch_normalization_1/beta batch_normalization_1/moving_mean "
+        "batch_normalization_1/moving_variance conv2d_3/kernel conv2d_3/bias conv2d_4/kernel "
+        "batch_normalization_2/gamma batch_normalization_2/beta batch_normalization_2/moving_mean "
+        "batch_normalization_2/moving_variance dense/kernel dense/bias"
+    ),
+    "siamese": "shared/kernel shared/bias",
+    "nested": (
+        "encoder/dense/kernel encoder/dense/bias encoder/batch_normalization/gamma "
+        "encoder/batch_normalization/beta encoder/batch_normalization/moving_mean "
+        "encoder/batch_normalization/moving_variance dense_1/kernel dense_1/bias"
+    ),
+    "heads": (
+        "left/kernel left/bias right/kernel right/bias dense/kernel dense/bias dense_1/kernel "
+        "dense_1/bias"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_layers_and_weights_are_in_the_order_of_keras(name):
+    model = MODELS[name](keraunos)
+    assert [layer.name for layer in model.layers] == LAYERS[name].split()
+    assert [weight.path for weight in model.weights] == PATHS[name].split()
+
+
+def test_a_shared_layer_has_its_weights_once():
+    model = MODELS["siamese"](keraunos)
+    kernel, bias = model.get_weights()
+    left, right = rows(3, 4), rows(3, 4)
+    expected = np.tanh(left @ kernel + bias) - np.tanh(right @ kernel + bias)
+    np.testing.assert_allclose(interpreted(model, [left, right]), expected, atol=1e-5)
+
+
+def test_a_model_is_a_layer_of_another():
+    model = MODELS["nested"](keraunos)
+    x = rows(3, 6)
+    encoder = model.get_layer("encoder")
+    first, second = interpreted(encoder, x), interpreted(encoder, x * 2 + 1)
+    kernel, bias = model.get_layer("dense_1").get_weights()
+    received = interpreted(model, x)
+    np.testing.assert_allclose(received[0], first @ kernel + bias, atol=1e-5)
+    np.testing.assert_allclose(received[1], first - second, atol=1e-5)
+    assert model.get_layer(index=1) is encoder
+
+
+def test_inputs_and_outputs_by_name():
+    model = MODELS["heads"](keraunos)
+    a, b = rows(3, 4), rows(3, 5)
+    named = model.predict({"b": b, "a": a}, verbose=0)
+    assert {name: value.shape for name, value in named.items()} == {"score": (3, 2), "side": (3, 1)}
+    listed = model.predict([a, b], verbose=0)
+    np.testing.assert_array_equal(named["score"], listed["score"])
+    assert model.output_shape == {"score": (None, 2), "side": (None, 1)}
+
+
+def test_a_model_of_what_lies_between():
+    whole = MODELS["residual"](keraunos)
+    part = Model(whole.inputs, whole.get_layer("add_1").output)
+    assert part.output_shape == (None, 8, 8, 4)
+    tail = Model(whole.get_layer("add_1").output, whole.get_layer("activation_1").output)
+    x = rows(2, 8, 8, 3)
+    middle = interpreted(part, x)
+    np.testing.assert_allclose(interpreted(tail, middle), np.maximum(middle, 0))
+
+
+def test_weights_go_from_one_model_to_another():
+    first, second = MODELS["residual"](keraunos), MODELS["residual"](keraunos)
+    x = rows(2, 8, 8, 3)
+    assert not np.allclose(interpreted(first, x), interpreted(second, x))
+    second.set_weights(first.get_weights())
+    np.testing.assert_array_equal(interpreted(first, x), interpreted(second, x))
+
+
+def test_trainable_is_set_for_all_layers_inside():
+    model = MODELS["nested"](keraunos)
+    assert len(model.trainable_weights) == 6
+    model.get_layer("encoder").trainable = False
+    assert [weight.name for weight in model.trainable_weights] == ["kernel", "bias"]
+    assert len(model.non_trainable_weights) == 6
+    model.trainable = True
+    assert len(model.trainable_weights) == 6
+    assert model.count_params() == 54
+
+
+def test_sequential_grows_and_shrinks():
+    model = Sequential(name="stack")
+    model.add(layers.Dense(4, input_shape=(3,)))
+    model.add(layers.Dense(2))
+    assert model.output_shape == (None, 2)
+    assert model.predict(rows(5, 3), verbose=0).shape == (5, 2)
+    model.pop()
+    assert model.output_shape == (None, 4)
+    assert model.predict(rows(5, 3), verbose=0).shape == (5, 4)
+    model.add(layers.Dense(1))
+    assert model.predict(rows(5, 3), verbose=0).shape == (5, 1)
+
+
+@pytest.mark.parametrize("first", [
+    lambda: [layers.Input((3,)), layers.Dense(2)],
+    lambda: [layers.InputLayer((3,)), layers.Dense(2)],
+    lambda: [layers.Dense(2, input_shape=(3,))],
+    lambda: [layers.Dense(2, input_dim=3)],
+    lambda: [layers.Dense(2, batch_input_shape=(None, 3))],
+    lambda: [Sequential([layers.Input((3,)), layers.Dense(2)])],
+])  # fmt: skip
+def test_sequential_knows_its_input_from(first):
+    model = Sequential(first())
+    assert model.built
+    assert model.input_shape == (None, 3)
+    assert model.output_shape == (None, 2)
+
+
+def test_sequential_waits_for_the_shape():
+    model = Sequential([layers.Dense(4), layers.Dense(2)])
+    assert not model.built
+    assert model.weights == []
+    with pytest.raises(ValueError, match="expected a built model"):
+        model.count_params()
+    assert model(rows(5, 3)).shape == (5, 2)
+    assert model.count_params() == 3 * 4 + 4 + 4 * 2 + 2
+    explicit = Sequential([layers.Dense(4)])
+    explicit.build((None, 3))
+    assert explicit.count_params() == 16
+    inside = Sequential([Sequential([layers.Dense(4)]), layers.Dense(2)])
+    assert inside.predict(rows(5, 3), verbose=0).shape == (5, 2)
+
+
+def test_tensors_of_any_depth_do_not_exhaust_the_stack():
+    x = start = layers.Input((2,))
+    for _ in range(1500):
+        x = layers.Identity()(x) + 1.0
+    model = Model(start, x)
+    assert len(model.layers) == 1501
+    np.testing.assert_allclose(interpreted(model, np.zeros((1, 2), "float32")), 1500)
+
+
+def test_variable_sizes_share_one_graph():
+    start = layers.Input((None, None, 3))
+    x = layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(start)
+    model = Model(start, layers.GlobalAveragePooling2D()(layers.BatchNormalization()(x)))
+    for height, width in ((8, 8), (9, 6)):
+        assert interpreted(model, rows(2, height, width, 3)).shape == (2, 4)
+    assert keraunos.trace(model).symbols == ("H", "N", "W")
+
+
+def test_sizes_that_only_the_data_show_equal():
+    start = layers.Input((None, None, 1))
+    wide = layers.UpSampling2D()(layers.MaxPooling2D()(start))
+    model = Model(start, layers.Concatenate()([start, wide]))
+    assert model.output_shape == (None, None, None, 2)
+    for size in (4, 6):
+        x = rows(2, size, size, 1)
+        result = model.predict(x, verbose=0)
+        np.testing.assert_array_equal(result[..., :1], x)
+        np.testing.assert_array_equal(result[:, 0, 0, 1], x[:, :2, :2, 0].max((1, 2)))
+    with pytest.raises(ValueError, match="equal sizes except at axis -1"):
+        model.predict(rows(2, 5, 5, 1), verbose=0)
+    with pytest.raises(ValueError, match="Give the sizes"):
+        keraunos.trace(model)
+    assert keraunos.trace(model, (None, 4, 4, 1)).outputs[0].shape[1:] == (4, 4, 2)
+
+
+class Perceptron(Model):
+    """A model as a class."""
+
+    def __init__(self, units: int, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden = [layers.Dense(units, activation="relu") for _ in range(2)]
+        self.by_name = {"out": layers.Dense(2)}
+
+    def call(self, inputs, training=False):
+        for layer in self.hidden:
+            inputs = layer(inputs)
+        return self.by_name["out"](inputs)
+
+
+def test_a_subclassed_model():
+    model = Perceptron(4)
+    x = rows(5, 3)
+    result = model(x)
+    assert result.shape == (5, 2)
+    assert [weight.path for weight in model.weights][:2] == [
+        "perceptron/dense/kernel",
+        "perceptron/dense/bias",
+    ]
+    assert len(model.get_weights()) == 6
+    np.testing.assert_allclose(model.predict(x, batch_size=2, verbose=0), result, rtol=1e-5)
+    assert [layer.name for layer in model.layers] == ["dense", "dense_1", "dense_2"]
+    assert "(None, 4)" in summary(model)
+    built = Perceptron(4)
+    built.build((None, 3))
+    assert built.count_params() == model.count_params()
+
+
+def test_a_subclass_may_be_given_its_ends():
+    class Named(Model):
+        def __init__(self):
+            start = layers.Input((3,))
+            super().__init__(inputs=start, outputs=layers.Dense(2)(start), name="named")
+
+    model = Named()
+    assert model.output_shape == (None, 2)
+    assert model.predict(rows(2, 3), verbose=0).shape == (2, 2)
+
+
+def test_one_program_serves_every_batch_size():
+    model = Perceptron(4)
+    for batch in (1, 2, 7):
+        model(rows(batch, 3))
+    assert len(model.programs) == 1
+    functional = MODELS["siamese"](keraunos)
+    for batch in (1, 2, 7):
+        functional.predict_on_batch([rows(batch, 4), rows(batch, 4)])
+    assert len(functional.programs) == 1
+
+
+class Block(layers.Layer):
+    """A user's layer: own weights, inner layers, arithmetic."""
+
+    def __init__(self, units: int, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.inner = layers.Dense(units)
+
+    def build(self, input_shape):
+        self.scale = self.add_weight(shape=(input_shape[-1], self.units), name="scale")
+        self.steps = self.add_weight(shape=(), initializer="ones", trainable=False, name="steps")
+
+    def call(self, x):
+        return ops.matmul(x, self.scale) * self.steps + ops.tanh(self.inner(x))
+
+
+def test_a_users_layer_works_like_the_others():
+    start = layers.Input((3,))
+    model = Model(start, layers.Dense(2)(Block(4, name="block")(start)))
+    assert [weight.path for weight in model.weights] == [
+        "block/scale",
+        "block/steps",
+        "block/dense_1/kernel",
+        "block/dense_1/bias",
+        "dense/kernel",
+        "dense/bias",
+    ]
+    scale, steps, kernel, bias, *_ = model.get_weights()
+    x = rows(5, 3)
+    expected = x @ scale * steps + np.tanh(x @ kernel + bias)
+    np.testing.assert_allclose(interpreted(model.get_layer("block"), x), expected, atol=1e-5)
+    again = Block.from_config(model.get_layer("block").get_config())
+    assert (again.units, again.name) == (4, "block")
+    assert again.compute_output_shape((None, 3)) == (None, 4)
+
+
+def test_a_users_layer_of_several_inputs_is_built_for_each():
+    class Mixer(layers.Layer):
+        def build(self, query_shape, value_shape):
+            self.shapes = query_shape, value_shape
+
+        def call(self, query, value):
+            return query + value
+
+    mixer = Mixer()
+    assert mixer(layers.Input((3,)), value=layers.Input((3,))).shape == (None, 3)
+    assert mixer.shapes == ((None, 3), (None, 3))
+
+
+def test_a_layer_on_arrays_gives_arrays():
+    layer = layers.Dense(2)
+    result = layer([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    assert isinstance(result, np.ndarray)
+    kernel, bias = layer.get_weights()
+    expected = np.array([[1, 2, 3], [4, 5, 6]]) @ kernel + bias
+    np.testing.assert_allclose(result, expected, rtol=1e-5)
+    assert layers.Add()([np.ones(3), np.ones(3)]).tolist() == [2, 2, 2]
+
+
+def test_an_input_that_leads_nowhere_is_kept():
+    a, b = layers.Input((3,), name="a"), layers.Input((3,), name="b")
+    model = Model([a, b], layers.Dense(2)(a))
+    assert [layer.name for layer in model.layers] == ["a", "b", "dense"]
+    assert model.predict([rows(2, 3), rows(2, 3)], verbose=0).shape == (2, 2)
+
+
+def test_an_input_may_be_an_output():
+    a = layers.Input((3,))
+    x = rows(2, 3)
+    for received in interpreted(Model(a, [a, layers.Identity()(a)]), x):
+        np.testing.assert_array_equal(received, x)
