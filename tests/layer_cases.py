@@ -9,7 +9,38 @@ import numpy as np
 from keraunos import layers
 
 IMAGE, SEQUENCE, VECTOR = (7, 8, 6), (9, 6), (5,)
-ACTIVATIONS = ["linear", "relu", "leaky_relu", "relu6", "softmax", "celu", "elu", "selu", "softplus", "softsign", "squareplus", "soft_shrink", "sparse_plus", "silu", "swish", "gelu", "glu", "tanh", "tanh_shrink", "sigmoid", "sparse_sigmoid", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "hard_shrink", "log_sigmoid", "mish", "log_softmax", "exponential"]
+ACTIVATIONS = [
+    "linear",
+    "relu",
+    "leaky_relu",
+    "relu6",
+    "softmax",
+    "celu",
+    "elu",
+    "selu",
+    "softplus",
+    "softsign",
+    "squareplus",
+    "soft_shrink",
+    "sparse_plus",
+    "silu",
+    "swish",
+    "gelu",
+    "glu",
+    "tanh",
+    "tanh_shrink",
+    "sigmoid",
+    "sparse_sigmoid",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "hard_shrink",
+    "log_sigmoid",
+    "mish",
+    "log_softmax",
+    "exponential",
+]
 
 
 @dataclass(frozen=True)
