@@ -33,16 +33,17 @@ WARM_UPS = 3
 SECONDS = 3.0  # spent on timing unless the caller says how often
 FEWEST, MOST = 5, 200  # rounds
 TURN_SECONDS = 1e-3  # a variant whose calls are shorter makes several in its turn
-BUSY = 0.5  # a spread from which on the machine was doing something else
+BUSY = 0.25  # a spread from which on the machine was doing something else
 COLUMNS = (
     Column("variant", wraps=True),
-    Column("ms (median)", right=True),
-    Column("quartiles", right=True),
+    Column("median ms", right=True),
+    Column("spread", right=True),
+    Column("best", right=True, minor=True),
     Column("vs none", right=True),
     Column("kernels", right=True),
     Column("launches", right=True),
     Column("MB moved", right=True),
-    Column("compile s", right=True),
+    Column("compile s", right=True, minor=True),
     Column("|error|", right=True),
 )
 
@@ -76,22 +77,20 @@ class Variant:
         return float(np.median(self.seconds))
 
     @property
-    def quartiles(self) -> tuple[float, float]:
-        """Seconds that a quarter and three quarters of the calls stay below."""
-        low, high = np.quantile(self.seconds, (0.25, 0.75))
-        return float(low), float(high)
+    def best(self) -> float:
+        return self.seconds[0]
 
     @property
     def spread(self) -> float:
-        """The distance between the quartiles as a share of the median."""
-        low, high = self.quartiles
-        return (high - low) / self.median
+        """Half the distance between the quartiles, as a share of the median."""
+        low, high = np.quantile(self.seconds, (0.25, 0.75))
+        return float(high - low) / 2 / self.median
 
     def to_dict(self) -> dict[str, Any]:
         own = {key: value for key, value in vars(self).items() if key != "seconds"}
         options = {k: v if isinstance(v, str) else list(v) for k, v in self.options.items()}
-        times = {"median": self.median, "quartiles": self.quartiles, "calls": len(self.seconds)}
-        return {**own, "options": options, **times, "spread": self.spread}
+        times = {"median": self.median, "spread": self.spread, "best": self.best}
+        return {**own, "options": options, **times, "calls": len(self.seconds)}
 
 
 @dataclass(frozen=True)
@@ -124,6 +123,11 @@ class Comparison:
         named = [variant for variant in self.variants if variant.name == NONE]
         return (named or list(self.variants))[0]
 
+    @property
+    def disturbed(self) -> bool:
+        """Whether times vary so widely that they say little."""
+        return any(variant.spread > BUSY for variant in self.variants)
+
     def table(self) -> Table:
         """One row a variant."""
         sizes = ", ".join(f"{name}={value}" for name, value in self.sizes.items())
@@ -134,7 +138,7 @@ class Comparison:
             for column in COLUMNS
         ]
         rows = tuple(
-            Row(_cells(variant, base), "good" if variant is fastest else "")
+            Row(_cells(variant, base), "good" if variant is fastest and not self.disturbed else "")
             for variant in self.variants
         )
         title = f"{self.name}{f' ({sizes})' if sizes else ''}"
@@ -151,8 +155,10 @@ class Comparison:
         if cached:
             total = sum(variant.kernels for variant in self.variants)
             notes.append(f"{cached} of {total} kernels were in the cache and needed no compiling.")
-        if any(variant.spread > BUSY for variant in self.variants):
-            notes.append("Times vary widely: this machine was busy with something else.")
+        if self.disturbed:
+            notes.append(
+                "Times vary widely: this machine was busy with something else. Go by the best."
+            )
         return notes
 
     def to_dict(self) -> dict[str, Any]:
@@ -332,7 +338,8 @@ def _cells(variant: Variant, base: Variant) -> tuple[str, ...]:
     return (
         variant.name,
         three_digits(variant.median * 1e3),
-        "–".join(three_digits(seconds * 1e3) for seconds in variant.quartiles),
+        f"±{variant.spread:.0%}",
+        three_digits(variant.best * 1e3),
         f"{base.median / variant.median:.2f}×",
         str(variant.kernels),
         str(variant.launches),

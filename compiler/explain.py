@@ -5,6 +5,7 @@ Decisions that are alike (the sixteen conv2d+add+relu of one network) share a ro
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -18,7 +19,7 @@ from .units import count_of, format_bytes_a_sample
 COLUMNS = (
     Column("pattern", wraps=True),
     Column("layers", wraps=True),
-    Column("decision"),
+    Column("decision", marked=True),
     Column("reason", wraps=True),
 )
 EMPHASIS = {"declined": "bad"}
@@ -28,16 +29,17 @@ Group: TypeAlias = tuple[Decision, ...]
 
 @dataclass(frozen=True)
 class Explanation:
-    """The decisions of one compilation. Printing it shows the table."""
+    """The decisions of one compilation, or one ``kind`` of them. Printing it shows the table."""
 
     name: str
     decisions: tuple[Decision, ...]
+    kind: str = "decided"
 
     def __str__(self) -> str:
         return str(self.table())
 
     def __repr__(self) -> str:
-        return f"<explanation of {self.name}: {_summary(self.decisions)}>"
+        return f"<explanation of {self.name}: {self.summary}>"
 
     def __len__(self) -> int:
         return len(self.decisions)
@@ -55,17 +57,25 @@ class Explanation:
                 f"{did_you_mean(action, known)}"
             )
         chosen = tuple(each for each in self.decisions if each.action == action)
-        return Explanation(self.name, chosen)
+        return Explanation(self.name, chosen, action)
 
     @property
     def actions(self) -> tuple[str, ...]:
         """The kinds of decision there are, each once, in order."""
         return tuple(dict.fromkeys(decision.action for decision in self.decisions))
 
+    @property
+    def summary(self) -> str:
+        """``5 fused, 1 tiled, 2 declined; saves 12 kernels, 1.2 MB a sample``."""
+        counts = Counter(decision.action for decision in self.decisions)
+        counted = ", ".join(f"{count} {action}" for action, count in counts.items())
+        found = (counted or f"nothing {self.kind}", _savings(self.decisions))
+        return "; ".join(filter(None, found))
+
     def table(self) -> Table:
         """One row for each group of like decisions, in the order in which they were taken."""
         rows = tuple(map(_row, _grouped(self.decisions)))
-        return Table(f"{self.name}: {_summary(self.decisions)}", COLUMNS, rows)
+        return Table(f"{self.name}: {self.summary}", COLUMNS, rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Every decision, ungrouped, as JSON-ready data."""
@@ -141,12 +151,3 @@ def _bytes_saved(decisions: Iterable[Decision]) -> Size:
     for decision in decisions:
         total = total + decision.bytes_saved
     return total
-
-
-def _summary(decisions: Sequence[Decision]) -> str:
-    """``5 fused, 1 tiled, 2 declined; saves 12 kernels, 1.2 MB a sample``."""
-    counts: dict[str, int] = {}
-    for decision in decisions:
-        counts[decision.action] = counts.get(decision.action, 0) + 1
-    counted = ", ".join(f"{count} {action}" for action, count in counts.items())
-    return "; ".join(filter(None, (counted or "no decisions", _savings(decisions))))

@@ -68,6 +68,16 @@ def node_names(graph: GraphLike, prefix: str = "") -> dict[Node, str]:
     return names
 
 
+def node_calls(graph: GraphLike) -> dict[Node, str]:
+    """``%0 = conv2d(%x, $kernel)`` for each node with a line of its own; bodies are left out."""
+    names = node_names(graph)
+    return {
+        node: f"{names[node]} = {_call(node, names, elide=True)}"
+        for node in graph.nodes
+        if _leaf_name(node) is None
+    }
+
+
 def _leaf_name(node: Node) -> str | None:
     """How a node is called that has no line of its own, else None."""
     if node.op.name == "input":

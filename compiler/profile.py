@@ -95,7 +95,7 @@ class Profile:
         inside = sum(launch.nanoseconds for launch in self.launches if not launch.in_tile)
         rest = max(self.nanoseconds - inside, 0.0)
         share = f"{rest / self.nanoseconds:.1%}"
-        return Row(("starting and ending the call", "", _seconds(rest), share, "", ""), "quiet")
+        return Row(("starting and joining threads", "", _seconds(rest), share, "", ""), "quiet")
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-ready data; times in nanoseconds."""

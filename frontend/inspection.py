@@ -72,7 +72,7 @@ def compare(
 ) -> Comparison:
     """A model compiled in several ways, timed side by side; prints as a table.
 
-    The columns: milliseconds (median and quartiles), kernels, launches, memory moved, seconds to
+    The columns: milliseconds (median, spread, best), kernels, launches, memory moved, seconds to
     compile, and the largest difference from numpy in float64.
 
     Args:
