@@ -25,9 +25,7 @@ def _leaves(structure: Any) -> Iterator[Any]:
 def map_structure(fn: Callable[[Any], Any], structure: Any) -> Any:
     """The same nesting with ``fn`` applied to each leaf."""
     if isinstance(structure, dict):
-        # Visited in sorted order, as `flatten` does; kept in the order of the user.
-        made = {key: map_structure(fn, structure[key]) for key in sorted(structure)}
-        return {key: made[key] for key in structure}
+        return {key: map_structure(fn, structure[key]) for key in sorted(structure)}
     if isinstance(structure, (list, tuple)):
         return _same_type(structure, [map_structure(fn, item) for item in structure])
     return fn(structure)

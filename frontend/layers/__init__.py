@@ -2,15 +2,9 @@
 
 from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Layer
-from .convolution import (
-    Conv1D,
-    Conv1DTranspose,
-    Conv2D,
-    Conv2DTranspose,
-    Convolution1D,
-    Convolution1DTranspose,
-    Convolution2D,
-    Convolution2DTranspose,
+from .convolution import Conv1D, Conv2D, Convolution1D, Convolution2D
+from .core import Dense, Embedding, Identity, Lambda
+from .depthwise import (
     DepthwiseConv1D,
     DepthwiseConv2D,
     SeparableConv1D,
@@ -18,7 +12,6 @@ from .convolution import (
     SeparableConvolution1D,
     SeparableConvolution2D,
 )
-from .core import Dense, Embedding, Identity, Lambda
 from .input import Input, InputLayer
 from .merging import (
     Add,
@@ -77,6 +70,12 @@ from .reshaping import (
     ZeroPadding2D,
 )
 from .spec import InputSpec
+from .transposed import (
+    Conv1DTranspose,
+    Conv2DTranspose,
+    Convolution1DTranspose,
+    Convolution2DTranspose,
+)
 
 __all__ = [
     "Activation",

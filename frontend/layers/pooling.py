@@ -9,7 +9,7 @@ from .. import ops
 from ..tensor import KerasTensor
 from .arguments import checked_format, choice, sizes
 from .base import Layer
-from .convolution import image_spec
+from .sliding import image_spec
 
 
 class _Pooling(Layer):

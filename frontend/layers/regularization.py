@@ -9,7 +9,7 @@ from ..tensor import KerasTensor
 from .arguments import checked_format, inference_only
 from .arguments import rate as checked_rate
 from .base import Layer
-from .convolution import image_spec
+from .sliding import image_spec
 
 
 class _Noise(Layer):

@@ -14,7 +14,7 @@ from ..ops.shaping import divide_exactly
 from ..tensor import KerasTensor
 from .arguments import checked_format, choice, positive, sizes
 from .base import Layer
-from .convolution import image_spec
+from .sliding import image_spec
 from .spec import InputSpec
 
 

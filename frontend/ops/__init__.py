@@ -95,6 +95,21 @@ from .indexing import (
 from .indexing import (
     slice_ as slice,
 )
+from .joining import (
+    append,
+    concatenate,
+    flip,
+    hstack,
+    pad,
+    repeat,
+    roll,
+    split,
+    stack,
+    take,
+    tile,
+    unstack,
+    vstack,
+)
 from .linalg import (
     dot,
     einsum,
@@ -162,30 +177,17 @@ from .reductions import (
     var,
 )
 from .shaping import (
-    append,
     broadcast_to,
-    concatenate,
     expand_dims,
-    flip,
-    hstack,
     moveaxis,
     ndim,
-    pad,
     ravel,
-    repeat,
     reshape,
-    roll,
     shape,
     size,
-    split,
     squeeze,
-    stack,
     swapaxes,
-    take,
-    tile,
     transpose,
-    unstack,
-    vstack,
 )
 from .spatial import (
     average_pool,

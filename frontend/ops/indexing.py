@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..tensor import KerasTensor
 from ..variable import Variable
 from .core import as_node, cast_node, constant, ir, normal_axis, operation, tensor
-from .shaping import part_of, take
+from .joining import part_of, take
 
 
 @operation

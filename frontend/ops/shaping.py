@@ -1,4 +1,4 @@
-"""Moving elements around: shapes, axes, joining, splitting, padding."""
+"""Shapes and axes: the same elements in another arrangement."""
 
 from __future__ import annotations
 
@@ -15,13 +15,10 @@ from ..errors import UsageError
 from ..tensor import KerasTensor
 from .core import (
     as_node,
-    common_dtype,
-    constant,
     ir,
     normal_axes,
     normal_axis,
     operation,
-    reconciled,
     tensor,
 )
 
@@ -64,13 +61,14 @@ def complete_shape(node: Node, wanted: Sequence[Any]) -> Shape:
     rest = divide_exactly(node.tensor_type.elements, known)
     if rest is None:
         raise UsageError(
-            f"reshape: a tensor of shape {_text(node.shape)} cannot be split into "
+            f"reshape: a tensor of shape {shown(node.shape)} cannot be split into "
             f"{tuple(wanted)}: its {node.tensor_type.elements} elements are no multiple of {known}"
         )
     return tuple(rest if size == -1 else size for size in sizes)
 
 
-def _text(sizes: Shape) -> str:
+def shown(sizes: Shape) -> str:
+    """Sizes as text, symbols among them."""
     return f"({', '.join(map(str, sizes))})"
 
 
@@ -122,8 +120,8 @@ def moveaxis(x: Any, source: Any, destination: Any) -> KerasTensor:
     """Some axes moved elsewhere, the others in order."""
     node = as_node(x)
     rank = node.tensor_type.rank
-    moved = [normal_axis(axis, rank) for axis in _listed(source)]
-    places = [normal_axis(axis, rank) for axis in _listed(destination)]
+    moved = [normal_axis(axis, rank) for axis in listed(source)]
+    places = [normal_axis(axis, rank) for axis in listed(destination)]
     order = [axis for axis in range(rank) if axis not in moved]
     for place, axis in sorted(zip(places, moved, strict=True)):
         order.insert(place, axis)
@@ -140,7 +138,8 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> KerasTensor:
     return tensor(permuted(node, tuple(order)))
 
 
-def _listed(axes: Any) -> list[int]:
+def listed(axes: Any) -> list[int]:
+    """One int or several as a list."""
     return [int(axes)] if isinstance(axes, (int, np.integer)) else list(axes)
 
 
@@ -148,7 +147,7 @@ def _listed(axes: Any) -> list[int]:
 def expand_dims(x: Any, axis: Any) -> KerasTensor:
     """A size of 1 put in at ``axis``."""
     node = as_node(x)
-    axes = _listed(axis)
+    axes = listed(axis)
     rank = node.tensor_type.rank + len(axes)
     places = {normal_axis(each, rank) for each in axes}
     sizes = iter(node.shape)
@@ -166,7 +165,7 @@ def squeeze(x: Any, axis: Any = None) -> KerasTensor:
     wrong = [place for place in gone if place not in ones]
     if wrong:
         raise UsageError(
-            f"squeeze: expected size 1 at axis {wrong[0]}; received shape {_text(node.shape)}"
+            f"squeeze: expected size 1 at axis {wrong[0]}; received shape {shown(node.shape)}"
         )
     kept = tuple(size for place, size in enumerate(node.shape) if place not in gone)
     return tensor(ir.reshape(node, shape=kept))
@@ -183,168 +182,3 @@ def ravel(x: Any) -> KerasTensor:
 def broadcast_to(x: Any, shape: Any) -> KerasTensor:
     """Repeated along axes of size 1 up to ``shape``."""
     return tensor(ir.broadcast_to(as_node(x), shape=tuple(shape)))
-
-
-@operation
-def concatenate(xs: Any, axis: int = -1) -> KerasTensor:
-    """Tensors side by side along ``axis``."""
-    nodes = common_dtype([as_node(x) for x in xs])
-    place = normal_axis(axis, nodes[0].tensor_type.rank)
-    nodes = reconciled(nodes, place - nodes[0].tensor_type.rank)
-    return tensor(nodes[0] if len(nodes) == 1 else ir.concatenate(*nodes, axis=place))
-
-
-@operation
-def append(x1: Any, x2: Any, axis: int | None = None) -> KerasTensor:
-    """x2 after x1; both made flat unless an axis is given."""
-    if axis is None:
-        return concatenate([ravel(x1), ravel(x2)], 0)
-    return concatenate([x1, x2], axis)
-
-
-@operation
-def stack(x: Any, axis: int = 0) -> KerasTensor:
-    """Tensors of one shape along a new axis."""
-    return concatenate([expand_dims(each, axis) for each in x], axis)
-
-
-@operation
-def vstack(xs: Any) -> KerasTensor:
-    """Rows below one another."""
-    return concatenate([_at_least(each, 2) for each in xs], 0)
-
-
-@operation
-def hstack(xs: Any) -> KerasTensor:
-    """Columns beside one another."""
-    flat = as_node(xs[0]).tensor_type.rank < 2
-    return concatenate(list(xs), 0 if flat else 1)
-
-
-def _at_least(x: Any, rank: int) -> KerasTensor:
-    node = as_node(x)
-    missing = max(rank - node.tensor_type.rank, 0)
-    return tensor(ir.reshape(node, shape=(1,) * missing + node.shape) if missing else node)
-
-
-@operation
-def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[KerasTensor]:
-    """Parts along ``axis``: a number of equal ones, or cut before each of some indices."""
-    node = as_node(x)
-    place = normal_axis(axis, node.tensor_type.rank)
-    extent = node.shape[place]
-    if isinstance(indices_or_sections, (int, np.integer)):
-        part = divide_exactly(extent, int(indices_or_sections))
-        if part is None:
-            raise UsageError(
-                f"split: expected an axis that {indices_or_sections} divides; received shape "
-                f"{_text(node.shape)}, axis {axis}"
-            )
-        cuts: list[Size] = [part * i for i in range(1, int(indices_or_sections))]
-    else:
-        cuts = [_from_end(int(cut), extent) for cut in indices_or_sections]
-    ends = [*cuts, extent]
-    starts: list[Size] = [0, *cuts]
-    return [tensor(part_of(node, place, a, b)) for a, b in zip(starts, ends, strict=True)]
-
-
-def _from_end(index: int, extent: Size) -> Size:
-    if isinstance(extent, int):
-        return int(np.clip(index + extent if index < 0 else index, 0, extent))
-    return extent + index if index < 0 else index
-
-
-def part_of(node: Node, axis: int, start: Size, stop: Size, step: int = 1) -> Node:
-    """Elements ``start, start + step, ...`` below ``stop`` along one axis."""
-    starts = tuple(start if i == axis else 0 for i in range(node.tensor_type.rank))
-    stops = tuple(stop if i == axis else size for i, size in enumerate(node.shape))
-    steps = tuple(step if i == axis else 1 for i in range(node.tensor_type.rank))
-    return ir.slice(node, start=starts, stop=stops, step=steps)
-
-
-@operation
-def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[KerasTensor]:
-    """The slices along ``axis``, each without it."""
-    node = as_node(x)
-    place = normal_axis(axis, node.tensor_type.rank)
-    count = node.shape[place] if num is None else num
-    if not isinstance(count, int):
-        raise UsageError(
-            f"unstack: expected an axis of known size; received shape {_text(node.shape)}, axis "
-            f"{axis}. Pass num="
-        )
-    return [squeeze(part, place) for part in split(tensor(node), count, place)]
-
-
-@operation
-def flip(x: Any, axis: Any = None) -> KerasTensor:
-    """The elements in reverse order."""
-    node = as_node(x)
-    return tensor(ir.flip(node, axes=normal_axes(axis, node.tensor_type.rank)))
-
-
-@operation
-def repeat(x: Any, repeats: int, axis: int | None = None) -> KerasTensor:
-    """Each element ``repeats`` times in a row."""
-    node = as_node(ravel(x)) if axis is None else as_node(x)
-    place = normal_axis(axis or 0, node.tensor_type.rank)
-    if not isinstance(repeats, (int, np.integer)):
-        raise TypeError(f"repeat: expected one int for repeats; received {repeats!r}")
-    factors = tuple(int(repeats) if i == place else 1 for i in range(node.tensor_type.rank))
-    return tensor(ir.repeat(node, factors=factors))
-
-
-@operation
-def tile(x: Any, repeats: Any) -> KerasTensor:
-    """The whole tensor several times along each axis."""
-    counts = _listed(repeats)
-    node = as_node(_at_least(x, len(counts)))
-    counts = [1] * (node.tensor_type.rank - len(counts)) + counts
-    for axis, count in enumerate(counts):
-        node = node if count == 1 else ir.concatenate(*[node] * count, axis=axis)
-    return tensor(node)
-
-
-@operation
-def roll(x: Any, shift: int, axis: int | None = None) -> KerasTensor:
-    """Elements moved along ``axis``; those that fall off come back at the front."""
-    node = as_node(ravel(x)) if axis is None else as_node(x)
-    place = normal_axis(axis or 0, node.tensor_type.rank)
-    extent = node.shape[place]
-    cut = extent - (shift % extent if isinstance(extent, int) else shift)
-    if cut == extent:
-        return tensor(node)
-    parts = part_of(node, place, cut, extent), part_of(node, place, 0, cut)
-    rolled = tensor(ir.concatenate(*parts, axis=place))
-    return rolled if axis is not None else reshape(rolled, as_node(x).shape)
-
-
-@operation
-def pad(
-    x: Any, pad_width: Any, mode: str = "constant", constant_values: float | None = None
-) -> KerasTensor:
-    """``constant_values`` (0) put around: one width, one pair, or a pair for each axis."""
-    node = as_node(x)
-    if mode != "constant":
-        raise UsageError(f"pad: expected mode='constant'; received {mode!r}")
-    pairs = np.broadcast_to(np.asarray(pad_width), (node.tensor_type.rank, 2)).tolist()
-    low, high = (tuple(int(pair[side]) for pair in pairs) for side in (0, 1))
-    return tensor(ir.pad(node, low=low, high=high, value=float(constant_values or 0)))
-
-
-@operation
-def take(x: Any, indices: Any, axis: int | None = None) -> KerasTensor:
-    """Elements by index along ``axis``; of the flat tensor unless one is given."""
-    node = as_node(ravel(x)) if axis is None else as_node(x)
-    place = normal_axis(axis or 0, node.tensor_type.rank)
-    extent = node.shape[place]
-    if isinstance(extent, int) and isinstance(indices, (int, list, tuple, np.ndarray)):
-        indices = np.asarray(indices) % max(extent, 1)
-        return tensor(ir.gather(node, as_node(indices.astype("int32")), axis=place))
-    picked = as_node(indices)
-    if not picked.dtype.is_integer:
-        picked = as_node(tensor(picked), "int32")
-    if isinstance(extent, int):
-        below = ir.less(picked, constant(0, picked.dtype))
-        picked = ir.select(below, ir.add(picked, constant(extent, picked.dtype)), picked)
-    return tensor(ir.gather(node, picked, axis=place))

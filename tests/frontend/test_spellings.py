@@ -71,4 +71,4 @@ def test_structures():
     assert tree.flatten(nested) == [4, 1, 2, 3]
     assert tree.map_structure(lambda value: value * 2, nested) == {"b": [2, (4, 6)], "a": 8}
     assert tree.pack_as(nested, [1, 2, 3, 4]) == {"b": [2, (3, 4)], "a": 1}
-    assert list(tree.map_structure(str, nested)) == ["b", "a"]
+    assert list(tree.map_structure(str, nested)) == ["a", "b"]
