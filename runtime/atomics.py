@@ -1,4 +1,4 @@
-"""What kernels that coordinate threads need: atomics, a spin barrier, calls by address, a clock."""
+"""What kernels that coordinate threads need: atomics, waiting, calls by address, a clock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numba.extending import intrinsic
 from .simd_types import I32, I64, call_named
 
 SPINS = 4000
-"""Turns a thread spins in a barrier before it offers its core to others (some 50 to 200 us)."""
+"""Turns a thread spins while it waits before it offers its core to others (some 50 to 200 us)."""
 
 WORDS = types.CPointer(types.int64)
 X86_PAUSE = "llvm.x86.sse2.pause"
@@ -23,7 +23,7 @@ def _atomic_add(context: Any, p: Any, i: Any, v: Any) -> Any:
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address = builder.gep(args[0], [args[1]])
-        return builder.atomic_rmw("add", address, args[2], "acq_rel")
+        return builder.atomic_rmw("add", address, args[2], "seq_cst")
 
     return types.int64(WORDS, types.int64, types.int64), lower
 
@@ -35,6 +35,61 @@ def _atomic_load(context: Any, p: Any, i: Any) -> Any:
         return builder.load_atomic(builder.gep(args[0], [args[1]]), "acquire", 8)
 
     return types.int64(WORDS, types.int64), lower
+
+
+def _atomic_store(context: Any, p: Any, i: Any, v: Any) -> Any:
+    """Set p[i] for whoever loads it next, and everything written before."""
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store_atomic(args[2], builder.gep(args[0], [args[1]]), "seq_cst", 8)
+        return context.get_dummy_value()
+
+    return types.void(WORDS, types.int64, types.int64), lower
+
+
+def _compare_exchange(context: Any, p: Any, i: Any, old: Any, new: Any) -> Any:
+    """Set p[i] to `new` if it is `old`; whether it was."""
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address = builder.gep(args[0], [args[1]])
+        pair = builder.cmpxchg(address, args[2], args[3], "seq_cst", "seq_cst")
+        return builder.extract_value(pair, 1)
+
+    return types.boolean(WORDS, types.int64, types.int64, types.int64), lower
+
+
+# Linux's futex: the kernel puts a thread to sleep on the low half of a word and wakes it.
+FUTEX = {"x86_64": 202, "aarch64": 98}
+WAIT_PRIVATE, WAKE_PRIVATE = 128, 129
+
+
+def _call_futex(builder: Any, word: Any, operation: int, value: Any) -> None:
+    machine = str(builder.module.triple).split("-")[0].strip('"')
+    syscall = ir.FunctionType(I64, [I64], var_arg=True)
+    function = cgutils.get_or_insert_function(builder.module, syscall, "syscall")
+    address = builder.ptrtoint(word, I64)
+    number = I64(FUTEX[machine])
+    builder.call(function, [number, address, I64(operation), value, I64(0), I64(0), I64(0)])
+
+
+def _futex_wait(context: Any, p: Any, i: Any, value: Any) -> Any:
+    """Sleep until woken, unless p[i] is no longer `value` (in its low 32 bits)."""
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _call_futex(builder, builder.gep(args[0], [args[1]]), WAIT_PRIVATE, args[2])
+        return context.get_dummy_value()
+
+    return types.void(WORDS, types.int64, types.int64), lower
+
+
+def _futex_wake(context: Any, p: Any, i: Any, count: Any) -> Any:
+    """Wake at most `count` threads that sleep on p[i]."""
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _call_futex(builder, builder.gep(args[0], [args[1]]), WAKE_PRIVATE, args[2])
+        return context.get_dummy_value()
+
+    return types.void(WORDS, types.int64, types.int64), lower
 
 
 def _pause(context: Any) -> Any:
@@ -84,17 +139,6 @@ def _call_kernel(context: Any, address: Any, args: Any, thread: Any, threads: An
     return types.void(types.int64, WORDS, types.int64, types.int64), lower
 
 
-def _call_integer(context: Any, address: Any) -> Any:
-    """Call the C function `int f(void)` at `address`."""
-
-    def lower(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        function_type = ir.FunctionType(I32, [])
-        function = builder.inttoptr(values[0], function_type.as_pointer())
-        return builder.sext(builder.call(function, []), I64)
-
-    return types.int64(types.int64), lower
-
-
 def _shift_pointer(context: Any, p: Any, i: Any) -> Any:
     """The pointer to element i."""
 
@@ -111,26 +155,35 @@ def _named(function: Any) -> Any:
 
 atomic_add = _named(_atomic_add)
 atomic_load = _named(_atomic_load)
+atomic_store = _named(_atomic_store)
+compare_exchange = _named(_compare_exchange)
+futex_wait = _named(_futex_wait)
+futex_wake = _named(_futex_wake)
 pause = _named(_pause)
 yield_thread = _named(_yield_thread)
 clock = _named(_clock)
 call_kernel = _named(_call_kernel)
-call_integer = _named(_call_integer)
 shift_pointer = _named(_shift_pointer)
 
 
 @njit(error_model="numpy")
-def barrier(arrivals: Any, goal: int) -> None:
-    """Count this thread in and wait until arrivals[0] reaches `goal`.
-
-    The counter only grows: the k-th barrier of a team of n threads waits for k * n.
-    """
-    if atomic_add(arrivals, 0, 1) + 1 >= goal:
-        return
+def wait_for(words: Any, index: int, goal: int) -> None:
+    """Wait until words[index], which only grows, reaches `goal`."""
     spins = 0
-    while atomic_load(arrivals, 0) < goal:
+    while atomic_load(words, index) < goal:
         if spins < SPINS:
             spins += 1
             pause()
         else:
             yield_thread()
+
+
+@njit(error_model="numpy")
+def claim(progress: Any, limit: int) -> int:
+    """The next ticket below `limit`, or -1 where all of them are taken."""
+    ticket = atomic_load(progress, 0)
+    while ticket < limit:
+        if compare_exchange(progress, 0, ticket, ticket + 1):
+            return ticket
+        ticket = atomic_load(progress, 0)
+    return -1

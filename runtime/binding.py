@@ -14,11 +14,15 @@ from .memory import Interval, align, assign_offsets
 from .program import ARENA, CONSTANT, LaunchRow, Operand, Program, TileRow
 
 THREAD, START, COUNT = 0, 1, 2  # counters of the table
-SPREAD, SERIAL = 0, 1
 
-# Below about a microsecond of work on one core a launch is not worth waking the others for.
-SERIAL_FLOPS = 60_000
-SERIAL_BYTES = 32_768
+# A launch is cut in parts of at least about a microsecond of one core's work, and in a few parts a
+# thread where there is enough of it, so that a thread that is late does not hold up the rest.
+PART_FLOPS = 60_000
+PART_BYTES = 32_768
+PARTS_PER_THREAD = 4
+LONG_PART = 8  # times the least: what a part should be before there are more than threads
+PIECES_PER_THREAD = 2
+LEAST_PIECE = 8
 
 
 @dataclass(frozen=True)
@@ -134,17 +138,16 @@ class Binding:
         words: list[list[int]] = []
         tile: tuple[int, TileRow] | None = None
         left = 0
-        modes = {}
         for index, row in enumerate(self.program.rows):
             if isinstance(row, TileRow):
                 if index in self.tiles:
                     tile, left = (index, row), row.rows
                     total = self.bindings[row.symbol]
-                    words.append([TILE, 1, row.rows, total, row.tile, START, COUNT, 0])
+                    piece = piece_size(total, row.tile, self.threads)
+                    words.append([TILE, 1, row.rows, total, piece, START, COUNT, 0])
                     self.rows.append(index)
                 continue
-            modes[len(words)] = self._mode(row)
-            words.append(self._launch(row, tile, modes[len(words)]))
+            words.append(self._launch(row, tile))
             self.rows.append(index)
             if tile is not None:
                 left -= 1
@@ -159,11 +162,11 @@ class Binding:
             profile=profile,
         )
 
-    def _mode(self, row: LaunchRow) -> int:
+    def _parts(self, row: LaunchRow) -> int:
         flops, size = evaluate(row.flops, self.bindings), evaluate(row.bytes, self.bindings)
-        return SERIAL if flops < SERIAL_FLOPS and size < SERIAL_BYTES else SPREAD
+        return part_count(max(flops / PART_FLOPS, size / PART_BYTES), self.threads)
 
-    def _launch(self, row: LaunchRow, tile: tuple[int, TileRow] | None, mode: int) -> list[int]:
+    def _launch(self, row: LaunchRow, tile: tuple[int, TileRow] | None) -> list[int]:
         start, first_patch = len(self._args), len(self._patches)
         for position, argument in enumerate(row.arguments):
             if isinstance(argument, Operand):
@@ -174,7 +177,8 @@ class Binding:
                 self._args.append(self._tiled_size(argument, position, tile[1]))
         patches = (len(self._patches) - first_patch) // 3
         address = self._kernels[row.kernel]
-        return [LAUNCH, 0, address, start, len(row.arguments), first_patch, patches, mode]
+        parts = self._parts(row)
+        return [LAUNCH, 0, address, start, len(row.arguments), first_patch, patches, parts]
 
     def _tiled_size(self, size: Size, position: int, tile: TileRow) -> int:
         """A size that grows with the samples of the piece at hand."""
@@ -235,26 +239,25 @@ class Binding:
             rows = [self.program.rows[self.rows[index + 1 + i]] for i in range(word[2])]
         else:
             rows = [self.program.rows[self.rows[index]]]
-        serial = word[0] == LAUNCH and word[7] == SERIAL
         touches = []
         for row in rows:
             assert isinstance(row, LaunchRow)
-            touches += [self._touch(s, False, serial, row.border) for s in row.reads]
-            touches += [self._touch(s, True, serial, row.border) for s in row.writes]
+            touches += [self._touch(s, False, row.border) for s in row.reads]
+            touches += [self._touch(s, True, row.border) for s in row.writes]
         if word[0] == TILE:
             tile = self.rows[index]
             start = self._tile_offsets[tile]
             stop = start + self._tile_bytes[tile] * self.threads
-            touches.append(Touch(-1, start, stop, True, False, False))
+            touches.append(Touch(-1, start, stop, True, False))
         return touches
 
-    def _touch(self, slot: int, write: bool, serial: bool, border: bool) -> Touch:
+    def _touch(self, slot: int, write: bool, border: bool) -> Touch:
         if slot in self._offsets:
             start = self._offsets[slot]
             size = evaluate(self.program.slots[slot].bytes, self.bindings)
-            return Touch(slot, start, start + size, write, serial, border)
+            return Touch(slot, start, start + size, write, border)
         # Callers' arrays and weights lie outside the arena: they conflict by slot alone.
-        return Touch(slot, -1 - slot, -slot, write, serial, border)
+        return Touch(slot, -1 - slot, -slot, write, border)
 
 
 @dataclass(frozen=True)
@@ -265,16 +268,32 @@ class Touch:
     start: int
     stop: int
     write: bool
-    serial: bool
     border: bool
 
     def conflicts(self, other: Touch) -> bool:
-        """Whether order between the two matters and is not given by running on one thread."""
-        if not (self.write or other.write) or (self.serial and other.serial):
+        """Whether order between the two matters."""
+        if not (self.write or other.write):
             return False
         if self.slot == other.slot and self.write and other.write and self.border != other.border:
             return False
         return self.start < other.stop and other.start < self.stop
+
+
+def part_count(work: float, threads: int) -> int:
+    """In how many parts to cut a launch of ``work`` times the least worth a part of its own."""
+    if work < threads:
+        return max(1, int(work))
+    most = PARTS_PER_THREAD * threads
+    return min(most, max(threads, int(work / LONG_PART) // threads * threads))
+
+
+def piece_size(total: int, tile: int, threads: int) -> int:
+    """Samples a piece: at most ``tile``, the same for all, a few pieces a thread if they allow."""
+    pieces = -(-total // tile)
+    if total >= LEAST_PIECE * PIECES_PER_THREAD * threads:
+        pieces = max(pieces, PIECES_PER_THREAD * threads)
+    pieces = max(threads, -(-pieces // threads) * threads)
+    return max(1, -(-total // pieces))
 
 
 def align_page(address: int) -> int:

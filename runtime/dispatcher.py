@@ -3,14 +3,14 @@
 A table is an int64 array of rows of eight words; `barrier` is 1 where all threads must have
 finished the row before any goes on:
 
-    LAUNCH [0, barrier, kernel address, args offset, nargs, patches offset, npatches, mode]
-           mode 0: every thread calls kernel(args, thread, threads); 1: thread 0 calls
-           kernel(args, 0, 1).
+    LAUNCH [0, barrier, kernel address, args offset, nargs, patches offset, npatches, parts]
+           the launch is cut in `parts` (0: as many as the team may have), each a call of
+           kernel(args, part, parts) by whichever thread is free.
     TILE   [1, barrier, body rows, total, tile, start counter, count counter, 0]
-           each thread takes a contiguous share of `total`, in pieces of at most `tile`, and runs
-           the body rows for each piece as kernel(args, 0, 1); barriers in the body are ignored.
+           `total` samples in pieces of `tile`; a thread takes a piece and runs the body rows for
+           it as kernel(args, 0, 1); barriers in the body are ignored.
     LOOP   [2, barrier, body rows, trips, index counter, 0, 0, 0]
-           every thread runs the body rows `trips` times; barriers in the body are honoured.
+           the body rows run `trips` times; barriers in the body are honoured.
 
 Bodies nest either way. Counters are int64 words, one set a thread; counter 0 is the thread's
 index. Patches are triples (argument, counter, coefficient): a launch that has some gets a copy of
@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import team_member, walker
+from . import walker
 from .cache import load_kernel
 from .config import config
-from .parallel import PythonTeam, bind_kernel, check_fork, openmp
+from .team import aligned_words, current_team
 
 Words = NDArray[np.int64]
 LAUNCH, TILE, LOOP, ROW = walker.LAUNCH, walker.TILE, walker.LOOP, walker.ROW
@@ -47,21 +47,6 @@ def walker_address(profile: bool) -> int:
     if profile:
         source = source.replace("\nPROFILE = False\n", "\nPROFILE = True\n")
     return load_kernel(source).address
-
-
-@cache
-def _member_address() -> int:
-    return load_kernel(Path(team_member.__file__).read_text()).address
-
-
-_python_team = PythonTeam()
-
-
-def aligned_words(count: int) -> Words:
-    """`count` zeros that start on a cache line."""
-    raw = np.zeros(count + 8, np.int64)
-    skip = -raw.ctypes.data % 64 // 8
-    return raw[skip : skip + count]
 
 
 def _round_up(count: int) -> int:
@@ -105,12 +90,8 @@ class Dispatch:
         self._counter_words = _round_up(counters)
         self._scratch = aligned_words(self.threads * self._scratch_words)
         self._counters = aligned_words(self.threads * self._counter_words)
-        self._arrivals = aligned_words(LINE)
-        self._openmp = openmp() if self.threads > 1 else None
-        self._member = _member_address() if self._openmp else 0
-        walk = walker_address(profile)
-        self._walk = bind_kernel(walk)
-        self._header = self._make_header(walk)
+        self._progress = aligned_words(walker.PROGRESS_WORDS)
+        self._header = self._make_header(walker_address(profile))
         self._header_address = self._header.ctypes.data
 
     def _make_header(self, walk: int) -> Words:
@@ -123,30 +104,15 @@ class Dispatch:
         header[walker.SCRATCH_WORDS] = self._scratch_words
         header[walker.COUNTERS] = self._counters.ctypes.data
         header[walker.COUNTER_WORDS] = self._counter_words
-        header[walker.ARRIVALS] = self._arrivals.ctypes.data
+        header[walker.PROGRESS] = self._progress.ctypes.data
         header[walker.TIMES] = self.times.ctypes.data
         header[walker.WALKER] = walk
-        if self._openmp:
-            header[walker.THREAD_NUMBER] = self._openmp.thread_number
-            header[walker.TEAM_SIZE] = self._openmp.team_size
         return header
 
     def run(self, threads: int | None = None) -> None:
-        """Walk the table once, on `threads` threads (at most those it was made for).
-
-        Raises:
-            ForkError: threads were used before this process was forked.
-        """
+        """Walk the table once, on at most `threads` threads (and those it was made for)."""
         team = self.threads if threads is None else min(threads, self.threads)
-        if team <= 1:
-            self._walk(self._header_address, 0, 1)
-            return
-        check_fork()
-        self._arrivals[0] = 0
-        if self._openmp is None:
-            _python_team.run(self._walk, self._header_address, team)
-            return
-        self._openmp.run(self._member, self._header_address, team, 0)
+        current_team().run(self._header_address, team)
 
 
 def _flat(name: str, array: Any) -> Words:

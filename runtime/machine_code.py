@@ -24,7 +24,7 @@ LIBM = frozenset(
         *("nearbyint", "round", "roundeven", "ldexp", "sqrt"),
     )
 )
-LIBC = frozenset({"memcpy", "memset", "memmove", "sched_yield", "clock_gettime"})
+LIBC = frozenset({"memcpy", "memset", "memmove", "sched_yield", "clock_gettime", "syscall"})
 
 
 SYMBOL_TABLE = 2  # ELF section type

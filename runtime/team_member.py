@@ -1,16 +1,40 @@
-"""What OpenMP calls in each thread of a team: asks who it is and walks the table (see `walker`)."""
+"""A thread of the team that waits for work: joins a run while it is open (see `team`)."""
 
 from typing import Any
 
-from .atomics import call_integer, call_kernel
+from .atomics import atomic_add, atomic_load, call_kernel, compare_exchange, futex_wait, pause
 from .kernel_compiler import kernel_jit
-from .simd import get
-from .walker import TEAM_SIZE, THREAD_NUMBER, WALKER
+from .simd import get, pointer_i64
+from .team_lead import CLOSED, EPOCH, GATE, HEADER, JOINED, LEFT, LIMIT, RUNS, SLEEPERS
+from .walker import WALKER
+
+# Turns a member spins for the next run before it sleeps: some 100 us.
+SPINS = 4000
 
 
 @kernel_jit
-def kernel(header: Any, thread: int, threads: int) -> None:
-    # OpenMP passes the header alone: the other two arguments hold whatever is in their registers.
-    thread = call_integer(get(header, THREAD_NUMBER))
-    threads = call_integer(get(header, TEAM_SIZE))
-    call_kernel(get(header, WALKER), header, thread, threads)
+def kernel(team: Any, thread: int, threads: int) -> None:
+    seen = 0
+    while True:
+        spins = 0
+        while atomic_load(team, EPOCH) == seen:
+            if spins < SPINS:
+                spins += 1
+                pause()
+            else:
+                atomic_add(team, SLEEPERS, 1)
+                futex_wait(team, EPOCH, seen)
+                atomic_add(team, SLEEPERS, -1)
+        seen = atomic_load(team, EPOCH)
+        gate = atomic_load(team, GATE)
+        while gate // RUNS == seen and gate % RUNS < CLOSED:
+            member = gate % JOINED + 1
+            if member >= get(team, LIMIT):
+                break
+            if compare_exchange(team, GATE, gate, gate + 1):
+                # From here on the lead waits for this thread: the run's data stay.
+                header = pointer_i64(get(team, HEADER))
+                call_kernel(get(header, WALKER), header, member, get(team, LIMIT))
+                atomic_add(team, LEFT, 1)
+                break
+            gate = atomic_load(team, GATE)

@@ -3,11 +3,16 @@
 This text is compiled like a generated kernel, through the kernel cache; the dispatcher sets
 `PROFILE` for the variant that measures. Every thread of a team walks the whole table on its own;
 nesting is an explicit stack of frames, so one function without recursion serves all.
+
+Work is claimed, not dealt out. All parts of all launches are numbered in the order in which they
+are walked; a thread takes the next number, does that part, and counts it as done. To pass a barrier
+is to see all numbers before it done. So a thread that comes late, or never, holds nobody up: the
+others do its share, and it skips what they have done.
 """
 
 from typing import Any
 
-from .atomics import barrier, call_kernel, clock, shift_pointer
+from .atomics import atomic_add, call_kernel, claim, clock, shift_pointer, wait_for
 from .kernel_compiler import kernel_jit
 from .simd import get, minimum, pointer_i64, put
 
@@ -19,8 +24,12 @@ LAUNCH, TILE, LOOP = 0, 1, 2
 
 # The header: addresses and sizes of one call.
 CODE, ROWS, ARGS, PATCHES, SCRATCH, SCRATCH_WORDS, COUNTERS, COUNTER_WORDS = range(8)
-ARRIVALS, TIMES, WALKER, THREAD_NUMBER, TEAM_SIZE = range(8, 13)
+PROGRESS, TIMES, WALKER = range(8, 11)
 HEADER_WORDS = 16
+
+# Progress of a run, a cache line each: the next number to take, and how many are done.
+TICKET, DONE = 0, 16
+PROGRESS_WORDS = 32
 
 # A frame of the stack: one loop or tile that is being run.
 FRAME = 8
@@ -34,7 +43,7 @@ def kernel(header: Any, thread: int, threads: int) -> None:
     code = pointer_i64(get(header, CODE))
     args = pointer_i64(get(header, ARGS))
     patches = pointer_i64(get(header, PATCHES))
-    arrivals = pointer_i64(get(header, ARRIVALS))
+    progress = pointer_i64(get(header, PROGRESS))
     times = pointer_i64(get(header, TIMES))
 
     scratch = shift_pointer(pointer_i64(get(header, SCRATCH)), thread * get(header, SCRATCH_WORDS))
@@ -48,7 +57,7 @@ def kernel(header: Any, thread: int, threads: int) -> None:
     end = get(header, ROWS)
     depth = 0
     in_tile = 0
-    barriers = 0  # passed so far
+    numbered = 0  # parts of the rows walked so far
     before = 0
     while True:
         if row == end:
@@ -63,6 +72,14 @@ def kernel(header: Any, thread: int, threads: int) -> None:
                     put(counters, get(code, o + 4), index)
             else:
                 index = get(scratch, frame + INDEX) + get(code, o + 4)
+                if get(scratch, frame + OUTER_TILE) == 0:
+                    # An outermost tile's pieces are claimed.
+                    atomic_add(progress, DONE, 1)
+                    pieces = (stop + get(code, o + 4) - 1) // get(code, o + 4)
+                    ticket = claim(progress, numbered + pieces)
+                    index = (ticket - numbered) * get(code, o + 4) if ticket >= 0 else stop
+                    if ticket < 0:
+                        numbered += pieces
                 if index < stop:
                     put(counters, get(code, o + 5), index)
                     put(counters, get(code, o + 6), minimum(get(code, o + 4), stop - index))
@@ -83,14 +100,16 @@ def kernel(header: Any, thread: int, threads: int) -> None:
             if PROFILE:
                 before = clock()
             if operation == LAUNCH:
-                share = 1 if in_tile else threads
-                part = 0 if in_tile else thread
-                if get(code, o + 7) == 0 or in_tile:
-                    runs = 1
-                else:
-                    runs = 1 if thread == 0 else 0
-                    share = 1
-                if runs:
+                ticket = 0
+                parts = 1
+                limit = 1
+                if not in_tile:
+                    parts = get(code, o + 7)
+                    if parts == 0:
+                        parts = threads
+                    limit = numbered + parts
+                    ticket = claim(progress, limit)
+                if ticket >= 0:
                     mine = shift_pointer(args, get(code, o + 3))
                     count = get(code, o + 6)
                     if count:
@@ -102,13 +121,24 @@ def kernel(header: Any, thread: int, threads: int) -> None:
                             value = get(counters, get(patches, k + 1)) * get(patches, k + 2)
                             put(patched, slot, get(patched, slot) + value)
                         mine = patched
-                    call_kernel(get(code, o + 2), mine, part, share)
+                    if in_tile:
+                        call_kernel(get(code, o + 2), mine, 0, 1)
+                    else:
+                        while ticket >= 0:
+                            call_kernel(get(code, o + 2), mine, ticket - numbered, parts)
+                            atomic_add(progress, DONE, 1)
+                            ticket = claim(progress, limit)
+                if not in_tile:
+                    numbered = limit
             else:
                 start = 0
                 stop = get(code, o + 3)
                 if operation == TILE and not in_tile:
-                    start = stop * thread // threads
-                    stop = stop * (thread + 1) // threads
+                    pieces = (stop + get(code, o + 4) - 1) // get(code, o + 4)
+                    ticket = claim(progress, numbered + pieces)
+                    start = (ticket - numbered) * get(code, o + 4) if ticket >= 0 else stop
+                    if ticket < 0:
+                        numbered += pieces
                 body = row
                 row += get(code, o + 2)
                 if start < stop:
@@ -134,7 +164,6 @@ def kernel(header: Any, thread: int, threads: int) -> None:
                     continue
         # A launch is done, or a loop or tile has ended or was empty.
         if get(code, o + 1) != 0 and in_tile == 0 and threads > 1:
-            barriers += threads
-            barrier(arrivals, barriers)
+            wait_for(progress, DONE, numbered)
         if PROFILE and thread == 0:
             put(times, o // ROW, get(times, o // ROW) + clock() - before)
