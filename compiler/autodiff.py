@@ -8,10 +8,10 @@ stays whole in the forward part, where passes can still match it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from .ir import Graph, IRError, Node, origin_scope
-from .lowering import Composite, NoGrad
+from .lowering import Composite, NoGrad, Region
 from .ops.building import full
 from .ops.core import ITEM
 from .ops.registry import ops
@@ -46,18 +46,37 @@ def gradients(output: Node, wrt: Sequence[Node]) -> tuple[Node, ...]:
     for node in wrt:
         if not node.dtype.is_float:
             raise IRError(f"expected floats to differentiate by, got {node.type}")
-    found = _flow(output, full(1, (), output.dtype), wrt)
+    found = _flow([output], [full(1, (), output.dtype)], wrt)
     return tuple(found[node] if node in found else _nothing(output, node) for node in wrt)
 
 
+def pullback(
+    outputs: Sequence[Node], slopes: Sequence[Node | None], wrt: Sequence[Node]
+) -> tuple[Node | None, ...]:
+    """What the gradients ``slopes`` of ``outputs`` make of those of ``wrt``; None is no gradient.
+
+    Nodes of ``wrt`` count as independent of one another, and are not looked beyond.
+
+    Raises:
+        IRError: an op on the way has no gradient.
+    """
+    pairs = [(n, s) for n, s in zip(outputs, slopes, strict=True) if s is not None]
+    found = _flow([n for n, _ in pairs], [s for _, s in pairs], wrt, local=True)
+    return tuple(found.get(node) for node in wrt)
+
+
+Seed: TypeAlias = "Node | Sequence[Node | None]"
+
+
 def _flow(
-    output: Node, seed: Node | Sequence[Node | None], targets: Sequence[Node], local: bool = False
+    outputs: Sequence[Node], seeds: Sequence[Seed], targets: Sequence[Node], local: bool = False
 ) -> dict[Node, Node]:
     """The gradients that reach ``targets``; if ``local`` nothing is looked at beyond these."""
-    order = _between(output, frozenset(targets) if local else frozenset())
+    order = _between(outputs, frozenset(targets) if local else frozenset())
     varying = _varying(order, targets)
     arrived = _Arrived()
-    arrived.put(output, seed)
+    for output, seed in zip(outputs, seeds, strict=True):
+        arrived.put(output, seed)
     for node in reversed(order):
         received = arrived.at(node)
         if received is None or not any(i in varying for i in node.inputs):
@@ -83,7 +102,7 @@ class _Arrived:
         parts = tuple(self._sums.get((node, i)) for i in range(len(node.type.items)))
         return parts if any(part is not None for part in parts) else None
 
-    def put(self, node: Node, slope: Node | Sequence[Node | None], index: int = 0) -> None:
+    def put(self, node: Node, slope: Seed, index: int = 0) -> None:
         if not isinstance(slope, Node):
             for i, part in enumerate(slope):
                 if part is not None:
@@ -110,12 +129,14 @@ def _slopes(node: Node, received: Any) -> Sequence[Node | None]:
     if isinstance(rule, NoGrad):
         raise IRError(_refusal(node, rule.reason))
     if rule is not None:
-        slopes: Sequence[Node | None] = rule(node, received)
+        # The gradient of a region is made of the gradient of its body.
+        more = (pullback,) if isinstance(node.op.lowering, Region) else ()
+        slopes: Sequence[Node | None] = rule(node, received, *more)
         return slopes
     assert isinstance(node.op.lowering, Composite), f"{node.op.name} has no gradient entry"
     expansion = node.op.lowering.expand(node)
     operands = tuple(dict.fromkeys(node.inputs))
-    found = _flow(expansion, received, operands, local=True)
+    found = _flow([expansion], [received], operands, local=True)
     # An operand used twice gets the whole once.
     return [found.pop(operand, None) for operand in node.inputs]
 
@@ -129,14 +150,14 @@ def _is_float(node: Node) -> bool:
     return not isinstance(node.type, TensorType) or node.dtype.is_float
 
 
-def _between(output: Node, ends: Collection[Node]) -> tuple[Node, ...]:
-    """What ``output`` is computed from, operands first, without going beyond ``ends``."""
-    return tuple(_post_order(output, ends))
+def _between(outputs: Sequence[Node], ends: Collection[Node]) -> tuple[Node, ...]:
+    """What ``outputs`` are computed from, operands first, without going beyond ``ends``."""
+    return tuple(_post_order(outputs, ends))
 
 
-def _post_order(output: Node, ends: Collection[Node]) -> Iterator[Node]:
+def _post_order(outputs: Sequence[Node], ends: Collection[Node]) -> Iterator[Node]:
     seen: set[Node] = set()
-    stack = [(output, False)]
+    stack = [(output, False) for output in reversed(outputs)]
     while stack:
         node, ready = stack.pop()
         if ready:
@@ -163,7 +184,7 @@ def _nothing(output: Node, node: Node) -> Node:
     An index or an answer made a number again (an accuracy, say) would look like a loss that does
     not learn. As a condition or as the index of a ``gather`` it may well be all there is.
     """
-    order = _between(output, ())
+    order = _between([output], ())
     varying = _varying(order, [node])
     for user in order:
         turns = _is_float(user) and user.inputs and not any(map(_is_float, user.inputs))
@@ -175,7 +196,7 @@ def _nothing(output: Node, node: Node) -> Node:
 
 def _blocked(user: Node, varying: Collection[Node]) -> str:
     """What to say of the first op on the way to ``user`` whose result has no slope."""
-    for node in _between(user, ()):
+    for node in _between([user], ()):
         rule = node.op.gradient
         if node in varying and not _is_float(node) and any(map(_is_float, node.inputs)):
             return _refusal(node, rule.reason if isinstance(rule, NoGrad) else "it is no float")

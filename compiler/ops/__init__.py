@@ -100,6 +100,8 @@ from .reductions import max_ as max
 from .reductions import min_ as min
 from .reductions import sum_ as sum
 from .registry import all_ops, get_op, register
+from .scan import scan
+from .stepping import trace_scan
 
 # fmt: off
 __all__ = [
@@ -115,10 +117,10 @@ __all__ = [
     "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "max", "max_pool2d",
     "max_pool2d_gradient", "maximum", "mean", "min", "minimum", "mish", "mod", "multiply",
     "negative", "not_equal", "one_hot", "pad", "parameter", "power", "prod", "reciprocal",
-    "register", "relu", "relu6", "repeat", "reshape", "round", "rsqrt", "scatter_add", "select",
-    "selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "soft_shrink", "softmax",
+    "register", "relu", "relu6", "repeat", "reshape", "round", "rsqrt", "scan", "scatter_add",
+    "select", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "soft_shrink", "softmax",
     "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "sqrt", "square", "squareplus",
-    "stop_gradient", "subtract", "sum", "tan", "tanh", "tanh_shrink", "threshold", "transpose",
-    "variance",
+    "stop_gradient", "subtract", "sum", "tan", "tanh", "tanh_shrink", "threshold", "trace_scan",
+    "transpose", "variance",
 ]
 # fmt: on

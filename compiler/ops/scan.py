@@ -1,0 +1,156 @@
+"""``scan``: a loop over time whose step is a graph of its own, as in ``jax.lax.scan``.
+
+    %0 = scan(%h, %x, $u, carries=1, sequences=1) { (%c0: f32[N, 8], %x0: f32[N, 8], %w0: f32[8, 8])
+      %0.0 = matmul(%c0, %w0)
+      %0.1 = add(%0.0, %x0)
+      %0.2 = tanh(%0.1)
+      return %0.2, %0.2
+    } : (f32[N, 8], f32[N, T, 8])
+
+A step turns the carries into new ones and gives results, which are stacked over all steps. It sees
+one slice of each sequence, and captured values, which stay the same. Time is axis 1 unless the
+attribute ``axis`` says otherwise: sequences come batch-major, ``[N, T, C]``, and so the slices, the
+carries and the stacked results all have the batch in front, and nothing is ever transposed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...runtime.dim import Size
+from ..ir import REQUIRED, Graph, Op
+from ..lowering import Region
+from ..types import TensorType, TupleType, Type
+from .registry import register
+from .scan_gradient import scan_gradient
+from .stepping import at_one_step, over_all_steps, parts
+
+# The type rule
+
+
+def _scan_type(
+    *types: Type, body: Graph, carries: int, sequences: int, reverse: bool, axis: int
+) -> TupleType:
+    _check_attributes(body, carries, sequences, reverse, axis)
+    given = parts(_tensors(types, carries + sequences), carries, sequences)
+    steps = _common_length(given.sequences, axis)
+    slices = (at_one_step(type_, axis) for type_ in given.sequences)
+    _check_body_inputs(body, (*given.carries, *slices, *given.captured))
+    made = [node.tensor_type for node in body.outputs]
+    _check_new_carries(made[:carries], given.carries)
+    results = made[carries:]
+    if not made:
+        raise ValueError("expected a body with results; it has none")
+    for type_ in results:
+        if type_.rank < axis:
+            raise ValueError(
+                f"expected results of rank {axis} or more, as time is axis {axis}; got {type_}"
+            )
+    return TupleType((*given.carries, *(over_all_steps(t, axis, steps) for t in results)))
+
+
+def _check_attributes(body: Any, carries: Any, sequences: Any, reverse: Any, axis: Any) -> None:
+    if not isinstance(body, Graph):
+        raise TypeError(f"expected a graph as body, got {body!r}")
+    if not isinstance(reverse, bool):
+        raise TypeError(f"expected reverse to be True or False, got {reverse!r}")
+    least = {"carries": (carries, 0), "sequences": (sequences, 1), "axis": (axis, 0)}
+    for name, (value, low) in least.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < low:
+            why = "; the sequences say how many steps there are" if name == "sequences" else ""
+            raise ValueError(f"expected {name} to be a number from {low} on, got {value!r}{why}")
+
+
+def _tensors(types: Sequence[Type], least: int) -> tuple[TensorType, ...]:
+    tuples = [type_ for type_ in types if isinstance(type_, TupleType)]
+    if tuples:
+        raise TypeError(f"expected single values, got {tuples[0]}; pick one with item(index=...)")
+    if len(types) < least:
+        raise TypeError(
+            f"expected {least} operands for the carries and sequences, got {len(types)}"
+        )
+    return tuple(type_ for type_ in types if isinstance(type_, TensorType))
+
+
+def _common_length(sequences: Sequence[TensorType], axis: int) -> Size:
+    for type_ in sequences:
+        if type_.rank <= axis:
+            raise ValueError(f"expected sequences with time as axis {axis}, got {type_}")
+    length = sequences[0].shape[axis]
+    if any(type_.shape[axis] != length for type_ in sequences):
+        raise ValueError(
+            f"expected sequences of one length along axis {axis}, got {_listed(sequences)}"
+        )
+    return length
+
+
+def _check_body_inputs(body: Graph, expected: Sequence[TensorType]) -> None:
+    found = [node.tensor_type for node in body.inputs]
+    if list(expected) == found:
+        return
+    raise TypeError(
+        "expected a body whose inputs are the carries, one slice of each sequence and the captured "
+        f"values, ({_listed(expected)}); its inputs are ({_listed(found)})"
+    )
+
+
+def _check_new_carries(found: Sequence[TensorType], expected: Sequence[TensorType]) -> None:
+    if list(expected) != list(found):
+        raise TypeError(
+            "expected a body that first returns new carries of the types they start with, "
+            f"({_listed(expected)}); it returns ({_listed(found)})"
+        )
+
+
+def _listed(types: Iterable[TensorType]) -> str:
+    return ", ".join(map(str, types))
+
+
+# The reference
+
+
+def _scan_value(
+    *arrays: Any,
+    body: Callable[..., tuple[Any, ...]],
+    carries: int,
+    sequences: int,
+    reverse: bool,
+    axis: int,
+) -> tuple[Any, ...]:
+    given = parts(arrays, carries, sequences)
+    state = given.carries
+    count = given.sequences[0].shape[axis]
+    rows: list[Any] = [()] * count
+    for step in reversed(range(count)) if reverse else range(count):
+        slices = (np.take(array, step, axis) for array in given.sequences)
+        made = body(*state, *slices, *given.captured)
+        state, rows[step] = made[:carries], made[carries:]
+    if count:
+        return (*state, *(np.stack(results, axis) for results in zip(*rows, strict=True)))
+    # Nothing is stacked: a step on zeros tells the shapes.
+    zeros = (np.zeros(np.delete(array.shape, axis), array.dtype) for array in given.sequences)
+    made = body(*state, *zeros, *given.captured)[carries:]
+    shapes = ((*array.shape[:axis], 0, *array.shape[axis:]) for array in made)
+    return (*state, *map(np.empty, shapes, (array.dtype for array in made)))
+
+
+scan = register(
+    Op(
+        "scan",
+        _scan_type,
+        _scan_value,
+        Region(),
+        {
+            "body": REQUIRED,
+            "carries": REQUIRED,
+            "sequences": REQUIRED,
+            "reverse": False,
+            "axis": 1,
+        },
+        scan_gradient,
+        doc="The carries after, and the results of, applying ``body`` to each step of sequences.",
+    )
+)

@@ -1,0 +1,191 @@
+"""Scans taken apart and put together: what their operands are, their step on values around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeAlias, TypeVar
+
+from ...runtime.dim import Size
+from ..ir import Graph, IRError, Node, apply, origin_scope
+from ..types import TensorType, TupleType
+from .core import ITEM, input_, is_scalar_constant
+from .registry import ops
+
+T = TypeVar("T")
+Nodes: TypeAlias = tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Parts(Generic[T]):
+    """The operands of a scan, or the inputs of its body, by what they are to it."""
+
+    carries: tuple[T, ...]
+    sequences: tuple[T, ...]
+    captured: tuple[T, ...]
+
+
+def parts(values: Sequence[T], carries: int, sequences: int) -> Parts[T]:
+    """``values`` divided as the attributes of a scan say."""
+    values, first = tuple(values), carries + sequences
+    return Parts(values[:carries], values[carries:first], values[first:])
+
+
+def parts_of(node: Node, values: Sequence[T]) -> Parts[T]:
+    """``values``, one an operand of the scan ``node``, divided by what its operands are."""
+    return parts(values, node.attrs["carries"], node.attrs["sequences"])
+
+
+def steps_of(node: Node) -> Size:
+    """How many steps the scan ``node`` takes."""
+    axis: int = node.attrs["axis"]
+    return parts_of(node, node.inputs).sequences[0].shape[axis]
+
+
+def at_one_step(type_: TensorType, axis: int) -> TensorType:
+    """The type of a slice of a sequence."""
+    return type_.with_shape((*type_.shape[:axis], *type_.shape[axis + 1 :]))
+
+
+def over_all_steps(type_: TensorType, axis: int, steps: Size) -> TensorType:
+    """The type of a result once it is stacked."""
+    return type_.with_shape((*type_.shape[:axis], steps, *type_.shape[axis:]))
+
+
+# Building
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step before it has a graph of its own.
+
+    ``state`` and ``slices`` are inputs that stand for the carries and for one slice of each
+    sequence. What else ``new_state`` and ``results`` are computed from is captured.
+    """
+
+    state: Nodes
+    slices: Nodes
+    new_state: Nodes
+    results: Nodes
+
+
+StepFunction: TypeAlias = Callable[[Nodes, Nodes], tuple[Sequence[Node], Sequence[Node]]]
+
+
+def trace_scan(
+    step: StepFunction,
+    carries: Sequence[Node],
+    sequences: Sequence[Node],
+    *,
+    axis: int = 1,
+    reverse: bool = False,
+) -> tuple[Nodes, Nodes]:
+    """The final carries and the stacked results of ``step`` over ``sequences``.
+
+    ``step(state, slices)`` gives new carries and results, made of these nodes and of any others of
+    the graph around it. With ``reverse`` it walks from the end; results stay beside the slices
+    they were made from.
+
+    Raises:
+        IRError: the new carries differ from ``carries`` in number or type; a sequence has no
+            ``axis``; the lengths differ.
+    """
+    state = tuple(input_(f"c{i}", node.tensor_type) for i, node in enumerate(carries))
+    slices = tuple(
+        input_(f"x{i}", at_one_step(node.tensor_type, axis)) for i, node in enumerate(sequences)
+    )
+    new_state, results = step(state, slices)
+    if len(new_state) != len(state):
+        raise IRError(f"scan: expected {len(state)} new carries of a step, got {len(new_state)}")
+    traced = Step(state, slices, tuple(new_state), tuple(results))
+    items = items_of(close_scan(traced, carries, sequences, axis=axis, reverse=reverse))
+    return items[: len(state)], items[len(state) :]
+
+
+def close_scan(
+    step: Step,
+    carries: Sequence[Node],
+    sequences: Sequence[Node],
+    *,
+    axis: int = 1,
+    reverse: bool = False,
+) -> Node:
+    """The scan of ``step``; its body gets what the step captures as inputs, by order of use."""
+    outputs = (*step.new_state, *step.results)
+    own = (*step.state, *step.slices)
+    inside, captured = _captures(outputs, own)
+    names = [
+        *(f"c{i}" for i in range(len(step.state))),
+        *(f"x{i}" for i in range(len(step.slices))),
+        *(f"w{i}" for i in range(len(captured))),
+    ]
+    old = (*own, *captured)
+    inputs = tuple(input_(n, o.tensor_type) for n, o in zip(names, old, strict=True))
+    made = rebuild(inside, dict(zip(old, inputs, strict=True)))
+    body = Graph("body", inputs, tuple(made.get(node, node) for node in outputs))
+    return apply(
+        ops.scan,
+        (*carries, *sequences, *captured),
+        {
+            "body": body,
+            "carries": len(step.state),
+            "sequences": len(step.slices),
+            "reverse": reverse,
+            "axis": axis,
+        },
+    )
+
+
+def _captures(outputs: Nodes, own: Nodes) -> tuple[Nodes, Nodes]:
+    """The nodes that depend on ``own``, in order, and the values from outside that they read."""
+    varying = set(own)
+    inside: list[Node] = []
+    captured: dict[Node, None] = {}
+    for node in Graph("", (), outputs).nodes:
+        if not any(operand in varying for operand in node.inputs):
+            continue
+        varying.add(node)
+        inside.append(node)
+        captured.update(dict.fromkeys(i for i in node.inputs if i not in varying))
+    captured.update(dict.fromkeys(node for node in outputs if node not in varying))
+    return tuple(inside), tuple(node for node in captured if not is_one_number(node))
+
+
+def is_one_number(node: Node) -> bool:
+    """A constant number, repeated or not: kernels have it at hand without reading it."""
+    spreads = node.op in (ops.broadcast_to, ops.reshape)
+    return is_scalar_constant(node) or (spreads and is_one_number(node.inputs[0]))
+
+
+def rebuild(nodes: Iterable[Node], known: dict[Node, Node]) -> dict[Node, Node]:
+    """``known`` and ``nodes`` (operands first) made anew on it; others stay as they are."""
+    made = dict(known)
+    for node in nodes:
+        if node not in made:
+            with origin_scope(*node.origins):
+                inputs = tuple(made.get(operand, operand) for operand in node.inputs)
+                made[node] = apply(node.op, inputs, node.attrs)
+    return made
+
+
+def items_of(node: Node) -> Nodes:
+    """The results of a node that has several."""
+    assert isinstance(node.type, TupleType)
+    with origin_scope(*node.origins):
+        return tuple(apply(ITEM, (node,), {"index": i}) for i in range(len(node.type.items)))
+
+
+def applied(body: Graph, arguments: Sequence[Node]) -> Nodes:
+    """What ``body`` gives for these nodes as its inputs: its ops, built on them."""
+    known = dict(zip(body.inputs, arguments, strict=True))
+    made = rebuild((node for node in body.nodes if node.inputs), known)
+    return tuple(made.get(node, node) for node in body.outputs)
+
+
+def open_scan(node: Node) -> Step:
+    """The step of the scan ``node``, on what it captures instead of inputs of its body."""
+    body: Graph = node.attrs["body"]
+    own, outer = parts_of(node, body.inputs), parts_of(node, node.inputs)
+    outputs = applied(body, (*own.carries, *own.sequences, *outer.captured))
+    count = len(own.carries)
+    return Step(own.carries, own.sequences, outputs[:count], outputs[count:])
