@@ -97,6 +97,11 @@ class Model(Layer):
         """The shapes of the outputs."""
         return tree.map_structure(lambda tensor: tensor.shape, self.output)
 
+    @property
+    def batch_is_fixed(self) -> bool:
+        """Whether an input was given a batch size, so that each batch has to have it."""
+        return any(tensor.shape and tensor.shape[0] is not None for tensor in self.inputs or ())
+
     def _known_network(self, what: str) -> Network:
         if self.network is None:
             raise AttributeError(

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ..dtypes import as_array
 from ..errors import UsageError
 from ..programs import Program
+from .arrays import arranged
 from .batches import Batches, is_stream, of_arrays, of_stream
 from .progress import Progbar
 
@@ -52,6 +54,10 @@ def predict(
         if batch_size is not None:
             raise UsageError("predict: expected no batch_size beside data that gives batches")
         batches = of_stream(x, steps)
+        return _predicted(batches, lambda batch: _run(model, batch), verbose, callbacks)
+    if model.batch_is_fixed:
+        arrays = [as_array(each) for each in arranged(model, model.input_structure, x)]
+        batches = of_arrays(arrays, batch_size, steps)
         return _predicted(batches, lambda batch: _run(model, batch), verbose, callbacks)
     program, arrays = model.prepare(x)
     batches = of_arrays(arrays, batch_size, steps)

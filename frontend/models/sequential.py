@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dtypes import as_array
 from ..errors import LayerError, UsageError, UsageTypeError, user_facing
 from ..history import Operation
 from ..layers.base import Layer
@@ -126,13 +127,19 @@ class Sequential(Model):
 
     def prepare(self, inputs: Any, training: bool = False) -> tuple[Program, list[np.ndarray]]:
         if self.network is None:
-            self.build((None, *np.shape(inputs)[1:]))
+            self.build(_batch_shape(inputs))
         return super().prepare(inputs, training)
 
     def _top_level_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self.network is None and args and not isinstance(args[0], KerasTensor):
-            self.build((None, *np.shape(args[0])[1:]))
+            self.build(_batch_shape(args[0]))
         return super()._top_level_call(args, kwargs)
+
+
+def _batch_shape(inputs: Any) -> tuple[int | None, ...]:
+    """The shape of the first data, the batch size left open."""
+    wrapped = isinstance(inputs, (list, tuple)) and len(inputs) == 1 and np.ndim(inputs[0]) > 1
+    return (None, *as_array(inputs[0] if wrapped else inputs).shape[1:])
 
 
 def _input_asked_for(layer: Layer) -> InputLayer | None:

@@ -169,6 +169,14 @@ def test_results_are_not_overwritten_by_the_next_call(model, expected):
     close(first, expected[:5])
 
 
+def test_a_fixed_batch_size_holds_for_each_batch():
+    start = layers.Input((3,), batch_size=35)
+    model = Model(start, start * 2)
+    close(model.predict(X, batch_size=35, verbose=0), X * 2)
+    with pytest.raises(ValueError, match=r"expected shape \(35, 3\); received shape \(32, 3\)"):
+        model.predict(X, verbose=0)
+
+
 def test_new_weights_are_used_at_once():
     model = Sequential([layers.Input((3,)), layers.Dense(2, use_bias=False)])
     other = Sequential([layers.Input((3,)), layers.Dense(2, use_bias=False)])
