@@ -138,7 +138,8 @@ class Sequential(Model):
 
 def _batch_shape(inputs: Any) -> tuple[int | None, ...]:
     """The shape of the first data, the batch size left open."""
-    wrapped = isinstance(inputs, (list, tuple)) and len(inputs) == 1 and np.ndim(inputs[0]) > 1
+    alone = isinstance(inputs, (list, tuple)) and len(inputs) == 1
+    wrapped = alone and hasattr(inputs[0], "__array__") and np.ndim(inputs[0]) > 1
     return (None, *as_array(inputs[0] if wrapped else inputs).shape[1:])
 
 
