@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ..compiler.compare import compare_graph
 from ..compiler.executable import Executable
-from ..compiler.units import format_bytes
+from ..compiler.units import count_of, format_bytes
 from ..runtime.cache import cache_info, clear_cache
 from ..runtime.config import config
 from . import demo as demo_
@@ -184,7 +184,7 @@ def cache(
 ) -> None:
     """Show the cache of compiled kernels, or empty it."""
     if clear:
-        typer.echo(f"removed {clear_cache()} kernels from {config.cache_dir}")
+        typer.echo(f"removed {count_of(clear_cache(), 'kernel')} from {config.cache_dir}")
         return
     info = cache_info()
     rows = (

@@ -62,7 +62,7 @@ def _show_graphs(console: Console, executable: Executable) -> None:
     counts = [count_of(_kernels(graph), "kernel") for graph in (before, after)]
     _head(console, "The graph", "before and after fusion")
     titles = (f"before: {counts[0]}", f"after: {counts[1]}")
-    console.print(Text(str(before).partition(" {")[0]), "\n")
+    console.print(Text(str(before).partition(" {")[0] + "\n"))
     console.print(BeforeAndAfter(before, after, titles))
 
 

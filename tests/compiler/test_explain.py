@@ -1,0 +1,124 @@
+"""What explain() shows of the decisions: groups, reasons, savings, within the width."""
+
+import json
+
+import pytest
+
+from keraunos.compiler.decisions import Decision, Decisions
+from keraunos.compiler.executable import compile_graph
+from keraunos.compiler.explain import explain
+from keraunos.compiler.parser import parse_ir
+from keraunos.compiler.table import lay_out
+from keraunos.runtime.dim import symbol
+
+N = symbol("N")
+
+RESIDUAL = """
+graph net(%x: f32[N, 4]) -> f32[N, 4] {
+  $a.kernel : f32[4, 4]   # a
+  $a.bias   : f32[4]      # a
+  %0 = matmul(%x, $a.kernel) : f32[N, 4]   # a
+  %1 = add(%0, $a.bias)      : f32[N, 4]   # a
+  %2 = relu(%1)              : f32[N, 4]   # relu
+  %3 = matmul(%1, $a.kernel) : f32[N, 4]   # b
+  %4 = add(%2, %3)           : f32[N, 4]   # sum
+  return %4
+}
+"""
+
+
+def decisions(*taken: Decision) -> Decisions:
+    log = Decisions()
+    for decision in taken:
+        log.add(decision)
+    return log
+
+
+def fused(index: int, pattern: str = "conv2d+add+relu") -> Decision:
+    return Decision("fuse", pattern, (f"conv2d_{index}",), "fused", "FUSED", "", 2, 1000 * N)
+
+
+def declined(layer: str, detail: str) -> Decision:
+    return Decision("fuse", "conv2d + add", (layer,), "declined", "SECOND_USER", detail)
+
+
+def rows(explanation) -> list[list[str]]:
+    return [list(row.cells) for row in explanation.table().rows]
+
+
+@pytest.mark.smoke
+def test_like_decisions_share_a_row_and_add_up():
+    explanation = explain("net", decisions(*(fused(i) for i in range(16)), fused(16, "conv2d+add")))
+    first, second = rows(explanation)
+    assert first == [
+        "conv2d+add+relu",
+        "×16: conv2d_0, conv2d_1, conv2d_2, conv2d_3, … and 12 more",
+        "fused",
+        "saves 32 kernels, 16.0 KB a sample",
+    ]
+    assert second[1] == "conv2d_16"
+    assert explanation.table().title == "net: 17 fused; saves 34 kernels, 17.0 KB a sample"
+
+
+@pytest.mark.smoke
+def test_a_refusal_shows_its_code_and_what_failed():
+    log = decisions(declined("a", "its operand also feeds b"), declined("c", "it feeds d"))
+    (row,) = rows(explain("net", log))
+    assert row[2:] == [
+        "declined",
+        "SECOND_USER: its operand also feeds b (and 1 case like it)",
+    ]
+
+
+@pytest.mark.smoke
+def test_one_kind_alone():
+    explanation = explain("net", decisions(fused(0), declined("a", "it feeds b")))
+    assert [row[2] for row in rows(explanation.only("declined"))] == ["declined"]
+    assert str(explanation.only("tiled")) == "net: nothing tiled"
+    with pytest.raises(ValueError, match=r"fused, folded, tiled, declined.*did you mean declined"):
+        explanation.only("decline")
+
+
+@pytest.mark.smoke
+def test_sixty_rows_stay_within_the_width_and_lose_nothing():
+    taken = [
+        Decision(
+            "fuse",
+            f"{'+'.join(['conv2d', 'add', 'batch_norm', 'relu', 'max_pool2d'][: 2 + i % 4])}+f{i}",
+            (f"encoder.block_{i}.convolution_{i}", f"pool_{i}"),
+            "declined",
+            "SECOND_USER",
+            f"the output of encoder.block_{i} also feeds decoder.block_{i}.concatenate_{i}",
+        )
+        for i in range(60)
+    ]
+    table = explain("net", decisions(*taken)).table()
+    for width in (80, 100, 140):
+        assert max(map(len, table.text(width).splitlines())) <= width
+        shown = [["".join(lines) for lines in row] for row in lay_out(table, width, 2).cells]
+        whole = [list(row.cells) for row in table.rows]
+        assert [without_spaces(row) for row in shown] == [without_spaces(row) for row in whole]
+
+
+def without_spaces(cells: list[str]) -> list[str]:
+    return ["".join(cell.split()) for cell in cells]
+
+
+@pytest.mark.smoke
+def test_the_dictionary_is_json_and_ungrouped():
+    found = explain("net", decisions(fused(0), fused(1))).to_dict()
+    assert json.loads(json.dumps(found)) == found
+    assert found["kernels_saved"] == 4
+    assert found["bytes_saved"] == "2000*N"
+    assert len(found["decisions"]) == 2
+
+
+def test_an_executable_explains_itself():
+    explanation = compile_graph(parse_ir(RESIDUAL)).explain()
+    text = str(explanation)
+    assert "fused" in explanation.actions
+    assert text.startswith("net: ")
+    assert "matmul+add" in text
+    (refusal,) = explanation.only("declined").decisions
+    assert refusal.reason in text
+    assert "b" in refusal.layers or "relu" in refusal.layers
