@@ -1,0 +1,148 @@
+"""The team: members that help, come late, never come, are busy, or are lost in a fork."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from keraunos.runtime import team
+from keraunos.runtime.cache import load_kernel
+from keraunos.runtime.dispatcher import Dispatch
+from keraunos.runtime.team import Team, current_team
+
+from .conftest import kernel_source
+
+REVERSE = """
+x = pointer_i64(args[0])
+y = pointer_i64(args[1])
+for i in range(thread * 100 // threads, (thread + 1) * 100 // threads):
+    put(y, i, get(x, 99 - i) + 1)
+"""
+# Adds up to args[0] so slowly that others have time to come in.
+SLOW = """
+x = pointer_i64(args[0])
+for i in range(2000000):
+    put(x, thread, get(x, thread) + 1)
+"""
+PROGRAM = """
+import os, sys, threading
+import numpy as np
+from keraunos.runtime.cache import load_kernel
+from keraunos.runtime.dispatcher import Dispatch
+
+SOURCE = '''
+from keraunos.runtime.simd import get, kernel_jit, pointer_i64, put
+@kernel_jit
+def kernel(args, thread, threads):
+    x = pointer_i64(args[0])
+    y = pointer_i64(args[1])
+    for i in range(thread * 100 // threads, (thread + 1) * 100 // threads):
+        put(y, i, get(x, 99 - i) + 1)
+'''
+
+def run(threads):
+    address = load_kernel(SOURCE).address
+    x, y = np.arange(100), np.zeros(100, np.int64)
+    rows = [[0, 1, address, 2 * (k % 2), 2, 0, 0, 0] for k in range(40)]
+    args = [a.ctypes.data for a in (x, y, y, x)]
+    Dispatch(np.array(rows), np.array(args), np.zeros(0, np.int64), threads=threads).run()
+    return bool(np.array_equal(x, np.arange(100) + 40))
+"""
+FORK = """
+assert run(2)
+child = os.fork()
+if child == 0:
+    ok = run(2) and run(3) and threading.active_count() == 3
+    os._exit(0 if ok else 2)
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+sys.exit(status or not run(2))
+"""
+EXIT = "\nsys.exit(0 if run(3) else 1)\n"
+
+
+def reversing(threads: int, rows: int = 40) -> tuple[Dispatch, np.ndarray]:
+    """A dispatch whose rows each depend on all of the one before."""
+    address = load_kernel(kernel_source(REVERSE)).address
+    arrays = np.arange(100), np.zeros(100, np.int64)
+    code = [[0, 1, address, 2 * (k % 2), 2, 0, 0, 0] for k in range(rows)]
+    args = [arrays[k].ctypes.data for k in (0, 1, 1, 0)]
+    dispatch = Dispatch(np.array(code), np.array(args), np.zeros(0, np.int64), threads=threads)
+    dispatch.keep = arrays  # type: ignore[attr-defined]
+    return dispatch, arrays[0]
+
+
+def python(code: str) -> int:
+    command = [sys.executable, "-c", PROGRAM + code]
+    return subprocess.run(command, env=dict(os.environ), timeout=60, check=False).returncode
+
+
+def test_a_fork_starts_a_team_of_its_own() -> None:
+    assert python(FORK) == 0
+
+
+def test_waiting_members_do_not_keep_a_process_alive() -> None:
+    assert python(EXIT) == 0
+
+
+def test_members_that_never_come_hold_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    lonely = Team()
+    monkeypatch.setattr(lonely, "_grow", lambda members: None)
+    monkeypatch.setattr(team._current, "team", lonely)
+    dispatch, x = reversing(threads=4)
+    dispatch.run()
+    np.testing.assert_array_equal(x, np.arange(100) + 40)
+
+
+def test_members_help() -> None:
+    counts = np.zeros((2, 8), np.int64)
+    address = load_kernel(kernel_source(SLOW)).address
+    rows = np.array([[0, 1, address, 0, 1, 0, 1, 2]])
+    # Each thread counts in a row of its own: counter 0 is the thread.
+    patches = np.array([0, 0, counts.strides[0]])
+    dispatch = Dispatch(rows, np.array([counts.ctypes.data]), patches, threads=2)
+    for _ in range(50):
+        dispatch.run()
+        if counts.any(axis=1).all():
+            break
+    assert counts.any(axis=1).all(), "the second thread never took a part"
+    assert counts.sum() % 2_000_000 == 0
+
+
+def test_a_second_caller_works_alone() -> None:
+    dispatch, x = reversing(threads=2)
+    busy = current_team()._busy
+    with busy:
+        dispatch.run()
+    np.testing.assert_array_equal(x, np.arange(100) + 40)
+
+
+def test_many_callers_at_once() -> None:
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            dispatch, x = reversing(threads=3)
+            for _ in range(50):
+                dispatch.run()
+            np.testing.assert_array_equal(x, np.arange(100) + 40 * 50)
+        except BaseException as error:
+            errors.append(error)
+
+    callers = [threading.Thread(target=work) for _ in range(5)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert not errors
+
+
+def test_a_team_grows_for_a_larger_run() -> None:
+    for threads in (2, 5, 3):
+        dispatch, x = reversing(threads)
+        dispatch.run()
+        np.testing.assert_array_equal(x, np.arange(100) + 40)
