@@ -181,7 +181,7 @@ def wait_for(words: Any, index: int, goal: int) -> None:
 @njit(error_model="numpy")
 def claim(progress: Any, limit: int) -> int:
     """The next ticket below `limit`, or -1 where all of them are taken."""
-    ticket = atomic_load(progress, 0)
+    ticket: int = atomic_load(progress, 0)
     while ticket < limit:
         if compare_exchange(progress, 0, ticket, ticket + 1):
             return ticket

@@ -20,7 +20,7 @@ MAX_SHAPES = 16  # sets of input shapes whose tables and arenas are kept
 
 
 class Executor:
-    """A program with its kernels loaded and its weights in place. Calls may come from any thread."""
+    """A program, its kernels loaded, its weights in place; calls may come from any thread."""
 
     def __init__(self, program: Program, threads: int | None = None) -> None:
         self.program = program

@@ -3,7 +3,6 @@
 from typing import Any
 
 from .atomics import (
-    atomic_add,
     atomic_load,
     atomic_store,
     call_kernel,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -122,23 +122,15 @@ def test_a_second_caller_works_alone() -> None:
 
 
 def test_many_callers_at_once() -> None:
-    errors: list[BaseException] = []
+    def work(_: int) -> np.ndarray:
+        dispatch, x = reversing(threads=3)
+        for _ in range(50):
+            dispatch.run()
+        return x
 
-    def work() -> None:
-        try:
-            dispatch, x = reversing(threads=3)
-            for _ in range(50):
-                dispatch.run()
+    with ThreadPoolExecutor(5) as callers:
+        for x in callers.map(work, range(5)):
             np.testing.assert_array_equal(x, np.arange(100) + 40 * 50)
-        except BaseException as error:
-            errors.append(error)
-
-    callers = [threading.Thread(target=work) for _ in range(5)]
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join()
-    assert not errors
 
 
 def test_a_team_grows_for_a_larger_run() -> None:
