@@ -13,14 +13,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .types import DType
+import numpy as np
 
-ScalarArg: TypeAlias = str | float | int | bool
+from .types import BOOL, DType
+
+
+@dataclass(frozen=True)
+class Number:
+    """A constant of scalar code, as text: so ``0.0`` and ``-0.0`` differ, and NaN equals itself."""
+
+    text: str
+    dtype: DType
+
+    @classmethod
+    def of(cls, value: float, dtype: DType) -> Number:
+        """``value`` (a bool, int or float) as a ``dtype``; integers are held in its range."""
+        if dtype == BOOL:
+            return cls(repr(bool(value)), dtype)
+        if dtype.is_float:
+            return cls(repr(float(value)), dtype)
+        limits = np.iinfo(dtype.numpy)
+        return cls(repr(int(min(max(value, limits.min), limits.max))), dtype)
+
+    @property
+    def value(self) -> float:
+        """The bool, int or float meant."""
+        if self.dtype == BOOL:
+            return self.text == "True"
+        return float(self.text) if self.dtype.is_float else int(self.text)
+
+
+ScalarArg: TypeAlias = str | Number
 
 
 @dataclass(frozen=True)
 class Let:
-    """``name = fn(*args)``, of type ``dtype``; ``args`` are names of earlier values, or constants."""
+    """``name = fn(*args)``, of type ``dtype``; ``args`` name earlier values or are constants."""
 
     name: str
     fn: str
@@ -115,7 +143,7 @@ class Accumulate:
     name: str
     combine: str
     value: str
-    initial: ScalarArg
+    initial: Number
     dtype: DType
 
 
@@ -137,7 +165,7 @@ class Stage:
     block: Block = ()
     accumulate: tuple[Accumulate, ...] = ()
     stores: tuple[Store, ...] = ()
-    after_loads: tuple[Load, ...] = ()
+    after_loads: tuple[Load | Gathered, ...] = ()
     after: Block = ()
     after_stores: tuple[Store, ...] = ()
 
@@ -252,7 +280,7 @@ class Border:
 
 @dataclass(frozen=True)
 class Panels:
-    """Packs a matrix that is computed at run time as a contraction's weights (``layout.Packing``)."""
+    """Packs a matrix computed at run time as a contraction's weights (``layout.Packing``)."""
 
 
 Body: TypeAlias = Nest | Contract | Slide | Border | Panels

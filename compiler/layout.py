@@ -65,6 +65,18 @@ class Layout:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A stretch of a wider value: a type of its own, the wide one's strides."""
+
+    type: TensorType
+    strides: tuple[Size, ...]
+    origin: Size
+
+
+Placed: TypeAlias = "Layout | Part"
+
+
+@dataclass(frozen=True)
 class Packing:
     """How a contraction wants its weights: panels of ``width`` channels, zero filled.
 

@@ -137,30 +137,26 @@ def merge_halos(first: Halo, second: Halo) -> Halo:
             return a
         return max(a, b) if isinstance(a, int) and isinstance(b, int) else a + b
 
-    return tuple(
-        (wider(a, c), wider(b, d)) for (a, b), (c, d) in zip(first, second, strict=True)
-    )
+    return tuple((wider(a, c), wider(b, d)) for (a, b), (c, d) in zip(first, second, strict=True))
 
 
-def _step(
-    node: Node, graph: Graph, layouts: dict[Node, Layout], homes: dict[Node, Node]
-) -> Step:
-    body = group_body(node)
-    results = _results(node, graph)
-    operands = tuple(node.inputs)
+def _step(node: Node, graph: Graph, layouts: dict[Node, Layout], homes: dict[Node, Node]) -> Step:
+    group = as_group(node)
+    results, operands = _results(node, graph), group.inputs
     launches = lower_group(
-        body, tuple(layouts[i] for i in operands), tuple(layouts[r] for r in results)
+        group.attrs["body"],
+        tuple(layouts[i] for i in operands),
+        tuple(layouts[r] for r in results),
     )
     return Step(node, operands, results, launches)
 
 
-def group_body(node: Node) -> Graph:
-    """The body of a ``fused`` node; of any other node, the group it makes alone."""
-    if node.op.name == "fused":
-        body: Graph = node.attrs["body"]
-        return body
-    alone: Graph = fuse_nodes((node,), (node,), node.op.name).attrs["body"]
-    return alone
+def as_group(node: Node) -> Node:
+    """A ``fused`` node itself; of any other node, the group it makes alone.
+
+    Its operands may be fewer: each once, and no constants of one element, which are in the body.
+    """
+    return node if node.op.name == "fused" else fuse_nodes((node,), (node,), node.op.name)
 
 
 def _results(node: Node, graph: Graph) -> tuple[Node, ...]:

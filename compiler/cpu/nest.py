@@ -6,7 +6,20 @@ reduced along the vector axis are scalars from then on. Without, the same code i
 
 from __future__ import annotations
 
-from ..kernels import Access, Accumulate, Axis, Gathered, Kernel, Load, Nest, Stage, Store, Term
+from ..kernels import (
+    Access,
+    Accumulate,
+    Axis,
+    Block,
+    Gathered,
+    Kernel,
+    Let,
+    Load,
+    Nest,
+    Stage,
+    Store,
+    Term,
+)
 from ..types import BOOL, FLOAT32
 from .writer import Writer
 
@@ -37,6 +50,9 @@ class NestEmitter:
         self.body = body
         self.names: dict[str, str] = {}
         self.vectors: set[str] = set()
+        self.masks = {
+            let.name for stage in body.stages for let in _lets(stage) if let.dtype == BOOL
+        }
         reduced = {axis.name for axis in body.reduce}
         # The innermost axis is computed in vectors inside a sweep, or all along.
         self.sweep_vector = body.vector if body.vector in reduced else None
@@ -164,6 +180,8 @@ class NestEmitter:
             text = COMBINE[accumulate.combine].format(accumulate.name, value)
         else:
             text = writer.call(accumulate.combine, accumulate.name, value)
+        narrow = accumulate.dtype.is_integer
+        text = f"{accumulate.dtype.name}({text})" if narrow else text
         writer.line(f"{accumulate.name} = {text}")
 
     def _finish(self, accumulate: Accumulate) -> None:
@@ -179,9 +197,11 @@ class NestEmitter:
         """The text of a value here: scalars are spread over the lanes of a vector sweep."""
         if self.vector is None or name in self.vectors:
             return self.names[name]
+        if name in self.masks:
+            return self.writer.call("first", f"{self.writer.lanes} if {self.names[name]} else 0")
         return self.writer.call("splat", self.names[name])
 
-    def _block(self, block: tuple) -> None:
+    def _block(self, block: Block) -> None:
         vector = self.vector is not None
         names = dict(self.names)
         if vector:
@@ -233,23 +253,21 @@ class NestEmitter:
         raise AssertionError(f"{access.pointer} is not contiguous along {self.vector}")
 
     def _guarded_read(self, access: Access, index: str) -> str:
-        """Reads outside the array give ``fill``; the address is clamped, never used unchecked."""
+        """Reads outside the array give ``fill``; no address outside is ever used."""
         writer = self.writer
         inside = " and ".join(self._inside(term) for term in access.terms if term.bound)
         writer.line(f"inside = {inside}")
-        vector = self.vector is not None
-        fill = writer.constant(access.fill or 0.0, access.dtype, vector)
-        writer.line(f"at = {index} if inside else 0")
-        if vector:
-            mask = f"mask & {writer.call('first', f'{writer.lanes} if inside else 0')}"
-            stride = access.stride_along(self.vector or "")
-            if stride == "0":
-                value = writer.call("load_splat", access.pointer, "at")
-                return writer.call("select", mask, value, fill)
-            value = writer.call("load_masked", access.pointer, "at", mask)
-            return writer.call("select", mask, value, fill)
-        value = self._plain_read(access, "at")
-        return f"{value} if inside else {fill}"
+        if self.vector is None or access.stride_along(self.vector) == "0":
+            fill = writer.constant(access.fill or 0.0, access.dtype, False)
+            text = writer.call("get", access.pointer, index)
+            text = f"{text} != 0" if access.dtype == BOOL else text
+            text = f"{text} if inside else {fill}"
+            return text if self.vector is None else writer.call("splat", text)
+        fill = writer.constant(access.fill or 0.0, access.dtype, True)
+        mask = f"mask & {writer.call('first', f'{writer.lanes} if inside else 0')}"
+        writer.line(f"on = {mask}")
+        value = writer.call("load_masked", access.pointer, index, "on")
+        return writer.call("select", "on", value, fill)
 
     def _index(self, access: Access) -> str:
         return " + ".join(filter(None, map(self._term, access.terms))) or "0"
@@ -263,16 +281,13 @@ class NestEmitter:
         return position if term.stride == "1" else f"({position}) * {term.stride}"
 
     def _position(self, term: Term) -> str:
-        axis = f"{term.axis} * {term.scale}" if term.axis else "0"
-        shifted = axis if term.offset == "0" else f"({axis} + {term.offset})"
+        shifted = _shifted(term)
         return shifted if term.divisor == 1 else f"{shifted} // {term.divisor}"
 
     def _inside(self, term: Term) -> str:
-        position = self._position(term)
-        text = f"0 <= {position} < {term.bound}"
+        text = f"0 <= {self._position(term)} < {term.bound}"
         if term.exact and term.divisor > 1:
-            axis = f"({term.axis} * {term.scale} + {term.offset})"
-            text += f" and {axis} % {term.divisor} == 0"
+            text += f" and {_shifted(term)} % {term.divisor} == 0"
         return text
 
     def _store(self, store: Store) -> None:
@@ -284,3 +299,12 @@ class NestEmitter:
             return
         value = self._value(store.value)
         writer.line(writer.call("store_masked", access.pointer, self._index(access), value, "mask"))
+
+
+def _shifted(term: Term) -> str:
+    axis = f"{term.axis} * {term.scale}" if term.axis else "0"
+    return axis if term.offset == "0" and term.axis is None else f"({axis} + {term.offset})"
+
+
+def _lets(stage: Stage) -> tuple[Let, ...]:
+    return (*stage.block, *stage.after)

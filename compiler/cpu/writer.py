@@ -6,10 +6,9 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from ..kernels import Block, Kernel, Let, Param, ScalarArg
+from ..kernels import Block, Kernel, Let, Number, Param
 from ..types import BOOL, FLOAT32, DType
 
-# Where an argument is a constant (never NaN), one-instruction forms serve.
 INFIX = {
     "add": "+",
     "subtract": "-",
@@ -25,13 +24,22 @@ INFIX = {
     "logical_or": "|",
     "logical_xor": "^",
 }
+INTEGER_INFIX = {"floor_divide": "//", "mod": "%", "power": "**"}
 # Functions of the SIMD layer under a name other than the op's.
 CALLS = {"abs": "absolute"}
-MATH = frozenset(
-    "exp expm1 log log1p tanh sigmoid erf sin cos tan asin acos atan sinh cosh asinh acosh atanh "
-    "power rsqrt".split()
+# One-instruction forms, for an operand that is a constant and no NaN.
+BOUNDS = {"maximum": "clamp_low", "minimum": "clamp_high"}
+# Integer results that may not fit their type: Numba computes them in 64 bits.
+WRAPS = frozenset(
+    ["add", "subtract", "multiply", "negative", "abs", "square", "floor_divide", "mod", "power"]
 )
-ARITHMETIC = frozenset("absolute sqrt floor ceil round is_nan select maximum minimum".split())
+MATH = frozenset(
+    [
+        *("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "erf", "power", "rsqrt"),
+        *("sin", "cos", "tan", "asin", "acos", "atan"),
+        *("sinh", "cosh", "asinh", "acosh", "atanh"),
+    ]
+)
 
 
 class Writer:
@@ -59,12 +67,14 @@ class Writer:
         for name in names:
             self.imports["vecmath" if name in MATH else "simd"].add(name)
 
-    def constant(self, value: ScalarArg, dtype: DType, vector: bool) -> str:
-        """The name of a constant, defined once at the head of the kernel."""
-        text = _number(value, dtype)
-        if vector and dtype == FLOAT32:
-            self.use("splat")
-            text = f"splat({text})"
+    def constant(self, value: float | Number, dtype: DType, vector: bool) -> str:
+        """The name of a constant, defined once at the head of the kernel; as a vector, spread."""
+        number = value if isinstance(value, Number) else Number.of(value, dtype)
+        text = _literal(number)
+        if vector and number.dtype == FLOAT32:
+            text = self.call("splat", text)
+        elif vector and number.dtype == BOOL:
+            text = self.call("first", str(self.lanes if number.value else 0))
         return self.constants.setdefault(text, f"k{len(self.constants)}")
 
     def emit_block(
@@ -76,32 +86,40 @@ class Writer:
             self.line(f"{names[let.name]} = {self.spell(let, names, vector)}")
 
     def spell(self, let: Let, names: Mapping[str, str], vector: bool) -> str:
-        dtype = let.dtype if let.dtype != BOOL else FLOAT32
+        """The expression that ``let`` names; integers are held to their width, as in memory."""
+        text = self._expression(let, names, vector)
+        return f"{let.dtype.name}({text})" if let.dtype.is_integer and let.fn in WRAPS else text
+
+    def _expression(self, let: Let, names: Mapping[str, str], vector: bool) -> str:
         args = [
-            names[arg] if isinstance(arg, str) else self.constant(arg, dtype, vector)
+            names[arg] if isinstance(arg, str) else self.constant(arg, arg.dtype, vector)
             for arg in let.args
         ]
-        fixed = [not isinstance(arg, str) for arg in let.args]
-        one = lambda value: self.constant(value, dtype, vector)  # noqa: E731
+        integers = let.dtype.is_integer
+        if let.fn in INTEGER_INFIX and integers:
+            return f"{args[0]} {INTEGER_INFIX[let.fn]} {args[1]}"
         if let.fn in INFIX:
             return f"{args[0]} {INFIX[let.fn]} {args[1]}"
         if let.fn in SPELLINGS:
-            return SPELLINGS[let.fn](self, args, one)
-        if let.fn in ("maximum", "minimum") and any(fixed) and dtype.is_float:
-            value, bound = (args[0], args[1]) if fixed[1] else (args[1], args[0])
-            return self.call("clamp_low" if let.fn == "maximum" else "clamp_high", value, bound)
+            dtype = let.dtype if let.dtype != BOOL else FLOAT32
+            return SPELLINGS[let.fn](self, args, lambda value: self.constant(value, dtype, vector))
+        if let.fn in BOUNDS and not integers and any(map(_is_bound, let.args)):
+            value, bound = (args[0], args[1]) if _is_bound(let.args[1]) else (args[1], args[0])
+            return self.call(BOUNDS[let.fn], value, bound)
         if let.fn == "cast":
-            return self._cast(let, args[0], one, vector)
+            return self._cast(let.dtype, args[0], vector)
+        if let.fn == "logical_not":
+            return f"~{args[0]}" if vector else f"not {args[0]}"
         return self.call(CALLS.get(let.fn, let.fn), *args)
 
     def call(self, name: str, *args: str) -> str:
         self.use(name)
         return f"{name}({', '.join(args)})"
 
-    def _cast(self, let: Let, arg: str, one: Callable[[ScalarArg], str], vector: bool) -> str:
-        if vector:  # only masks become numbers here; other casts take the scalar path
-            return self.call("select", arg, one(1.0), one(0.0))
-        return f"{let.dtype.name}({arg})" if let.dtype != BOOL else f"{arg} != 0"
+    def _cast(self, dtype: DType, arg: str, vector: bool) -> str:
+        if not vector:
+            return f"{dtype.name}({arg})"
+        return self.call("mask_to_float", arg)  # nothing but masks changes its type in vectors
 
     def module(self, kernel: Kernel) -> str:
         """The complete source of the kernel's module."""
@@ -137,18 +155,19 @@ def _signature_comment(params: tuple[Param, ...]) -> list[str]:
     return [f"args: {names}"]
 
 
-def _number(value: ScalarArg, dtype: DType) -> str:
-    if dtype.is_integer:
-        return f"{dtype.name}({int(value)})"
-    if dtype == BOOL:
-        return repr(bool(value))
-    number = float(value)
-    if math.isnan(number) or math.isinf(number):
-        return f'{dtype.name}(float("{number}"))'
-    return f"{dtype.name}({number!r})"
+def _is_bound(arg: str | Number) -> bool:
+    return isinstance(arg, Number) and not math.isnan(arg.value)
 
 
-Spelling = Callable[[Writer, list[str], Callable[[ScalarArg], str]], str]
+def _literal(number: Number) -> str:
+    if number.dtype == BOOL:
+        return number.text
+    finite = math.isfinite(number.value)
+    text = number.text if finite else f'float("{number.text}")'
+    return f"{number.dtype.name}({text})"
+
+
+Spelling = Callable[[Writer, list[str], Callable[[float], str]], str]
 
 SPELLINGS: dict[str, Spelling] = {
     "copy": lambda w, a, k: a[0],
@@ -167,5 +186,4 @@ SPELLINGS: dict[str, Spelling] = {
     ),
     "is_inf": lambda w, a, k: f"{w.call('absolute', a[0])} == {k(math.inf)}",
     "is_finite": lambda w, a, k: f"{w.call('absolute', a[0])} < {k(math.inf)}",
-    "logical_not": lambda w, a, k: f"~{a[0]}",
 }

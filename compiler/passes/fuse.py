@@ -21,8 +21,8 @@ from ..ir import Graph, Node, apply, origin_scope
 from ..lowering import Contraction, Elementwise, Gather, Movement, Reduction, Window
 from ..ops.core import ITEM, fuse_nodes
 from ..prologue import prologue_nodes
+from ..templates.domain import Domain, reduced_axes
 from ..templates.epilogues import match_epilogue, pool_of
-from ..templates.nest import Domain, reduced_axes
 from ..types import FLOAT32, Size, TupleType
 
 MAX_NODES = 48  # of one group: longer kernels compile slowly and run out of registers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..ir import Graph
-from ..layout import Address, Launch, Layout
+from ..layout import Address, Launch, Layout, Part
 from ..ops.core import copy, fuse_nodes, input_
 from ..types import Size
 from .nest import build_nest
@@ -21,28 +21,15 @@ def build_concatenate(
     start: Size = 0
     for operand in node.inputs:
         slot = body.inputs.index(operand)
-        part = _Part(operands[slot].type, result, start * result.strides[axis])
+        origin = result.origin + start * result.strides[axis]
+        part = Part(operands[slot].type, result.strides, origin)
         launch = _copy(operands[slot], part)
         launches.append(_renumber(launch, slot, len(operands)))
         start = start + operand.shape[axis]
     return tuple(launches)
 
 
-class _Part(Layout):
-    """A stretch of a wider value: its own shape, the wide one's strides."""
-
-    def __init__(self, type_, whole: Layout, offset: Size) -> None:  # type: ignore[no-untyped-def]
-        super().__init__(type_, ())
-        object.__setattr__(self, "strides", whole.strides)
-        object.__setattr__(self, "start", whole.origin + offset)
-
-    @property
-    def origin(self) -> Size:
-        start: Size = self.start  # type: ignore[attr-defined]
-        return start
-
-
-def _copy(source: Layout, target: Layout) -> Launch:
+def _copy(source: Layout, target: Part) -> Launch:
     value = input_("x", source.type)
     moved = copy(value)
     body: Graph = fuse_nodes((moved,), (moved,), "copy").attrs["body"]

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ir import Graph, Node
-from ..kernels import Block, EpilogueLoad, Pool, ScalarArg
+from ..kernels import Block, EpilogueLoad, Let, Pool, ScalarArg
 from ..lowering import Elementwise, Window
 from ..types import FLOAT32, Size
-from .nest import let_of
-from .scalars import scalar_argument
+from .scalars import let_of, scalar_argument
 
 
 @dataclass(frozen=True)
@@ -87,8 +86,8 @@ class _Matcher:
         self.pooled = "acc"
 
     def match(self) -> EpilogueParts | None:
-        before: list = []
-        after: list = []
+        before: list[Let] = []
+        after: list[Let] = []
         nodes = self.body.nodes
         for node in nodes[nodes.index(self.anchor) + 1 :]:
             if not node.inputs:
@@ -116,7 +115,7 @@ class _Matcher:
             self.names[self.body.outputs[0]],
         )
 
-    def _is_bias(self, node: Node, before: list) -> bool:
+    def _is_bias(self, node: Node, before: list[Let]) -> bool:
         if node.op.name != "add" or before or self.bias is not None or self.pool is not None:
             return False
         others = [i for i in node.inputs if i is not self.anchor]
@@ -125,12 +124,15 @@ class _Matcher:
         only = len(self.body.users[self.anchor]) == 1 and self.anchor not in self.body.outputs
         return only and operand_kind(others[0].shape, self.anchor.shape) == "channel"
 
-    def _let(self, node: Node):  # type: ignore[no-untyped-def]
+    def _let(self, node: Node) -> Let | None:
         if not isinstance(node.op.lowering, Elementwise) or node.dtype != FLOAT32:
             return None
-        args = [self._argument(i, node) for i in node.inputs]
-        if any(arg is None for arg in args):
-            return None
+        args: list[ScalarArg] = []
+        for operand in node.inputs:
+            arg = self._argument(operand, node)
+            if arg is None:
+                return None
+            args.append(arg)
         self.names[node] = f"{node.op.name}{len(self.names)}"
         return let_of(node, self.names[node], args)
 

@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ..ir import Node
-from ..kernels import ScalarArg
-from ..layout import Layout
-from ..types import Size
+from ..kernels import Let, Number, ScalarArg
+from ..layout import Placed
+from ..lowering import Elementwise
+from ..types import BOOL, Size
 
 
-def scalar_argument(node: Node) -> ScalarArg:
-    """The Python number of a one-element constant."""
-    value: ScalarArg = node.attrs["value"].array.item()
-    return value
+def is_constant(node: Node) -> bool:
+    """A constant that is written into the kernel."""
+    return node.op.name == "constant"
 
 
-def sum_bytes(*layouts: Iterable[Layout]) -> Size:
+def scalar_argument(node: Node) -> Number:
+    """The number of a one-element constant."""
+    return Number.of(node.attrs["value"].array.item(), node.dtype)
+
+
+def let_of(node: Node, name: str, args: Sequence[ScalarArg]) -> Let:
+    """The dialect's assignment for an elementwise node; attributes follow as constants."""
+    assert isinstance(node.op.lowering, Elementwise), node.op
+    if node.op.name == "cast":
+        return _cast(node, name, args[0])
+    fixed = (Number.of(value, node.dtype) for value in node.attrs.values())
+    return Let(name, node.op.lowering.fn, (*args, *fixed), node.dtype)
+
+
+def _cast(node: Node, name: str, arg: ScalarArg) -> Let:
+    source = node.inputs[0].dtype
+    if source == node.dtype:
+        return Let(name, "copy", (arg,), node.dtype)
+    if node.dtype == BOOL:
+        return Let(name, "not_equal", (arg, Number.of(0, source)), BOOL)
+    return Let(name, "cast", (arg,), node.dtype)
+
+
+def sum_bytes(*layouts: Iterable[Placed]) -> Size:
     """Bytes of all these values: what a launch reads and writes at least."""
     total: Size = 0
     for group in layouts:
