@@ -96,9 +96,7 @@ class _Planner:
 
     def _row(self, step: Step, launch: Launch) -> LaunchRow:
         arguments = tuple(self._argument(step, arg) for arg in launch.args)
-        used = {
-            self._slot(step, arg): arg.slot for arg in launch.args if isinstance(arg, Address)
-        }
+        used = {self._slot(step, arg): arg.slot for arg in launch.args if isinstance(arg, Address)}
         writes = tuple(s for s, slot in used.items() if slot >= len(step.operands))
         reads = tuple(s for s, slot in used.items() if slot < len(step.operands))
         self._touch((*reads, *writes))

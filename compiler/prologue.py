@@ -9,9 +9,8 @@ def prologue_nodes(graph: Graph) -> frozenset[Node]:
     """The ops (leaves aside) computed from parameters and constants only; results excepted."""
     fixed: set[Node] = set()
     for node in graph.nodes:
-        if node.op.name in ("parameter", "constant"):
-            fixed.add(node)
-        elif node.inputs and all(operand in fixed for operand in node.inputs):
+        leaf = node.op.name in ("parameter", "constant")
+        if leaf or (node.inputs and all(operand in fixed for operand in node.inputs)):
             fixed.add(node)
     return frozenset(node for node in fixed if node.inputs and node not in graph.outputs)
 

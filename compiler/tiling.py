@@ -160,9 +160,7 @@ def _per_sample(size: Size) -> int:
     return coefficient(size, BATCH) or 0
 
 
-def _close(
-    stretch: list[int], schedule: Schedule, tiles: list[Tile], decisions: Decisions
-) -> None:
+def _close(stretch: list[int], schedule: Schedule, tiles: list[Tile], decisions: Decisions) -> None:
     if len(stretch) < 2:
         return
     live = _live_bytes(stretch, schedule)
@@ -171,9 +169,7 @@ def _close(
     samples = fitting[0] if fitting else 1
     least = max(2, config.threads * 2)
     tiles.append(Tile(stretch[0], stretch[-1], samples, least))
-    layers = tuple(
-        dict.fromkeys(layer for i in stretch for layer in schedule.steps[i].node.layers)
-    )
+    layers = tuple(dict.fromkeys(layer for i in stretch for layer in schedule.steps[i].node.layers))
     decisions.add(
         Decision(
             "tile",

@@ -7,7 +7,6 @@ from ..types import FLOAT32
 from .epilogue import cells, finish_block
 from .writer import Writer
 
-
 # Two multiply-adds start a cycle and each takes four: eight must be under way.
 MIN_CHAINS = 8
 # Weights are asked for this many elements before they are used: deep layers stream theirs from

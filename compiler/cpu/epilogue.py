@@ -1,4 +1,4 @@
-"""Emits what happens to accumulators before they are stored: bias, residual, activation, pooling."""
+"""Emits what happens to accumulators before they are stored: residual, activation, pooling."""
 
 from __future__ import annotations
 

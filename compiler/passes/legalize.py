@@ -45,9 +45,10 @@ def wanted_halo(node: Node) -> tuple[Node, Halo] | None:
     if node.op.name not in ("conv2d", "depthwise_conv2d") or node.dtype != FLOAT32:
         return None
     x, kernel = node.inputs
+    window = [size for size in kernel.shape[:2] if isinstance(size, int)]
     padding = resolve_padding(
         x.shape[1:3],
-        kernel.shape[:2],
+        window,
         node.attrs["strides"],
         node.attrs["dilation"],
         node.attrs["padding"],
