@@ -1,0 +1,495 @@
+"""A machine that runs programs in plain Python, slowly and under supervision.
+
+    outputs = Supervised(graph, parameters)(*inputs, threads=2)
+
+Kernels are read from their generated text and run on numpy, without Numba. Every load and store is
+checked, which compiled code cannot do:
+
+- it lies inside the memory of the operand that the launch named, border included;
+- stores go to values that the row says it writes;
+- between two barriers no thread reads or writes what another one wrote.
+
+Memory that nothing has written yet holds NaN.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from keraunos.compiler.decisions import Decisions
+from keraunos.compiler.executable import _Weights
+from keraunos.compiler.ir import Graph
+from keraunos.compiler.pipeline import optimize
+from keraunos.compiler.plan import plan
+from keraunos.compiler.schedule import schedule
+from keraunos.compiler.tiling import choose_tiles
+from keraunos.runtime.binding import Binding
+from keraunos.runtime.dim_solver import solve
+from keraunos.runtime.dispatcher import LAUNCH, TILE
+from keraunos.runtime.program import ARENA, CONSTANT, LaunchRow, Operand, Program
+
+LANES = 0  # of the machine that runs; set by each launch from its text
+
+
+class MemoryFault(AssertionError):
+    """A kernel touched memory that is not its to touch."""
+
+
+# Memory
+
+
+class Memory:
+    """An array with, for every byte, the threads that have read and written since a barrier."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.bytes = array.reshape(-1).view(np.uint8)
+        self.start = array.ctypes.data
+        self.readers = np.zeros(self.bytes.size, np.uint8)
+        self.writers = np.zeros(self.bytes.size, np.uint8)
+
+    def barrier(self) -> None:
+        self.readers[:] = 0
+        self.writers[:] = 0
+
+
+@dataclass(frozen=True)
+class Region:
+    """The memory of one operand: ``size`` bytes from ``start`` on (an address)."""
+
+    memory: Memory
+    name: str
+    start: int
+    size: int
+    writable: bool
+
+
+class Word(int):
+    """A launch argument; an address knows its region."""
+
+    region: Region | None = None
+
+
+def word(value: int, region: Region | None) -> Word:
+    made = Word(value)
+    made.region = region
+    return made
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """What a kernel sees: an address in a region, elements of a dtype, the thread at work."""
+
+    region: Region
+    address: int
+    dtype: np.dtype
+    thread: int
+
+    def span(self, first: int, count: int) -> slice:
+        """The bytes of ``count`` elements, as a slice of the memory."""
+        low = self.address + int(first) * self.dtype.itemsize
+        high = low + count * self.dtype.itemsize
+        region = self.region
+        if low < region.start or high > region.start + region.size:
+            raise MemoryFault(
+                f"{region.name}: elements {first} to {first + count} of a pointer "
+                f"{self.address - region.start} bytes in lie outside its {region.size} bytes"
+            )
+        return slice(low - region.memory.start, high - region.memory.start)
+
+    def read(self, first: int, count: int) -> np.ndarray:
+        where, memory = self.span(first, count), self.region.memory
+        others = memory.writers[where] & ~np.uint8(1 << self.thread)
+        if others.any():
+            raise MemoryFault(f"{self.region.name}: read what another thread writes: race")
+        memory.readers[where] |= np.uint8(1 << self.thread)
+        return memory.bytes[where].copy().view(self.dtype)
+
+    def write(self, first: int, values: np.ndarray) -> None:
+        where, memory = self.span(first, values.size), self.region.memory
+        if not self.region.writable:
+            raise MemoryFault(f"{self.region.name}: written, but the row does not say so")
+        new = np.ascontiguousarray(values, self.dtype).view(np.uint8)
+        # Two threads may write the same value twice, as overlapping blocks do.
+        changed = memory.bytes[where] != new
+        others = (memory.readers[where] | memory.writers[where]) & ~np.uint8(1 << self.thread)
+        if (others[changed]).any() or (memory.readers[where] & others).any():
+            raise MemoryFault(f"{self.region.name}: written while another thread uses it: race")
+        memory.writers[where] |= np.uint8(1 << self.thread)
+        memory.bytes[where] = new
+
+
+# The vocabulary of kernels on numpy; a vector is an array of LANES float32
+
+
+def _pointer(dtype: str) -> Callable[[Word], Pointer]:
+    def make(value: Word) -> Pointer:
+        assert value.region is not None, "an integer is used as an address"
+        return Pointer(value.region, int(value), np.dtype(dtype), _THREAD[-1])
+
+    return make
+
+
+_THREAD: list[int] = [0]
+
+
+def _load(p: Pointer, i: int) -> np.ndarray:
+    return p.read(i, LANES)
+
+
+def _load_masked(p: Pointer, i: int, mask: np.ndarray) -> np.ndarray:
+    values = np.zeros(LANES, np.float32)
+    for lane in _runs(mask):
+        values[lane] = p.read(i + lane.start, lane.stop - lane.start)
+    return values
+
+
+def _store_masked(p: Pointer, i: int, values: np.ndarray, mask: np.ndarray) -> None:
+    for lane in _runs(mask):
+        p.write(i + lane.start, values[lane])
+
+
+def _runs(mask: np.ndarray) -> Iterable[slice]:
+    """The stretches of lanes that are on."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]])))
+    return (slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True))
+
+
+def _get(p: Pointer, i: int) -> Any:
+    value = p.read(i, 1)[0]
+    return int(value) if p.dtype.kind == "i" else value
+
+
+def _put(p: Pointer, i: int, value: Any) -> None:
+    if p.dtype.kind in "iu":
+        value = _wrapped(p.dtype)(value)
+    p.write(i, np.array([value], p.dtype))
+
+
+def _wrapped(dtype: np.dtype) -> Callable[[Any], int]:
+    """Conversion to an integer type as machines do it: higher bits are dropped."""
+    bits, signed = dtype.itemsize * 8, dtype.kind == "i"
+
+    def convert(value: Any) -> int:
+        number = int(value) & ((1 << bits) - 1)
+        return number - (1 << bits) if signed and number >> (bits - 1) else number
+
+    return convert
+
+
+def _splat(value: Any) -> np.ndarray:
+    return np.full(LANES, value, np.float32)
+
+
+def _first(count: int) -> np.ndarray:
+    return np.arange(LANES) < count
+
+
+def _wide(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` computed in float64 and rounded once to the type of its operands."""
+
+    def call(*args: Any) -> Any:
+        dtype = np.result_type(*args)
+        return dtype.type(0) + np.asarray(function(*(np.float64(a) for a in args))).astype(dtype)
+
+    return call
+
+
+def _fma(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    return (a.astype(np.float64) * b + c).astype(np.float32)
+
+
+def _pick(better: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """maximum and minimum: NaN if one is."""
+
+    def call(a: Any, b: Any) -> Any:
+        if isinstance(a, (int, bool)) and isinstance(b, (int, bool)):
+            return a if better(a, b) else b
+        return np.where(np.isnan(a) | better(a, b), a, b).astype(np.result_type(a, b))[()]
+
+    return call
+
+
+def _clamp(beyond: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def call(a: Any, bound: Any) -> Any:
+        if isinstance(a, int):
+            return bound if beyond(bound, a) else a
+        return np.where(beyond(bound, a), bound, a).astype(np.result_type(a, bound))[()]
+
+    return call
+
+
+def _select(condition: Any, a: Any, b: Any) -> Any:
+    if isinstance(condition, np.ndarray):
+        return np.where(condition, a, b)
+    return a if condition else b
+
+
+def _sigmoid(x: Any) -> Any:
+    return 1 / (1 + np.exp(-x))
+
+
+def _erf(x: Any) -> Any:
+    return ops_erf(np.asarray(x, np.float64))
+
+
+def _fold(function: Callable[[Any, Any], Any]) -> Callable[[np.ndarray], Any]:
+    """Lanes combined by halves, as the SIMD layer does."""
+
+    def call(vector: np.ndarray) -> Any:
+        while vector.size > 1:
+            half = vector.size // 2
+            vector = function(vector[:half], vector[half:])
+        return vector[0]
+
+    return call
+
+
+def _rounding(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda x: x if isinstance(x, int) else function(x)
+
+
+ops_erf = np.vectorize(__import__("math").erf, otypes=[np.float64])
+_maximum = _pick(lambda a, b: a > b)
+_minimum = _pick(lambda a, b: a < b)
+POINTERS = {"f32": "float32", "f64": "float64", "i8": "int8", "i32": "int32", "i64": "int64"}
+VOCABULARY: dict[str, Any] = {
+    **{f"pointer_{short}": _pointer(name) for short, name in POINTERS.items()},
+    "pointer_u8": _pointer("uint8"),
+    **{name: _wrapped(np.dtype(name)) for name in ("int8", "int32", "int64", "uint8")},
+    "float32": np.float32,
+    "float64": np.float64,
+    "kernel_jit": lambda function: function,
+    "load": _load,
+    "load_masked": _load_masked,
+    "load_splat": lambda p, i: _splat(p.read(i, 1)[0]),
+    "load_mask": lambda p, i: p.read(i, LANES) != 0,
+    "store": lambda p, i, v: p.write(i, v),
+    "store_masked": _store_masked,
+    "get": _get,
+    "put": _put,
+    "splat": _splat,
+    "first": _first,
+    "prefetch": lambda p, i: None,
+    "fma": _fma,
+    "maximum": _maximum,
+    "minimum": _minimum,
+    "clamp_low": _clamp(lambda bound, a: bound > a),
+    "clamp_high": _clamp(lambda bound, a: bound < a),
+    "select": _select,
+    "absolute": np.abs,
+    "sqrt": np.sqrt,
+    "floor": _rounding(np.floor),
+    "ceil": _rounding(np.ceil),
+    "round": _rounding(np.rint),
+    "truncate": _rounding(np.trunc),
+    "is_nan": np.isnan,
+    "to_bool": bool,
+    "to_float32": np.float32,
+    "to_float64": np.float64,
+    "to_int32": _wrapped(np.dtype("int32")),
+    "to_int64": _wrapped(np.dtype("int64")),
+    "to_uint8": _wrapped(np.dtype("uint8")),
+    "sum_lanes": _fold(np.add),
+    "prod_lanes": _fold(np.multiply),
+    "max_lanes": _fold(_maximum),
+    "min_lanes": _fold(_minimum),
+    "all_lanes": np.all,
+    "any_lanes": np.any,
+    "sigmoid": _wide(_sigmoid),
+    "erf": _wide(_erf),
+    "rsqrt": _wide(lambda x: 1 / np.sqrt(x)),
+    "softplus": _wide(lambda x: np.logaddexp(x, 0)),
+    "power": _wide(np.power),
+    **{
+        name: _wide(getattr(np, name))
+        for name in ("exp", "expm1", "log", "log1p", "tanh", "sin", "cos", "tan")
+    },
+    **{name: _wide(getattr(np, name)) for name in ("asin", "acos", "atan", "sinh", "cosh")},
+    **{name: _wide(getattr(np, name)) for name in ("asinh", "acosh", "atanh")},
+}
+
+
+@cache
+def read_kernel(source: str) -> tuple[Callable[..., None], int]:
+    """The function of a generated text, over this machine's vocabulary, and its lanes."""
+    found = re.search(r"generated by Keraunos for (\d+) float32 lanes", source)
+    assert found, "the text does not say for how many lanes it is"
+    text = "".join(line for line in source.splitlines(True) if not line.startswith("from "))
+    wanted = set(re.findall(r"^from \S+ import (.*)$", source, re.MULTILINE))
+    names = {name.strip() for line in wanted for name in line.split(",")} - {"annotations"}
+    assert names <= VOCABULARY.keys(), f"unknown: {sorted(names - VOCABULARY.keys())}"
+    namespace = {name: VOCABULARY[name] for name in names}
+    exec(compile(text, "<kernel>", "exec"), namespace)
+    return namespace["kernel"], int(found[1])
+
+
+# Walking the table
+
+
+@dataclass
+class Machine:
+    """One call of a program: its binding, its memory, threads that take turns at barriers."""
+
+    program: Program
+    binding: Binding
+    constants: dict[int, np.ndarray]
+    callers: list[np.ndarray]
+    order: Sequence[int] = (0,)
+    memories: dict[int, Memory] = field(default_factory=dict)
+
+    def run(self) -> None:
+        arrays = [self.binding._arena, *self.constants.values(), *self.callers]
+        self.memories = {id(array): Memory(array) for array in arrays}
+        rows = self.binding.dispatch.code.reshape(-1, 8).tolist()
+        segment: list[int] = []
+        index = 0
+        while index < len(rows):
+            segment.append(index)
+            barrier = rows[index][1]
+            index += 1 + (rows[index][2] if rows[index][0] == TILE else 0)
+            if barrier:
+                self.segment(rows, segment)
+                segment = []
+        self.segment(rows, segment)
+
+    def segment(self, rows: list[list[int]], indices: list[int]) -> None:
+        """The rows between two barriers, thread after thread."""
+        for thread in self.order:
+            _THREAD[-1] = thread
+            for index in indices:
+                if rows[index][0] == LAUNCH:
+                    self.launch(rows[index], index, thread, (thread, 0, 0), tiled=False)
+                else:
+                    self.tile(rows, index, thread)
+        for memory in self.memories.values():
+            memory.barrier()
+
+    def tile(self, rows: list[list[int]], index: int, thread: int) -> None:
+        _, _, body, total, piece = rows[index][:5]
+        count = len(self.order)
+        stop = total * (thread + 1) // count
+        for start in range(total * thread // count, stop, piece):
+            counters = (thread, start, min(piece, stop - start))
+            for inner in range(index + 1, index + 1 + body):
+                self.launch(rows[inner], inner, thread, counters, tiled=True)
+
+    def launch(
+        self, row: list[int], index: int, thread: int, counters: tuple[int, ...], tiled: bool
+    ) -> None:
+        _, _, kernel, first, count, patch, patches, mode = row
+        if mode and not tiled and thread:
+            return
+        dispatch = self.binding.dispatch
+        values = dispatch.args[first : first + count].tolist()
+        for k in range(patch, patch + 3 * patches, 3):
+            position, counter, factor = dispatch.patches[k : k + 3].tolist()
+            values[position] += counters[counter] * factor
+        source = self.program.rows[self.binding.rows[index]]
+        assert isinstance(source, LaunchRow)
+        pairs = zip(values, source.arguments, strict=True)
+        words = [self.word(value, argument, source, counters) for value, argument in pairs]
+        function, lanes = read_kernel(self.program.kernels[kernel].source)
+        globals()["LANES"] = lanes
+        alone = tiled or mode
+        try:
+            function(words, 0 if alone else thread, 1 if alone else len(self.order))
+        except MemoryFault as fault:
+            raise MemoryFault(f"row {index}, {source.label}: {fault}") from fault
+
+    def word(self, value: int, argument: Any, row: LaunchRow, counters: tuple[int, ...]) -> Word:
+        if not isinstance(argument, Operand):
+            return word(value, None)
+        slot = self.program.slots[argument.slot]
+        array = self.array(argument.slot)
+        start, size = self.stretch(argument.slot, array, counters)
+        writable = argument.slot in row.writes
+        region = Region(self.memories[id(array)], slot.name, start, size, writable)
+        return word(value, region)
+
+    def array(self, slot: int) -> np.ndarray:
+        kind = self.program.slots[slot].kind
+        if kind == ARENA:
+            return self.binding._arena
+        if kind == CONSTANT:
+            return self.constants[slot]
+        return self.callers[(*self.program.inputs, *self.program.outputs).index(slot)]
+
+    def stretch(self, slot: int, array: np.ndarray, counters: tuple[int, ...]) -> tuple[int, int]:
+        """Where a slot starts, and its bytes."""
+        binding, size = self.binding, self.program.slots[slot].bytes
+        if self.program.slots[slot].kind != ARENA:
+            return array.ctypes.data, array.nbytes
+        if slot not in binding._tile_of:
+            known = size if isinstance(size, int) else size.evaluate(binding.bindings)
+            return binding._base + binding._offsets[slot], known
+        tile = binding._tile_of[slot]
+        sizes = {**binding.bindings, binding.tiles[tile].symbol: binding.tiles[tile].tile}
+        known = size if isinstance(size, int) else size.evaluate(sizes)
+        base = binding._base + binding._tile_offsets[tile] + binding._inner[slot]
+        return base + counters[0] * binding._tile_bytes[tile], known
+
+
+class Supervised:
+    """A compiled graph on this machine; takes the place of the executor it would have."""
+
+    def __init__(
+        self, graph: Graph, parameters: Mapping[str, np.ndarray], passes: Any = "default"
+    ) -> None:
+        decisions = Decisions()
+        self.stages = optimize(graph, passes=passes, decisions=decisions)
+        scheduled = schedule(self.stages.last)
+        self.tiles = choose_tiles(scheduled, decisions) if passes == "default" else ()
+        planned = plan(scheduled, self.tiles)
+        self.program = planned.program
+        slots = self.program.slots
+        self.constants = {i: np.zeros(slots[i].bytes, np.uint8) for i in self.program.constants}
+        _Weights(self.stages.last, planned.prepared).prepare(parameters, self)
+
+    def set_constant(self, slot: int, value: np.ndarray) -> None:
+        self.constants[slot][: value.nbytes] = np.ascontiguousarray(value).reshape(-1).view("u1")
+
+    def __call__(
+        self, *inputs: np.ndarray, threads: int = 2, last_first: bool = False
+    ) -> tuple[np.ndarray, ...]:
+        """The outputs. ``last_first`` lets the last thread go first between two barriers.
+
+        Raises:
+            MemoryFault: a kernel read or wrote where it must not, or threads race.
+        """
+        slots = self.program.slots
+        sizes = solve(
+            [(slots[i].name, slots[i].shape) for i in self.program.inputs],
+            [array.shape for array in inputs],
+        )
+        addresses = {slot: array.ctypes.data for slot, array in self.constants.items()}
+        binding = Binding(self.program, range(len(self.program.kernels)), addresses, sizes, threads)
+        outputs = [
+            undefined(shape, slots[i].dtype)
+            for shape, i in zip(binding.shapes, self.program.outputs, strict=True)
+        ]
+        callers = [*inputs, *outputs]
+        binding._arena[:] = UNDEFINED
+        for port in binding._ports:
+            binding.dispatch.args[port.position] = callers[port.argument].ctypes.data + port.offset
+        order = tuple(range(threads))
+        machine = Machine(
+            self.program, binding, self.constants, callers, order[::-1] if last_first else order
+        )
+        with np.errstate(all="ignore"):
+            machine.run()
+        return tuple(outputs)
+
+
+UNDEFINED = 0xFF  # every byte of memory not written yet: NaN in every float type
+
+
+def undefined(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    array = np.empty(shape, dtype)
+    array.reshape(-1).view(np.uint8)[:] = UNDEFINED
+    return array
