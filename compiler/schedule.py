@@ -16,7 +16,7 @@ from .lower import lower_group
 from .lowering import Projection, View
 from .ops.core import fuse_nodes
 from .passes.legalize import Halo, free_layout, wanted_halo
-from .prologue import is_fixed, prologue_nodes
+from .prologue import prologue_nodes
 from .types import Size, TupleType
 
 
@@ -164,8 +164,3 @@ def _results(node: Node, graph: Graph) -> tuple[Node, ...]:
         return (node,)
     items = {user.attrs["index"]: user for user in graph.users[node]}
     return tuple(items[i] for i in range(len(node.type.items)))
-
-
-def fixed_operand(node: Node, schedule: Schedule) -> bool:
-    """Whether a step's operand is computed before all steps."""
-    return is_fixed(node, schedule.prologue)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..runtime.config import config
-from ..runtime.dim import coefficient, evaluate, symbol
+from ..runtime.dim import coefficient, symbol
 from ..runtime.host import host
 from .decisions import Decision, Decisions
 from .ir import Graph, Node
@@ -26,6 +26,7 @@ from .lowering import (
     Window,
 )
 from .packing import packed_elements
+from .prologue import is_fixed
 from .schedule import Schedule, Step
 from .types import Size, TupleType
 
@@ -133,27 +134,20 @@ def _affordable(stretch: list[int], schedule: Schedule) -> bool:
 
 
 def weight_bytes(stretch: list[int], schedule: Schedule) -> int:
-    """Bytes of the weights that the stretch's launches read."""
+    """Bytes of the weights that the stretch's launches read; those of symbolic size not counted."""
     seen: dict[Node, int] = {}
     for index in stretch:
         step = schedule.steps[index]
-        for launch in step.launches:
-            for arg in launch.args:
-                if not isinstance(arg, Address) or arg.slot >= len(step.operands):
-                    continue
-                node = step.operands[arg.slot]
-                if node in schedule.prologue or node.op.name in ("parameter", "constant"):
-                    elements = (
-                        packed_elements(node.tensor_type, arg.packing)
-                        if arg.packing
-                        else node.tensor_type.elements
-                    )
-                    seen[node] = int(evaluate(elements, {})) * 4 if not _free(elements) else 0
+        operands = [arg for launch in step.launches for arg in launch.args]
+        for arg in operands:
+            if not isinstance(arg, Address) or arg.slot >= len(step.operands):
+                continue
+            node = step.operands[arg.slot]
+            if is_fixed(node, schedule.prologue):
+                type_ = node.tensor_type
+                elements = packed_elements(type_, arg.packing) if arg.packing else type_.elements
+                seen[node] = elements * type_.dtype.itemsize if isinstance(elements, int) else 0
     return sum(seen.values())
-
-
-def _free(size: Size) -> bool:
-    return not isinstance(size, int)
 
 
 def _per_sample(size: Size) -> int:
