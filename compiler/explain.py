@@ -23,7 +23,7 @@ COLUMNS = (
     Column("reason", wraps=True),
 )
 EMPHASIS = {"declined": "bad"}
-LAYERS_SHOWN = 4
+LAYERS_SHOWN = 3  # the names of more do not tell more
 Group: TypeAlias = tuple[Decision, ...]
 
 
@@ -110,7 +110,7 @@ def _row(group: Group) -> Row:
 def _layers(group: Group) -> str:
     """``conv2d, max_pooling2d``; of a group ``×16: conv2d_1, conv2d_2, …``, the first of each."""
     if len(group) == 1:
-        return _listed(group[0].layers, LAYERS_SHOWN * 2)
+        return _listed(group[0].layers, LAYERS_SHOWN)
     heads = [decision.layers[0] for decision in group if decision.layers]
     return f"×{len(group)}: {_listed(list(dict.fromkeys(heads)), LAYERS_SHOWN)}"
 

@@ -119,7 +119,7 @@ def _natural_widths(table: Table) -> list[int]:
 
 
 def _widths(table: Table, available: int) -> list[int]:
-    """The natural widths; while they do not fit, the column shrinks that this costs least lines."""
+    """The natural widths; while they do not fit, that column shrinks for which it costs least."""
     widths = _natural_widths(table)
     while sum(widths) > available:
         shrinkable = [
@@ -130,18 +130,25 @@ def _widths(table: Table, available: int) -> list[int]:
         if not shrinkable:
             break
         choices = [[*widths[:i], widths[i] - 1, *widths[i + 1 :]] for i in shrinkable]
-        widths = min(choices, key=lambda choice: (_height(table, choice), max(choice)))
+        widths = min(choices, key=lambda choice: (_cost(table, choice), max(choice)))
     return widths
 
 
-def _height(table: Table, widths: Sequence[int]) -> int:
+def _cost(table: Table, widths: Sequence[int]) -> int:
+    """The lines of all rows, and one more for each cell in which a word is broken."""
     return sum(
         max(
             len(wrap(cell, size)) if column.wraps else 1
             for cell, size, column in zip(row.cells, widths, table.columns, strict=True)
         )
+        + sum(_longest_word(cell) > size for cell, size in zip(row.cells, widths, strict=True))
         for row in table.rows
     )
+
+
+@lru_cache(maxsize=20_000)
+def _longest_word(text: str) -> int:
+    return max(map(len, text.split()), default=0)
 
 
 def _block(cells: Sequence[Sequence[str]], layout: Layout) -> Iterator[str]:

@@ -61,8 +61,9 @@ class _Match:
     def decision(self) -> Decision:
         nodes = (*self.producers, self.norm)
         layers = tuple(dict.fromkeys(layer for node in nodes for layer in node.layers))
-        action = "declined" if self.reason else "folded"
-        return Decision(STAGE, self.pattern, layers, action, self.reason, self.detail)
+        if not self.reason:
+            return Decision(STAGE, self.pattern, layers, "folded", detail="into the weights")
+        return Decision(STAGE, self.pattern, layers, "declined", self.reason, self.detail)
 
 
 def _matches(graph: Graph) -> list[_Match]:

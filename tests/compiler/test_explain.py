@@ -52,7 +52,7 @@ def test_like_decisions_share_a_row_and_add_up():
     first, second = rows(explanation)
     assert first == [
         "conv2d+add+relu",
-        "×16: conv2d_0, conv2d_1, conv2d_2, conv2d_3, … and 12 more",
+        "×16: conv2d_0, conv2d_1, conv2d_2, … and 13 more",
         "fused",
         "saves 32 kernels, 16.0 KB a sample",
     ]
