@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from .ir import Graph, Node
+from .types import TupleType
 
 
 def prologue_nodes(graph: Graph) -> frozenset[Node]:
-    """The ops (leaves aside) computed from parameters and constants only; results excepted."""
+    """The ops (leaves aside) computed from parameters and constants only; results excepted.
+
+    What has as many elements as the batch is not: its size is known at a call only.
+    """
     fixed: set[Node] = set()
     for node in graph.nodes:
         leaf = node.op.name in ("parameter", "constant")

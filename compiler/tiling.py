@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..runtime.config import config
-from ..runtime.dim import coefficient, symbol
+from ..runtime.dim import coefficient, evaluate, symbol, symbols_of
 from ..runtime.host import host
 from .decisions import Decision, Decisions
 from .ir import Graph, Node
@@ -34,6 +34,7 @@ BATCH = "N"
 TILES = (16, 8, 4, 2, 1)
 # Work a weight byte must do for each sample, where the weights do not fit the cache.
 FLOPS_PER_WEIGHT_BYTE = 48
+USUAL_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,9 @@ def weight_bytes(stretch: list[int], schedule: Schedule) -> int:
 
 
 def _per_sample(size: Size) -> int:
-    return coefficient(size, BATCH) or 0
+    """What a sample adds to a size; other symbols are taken for a size usual in sequences."""
+    slope = coefficient(size, BATCH) or 0
+    return evaluate(slope, dict.fromkeys(symbols_of(slope), USUAL_SIZE))
 
 
 def _close(stretch: list[int], schedule: Schedule, tiles: list[Tile], decisions: Decisions) -> None:

@@ -182,11 +182,16 @@ class Binding:
 
     def _tiled_size(self, size: Size, position: int, tile: TileRow) -> int:
         """A size that grows with the samples of the piece at hand."""
-        slope = coefficient(size, tile.symbol)
-        assert slope is not None, f"{size} is not linear in {tile.symbol}"
+        slope = self._slope(size, tile)
         if slope:
             self._patches += [position, COUNT, slope]
         return evaluate(size, {**self.bindings, tile.symbol: 0})
+
+    def _slope(self, size: Size, tile: TileRow) -> int:
+        """What one more sample adds to a size."""
+        slope = coefficient(size, tile.symbol)
+        assert slope is not None, f"{size} does not grow evenly with {tile.symbol}"
+        return evaluate(slope, self.bindings)
 
     def _address(self, operand: Operand, position: int, tile: tuple[int, TileRow] | None) -> int:
         slot = self.program.slots[operand.slot]
@@ -199,8 +204,7 @@ class Binding:
             inner = self._inner[operand.slot]
             return self._base + self._tile_offsets[home] + inner + offset
         if tile is not None:
-            per_sample = coefficient(slot.bytes, tile[1].symbol)
-            assert per_sample is not None
+            per_sample = self._slope(slot.bytes, tile[1])
             if per_sample:
                 self._patches += [position, START, per_sample]
         if slot.kind == ARENA:

@@ -111,17 +111,18 @@ def substitute(size: Size, values: Mapping[str, Size]) -> Size:
     return total
 
 
-def coefficient(size: Size, name: str) -> int | None:
-    """How much ``size`` grows when ``name`` grows by one, or None if that is not one constant."""
+def coefficient(size: Size, name: str) -> Size | None:
+    """How much ``size`` grows when ``name`` grows by one, or None if that depends on ``name``."""
     if isinstance(size, int):
         return 0
-    found = 0
+    found: Size = 0
     for atoms, factor in size.terms:
         if name not in _symbols(Dim(((atoms, factor),))):
             continue
-        if atoms != (name,):
+        others = tuple(atom for atom in atoms if atom != name)
+        if len(others) != len(atoms) - 1 or name in _symbols(Dim(((others, 1),))):
             return None
-        found = factor
+        found = found + _normal({others: factor})
     return found
 
 

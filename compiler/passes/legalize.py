@@ -16,7 +16,7 @@ import numpy as np
 
 from ..decisions import Decisions
 from ..ir import Graph, IRError, Node, apply, origin_scope, rewrite, substitute_nodes
-from ..lowering import Concatenation, Leaf, Projection, Region, View
+from ..lowering import Concatenation, Leaf, Projection, View
 from ..ops.core import constant, copy
 from ..ops.registry import get_op, ops
 from ..ops.windowing import resolve_padding
@@ -160,20 +160,12 @@ def _reads_rows(node: Node) -> bool:
 def _copy_outputs(graph: Graph) -> Graph:
     """Results that no kernel makes (inputs, weights, views, repeats of a result) are copied."""
     prologue = prologue_nodes(graph)
-    seen: set[Node] = set()
-    outputs = []
+    outputs: list[Node] = []
     for node in graph.outputs:
         facets = (Leaf, View, Projection)
         plain = isinstance(node.op.lowering, facets) or is_fixed(node, prologue)
-        outputs.append(copy(node) if plain or node in seen else node)
-        seen.add(node)
+        result = copy(node) if plain else node
+        while result in outputs:
+            result = copy(result)
+        outputs.append(result)
     return graph.with_outputs(outputs)
-
-
-def is_kernel(node: Node, prologue: frozenset[Node]) -> bool:
-    """Whether ``node`` is computed by launches at every call."""
-    if not node.inputs or node in prologue:
-        return False
-    return not isinstance(node.op.lowering, (View, Projection)) or isinstance(
-        node.op.lowering, Region
-    )

@@ -103,7 +103,9 @@ def test_coefficient() -> None:
     assert coefficient(3 * N + T, "N") == 3
     assert coefficient(7, "N") == 0
     assert coefficient(T, "N") == 0
-    assert coefficient(N * T, "N") is None
+    assert coefficient(2 * N * T + N + T, "N") == 2 * T + 1
+    assert coefficient(N * N, "N") is None
+    assert coefficient(N * (N // 2), "N") is None
     assert coefficient(N // 2, "N") is None
 
 
