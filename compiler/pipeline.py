@@ -13,8 +13,10 @@ from .passes.expand import expand
 from .passes.fold_batch_norm import fold_batch_norm
 from .passes.fold_constants import fold_constants
 from .passes.fuse import fuse
+from .passes.hoist import hoist
 from .passes.legalize import legalize
 from .passes.simplify import simplify
+from .passes.trim import trim
 from .suggest import did_you_mean
 from .verify import verify
 
@@ -26,6 +28,8 @@ PASSES: tuple[PassFunction, ...] = (
     fold_batch_norm,
     expand,
     simplify,  # what the expansion brought
+    trim,
+    hoist,
     legalize,
     fuse,
 )

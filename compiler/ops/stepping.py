@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
@@ -157,15 +157,22 @@ def is_one_number(node: Node) -> bool:
     return is_scalar_constant(node) or (spreads and is_one_number(node.inputs[0]))
 
 
-def rebuild(nodes: Iterable[Node], known: dict[Node, Node]) -> dict[Node, Node]:
-    """``known`` and ``nodes`` (operands first) made anew on it; others stay as they are."""
+def rebuild(nodes: Iterable[Node], known: Mapping[Node, Node]) -> dict[Node, Node]:
+    """``known``, and those of ``nodes`` (operands first) that it changes, made anew."""
     made = dict(known)
     for node in nodes:
-        if node not in made:
-            with origin_scope(*node.origins):
-                inputs = tuple(made.get(operand, operand) for operand in node.inputs)
-                made[node] = apply(node.op, inputs, node.attrs)
+        if node in made or not any(operand in made for operand in node.inputs):
+            continue
+        with origin_scope(*node.origins):
+            inputs = tuple(made.get(operand, operand) for operand in node.inputs)
+            made[node] = apply(node.op, inputs, node.attrs)
     return made
+
+
+def substituted(outputs: Nodes, known: Mapping[Node, Node]) -> Nodes:
+    """``outputs`` computed from other nodes in place of the keys of ``known``."""
+    made = rebuild(Graph("", (), outputs).nodes, known)
+    return tuple(made.get(node, node) for node in outputs)
 
 
 def items_of(node: Node) -> Nodes:
@@ -177,9 +184,7 @@ def items_of(node: Node) -> Nodes:
 
 def applied(body: Graph, arguments: Sequence[Node]) -> Nodes:
     """What ``body`` gives for these nodes as its inputs: its ops, built on them."""
-    known = dict(zip(body.inputs, arguments, strict=True))
-    made = rebuild((node for node in body.nodes if node.inputs), known)
-    return tuple(made.get(node, node) for node in body.outputs)
+    return substituted(body.outputs, dict(zip(body.inputs, arguments, strict=True)))
 
 
 def open_scan(node: Node) -> Step:

@@ -37,8 +37,9 @@ def fold_constants(graph: Graph, decisions: Decisions) -> Graph:
 
 def _is_foldable(node: Node) -> bool:
     """Its operands are known, and it does more than spread them out, which costs nothing later."""
-    spreads = node.op in (ops.iota, ops.broadcast_to)
-    return bool(node.inputs) and not spreads and all(map(_is_known, node.inputs))
+    computes = bool(node.inputs) and node.op not in (ops.iota, ops.broadcast_to)
+    single = isinstance(node.type, TensorType)
+    return computes and single and all(map(_is_known, node.inputs))
 
 
 def _is_known(node: Node) -> bool:

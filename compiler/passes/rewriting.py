@@ -28,6 +28,11 @@ def _with_bodies(node: Node, change: Callable[[Graph], Graph]) -> Node:
     return node if attrs == node.attrs else apply(node.op, node.inputs, attrs)
 
 
+def change_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
+    """``graph`` with ``change`` applied to the bodies of its regions."""
+    return rewrite(graph, lambda node: _with_bodies(node, change))
+
+
 def all_nodes(graph: Graph) -> tuple[Node, ...]:
     """The nodes of ``graph`` and of the bodies within."""
     found: list[Node] = []

@@ -1,0 +1,159 @@
+"""What the passes over loops share: scans in parts, and rewritten with regard to who reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from ..ir import Graph, Node, apply, origin_scope
+from ..ops.core import ITEM
+from ..ops.registry import ops
+from ..ops.stepping import Nodes, Step, close_scan, items_of, open_scan, parts_of, substituted
+
+Results: TypeAlias = Sequence["Node | None"]
+Change: TypeAlias = Callable[[Node, Collection[int]], Results]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A scan in parts: its step, what the carries start from, what it runs over."""
+
+    step: Step
+    starts: Nodes
+    sequences: Nodes
+    axis: int
+    reverse: bool
+
+    @property
+    def outputs(self) -> Nodes:
+        return (*self.step.new_state, *self.step.results)
+
+    def with_outputs(self, outputs: Sequence[Node]) -> Loop:
+        """The same loop over a step that gives other values, as many new carries as before."""
+        count = len(self.step.state)
+        new_state, results = tuple(outputs[:count]), tuple(outputs[count:])
+        return replace(self, step=replace(self.step, new_state=new_state, results=results))
+
+    def closed(self) -> Node:
+        axis, reverse = self.axis, self.reverse
+        return close_scan(self.step, self.starts, self.sequences, axis=axis, reverse=reverse)
+
+
+def loop_of(node: Node) -> Loop:
+    """The scan ``node`` in parts."""
+    outer, attrs = parts_of(node, node.inputs), node.attrs
+    return Loop(open_scan(node), outer.carries, outer.sequences, attrs["axis"], attrs["reverse"])
+
+
+def rewrite_scans(graph: Graph, change: Change) -> Graph:
+    """``graph`` with the results of each scan replaced by those that ``change`` gives.
+
+    ``change`` gets scans whose operands are new already, and the numbers of the results that are
+    read; it may give None for the others.
+    """
+    new: dict[Node, Node] = {}
+    results: dict[Node, Results] = {}
+    for node in graph.nodes:
+        if node.op is ITEM and node.inputs[0] in results:
+            result = results[node.inputs[0]][node.attrs["index"]]
+            assert result is not None, f"result {node.attrs['index']} of a loop is used"
+            new[node] = result
+            continue
+        with origin_scope(*node.origins):
+            inputs = tuple(new[operand] for operand in node.inputs)
+            new[node] = node if inputs == node.inputs else apply(node.op, inputs, node.attrs)
+            if node.op is ops.scan:
+                results[node] = change(new[node], used_results(node, graph))
+    return graph.with_outputs(new[node] for node in graph.outputs)
+
+
+def used_results(node: Node, graph: Graph) -> frozenset[int]:
+    """The numbers of the results of ``node`` that something reads."""
+    return frozenset(user.attrs["index"] for user in graph.users[node])
+
+
+def read_by(outputs: Sequence[Node], leaves: Collection[Node]) -> frozenset[Node]:
+    """Those of ``leaves`` that ``outputs`` are computed from."""
+    return frozenset(leaves).intersection(Graph("", (), tuple(outputs)).nodes)
+
+
+def tightened(loop: Loop, used: Collection[int]) -> tuple[Results, Node | None]:
+    """The results of ``loop``, those not in ``used`` None, and the scan of no more than they need.
+
+    Left out are carries that nothing used depends on, results that nobody reads, sequences of
+    which no step sees a slice. A carry that stays as it was is no carry, a result that is a slice
+    of a sequence is that sequence, and equal results are stacked once.
+    """
+    loop = _over_distinct(_without_still_carries(loop))
+    step, count = loop.step, len(loop.starts)
+    known = dict(zip(step.slices, loop.sequences, strict=True))
+    wanted = {r for i, r in enumerate(step.results) if count + i in used}
+    stacked = tuple(dict.fromkeys(r for r in step.results if r in wanted and r not in known))
+    moving = _moving_carries(loop, used, stacked)
+    scan = _narrowed(loop, moving, stacked)
+    made = () if scan is None else items_of(scan)
+    known.update(zip(stacked, made[len(moving) :], strict=True))
+    still = {i: loop.starts[i] for i in range(count) if _is_still(loop, i)}
+    finals = still | dict(zip(moving, made, strict=False))
+    results = (known[r] if r in wanted else None for r in step.results)
+    return (*(finals.get(i) for i in range(count)), *results), scan
+
+
+def _is_still(loop: Loop, index: int) -> bool:
+    return loop.step.new_state[index] in (loop.step.state[index], loop.starts[index])
+
+
+def _without_still_carries(loop: Loop) -> Loop:
+    """The start takes the place of a carry that no step changes."""
+    step = loop.step
+    still = {
+        state: start
+        for state, new, start in zip(step.state, step.new_state, loop.starts, strict=True)
+        if new is state
+    }
+    return loop.with_outputs(substituted(loop.outputs, still)) if still else loop
+
+
+def _over_distinct(loop: Loop) -> Loop:
+    """Slices of one sequence are one slice."""
+    first: dict[Node, Node] = {}
+    same = {}
+    for slice_, sequence in zip(loop.step.slices, loop.sequences, strict=True):
+        if first.setdefault(sequence, slice_) is not slice_:
+            same[slice_] = first[sequence]
+    return loop.with_outputs(substituted(loop.outputs, same)) if same else loop
+
+
+def _moving_carries(loop: Loop, used: Collection[int], results: Sequence[Node]) -> tuple[int, ...]:
+    """The carries that a used final carry or one of ``results`` depends on."""
+    step = loop.step
+    number = {state: i for i, state in enumerate(step.state)}
+    needed: set[int] = set()
+    waiting = {i for i in used if i < len(step.state)}
+    waiting |= {number[state] for state in read_by(results, step.state)}
+    while waiting:
+        needed |= waiting
+        read = read_by([step.new_state[i] for i in waiting], step.state)
+        waiting = {number[state] for state in read} - needed
+    return tuple(i for i in sorted(needed) if not _is_still(loop, i))
+
+
+def _narrowed(loop: Loop, carries: Sequence[int], results: Nodes) -> Node | None:
+    """The scan of these ``carries`` and ``results`` alone; None if there are none."""
+    if not carries and not results:
+        return None
+    step = loop.step
+    new_state = tuple(step.new_state[i] for i in carries)
+    read = read_by((*new_state, *results), step.slices)
+    pairs = zip(step.slices, loop.sequences, strict=True)
+    # One sequence stays in any case: it says how many steps there are.
+    kept = [pair for pair in pairs if pair[0] in read] or [(step.slices[0], loop.sequences[0])]
+    narrow = Loop(
+        Step(tuple(step.state[i] for i in carries), tuple(s for s, _ in kept), new_state, results),
+        tuple(loop.starts[i] for i in carries),
+        tuple(s for _, s in kept),
+        loop.axis,
+        loop.reverse,
+    )
+    return narrow.closed()
