@@ -19,6 +19,14 @@ def prologue_nodes(graph: Graph) -> frozenset[Node]:
     return frozenset(node for node in fixed if node.inputs and node not in graph.outputs)
 
 
+def _has_symbols(node: Node) -> bool:
+    """Whether a symbolic size occurs in the node: its type, its attributes, its body."""
+    if not isinstance(node.type, TupleType) and node.tensor_type.symbols:
+        return True
+    bodies = (value for value in node.attrs.values() if isinstance(value, Graph))
+    return any(map(_has_symbols, (inner for body in bodies for inner in body.nodes)))
+
+
 def is_fixed(node: Node, prologue: frozenset[Node]) -> bool:
     """Whether ``node`` has the same value at every call."""
     return node in prologue or node.op.name in ("parameter", "constant")
