@@ -55,7 +55,7 @@ def plan(schedule: Schedule, tiles: tuple[Tile, ...]) -> Plan:
 class _Planner:
     def __init__(self, schedule: Schedule, tiles: tuple[Tile, ...]) -> None:
         self.schedule = schedule
-        self.tiles = {tile.first: tile for tile in tiles}
+        self.tiles = tiles
         self.slots: list[Slot] = []
         self.of_value: dict[Node, int] = {}
         self.of_prepared: dict[Prepared, int] = {}
@@ -68,10 +68,7 @@ class _Planner:
         for node in graph.inputs:
             self._add_value(node, INPUT)
         outputs = [self._add_value(node, OUTPUT) for node in graph.outputs]
-        for index, step in enumerate(self.schedule.steps):
-            if index in self.tiles:
-                self._open_tile(self.tiles[index])
-            self._add_step(step)
+        self._add_steps()
         program = Program(
             graph.name,
             tuple(KernelText(k.name, emit(k)) for k in self.kernels),
@@ -83,10 +80,19 @@ class _Planner:
         )
         return Plan(program, {slot: prepared for prepared, slot in self.of_prepared.items()})
 
-    def _open_tile(self, tile: Tile) -> None:
-        steps = self.schedule.steps[tile.first : tile.last + 1]
-        launches = sum(len(step.launches) for step in steps)
-        self.rows.append(TileRow(launches, tile.samples, tile.least))
+    def _add_steps(self) -> None:
+        """All rows: those of a tile after a row that counts them."""
+        opening = {tile.first: tile for tile in self.tiles}
+        closing = {tile.last: tile for tile in self.tiles}
+        start = 0
+        for index, step in enumerate(self.schedule.steps):
+            if index in opening:
+                start = len(self.rows)
+                self.rows.append(TileRow(0, opening[index].samples, opening[index].least))
+            self._add_step(step)
+            if index in closing:
+                rows = len(self.rows) - 1 - start
+                self.rows[start] = TileRow(rows, closing[index].samples, closing[index].least)
 
     def _add_step(self, step: Step) -> None:
         for launch in step.launches:

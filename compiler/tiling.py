@@ -14,7 +14,7 @@ from ..runtime.dim import coefficient, evaluate, symbol, symbols_of
 from ..runtime.host import host
 from .decisions import Decision, Decisions
 from .ir import Graph, Node
-from .layout import Address, Launch
+from .layout import Address, Argument, Launch
 from .lowering import (
     Concatenation,
     Contraction,
@@ -78,7 +78,16 @@ def _refusal(step: Step, schedule: Schedule) -> tuple[str, str] | None:
         return "MIXES_SAMPLES", f"{mixing[0].op.name} combines or reorders samples"
     if not all(map(_is_linear, step.launches)):
         return "NOT_LINEAR", "a size in it does not grow evenly with the batch"
+    if any(_packs_shared(arg, step, schedule) for launch in step.launches for arg in launch.args):
+        return "SHARED_WEIGHTS", "it packs weights computed at run time, once for all samples"
     return None
+
+
+def _packs_shared(arg: Argument, step: Step, schedule: Schedule) -> bool:
+    if not isinstance(arg, Address) or arg.packing is None:
+        return False
+    weights = step.operands[arg.slot]
+    return not is_fixed(weights, schedule.prologue) and not _is_batched(weights)
 
 
 def _is_batched(node: Node) -> bool:

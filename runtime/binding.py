@@ -93,7 +93,7 @@ class Binding:
         self._tile_bytes: dict[int, int] = {}
         for index, tile in self.tiles.items():
             inside = [s for s, t in self._tile_of.items() if t == index]
-            offsets, size = assign_offsets([self._interval(s, tile) for s in inside])
+            offsets, size = assign_offsets([self._piece_interval(s, tile) for s in inside])
             self._inner.update(zip(inside, offsets, strict=True))
             # Threads apart by an odd number of lines, so that they do not compete for cache sets.
             self._tile_bytes[index] = align(size) + 64
@@ -102,7 +102,7 @@ class Binding:
             for i, s in enumerate(self.program.slots)
             if s.kind == ARENA and i not in self._tile_of
         ]
-        intervals = [self._interval(s, None) for s in whole]
+        intervals = [self._whole_interval(s) for s in whole]
         intervals += [
             Interval(self._tile_bytes[i] * self.threads, i, i + t.rows)
             for i, t in self.tiles.items()
@@ -123,10 +123,22 @@ class Binding:
                     inside[i] = index
         return inside
 
-    def _interval(self, index: int, tile: TileRow | None) -> Interval:
+    def _piece_interval(self, index: int, tile: TileRow) -> Interval:
+        """A value of one piece of a tile, which passes through the rows in order."""
         slot = self.program.slots[index]
-        bindings = self.bindings if tile is None else {**self.bindings, tile.symbol: tile.tile}
-        return Interval(evaluate(slot.bytes, bindings), slot.first, slot.last)
+        sizes = {**self.bindings, tile.symbol: tile.tile}
+        return Interval(evaluate(slot.bytes, sizes), slot.first, slot.last)
+
+    def _whole_interval(self, index: int) -> Interval:
+        """A value of all samples. It lives all through a tile that touches it: a later piece still
+        reads it when an earlier one has come to the tile's last rows.
+        """
+        slot = self.program.slots[index]
+        first, last = slot.first, slot.last
+        for start, tile in self.tiles.items():
+            if first <= start + tile.rows and start <= last:
+                first, last = min(first, start), max(last, start + tile.rows)
+        return Interval(evaluate(slot.bytes, self.bindings), first, last)
 
     # The table
 

@@ -7,15 +7,17 @@ checked, which compiled code cannot do:
 
 - it lies inside the memory of the operand that the launch named, border included;
 - stores go to values that the row says it writes;
-- between two barriers no thread reads or writes what another one wrote.
+- between two barriers no part of a launch or piece of a tile touches what another one writes,
+  for threads take them in any order.
 
 Memory that nothing has written yet holds NaN.
 """
 
 from __future__ import annotations
 
+import random
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -30,8 +32,9 @@ from keraunos.compiler.plan import plan
 from keraunos.compiler.schedule import schedule
 from keraunos.compiler.tiling import choose_tiles
 from keraunos.runtime.binding import Binding
+from keraunos.runtime.dim import evaluate
 from keraunos.runtime.dim_solver import solve
-from keraunos.runtime.dispatcher import LAUNCH, TILE
+from keraunos.runtime.dispatcher import LAUNCH, ROW, TILE
 from keraunos.runtime.program import ARENA, CONSTANT, LaunchRow, Operand, Program
 
 LANES = 0  # of the machine that runs; set by each launch from its text
@@ -45,17 +48,23 @@ class MemoryFault(AssertionError):
 
 
 class Memory:
-    """An array with, for every byte, the threads that have read and written since a barrier."""
+    """An array with, for every byte, who has read and who has written it since the last barrier.
+
+    Actors are numbered from 1; 0 is nobody, ``MANY`` more than one.
+    """
 
     def __init__(self, array: np.ndarray) -> None:
         self.bytes = array.reshape(-1).view(np.uint8)
         self.start = array.ctypes.data
-        self.readers = np.zeros(self.bytes.size, np.uint8)
-        self.writers = np.zeros(self.bytes.size, np.uint8)
+        self.readers = np.zeros(self.bytes.size, np.int32)
+        self.writers = np.zeros(self.bytes.size, np.int32)
 
     def barrier(self) -> None:
         self.readers[:] = 0
         self.writers[:] = 0
+
+
+MANY = -1
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,7 @@ class Region:
     start: int
     size: int
     writable: bool
+    actor: int
 
 
 class Word(int):
@@ -83,12 +93,11 @@ def word(value: int, region: Region | None) -> Word:
 
 @dataclass(frozen=True)
 class Pointer:
-    """What a kernel sees: an address in a region, elements of a dtype, the thread at work."""
+    """What a kernel sees: an address in a region, elements of a dtype."""
 
     region: Region
     address: int
     dtype: np.dtype
-    thread: int
 
     def span(self, first: int, count: int) -> slice:
         """The bytes of ``count`` elements, as a slice of the memory."""
@@ -103,25 +112,31 @@ class Pointer:
         return slice(low - region.memory.start, high - region.memory.start)
 
     def read(self, first: int, count: int) -> np.ndarray:
-        where, memory = self.span(first, count), self.region.memory
-        others = memory.writers[where] & ~np.uint8(1 << self.thread)
-        if others.any():
-            raise MemoryFault(f"{self.region.name}: read what another thread writes: race")
-        memory.readers[where] |= np.uint8(1 << self.thread)
+        where, memory, actor = self.span(first, count), self.region.memory, self.region.actor
+        if not _only(memory.writers[where], actor).all():
+            raise MemoryFault(f"{self.region.name}: read while another thread may write it")
+        readers = memory.readers[where]
+        memory.readers[where] = np.where(_only(readers, actor), actor, MANY)
         return memory.bytes[where].copy().view(self.dtype)
 
     def write(self, first: int, values: np.ndarray) -> None:
-        where, memory = self.span(first, values.size), self.region.memory
+        where, memory, actor = self.span(first, values.size), self.region.memory, self.region.actor
         if not self.region.writable:
             raise MemoryFault(f"{self.region.name}: written, but the row does not say so")
         new = np.ascontiguousarray(values, self.dtype).view(np.uint8)
         # Two threads may write the same value twice, as overlapping blocks do.
-        changed = memory.bytes[where] != new
-        others = (memory.readers[where] | memory.writers[where]) & ~np.uint8(1 << self.thread)
-        if (others[changed]).any() or (memory.readers[where] & others).any():
-            raise MemoryFault(f"{self.region.name}: written while another thread uses it: race")
-        memory.writers[where] |= np.uint8(1 << self.thread)
+        alone = _only(memory.writers[where], actor)
+        if not (alone | (memory.bytes[where] == new)).all():
+            raise MemoryFault(f"{self.region.name}: written while another thread may write it")
+        if not _only(memory.readers[where], actor).all():
+            raise MemoryFault(f"{self.region.name}: written while another thread may read it")
+        memory.writers[where] = np.where(alone, actor, MANY)
         memory.bytes[where] = new
+
+
+def _only(actors: np.ndarray, actor: int) -> np.ndarray:
+    """Where nobody but ``actor`` was at work."""
+    return (actors == 0) | (actors == actor)
 
 
 # The vocabulary of kernels on numpy; a vector is an array of LANES float32
@@ -130,12 +145,9 @@ class Pointer:
 def _pointer(dtype: str) -> Callable[[Word], Pointer]:
     def make(value: Word) -> Pointer:
         assert value.region is not None, "an integer is used as an address"
-        return Pointer(value.region, int(value), np.dtype(dtype), _THREAD[-1])
+        return Pointer(value.region, int(value), np.dtype(dtype))
 
     return make
-
-
-_THREAD: list[int] = [0]
 
 
 def _load(p: Pointer, i: int) -> np.ndarray:
@@ -332,59 +344,68 @@ def read_kernel(source: str) -> tuple[Callable[..., None], int]:
 # Walking the table
 
 
+@dataclass(frozen=True)
+class Unit:
+    """What one thread does in one go: a part of a launch, or a piece of a tile."""
+
+    number: int
+    row: int
+    part: int
+    parts: int
+    thread: int
+
+
 @dataclass
 class Machine:
-    """One call of a program: its binding, its memory, threads that take turns at barriers."""
+    """One call of a program: its binding, its memory, threads that take units of work in turn."""
 
     program: Program
     binding: Binding
     constants: dict[int, np.ndarray]
     callers: list[np.ndarray]
-    order: Sequence[int] = (0,)
+    order: Callable[[list[Unit]], list[Unit]]
     memories: dict[int, Memory] = field(default_factory=dict)
 
     def run(self) -> None:
         arrays = [self.binding._arena, *self.constants.values(), *self.callers]
         self.memories = {id(array): Memory(array) for array in arrays}
-        rows = self.binding.dispatch.code.reshape(-1, 8).tolist()
-        segment: list[int] = []
+        self.rows = self.binding.dispatch.code.reshape(-1, ROW).tolist()
+        units: list[Unit] = []
         index = 0
-        while index < len(rows):
-            segment.append(index)
-            barrier = rows[index][1]
-            index += 1 + (rows[index][2] if rows[index][0] == TILE else 0)
-            if barrier:
-                self.segment(rows, segment)
-                segment = []
-        self.segment(rows, segment)
+        while index < len(self.rows):
+            units += self.units(index, len(units))
+            if self.rows[index][1]:
+                self.work(units)
+                units = []
+            index += 1 + (self.rows[index][2] if self.rows[index][0] == TILE else 0)
+        self.work(units)
 
-    def segment(self, rows: list[list[int]], indices: list[int]) -> None:
-        """The rows between two barriers, thread after thread."""
-        for thread in self.order:
-            _THREAD[-1] = thread
-            for index in indices:
-                if rows[index][0] == LAUNCH:
-                    self.launch(rows[index], index, thread, (thread, 0, 0), tiled=False)
-                else:
-                    self.tile(rows, index, thread)
+    def units(self, index: int, number: int) -> list[Unit]:
+        row, threads = self.rows[index], self.binding.threads
+        if row[0] == LAUNCH:
+            parts = row[7] or threads
+        else:
+            parts = -(-row[3] // row[4])
+        return [Unit(number + k, index, k, parts, k % threads) for k in range(parts)]
+
+    def work(self, units: list[Unit]) -> None:
+        """All that is done between two barriers."""
+        for unit in self.order(units):
+            row = self.rows[unit.row]
+            if row[0] == LAUNCH:
+                self.launch(unit, unit.row, (unit.thread, 0, 0), unit.part, unit.parts)
+                continue
+            start = unit.part * row[4]
+            counters = (unit.thread, start, min(row[4], row[3] - start))
+            for inner in range(unit.row + 1, unit.row + 1 + row[2]):
+                self.launch(unit, inner, counters, 0, 1)
         for memory in self.memories.values():
             memory.barrier()
 
-    def tile(self, rows: list[list[int]], index: int, thread: int) -> None:
-        _, _, body, total, piece = rows[index][:5]
-        count = len(self.order)
-        stop = total * (thread + 1) // count
-        for start in range(total * thread // count, stop, piece):
-            counters = (thread, start, min(piece, stop - start))
-            for inner in range(index + 1, index + 1 + body):
-                self.launch(rows[inner], inner, thread, counters, tiled=True)
-
     def launch(
-        self, row: list[int], index: int, thread: int, counters: tuple[int, ...], tiled: bool
+        self, unit: Unit, index: int, counters: tuple[int, ...], part: int, parts: int
     ) -> None:
-        _, _, kernel, first, count, patch, patches, mode = row
-        if mode and not tiled and thread:
-            return
+        _, _, kernel, first, count, patch, patches, _ = self.rows[index]
         dispatch = self.binding.dispatch
         values = dispatch.args[first : first + count].tolist()
         for k in range(patch, patch + 3 * patches, 3):
@@ -393,23 +414,25 @@ class Machine:
         source = self.program.rows[self.binding.rows[index]]
         assert isinstance(source, LaunchRow)
         pairs = zip(values, source.arguments, strict=True)
-        words = [self.word(value, argument, source, counters) for value, argument in pairs]
+        words = [self.word(value, argument, source, unit) for value, argument in pairs]
         function, lanes = read_kernel(self.program.kernels[kernel].source)
         globals()["LANES"] = lanes
-        alone = tiled or mode
         try:
-            function(words, 0 if alone else thread, 1 if alone else len(self.order))
+            function(words, part, parts)
         except MemoryFault as fault:
             raise MemoryFault(f"row {index}, {source.label}: {fault}") from fault
 
-    def word(self, value: int, argument: Any, row: LaunchRow, counters: tuple[int, ...]) -> Word:
+    def word(self, value: int, argument: Any, row: LaunchRow, unit: Unit) -> Word:
         if not isinstance(argument, Operand):
             return word(value, None)
         slot = self.program.slots[argument.slot]
         array = self.array(argument.slot)
-        start, size = self.stretch(argument.slot, array, counters)
+        start, size = self.stretch(argument.slot, array, unit.thread)
+        # A tile's own memory is a thread's: its pieces use it one after another.
+        own = argument.slot in self.binding._tile_of
+        actor = len(self.rows) * 1000 + unit.thread if own else 1 + unit.number
         writable = argument.slot in row.writes
-        region = Region(self.memories[id(array)], slot.name, start, size, writable)
+        region = Region(self.memories[id(array)], slot.name, start, size, writable, actor)
         return word(value, region)
 
     def array(self, slot: int) -> np.ndarray:
@@ -420,19 +443,17 @@ class Machine:
             return self.constants[slot]
         return self.callers[(*self.program.inputs, *self.program.outputs).index(slot)]
 
-    def stretch(self, slot: int, array: np.ndarray, counters: tuple[int, ...]) -> tuple[int, int]:
-        """Where a slot starts, and its bytes."""
+    def stretch(self, slot: int, array: np.ndarray, thread: int) -> tuple[int, int]:
+        """Where a slot starts for a thread, and its bytes."""
         binding, size = self.binding, self.program.slots[slot].bytes
         if self.program.slots[slot].kind != ARENA:
             return array.ctypes.data, array.nbytes
         if slot not in binding._tile_of:
-            known = size if isinstance(size, int) else size.evaluate(binding.bindings)
-            return binding._base + binding._offsets[slot], known
+            return binding._base + binding._offsets[slot], evaluate(size, binding.bindings)
         tile = binding._tile_of[slot]
         sizes = {**binding.bindings, binding.tiles[tile].symbol: binding.tiles[tile].tile}
-        known = size if isinstance(size, int) else size.evaluate(sizes)
         base = binding._base + binding._tile_offsets[tile] + binding._inner[slot]
-        return base + counters[0] * binding._tile_bytes[tile], known
+        return base + thread * binding._tile_bytes[tile], evaluate(size, sizes)
 
 
 class Supervised:
@@ -455,9 +476,9 @@ class Supervised:
         self.constants[slot][: value.nbytes] = np.ascontiguousarray(value).reshape(-1).view("u1")
 
     def __call__(
-        self, *inputs: np.ndarray, threads: int = 2, last_first: bool = False
+        self, *inputs: np.ndarray, threads: int = 2, seed: int = 0
     ) -> tuple[np.ndarray, ...]:
-        """The outputs. ``last_first`` lets the last thread go first between two barriers.
+        """The outputs. ``seed`` shuffles what is done between two barriers; 0 keeps the order.
 
         Raises:
             MemoryFault: a kernel read or wrote where it must not, or threads race.
@@ -477,13 +498,18 @@ class Supervised:
         binding._arena[:] = UNDEFINED
         for port in binding._ports:
             binding.dispatch.args[port.position] = callers[port.argument].ctypes.data + port.offset
-        order = tuple(range(threads))
-        machine = Machine(
-            self.program, binding, self.constants, callers, order[::-1] if last_first else order
-        )
+        machine = Machine(self.program, binding, self.constants, callers, shuffled(seed))
         with np.errstate(all="ignore"):
             machine.run()
         return tuple(outputs)
+
+
+def shuffled(seed: int) -> Callable[[list[Unit]], list[Unit]]:
+    """A way to order units of work: as they are for 0, reversed for 1, at random for others."""
+    if seed <= 1:
+        return lambda units: units[::-1] if seed else units
+    rng = random.Random(seed)
+    return lambda units: rng.sample(units, len(units))
 
 
 UNDEFINED = 0xFF  # every byte of memory not written yet: NaN in every float type
