@@ -14,7 +14,8 @@ def prologue_nodes(graph: Graph) -> frozenset[Node]:
     fixed: set[Node] = set()
     for node in graph.nodes:
         leaf = node.op.name in ("parameter", "constant")
-        if leaf or (node.inputs and all(operand in fixed for operand in node.inputs)):
+        known = leaf or (node.inputs and all(operand in fixed for operand in node.inputs))
+        if known and not _has_symbols(node):
             fixed.add(node)
     return frozenset(node for node in fixed if node.inputs and node not in graph.outputs)
 
