@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..runtime.dim import Dim, Size, coefficient, substitute
+from ..runtime.dim import Dim, substitute
+from ..runtime.dim_solver import solve_size
 from .ir import Graph, IRError, Node
 from .ops.core import FUSED
 from .types import FLOAT64, DType, Shape, TensorType, TupleType
@@ -72,24 +73,10 @@ def bind_sizes(graph: Graph, shapes: Sequence[tuple[int, ...]]) -> dict[str, int
     # Plain symbols first: an expression such as 2*N + 1 may need a symbol bound further on.
     sizes = [pair for node, shape in pairs for pair in zip(node.shape, shape, strict=True)]
     for size, extent in sorted(sizes, key=lambda pair: len(str(pair[0]))):
-        bindings.update(_solve(size, extent, bindings))
+        bindings.update(solve_size(size, extent, bindings))
     for node, shape in pairs:
         _check_shape(node, shape, bindings)
     return bindings
-
-
-def _solve(size: Size, extent: int, bindings: Mapping[str, int]) -> dict[str, int]:
-    """The one unbound symbol of ``size`` when it is linear in it; else nothing."""
-    rest = substitute(size, bindings)
-    if isinstance(rest, int) or len(rest.symbols) != 1:
-        return {}
-    (name,) = rest.symbols
-    factor = coefficient(rest, name)
-    if not factor:
-        return {}
-    offset = substitute(rest, {name: 0})
-    assert isinstance(offset, int)
-    return {name: (extent - offset) // factor}
 
 
 def _check_rank(node: Node, shape: tuple[int, ...]) -> None:

@@ -29,6 +29,7 @@ from .packing import packed_elements
 from .prologue import is_fixed
 from .schedule import Schedule, Step
 from .types import Size, TupleType
+from .units import count_of, format_bytes
 
 BATCH = "N"
 TILES = (16, 8, 4, 2, 1)
@@ -183,8 +184,9 @@ def _close(stretch: list[int], schedule: Schedule, tiles: list[Tile], decisions:
             layers,
             "tiled",
             "DEPTH_FIRST",
-            f"{samples} samples at a time from batch {least}: {live / 1024:.0f} KB live a sample, "
-            f"{weight_bytes(stretch, schedule) / 1024:.0f} KB of weights",
+            f"{count_of(samples, 'sample')} at a time from batch {least}: "
+            f"{format_bytes(live)} live a sample, "
+            f"{format_bytes(weight_bytes(stretch, schedule))} of weights",
         )
     )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from .dim import Dim, Size, evaluate
+from .dim import Size, coefficient, substitute
 
 
 def solve(
@@ -21,21 +21,27 @@ def solve(
         if len(wanted) != len(shape):
             raise ValueError(_mismatch(name, wanted, shape, found))
         for size, value in zip(wanted, shape, strict=True):
-            symbol = _plain_symbol(size)
-            if symbol is not None:
-                found.setdefault(symbol, value)
+            found.update(solve_size(size, value, found))
     for (name, wanted), shape in zip(declared, shapes, strict=True):
-        if any(evaluate(s, found) != v for s, v in zip(wanted, shape, strict=True)):
+        if any(substitute(s, found) != v for s, v in zip(wanted, shape, strict=True)):
             raise ValueError(_mismatch(name, wanted, shape, found))
     return found
 
 
-def _plain_symbol(size: Size) -> str | None:
-    if isinstance(size, Dim) and len(size.terms) == 1:
-        atoms, factor = size.terms[0]
-        if factor == 1 and len(atoms) == 1 and isinstance(atoms[0], str):
-            return atoms[0]
-    return None
+def solve_size(size: Size, extent: int, known: Mapping[str, int]) -> dict[str, int]:
+    """The one unknown symbol of ``size`` where the size is linear in it; else nothing.
+
+    ``{"N": 3}`` for the size ``2*N + 1`` and the extent 7.
+    """
+    rest = substitute(size, known)
+    if isinstance(rest, int) or len(rest.symbols) != 1:
+        return {}
+    (name,) = rest.symbols
+    factor = coefficient(rest, name)
+    offset = substitute(rest, {name: 0})
+    if not isinstance(factor, int) or factor == 0 or not isinstance(offset, int):
+        return {}
+    return {name: (extent - offset) // factor}
 
 
 def _mismatch(

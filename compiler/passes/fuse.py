@@ -138,14 +138,13 @@ class _Fuser:
     def _anchored_refusal(
         self, cluster: Cluster, operand: Node, node: Node
     ) -> tuple[str, str] | None:
-        if isinstance(node.op.lowering, (Contraction, Reduction)):
+        facet = node.op.lowering
+        pools = isinstance(facet, Window) and facet.combine != "dot"
+        heavy = isinstance(facet, (Contraction, Reduction, Window)) and not pools
+        if heavy or (pools and isinstance(cluster.nodes[0].op.lowering, Window)):
             return "ANCHOR", f"{node.op.name} reads its operand from memory"
-        if isinstance(node.op.lowering, Window):
-            window = pool_of(node)
-            if window is None:
-                return "OVERLAPPING_WINDOW", "pooling in registers needs strides equal to window"
-            if isinstance(cluster.anchor and cluster.anchor.op.lowering, Window):
-                return "ANCHOR", f"{node.op.name} reads its operand from memory"
+        if pools and pool_of(node) is None:
+            return "OVERLAPPING_WINDOW", "pooling in registers needs strides equal to the window"
         if operand is not cluster.nodes[-1]:
             return "NOT_LAST", "the group has gone on from this value"
         if operand in self.outputs:
