@@ -8,12 +8,14 @@ from functools import cached_property
 
 import numpy as np
 
+from .barriers import Touch, set_barriers
 from .dim import Size, coefficient, evaluate
-from .dispatcher import LAUNCH, ROW, TILE, Dispatch
+from .dispatcher import LAUNCH, LOOP, ROW, TILE, Dispatch
 from .memory import Interval, align, assign_offsets
-from .program import ARENA, CONSTANT, LaunchRow, Operand, Program, TileRow
+from .program import ARENA, CONSTANT, LaunchRow, LoopRow, Operand, Program, TileRow
 
 THREAD, START, COUNT = 0, 1, 2  # counters of the table
+FIRST_LOOP = 3  # then two for each loop around a row: its trip, and whether that is odd
 
 # A launch is cut in parts of at least about a microsecond of one core's work, and in a few parts a
 # thread where there is enough of it, so that a thread that is late does not hold up the rest.
@@ -148,31 +150,40 @@ class Binding:
         self._ports: list[Port] = []
         self.rows: list[int] = []  # table row -> program row
         words: list[list[int]] = []
-        tile: tuple[int, TileRow] | None = None
-        left = 0
+        around: list[_Open] = []
+        deepest = 0
         for index, row in enumerate(self.program.rows):
-            if isinstance(row, TileRow):
-                if index in self.tiles:
-                    tile, left = (index, row), row.rows
-                    total = self.bindings[row.symbol]
-                    piece = piece_size(total, row.tile, self.threads)
-                    words.append([TILE, 1, row.rows, total, piece, START, COUNT, 0])
-                    self.rows.append(index)
+            _close(around, index, words)
+            if isinstance(row, LaunchRow):
+                words.append(self._launch(row, _tile_around(around)))
+            elif isinstance(row, LoopRow):
+                words.append(self._loop(row, _loops_around(around)))
+            elif index in self.tiles:
+                words.append(self._tile(row))
+            else:
                 continue
-            words.append(self._launch(row, tile))
             self.rows.append(index)
-            if tile is not None:
-                left -= 1
-                tile = tile if left else None
-        self._set_barriers(words)
+            if not isinstance(row, LaunchRow):
+                around.append(_Open(index, row, len(words) - 1))
+                deepest = max(deepest, _loops_around(around))
+        _close(around, len(self.program.rows), words)
+        set_barriers(words, lambda index: self._touches(index, words[index]))
         self.dispatch = Dispatch(
             np.array(words, np.int64).reshape(-1, ROW),
             np.array(self._args or [0], np.int64),
             np.array(self._patches or [0, 0, 0], np.int64),
-            counters=3,
+            counters=FIRST_LOOP + 2 * deepest,
             threads=self.threads,
             profile=profile,
         )
+
+    def _tile(self, row: TileRow) -> list[int]:
+        total = self.bindings[row.symbol]
+        return [TILE, 1, 0, total, piece_size(total, row.tile, self.threads), START, COUNT, 0]
+
+    def _loop(self, row: LoopRow, depth: int) -> list[int]:
+        counter = FIRST_LOOP + 2 * depth
+        return [LOOP, 0, 0, evaluate(row.trips, self.bindings), counter, counter + 1, 0, 0]
 
     def _parts(self, row: LaunchRow) -> int:
         flops, size = evaluate(row.flops, self.bindings), evaluate(row.bytes, self.bindings)
@@ -208,6 +219,9 @@ class Binding:
     def _address(self, operand: Operand, position: int, tile: tuple[int, TileRow] | None) -> int:
         slot = self.program.slots[operand.slot]
         offset = evaluate(operand.offset, self.bindings)
+        for move in operand.moves:
+            counter = FIRST_LOOP + 2 * move.loop + move.alternate
+            self._patches += [position, counter, evaluate(move.bytes, self.bindings)]
         if slot.kind == CONSTANT:
             return self._constants[operand.slot] + offset
         if operand.slot in self._tile_of:
@@ -227,37 +241,14 @@ class Binding:
 
     # Barriers
 
-    def _set_barriers(self, words: list[list[int]]) -> None:
-        """A barrier before each row that would race with one since the last barrier."""
-        since: list[Touch] = []
-        inside = 0
-        for index, word in enumerate(words):
-            if inside:
-                inside -= 1
-                continue
-            touches = self._touches(index, word)
-            if any(a.conflicts(b) for a in since for b in touches):
-                self._end_row(words, index)[1] = 1
-                since = []
-            since += touches
-            inside = word[2] if word[0] == TILE else 0
-
-    def _end_row(self, words: list[list[int]], index: int) -> list[int]:
-        """The row after which a barrier stands just before row ``index``: the last one outside."""
-        previous = index - 1
-        for start, word in enumerate(words):
-            if word[0] == TILE and start < index <= start + word[2] + 1:
-                previous = start
-        return words[previous]
-
     def _touches(self, index: int, word: list[int]) -> list[Touch]:
-        if word[0] == TILE:
-            rows = [self.program.rows[self.rows[index + 1 + i]] for i in range(word[2])]
-        else:
-            rows = [self.program.rows[self.rows[index]]]
+        """What a launch, or a tile as a whole, reads and writes."""
+        last = index + word[2] if word[0] == TILE else index
+        rows = [self.program.rows[i] for i in self.rows[index : last + 1]]
         touches = []
         for row in rows:
-            assert isinstance(row, LaunchRow)
+            if not isinstance(row, LaunchRow):
+                continue
             touches += [self._touch(s, False, row.border) for s in row.reads]
             touches += [self._touch(s, True, row.border) for s in row.writes]
         if word[0] == TILE:
@@ -277,22 +268,32 @@ class Binding:
 
 
 @dataclass(frozen=True)
-class Touch:
-    """A stretch of memory that a row reads or writes."""
+class _Open:
+    """A tile or loop whose rows are being made: its row of the program and of the table."""
 
-    slot: int
-    start: int
-    stop: int
-    write: bool
-    border: bool
+    index: int
+    row: TileRow | LoopRow
+    head: int
 
-    def conflicts(self, other: Touch) -> bool:
-        """Whether order between the two matters."""
-        if not (self.write or other.write):
-            return False
-        if self.slot == other.slot and self.write and other.write and self.border != other.border:
-            return False
-        return self.start < other.stop and other.start < self.stop
+    @property
+    def end(self) -> int:
+        return self.index + 1 + self.row.rows
+
+
+def _close(around: list[_Open], index: int, words: list[list[int]]) -> None:
+    """Leaves the tiles and loops that end before row ``index``; their heads learn their length."""
+    while around and around[-1].end <= index:
+        head = around.pop().head
+        words[head][2] = len(words) - 1 - head
+
+
+def _tile_around(around: Sequence[_Open]) -> tuple[int, TileRow] | None:
+    found = [(open_.index, open_.row) for open_ in around if isinstance(open_.row, TileRow)]
+    return found[0] if found else None
+
+
+def _loops_around(around: Sequence[_Open]) -> int:
+    return sum(isinstance(open_.row, LoopRow) for open_ in around)
 
 
 def part_count(work: float, threads: int) -> int:

@@ -9,8 +9,9 @@ finished the row before any goes on:
     TILE   [1, barrier, body rows, total, tile, start counter, count counter, 0]
            `total` samples in pieces of `tile`; a thread takes a piece and runs the body rows for
            it as kernel(args, 0, 1); barriers in the body are ignored.
-    LOOP   [2, barrier, body rows, trips, index counter, 0, 0, 0]
-           the body rows run `trips` times; barriers in the body are honoured.
+    LOOP   [2, barrier, body rows, trips, index counter, parity counter, 0, 0]
+           the body rows run `trips` times; barriers in the body are honoured. The parity counter
+           (0: none) is 0 and 1 in turn.
 
 Bodies nest either way. Counters are int64 words, one set a thread; counter 0 is the thread's
 index. Patches are triples (argument, counter, coefficient): a launch that has some gets a copy of
@@ -155,8 +156,9 @@ def _check_bodies(rows: Words, counters: int) -> None:
         end = index + 1 + int(rows[index, 2])
         if rows[index, 2] < 0 or end > (ends[-1] if ends else len(rows)):
             raise TableError(f"row {index}: its body of {rows[index, 2]} rows does not fit")
-        used = rows[index, 5:7] if rows[index, 0] == TILE else rows[index, 4:5]
-        if np.any((used < 1) | (used >= counters)):
+        used = rows[index, 5:7] if rows[index, 0] == TILE else rows[index, 4:6]
+        least = [1, 1] if rows[index, 0] == TILE else [1, 0]
+        if np.any((used < least) | (used >= counters)):
             raise TableError(f"row {index}: expected counters 1 to {counters - 1}, got {used}")
         if rows[index, 0] == TILE and rows[index, 4] < 1:
             raise TableError(f"row {index}: expected a tile of 1 or more, got {rows[index, 4]}")

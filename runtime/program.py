@@ -40,11 +40,25 @@ class Slot:
 
 
 @dataclass(frozen=True)
+class Move:
+    """How an address moves with the trips of a loop: ``bytes`` further on each.
+
+    ``loop`` counts the loops around the row from the outside. An ``alternate`` move goes to and
+    fro between two places: it is ``bytes`` on every second trip, nothing on the others.
+    """
+
+    loop: int
+    bytes: Size
+    alternate: bool = False
+
+
+@dataclass(frozen=True)
 class Operand:
-    """An address: a slot's start plus ``offset`` bytes."""
+    """An address: a slot's start plus ``offset`` bytes, and what loops around the row add."""
 
     slot: int
     offset: Size = 0
+    moves: tuple[Move, ...] = ()
 
 
 Argument: TypeAlias = "Operand | Size"
@@ -66,10 +80,10 @@ class LaunchRow:
 
 @dataclass(frozen=True)
 class TileRow:
-    """The next ``rows`` launches treat samples one by one: depth first over the batch.
+    """The next ``rows`` rows treat samples one by one: depth first over the batch.
 
-    From ``least`` samples on, each thread takes its share of them through all these launches,
-    ``tile`` at a time, in memory of its own; with fewer, the launches are run one after another.
+    From ``least`` samples on, each thread takes its share of them through all these rows, ``tile``
+    at a time, in memory of its own; with fewer, the rows are run one after another.
     """
 
     rows: int
@@ -78,7 +92,16 @@ class TileRow:
     symbol: str = "N"
 
 
-Row: TypeAlias = LaunchRow | TileRow
+@dataclass(frozen=True)
+class LoopRow:
+    """The next ``rows`` rows run ``trips`` times, in order."""
+
+    rows: int
+    trips: Size
+    label: str
+
+
+Row: TypeAlias = LaunchRow | TileRow | LoopRow
 
 
 @dataclass(frozen=True)
@@ -95,7 +118,7 @@ class Program:
 
     @property
     def launches(self) -> int:
-        """How many launches one untiled call makes."""
+        """How many launches one untiled call makes, those in loops counted once."""
         return sum(isinstance(row, LaunchRow) for row in self.rows)
 
     @property

@@ -70,6 +70,8 @@ def kernel(header: Any, thread: int, threads: int) -> None:
                 index = get(scratch, frame + INDEX) + 1
                 if index < stop:
                     put(counters, get(code, o + 4), index)
+                    if get(code, o + 5) != 0:
+                        put(counters, get(code, o + 5), index % 2)
             else:
                 index = get(scratch, frame + INDEX) + get(code, o + 4)
                 if get(scratch, frame + OUTER_TILE) == 0:
@@ -161,6 +163,8 @@ def kernel(header: Any, thread: int, threads: int) -> None:
                         put(counters, get(code, o + 6), minimum(get(code, o + 4), stop - start))
                     else:
                         put(counters, get(code, o + 4), start)
+                        if get(code, o + 5) != 0:
+                            put(counters, get(code, o + 5), start % 2)
                     continue
         # A launch is done, or a loop or tile has ended or was empty.
         if get(code, o + 1) != 0 and in_tile == 0 and threads > 1:
