@@ -152,13 +152,13 @@ def fuse_nodes(
     """The ``fused`` node that computes ``outputs`` from ``group``, whatever else feeding it.
 
     Operands of the result are the nodes outside ``group`` in order of first use, each replaced by
-    what ``rebuilt`` holds for it; constants of one element stay in the body.
+    what ``rebuilt`` holds for it; numbers that only elementwise ops use stay in the body.
     """
     members = set(group)
     outputs = tuple(outputs)
     order = [n for n in Graph("", (), outputs).nodes if n in members]
     outside = dict.fromkeys(i for n in order for i in n.inputs if i not in members)
-    operands = [node for node in outside if not is_scalar_constant(node)]
+    operands = [node for node in outside if not _is_literal(node, order)]
     inner = {n: input_(f"a{i}", n.tensor_type) for i, n in enumerate(operands)}
     new: dict[Node, Node] = {**{n: n for n in outside}, **inner}
     for node in order:
@@ -168,6 +168,14 @@ def fuse_nodes(
     arguments = tuple((rebuilt or {}).get(node, node) for node in operands)
     with origin_scope(*(origin for node in order for origin in node.origins)):
         return apply(FUSED, arguments, {"body": body, "label": label})
+
+
+def _is_literal(node: Node, group: Iterable[Node]) -> bool:
+    """A number that arithmetic takes as it is; data movement reads even a number from memory."""
+    users = (user for user in group if node in user.inputs)
+    return is_scalar_constant(node) and all(
+        isinstance(user.op.lowering, Elementwise) for user in users
+    )
 
 
 def is_scalar_constant(node: Node) -> bool:
