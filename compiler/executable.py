@@ -17,7 +17,7 @@ from .evaluate import evaluate
 from .explain import Explanation, explain
 from .ir import Graph, Node
 from .packing import pack
-from .pipeline import Stages, optimize
+from .pipeline import TILE, Stages, optimize
 from .plan import Plan, Prepared, plan
 from .profile import Profile, profile
 from .schedule import Schedule, schedule
@@ -149,14 +149,10 @@ def compile_graph(
     start = time.perf_counter()
     disable = tuple(disable)
     decisions = Decisions()
-    # Tiling comes after the schedule: it is chosen as the passes are, but is none.
-    others = tuple(name for name in disable if name != "tile")
-    named = passes if isinstance(passes, str) else [name for name in passes if name != "tile"]
-    stages = optimize(graph, passes=named, disable=others, decisions=decisions)
+    stages = optimize(graph, passes=passes, disable=disable, decisions=decisions)
     final = stages.last
     scheduled = schedule(final)
-    wanted = passes == "default" or "tile" in passes
-    tiled = wanted and "tile" not in disable
+    tiled = (passes == "default" or TILE in passes) and TILE not in disable
     tiles = choose_tiles(scheduled, decisions) if tiled else ()
     planned = plan(scheduled, tiles)
     executor = Executor(planned.program, threads)

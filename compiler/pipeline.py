@@ -37,6 +37,9 @@ PASSES: tuple[PassFunction, ...] = (
 REQUIRED = frozenset({expand, legalize})
 TRACE = "trace"
 _OTHER_NAMES = {"passes": ("default", "none"), "disable": (), "stop_after": (TRACE,)}
+# Batch tiling works on the schedule; it is chosen by name beside the passes.
+TILE = "tile"
+_LATER_NAMES = {"passes": (TILE,), "disable": (TILE,), "stop_after": ()}
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ def _check_optional(disabled: frozenset[str]) -> None:
 
 def _known(names: Sequence[str], option: str) -> frozenset[str]:
     """``names`` as a set; raises one ``IRError`` for all that are unknown."""
-    known = dict.fromkeys((*_OTHER_NAMES[option], *stage_names()))
+    known = dict.fromkeys((*_OTHER_NAMES[option], *stage_names(), *_LATER_NAMES[option]))
     wrong = [f"{name!r}{did_you_mean(str(name), known)}" for name in names if name not in known]
     if wrong:
         raise IRError(f"{option}: expected {', '.join(known)}; got {', '.join(wrong)}")
