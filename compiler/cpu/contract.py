@@ -26,7 +26,7 @@ def emit_contract(writer: Writer, kernel: Kernel, body: Contract) -> None:
     writer.line(f"row_blocks = (rows{rounding}) // {block.rows}")
     if body.tail == "single":
         writer.line(f"whole = cols // {block.columns}")
-        writer.line(f"col_blocks = whole + cols % {block.columns}")
+        writer.line(f"col_blocks = whole + {_divided(f'cols % {block.columns}', _unit(body))}")
     else:
         writer.line(f"col_blocks = (cols + {block.columns - 1}) // {block.columns}")
     writer.line("blocks = images * row_blocks * col_blocks")
@@ -93,8 +93,22 @@ def _one_block(writer: Writer, body: Contract) -> None:
         writer.line(f"ox = col * {block.columns}")
         _micro_kernel(writer, body, block)
     with writer.block("else:"):
-        writer.line(f"ox = whole * {block.columns - 1} + col")
-        _micro_kernel(writer, body, RegisterBlock(block.rows, 1, block.vectors))
+        unit = _unit(body)
+        writer.line(f"ox = whole * {block.columns - unit} + {_times('col', unit)}")
+        _micro_kernel(writer, body, RegisterBlock(block.rows, unit, block.vectors))
+
+
+def _unit(body: Contract) -> int:
+    """The columns that a single step of the tail takes: those of one pooling window."""
+    return body.epilogue.pool.columns if body.epilogue.pool else 1
+
+
+def _divided(text: str, divisor: int) -> str:
+    return text if divisor == 1 else f"{text} // {divisor}"
+
+
+def _times(text: str, factor: int) -> str:
+    return text if factor == 1 else f"{text} * {factor}"
 
 
 def _micro_kernel(writer: Writer, body: Contract, block: RegisterBlock) -> None:

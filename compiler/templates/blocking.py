@@ -49,9 +49,9 @@ def is_short(extent: Extent) -> bool:
 @cache
 def choose_block(extent: Extent, lanes: int, registers: int) -> RegisterBlock:
     """The cheapest block for ``extent`` on a machine with these vectors."""
-    return min(
-        _candidates(extent, registers), key=lambda b: (_cycles(b, extent, lanes), -b.columns)
-    )
+    least = RegisterBlock(extent.row_unit, extent.column_unit, 1)
+    candidates = list(_candidates(extent, registers)) or [least]
+    return min(candidates, key=lambda b: (_cycles(b, extent, lanes), -b.columns))
 
 
 def _candidates(extent: Extent, registers: int) -> Iterator[RegisterBlock]:
@@ -75,7 +75,7 @@ def _candidates(extent: Extent, registers: int) -> Iterator[RegisterBlock]:
 def _column_counts(extent: Extent, registers: int) -> range:
     """Where the columns are a batch nobody knows yet, a size that small batches divide."""
     if extent.columns is None:
-        size = registers // 4
+        size = max(1, registers // 4 // extent.column_unit) * extent.column_unit
         return range(size, size + 1)
     return range(extent.column_unit, 29, extent.column_unit)
 
