@@ -2,8 +2,10 @@
 
     {"prepare": "infer:cnn:32"}  ->  {"first_s": 0.41, "output": [...]}
     {"run": 0.5}                 ->  {"times_s": [...]}, as many runs as fit into half a second
+    {"save": "outputs.npy"}      ->  {}, with the outputs of all samples in that file
 
-Either may answer {"error": "..."} instead. Started by `peers.py`: python worker.py NAME THREADS.
+Any of them may answer {"error": "..."} instead. Started by `peers.py` and `accuracy.py`:
+python worker.py NAME THREADS.
 """
 
 import json
@@ -44,6 +46,9 @@ class Runner:
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         if "prepare" in request:
             return self._first_run(self._parse(request["prepare"]))
+        if "save" in request:
+            np.save(request["save"], self._step())
+            return {}
         return {"times_s": list(timed(self._step, request["run"]))}
 
     def _first_run(self, case: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from accuracy import FUSED, Error, Result, measure
 from recording import Recorder, record
 from workloads import WORKLOADS, Case, build_with_layers
 
@@ -39,3 +40,19 @@ def test_case_is_read_and_written():
 def test_case_says_what_it_expects(text):
     with pytest.raises(ValueError, match=r"expected infer\|train:.*got"):
         Case.parse(text)
+
+
+def test_accuracy_is_measured_from_float64():
+    result = measure(Case.parse("infer:cnn:2"), [])
+    assert list(result.errors) == ["keraunos, none", "keraunos, default"]
+    largest = [error.largest for error in result.errors.values()]
+    assert all(0 < error < 1e-6 for error in largest)
+    assert result.to_dict()["ratios"] == {}
+
+
+def test_ratio_is_ours_over_theirs():
+    error = Error.of(np.float32([[1.5, 2.0]]), np.array([[1.0, 2.0]]))
+    assert (error.largest, error.root_mean_square) == (0.5, np.sqrt(0.125))
+    result = Result("cnn", 1, 2.0, {FUSED: error, "onnxruntime": Error(0.25, 0.1)})
+    assert result.ratio("onnxruntime") == 2.0
+    assert result.ratio("openvino") is None
