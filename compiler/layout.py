@@ -54,11 +54,6 @@ class Layout:
         return self.elements * self.type.dtype.itemsize
 
     @property
-    def is_dense(self) -> bool:
-        """Whether elements follow each other without gaps."""
-        return not any(a != 0 or b != 0 for a, b in self.halo)
-
-    @property
     def has_border(self) -> bool:
         """Whether there are gaps between pixels' rows or images (not only between pixels)."""
         return any(a != 0 or b != 0 for a, b in self.halo[:-1])
@@ -72,8 +67,20 @@ class Part:
     strides: tuple[Size, ...]
     origin: Size
 
+    @property
+    def has_border(self) -> bool:
+        """Around it lies the rest of the wider value: there is no border to fill."""
+        return False
+
 
 Placed: TypeAlias = "Layout | Part"
+
+
+def are_even(layout: Placed, first: int, last: int) -> bool:
+    """Whether the axes from ``first`` to ``last`` can be walked as one."""
+    shape, strides = layout.type.shape, layout.strides
+    pairs = range(first, last)
+    return all(strides[i] == strides[i + 1] * shape[i + 1] or shape[i] == 1 for i in pairs)
 
 
 @dataclass(frozen=True)

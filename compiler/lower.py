@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .ir import Graph, IRError, Node
-from .layout import Launch, Layout
+from .layout import Launch, Layout, Placed
 from .lowering import Concatenation
 from .templates.border import build_border
 from .templates.concatenate import build_concatenate
@@ -13,19 +13,19 @@ from .templates.slide import build_slide
 
 
 def lower_group(
-    body: Graph, operands: tuple[Layout, ...], results: tuple[Layout, ...]
+    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...]
 ) -> tuple[Launch, ...]:
     """The launches that compute ``body``; raises ``IRError`` if no template takes it."""
     borders = tuple(
         build_border(layout, len(operands) + i)
         for i, layout in enumerate(results)
-        if layout.has_border
+        if isinstance(layout, Layout) and layout.has_border
     )
     return (*borders, *_compute(body, operands, results))
 
 
 def _compute(
-    body: Graph, operands: tuple[Layout, ...], results: tuple[Layout, ...]
+    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...]
 ) -> tuple[Launch, ...]:
     if isinstance(body.outputs[0].op.lowering, Concatenation):
         return build_concatenate(body, operands, results)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..ir import Graph, Node
 from ..kernels import Body, Kernel, Param
-from ..layout import Address, Launch, Layout, Packing
+from ..layout import Address, Launch, Packing, Placed
 from ..types import FLOAT32, Size
 from .epilogues import EpilogueParts, match_epilogue
 from .scalars import sum_bytes
@@ -21,23 +21,23 @@ class Anchored:
     body: Graph
     anchor: Node
     parts: EpilogueParts
-    operands: tuple[Layout, ...]
-    result: Layout
+    operands: tuple[Placed, ...]
+    result: Placed
 
     def slot(self, node: Node) -> int:
         """The launch slot of an operand."""
         return self.body.inputs.index(node)
 
-    def layout(self, node: Node) -> Layout:
+    def layout(self, node: Node) -> Placed:
         return self.operands[self.slot(node)]
 
     @property
-    def x(self) -> Layout:
+    def x(self) -> Placed:
         """Where the anchor's data lie."""
         return self.layout(self.anchor.inputs[0])
 
     @property
-    def element_layouts(self) -> tuple[Layout, ...]:
+    def element_layouts(self) -> tuple[Placed, ...]:
         """Where the epilogue's full-size operands lie."""
         return tuple(self.layout(load.node) for load in self.parts.element_loads)
 
@@ -62,7 +62,7 @@ class Anchored:
 
 
 def match_anchored(
-    body: Graph, operands: tuple[Layout, ...], results: tuple[Layout, ...], facet: type
+    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], facet: type
 ) -> Anchored | None:
     """The group seen around its one op of kind ``facet``, or None where there is no such view.
 

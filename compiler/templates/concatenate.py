@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..ir import Graph
-from ..layout import Address, Launch, Layout, Part
+from ..layout import Address, Launch, Part, Placed
 from ..ops.core import copy, fuse_nodes, input_
 from ..types import Size
 from .nest import build_nest
 
 
 def build_concatenate(
-    body: Graph, operands: tuple[Layout, ...], results: tuple[Layout, ...]
+    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...]
 ) -> tuple[Launch, ...]:
     """The launches that put the operands of ``body``'s concatenation side by side."""
     node, result = body.outputs[0], results[0]
@@ -29,7 +29,7 @@ def build_concatenate(
     return tuple(launches)
 
 
-def _copy(source: Layout, target: Part) -> Launch:
+def _copy(source: Placed, target: Part) -> Launch:
     value = input_("x", source.type)
     moved = copy(value)
     body: Graph = fuse_nodes((moved,), (moved,), "copy").attrs["body"]

@@ -7,25 +7,34 @@ all their pixels, so images too small for a block do not waste it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from ...runtime.host import host
 from ..ir import Graph, Node
 from ..kernels import Contract, Epilogue, RegisterBlock
-from ..layout import Launch, Layout, Packing
+from ..layout import Launch, Packing, Placed, are_even
 from ..lowering import Contraction
 from ..ops.windowing import resolve_padding
-from ..types import FLOAT32, Size
+from ..types import FLOAT32, Shape, Size
 from .anchored import Anchored, Sizes, match_anchored
 from .blocking import Extent, choose_block, is_short
 
 CHUNK_BYTES = 256 * 1024  # operand bytes that stay in a core's cache while the weights pass over
 
+Walked: TypeAlias = "tuple[int | None, int | None, int | None]"
+FLAT: Walked = (None, None, -2)  # all but the last axis walked as one
+
 
 @dataclass(frozen=True)
 class Problem:
-    """A contraction as the kernel sees it: extents, and strides of the operand."""
+    """A contraction as the kernel sees it: extents, and strides of the operand.
 
+    ``walked`` are the axes of the output along which images, rows and columns follow one another.
+    """
+
+    walked: Walked
     images: Size
     rows: Size
     columns: Size
@@ -49,7 +58,7 @@ class Problem:
 
 
 def build_contract(
-    body: Graph, operands: tuple[Layout, ...], results: tuple[Layout, ...], name: str
+    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
 ) -> Launch | None:
     """The launch for a group around one contraction, or None where the kernel does not fit it."""
     group = match_anchored(body, operands, results, Contraction)
@@ -74,43 +83,65 @@ def build_contract(
 
 
 def _problem(group: Anchored) -> Problem | None:
+    layouts = (group.x, group.result, *group.element_layouts)
+    if any(layout.strides[-1] != 1 for layout in layouts):
+        return None
     if group.anchor.op.lowering.kind == "matmul":
-        return _matmul_problem(group.anchor, group.x)
-    bordered = any(layout.has_border for layout in (group.x, group.result, *group.element_layouts))
-    return _conv_problem(group.anchor, group.x, flat=not bordered and group.parts.pool is None)
+        return _matmul_problem(group.anchor, group.x, layouts)
+    even = all(are_even(layout, 0, 2) for layout in layouts)
+    return _conv_problem(group.anchor, group.x, flat=even and group.parts.pool is None)
 
 
-def _matmul_problem(anchor: Node, x: Layout) -> Problem | None:
+def _matmul_problem(anchor: Node, x: Placed, layouts: Sequence[Placed]) -> Problem | None:
     left, right = anchor.inputs[0].shape, anchor.inputs[1].shape
-    if len(right) < 2 or len(left) < 2 or not x.is_dense:
+    if len(right) < 2 or len(left) < 2:
         return None
     depth, channels = right[-2:]
     if not isinstance(depth, int) or not isinstance(channels, int):
         return None
-    batched = len(right) > 2
-    if batched and left[:-2] != right[:-2]:
+    if len(right) > 2 and left[:-2] != right[:-2]:
         return None
-    images, rows = (_product(left[:-2]), left[-2]) if batched else (1, _product(left[:-1]))
+    walk = _matmul_walk(left, len(right) > 2, layouts)
+    if walk is None:
+        return None
+    walked, (images, rows, columns) = walk
+    x_image, x_row, x_col = (0 if axis is None else x.strides[axis] for axis in walked)
     return Problem(
+        walked=walked,
         images=images,
-        rows=1,
-        columns=rows,
+        rows=rows,
+        columns=columns,
         channels=channels,
         groups=1,
         kys=1,
         kxs=1,
         run=depth,
-        x_offset=0,
-        x_image=rows * depth,
-        x_row=0,
-        x_col=depth,
+        x_offset=x.origin,
+        x_image=x_image,
+        x_row=x_row,
+        x_col=x_col,
         x_ky=0,
         x_kx=0,
         batch_axes=len(right) - 2,
     )
 
 
-def _conv_problem(anchor: Node, x: Layout, flat: bool) -> Problem | None:
+def _matmul_walk(
+    left: Shape, batched: bool, layouts: Sequence[Placed]
+) -> tuple[Walked, tuple[Size, Size, Size]] | None:
+    """How to walk the rows of a product: as one if there are no gaps between them."""
+    rank = len(left)
+    if batched:
+        even = all(are_even(layout, 0, rank - 3) for layout in layouts)
+        return ((-3, None, -2), (_product(left[:-2]), 1, left[-2])) if even else None
+    if all(are_even(layout, 0, rank - 2) for layout in layouts):
+        return FLAT, (1, 1, _product(left[:-1]))
+    if rank == 3:
+        return (0, None, 1), (left[0], 1, left[1])
+    return ((0, 1, 2), (left[0], left[1], left[2])) if rank == 4 else None
+
+
+def _conv_problem(anchor: Node, x: Placed, flat: bool) -> Problem | None:
     if any(not isinstance(size, int) for size in anchor.inputs[1].shape):
         return None
     kh, kw, cin, cout = (size for size in anchor.inputs[1].shape if isinstance(size, int))
@@ -122,9 +153,11 @@ def _conv_problem(anchor: Node, x: Layout, flat: bool) -> Problem | None:
     # Without gaps between pixels a row of the window is one run of memory.
     whole = dx == 1 and groups == 1 and pixel == cin
     plain = (kh, kw, sy, sx) == (1, 1, 1, 1) and all(pair == (0, 0) for pair in padding)
+    walked: Walked = (0, 1, 2)
     if flat and plain:
-        images, rows, cols = 1, 1, images * rows * cols
+        walked, images, rows, cols = FLAT, 1, 1, images * rows * cols
     return Problem(
+        walked=walked,
         images=images,
         rows=rows,
         columns=cols,
@@ -218,23 +251,16 @@ def _sizes(problem: Problem, rows: Size, columns: Size, width: int, pixels: int)
     ]
 
 
-def _results(group: Anchored) -> list[tuple[str, Layout]]:
+def _results(group: Anchored) -> list[tuple[str, Placed]]:
     """The arrays with the shape of the output: the result, and full-size epilogue operands."""
     loads = [(load.pointer, group.layout(load.node)) for load in group.parts.element_loads]
     return [("y", group.result), *loads]
 
 
-def _result_strides(name: str, layout: Layout, problem: Problem) -> Sizes:
+def _result_strides(name: str, layout: Placed, problem: Problem) -> Sizes:
     """(image, row, column) strides of an array with the shape of the output."""
-    strides = layout.strides
-    values: tuple[Size, ...]
-    if problem.batch_axes:
-        values = (layout.type.shape[-2] * strides[-2], 0, strides[-2])
-    elif len(strides) == 4 and (problem.rows != 1 or problem.images != 1):
-        values = strides[:3]
-    else:
-        values = (0, 0, strides[-2])
-    return [(f"{name}_{axis}", s) for axis, s in zip(("image", "row", "col"), values, strict=True)]
+    strides = (0 if axis is None else layout.strides[axis] for axis in problem.walked)
+    return [(f"{name}_{what}", s) for what, s in zip(("image", "row", "col"), strides, strict=True)]
 
 
 def _chunk(problem: Problem, pixels: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...runtime.host import host
 from ..ir import Graph
 from ..kernels import Epilogue, Slide
-from ..layout import Launch, Layout
+from ..layout import Launch, Placed
 from ..lowering import Window
 from ..ops.windowing import resolve_padding
 from ..types import Size
@@ -16,7 +16,7 @@ ROW_REGISTERS = 8  # outputs of a row in registers at a time
 
 
 def build_slide(
-    body: Graph, operands: tuple[Layout, ...], results: tuple[Layout, ...], name: str
+    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
 ) -> Launch | None:
     """The launch for a group around one window op, or None where the kernel does not fit it."""
     group = match_anchored(body, operands, results, Window)
@@ -122,6 +122,6 @@ def _all_strides(group: Anchored) -> Sizes:
     return sizes
 
 
-def _strides(name: str, layout: Layout) -> Sizes:
+def _strides(name: str, layout: Placed) -> Sizes:
     named = zip(("image", "row", "col"), layout.strides, strict=False)
     return [(f"{name}_{axis}", stride) for axis, stride in named]
