@@ -143,16 +143,20 @@ def compile_graph(
     *,
     passes: str | Sequence[str] = "default",
     disable: Iterable[str] = (),
+    stop_after: str | None = None,
     threads: int | None = None,
 ) -> Executable:
     """The executable of ``graph``; raises ``IRError`` or ``ValueError`` on what cannot be."""
     start = time.perf_counter()
     disable = tuple(disable)
     decisions = Decisions()
-    stages = optimize(graph, passes=passes, disable=disable, decisions=decisions)
+    stages = optimize(
+        graph, passes=passes, disable=disable, stop_after=stop_after, decisions=decisions
+    )
     final = stages.last
     scheduled = schedule(final)
-    tiled = (passes == "default" or TILE in passes) and TILE not in disable
+    chosen = passes == "default" or TILE in passes
+    tiled = chosen and TILE not in disable and stop_after is None
     tiles = choose_tiles(scheduled, decisions) if tiled else ()
     planned = plan(scheduled, tiles)
     executor = Executor(planned.program, threads)

@@ -84,12 +84,13 @@ def compile_model(
     training: bool,
     passes: str | Iterable[str],
     disable: Iterable[str],
+    stop_after: str | None,
 ) -> CompiledModel:
     """As ``inspection.compile``."""
     traced = traced_of(model, inputs, training)
     # A generator of names is read once, here.
     names = passes if isinstance(passes, str) else tuple(passes)
-    executable = compile_graph(traced.graph, passes=names, disable=disable)
+    executable = compile_graph(traced.graph, passes=names, disable=disable, stop_after=stop_after)
     return CompiledModel.of(traced, executable)
 
 

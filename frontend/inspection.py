@@ -24,6 +24,7 @@ def compile(
     target: str = "cpu",
     passes: str | Iterable[str] = "default",
     disable: Iterable[str] = (),
+    stop_after: str | None = None,
     training: bool = False,
 ) -> Executable:
     """The executable of a model, a layer, a function of tensors, or a graph.
@@ -38,6 +39,7 @@ def compile(
         target: ``"cpu"``.
         passes: ``"default"``, ``"none"``, or the names of the passes to run.
         disable: names of passes to leave out; ``"tile"`` among them.
+        stop_after: the last stage to run; what kernels cannot do without runs all the same.
         training: as the argument ``training`` of ``call``.
 
     Raises:
@@ -47,7 +49,7 @@ def compile(
         known = ", ".join(map(repr, TARGETS))
         raise UsageError(f"compile: expected a target among {known}; received {target!r}")
     executable: Executable = lazy.load(".compiled").compile_model(
-        model, inputs, training, passes, disable
+        model, inputs, training, passes, disable, stop_after
     )
     return executable
 
