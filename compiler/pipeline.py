@@ -9,6 +9,7 @@ from typing import TypeAlias
 from ..runtime.config import config
 from .decisions import Decisions
 from .ir import Graph, IRError
+from .passes.borders import borders
 from .passes.expand import expand
 from .passes.fold_batch_norm import fold_batch_norm
 from .passes.fold_constants import fold_constants
@@ -32,9 +33,10 @@ PASSES: tuple[PassFunction, ...] = (
     hoist,
     legalize,
     fuse,
+    borders,
 )
 # Kernels are made of primitives, with borders where they read any: these run whatever is asked.
-REQUIRED = frozenset({expand, legalize})
+REQUIRED = frozenset({expand, legalize, borders})
 TRACE = "trace"
 _OTHER_NAMES = {"passes": ("default", "none"), "disable": (), "stop_after": (TRACE,)}
 # Batch tiling works on the schedule; it is chosen by name beside the passes.

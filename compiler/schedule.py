@@ -15,7 +15,7 @@ from .layout import Launch, Layout
 from .lower import lower_group
 from .lowering import Projection, View
 from .ops.core import fuse_nodes
-from .passes.legalize import Halo, free_layout, wanted_halo
+from .passes.borders import Halo, free_layout, wanted_halo
 from .prologue import prologue_nodes
 from .types import Size, TupleType
 

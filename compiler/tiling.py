@@ -114,6 +114,8 @@ def keeps_samples_apart(node: Node) -> bool:
         case Window():
             return node.inputs[0] in batched
         case Movement():
+            if not batched:
+                return False
             first = facet.index(node).axes[0]
             return (first.axis, first.stride, first.offset, first.divisor) == (0, 1, 0, 1)
         case Concatenation():

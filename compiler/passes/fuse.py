@@ -141,7 +141,7 @@ class _Fuser:
         facet = node.op.lowering
         pools = isinstance(facet, Window) and facet.combine != "dot"
         heavy = isinstance(facet, (Contraction, Reduction, Window)) and not pools
-        if heavy or (pools and isinstance(cluster.nodes[0].op.lowering, Window)):
+        if heavy or (pools and cluster.nodes[0].op.name != "conv2d"):
             return "ANCHOR", f"{node.op.name} reads its operand from memory"
         if pools and pool_of(node) is None:
             return "OVERLAPPING_WINDOW", "pooling in registers needs strides equal to the window"

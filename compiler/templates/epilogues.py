@@ -96,7 +96,7 @@ class _Matcher:
                 self.bias = next(i for i in node.inputs if i is not self.anchor)
                 self.names[node] = "acc"
                 continue
-            if self.pool is None and pool_of(node) is not None:
+            if self.pool is None and self.anchor.op.name == "conv2d" and pool_of(node) is not None:
                 self.pool = pool_of(node)
                 self.pooled = self.names[node.inputs[0]]
                 self.names[node] = "pooled"
