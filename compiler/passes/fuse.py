@@ -14,16 +14,19 @@ data movement in front of them join where they share one loop domain: a softmax 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..decisions import Decision, Decisions
-from ..ir import Graph, Node, apply, origin_scope
+from ..ir import Graph, Node, apply, origin_scope, rewrite
 from ..lowering import Contraction, Elementwise, Gather, Movement, Reduction, Window
 from ..ops.core import ITEM, fuse_nodes
+from ..ops.registry import ops
 from ..prologue import prologue_nodes
 from ..templates.domain import Domain, reduced_axes
 from ..templates.epilogues import match_epilogue, pool_of
 from ..types import FLOAT32, Size, TupleType
+from .legalize import scattered_parts
 
 MAX_NODES = 48  # of one group: longer kernels compile slowly and run out of registers
 # Where groups end by nature: nothing was missed, so nothing is reported.
@@ -53,6 +56,26 @@ class Cluster:
             self.domain = Domain(node.inputs[0].shape, reduced_axes(node))
         if is_compact(node, self):
             self.compact.add(node)
+
+
+def merged(one: Cluster, other: Cluster, order: Mapping[Node, int]) -> Cluster | None:
+    """The group of both, or None where one kernel cannot compute them in the same loops."""
+    domains = one.domain, other.domain
+    reduced = max((domain.reduced for domain in domains), key=len)
+    same = domains[0].shape == domains[1].shape
+    if one.anchor or other.anchor or not same or len(one.nodes) + len(other.nodes) > MAX_NODES:
+        return None
+    nodes = sorted((*one.nodes, *other.nodes), key=lambda node: order[node])
+    cluster = Cluster([], None, Domain(domains[0].shape, reduced))
+    for node in nodes:
+        moves = isinstance(node.op.lowering, (Movement, Gather))
+        reads_memory = moves and any(operand in cluster.nodes for operand in node.inputs)
+        if reads_memory or not shares_loops(node, cluster):
+            return None
+        cluster.nodes.append(node)
+        if is_compact(node, cluster):
+            cluster.compact.add(node)
+    return cluster
 
 
 def start_cluster(node: Node) -> Cluster:
@@ -86,14 +109,28 @@ def shares_loops(node: Node, cluster: Cluster) -> bool:
 
 def fuse(graph: Graph, decisions: Decisions) -> Graph:
     """Replaces groups of ops by ``fused`` nodes; see the module's docstring."""
-    fuser = _Fuser(graph, decisions)
-    return fuser.run()
+    return _fuse(graph, decisions, frozenset())
+
+
+def _fuse(graph: Graph, decisions: Decisions, scattered: frozenset[Node]) -> Graph:
+    """``graph`` fused, the steps of its loops first."""
+
+    def fuse_step(node: Node) -> Node | None:
+        if node.op is not ops.scan:
+            return None
+        body = _fuse(node.attrs["body"], decisions, scattered_parts(node))
+        return apply(node.op, node.inputs, node.attrs | {"body": body})
+
+    return _Fuser(rewrite(graph, fuse_step), decisions, scattered).run()
 
 
 class _Fuser:
-    def __init__(self, graph: Graph, decisions: Decisions) -> None:
+    """Fuses one graph. Between the elements of ``scattered`` values there are gaps."""
+
+    def __init__(self, graph: Graph, decisions: Decisions, scattered: frozenset[Node]) -> None:
         self.graph = graph
         self.decisions = decisions
+        self.scattered = scattered
         self.prologue = prologue_nodes(graph)
         self.outputs = set(graph.outputs)
         self.cluster: dict[Node, Cluster] = {}
@@ -115,9 +152,19 @@ class _Fuser:
             if reason is None:
                 cluster.add(node)
                 self.cluster[node] = cluster
+                self._absorb(cluster, [other for other in candidates if other is not cluster])
                 return
             self._declined(cluster, node, *reason)
         self.cluster[node] = start_cluster(node)
+
+    def _absorb(self, cluster: Cluster, others: list[Cluster]) -> None:
+        """Takes in the groups of the other operands of a node that has joined ``cluster``."""
+        for other in others:
+            both = merged(cluster, other, self.order)
+            if both is None or self._reaches([i for n in both.nodes for i in n.inputs], both):
+                continue
+            cluster.nodes, cluster.domain, cluster.compact = both.nodes, both.domain, both.compact
+            self.cluster.update(dict.fromkeys(other.nodes, cluster))
 
     def _refusal(self, cluster: Cluster, operand: Node, node: Node) -> tuple[str, str] | None:
         """Why ``node`` cannot join ``cluster``: a code and a sentence; None if it can."""
@@ -154,6 +201,8 @@ class _Fuser:
             return "SECOND_USER", f"its operand also feeds {_named(others[0])}"
         if node.dtype != FLOAT32:
             return "DTYPE", f"{node.dtype} where kernels of this kind compute float32"
+        if not self.scattered.isdisjoint((node, *node.inputs)):
+            return "GAPS", "time as the last axis leaves gaps between the elements of a value"
         body = self._body(cluster, node)
         anchor = next(n for n in body.nodes if isinstance(n.op.lowering, (Contraction, Window)))
         if match_epilogue(body, anchor) is None:
@@ -171,9 +220,13 @@ class _Fuser:
 
     def _would_cycle(self, cluster: Cluster, node: Node) -> bool:
         """Whether some other operand of ``node`` depends on the cluster, through any cluster."""
+        return self._reaches(node.inputs, cluster)
+
+    def _reaches(self, operands: Iterable[Node], cluster: Cluster) -> bool:
+        """Whether ``operands`` depend on the cluster through a node outside of it."""
         members = set(cluster.nodes)
         first = self.order[cluster.nodes[0]]
-        stack = [i for i in node.inputs if i not in members]
+        stack = [operand for operand in operands if operand not in members]
         seen: set[Node] = set()
         while stack:
             current = stack.pop()

@@ -9,26 +9,46 @@
 Depthwise filters with several outputs a channel become one filter a (repeated) channel; matrix
 products are of matrices, or of equal batches of them, in float32, else sums; what is counted is
 a constant. Results that no kernel makes are copied.
+
+The step of a loop reads and writes parts of wider values (a slice of a sequence, one of the two
+places of a carry), between whose rows there are gaps. What cannot work so gets a copy.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from ..decisions import Decisions
-from ..ir import Graph, IRError, Node, apply, rewrite, substitute_nodes
-from ..lowering import Leaf, Projection, View
+from ..ir import Graph, IRError, Node, apply, origin_scope, rewrite, substitute_nodes
+from ..lowering import (
+    Concatenation,
+    Contraction,
+    Elementwise,
+    Gather,
+    Leaf,
+    Movement,
+    Projection,
+    Reduction,
+    View,
+    Window,
+)
+from ..ops.building import reshaped
 from ..ops.core import constant, copy
 from ..ops.registry import get_op, ops
+from ..ops.stepping import parts_of
 from ..prologue import is_fixed, prologue_nodes
 from ..types import FLOAT32, Size
+from .rewriting import change_bodies
 
 
 def legalize(graph: Graph, decisions: Decisions) -> Graph:
     """Rewrites, then copies results; see the module's docstring."""
+    graph = change_bodies(graph, lambda body: legalize(body, decisions))
     graph = substitute_nodes(graph, {n: _counted(n) for n in graph.nodes if n.op is ops.iota})
     graph = rewrite(rewrite(graph, _single_filters), _plain_matmul)
-    return _copy_outputs(graph)
+    return rewrite(_copy_outputs(graph), _with_dense_values)
 
 
 def _single_filters(node: Node) -> Node | None:
@@ -104,3 +124,79 @@ def _copy_outputs(graph: Graph) -> Graph:
             result = copy(result)
         outputs.append(result)
     return graph.with_outputs(outputs)
+
+
+# The steps of loops
+
+
+def _with_dense_values(node: Node) -> Node | None:
+    """A scan whose body copies the parts of wider values that an op cannot read or write."""
+    if node.op is not ops.scan:
+        return None
+    body = rewrite(node.attrs["body"], _low_rank)
+    return apply(node.op, node.inputs, node.attrs | {"body": _copy_parts(node, body)})
+
+
+def _low_rank(node: Node) -> Node | None:
+    """Matrix products of many axes as one of few: kernels take gaps between a few axes only."""
+    if node.op.name != "matmul":
+        return None
+    left, right = node.inputs
+    if right.tensor_type.rank == 2:
+        if left.tensor_type.rank <= 4:
+            return None
+        rows = reshaped(left, (_product(left.shape[:-1]), left.shape[-1]))
+        return reshaped(apply(node.op, (rows, right), node.attrs), node.shape)
+    if left.tensor_type.rank == 3:
+        return None
+    batches = (reshaped(n, (_product(n.shape[:-2]), *n.shape[-2:])) for n in node.inputs)
+    return reshaped(apply(node.op, tuple(batches), node.attrs), node.shape)
+
+
+def _copy_parts(scan: Node, body: Graph) -> Graph:
+    own, scattered = parts_of(scan, body.inputs), scattered_parts(scan)
+    parts = {*own.carries, *own.sequences, *body.outputs}
+    new: dict[Node, Node] = {}
+    for node in body.nodes:
+        with origin_scope(*node.origins):
+            inputs = tuple(
+                copy(new[n]) if n in parts and not _reads_part(node, i, n in scattered) else new[n]
+                for i, n in enumerate(node.inputs)
+            )
+            new[node] = node if inputs == node.inputs else apply(node.op, inputs, node.attrs)
+    outputs = ((node, new[node]) for node in body.outputs)
+    return body.with_outputs(
+        result if _writes_part(result, node in scattered) else copy(result)
+        for node, result in outputs
+    )
+
+
+def scattered_parts(scan: Node) -> frozenset[Node]:
+    """What the body of ``scan`` reads and writes with gaps between all elements.
+
+    So it is where time is the last axis of the sequence.
+    """
+    body: Graph = scan.attrs["body"]
+    own = parts_of(scan, body.inputs)
+    parts = (*own.sequences, *body.outputs[len(own.carries) :])
+    return frozenset(n for n in parts if n.tensor_type.rank <= scan.attrs["axis"])
+
+
+def _reads_part(node: Node, index: int, scattered: bool) -> bool:
+    """Whether the kernel of ``node`` can read its operand ``index`` with gaps between its rows."""
+    if isinstance(node.op.lowering, (Contraction, Window)):
+        return index == 0 and not scattered
+    return isinstance(node.op.lowering, (Elementwise, Reduction, Movement, Gather, Concatenation))
+
+
+def _writes_part(node: Node, scattered: bool) -> bool:
+    if isinstance(node.op.lowering, (Contraction, Window)):
+        return not scattered
+    return not isinstance(node.op.lowering, View)
+
+
+def _product(sizes: Iterable[Size]) -> Size:
+    total: Size = 1
+    for size in sizes:
+        total = total * size
+    return total
