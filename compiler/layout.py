@@ -76,6 +76,13 @@ class Part:
 Placed: TypeAlias = "Layout | Part"
 
 
+def at_index(whole: Placed, axis: int) -> Part:
+    """What lies at index 0 along ``axis``; the others follow at ``whole.strides[axis]``."""
+    shape, strides = whole.type.shape, whole.strides
+    type_ = whole.type.with_shape((*shape[:axis], *shape[axis + 1 :]))
+    return Part(type_, (*strides[:axis], *strides[axis + 1 :]), whole.origin)
+
+
 def are_even(layout: Placed, first: int, last: int) -> bool:
     """Whether the axes from ``first`` to ``last`` can be walked as one."""
     shape, strides = layout.type.shape, layout.strides

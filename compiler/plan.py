@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from ..runtime.program import (
     ARENA,
     CONSTANT,
     INPUT,
     OUTPUT,
-    Argument,
     KernelText,
     LaunchRow,
+    LoopRow,
+    Move,
     Operand,
     Program,
     Row,
     Slot,
     TileRow,
 )
+from .carry import Carry
 from .cpu.emit import emit
-from .ir import Node
+from .ir import Graph, Node
 from .kernels import Border, Kernel
-from .layout import Address, Launch, Layout, Packing
+from .layout import Address, Launch, Layout, Packing, Placed
+from .ops.stepping import parts_of, steps_of
 from .packing import packed_elements
-from .prologue import is_fixed
-from .schedule import Schedule, Step
+from .schedule import Loop, Schedule, Step
 from .templates.panels import build_panels
 from .tiling import Tile
-from .types import FLOAT32, Size
+from .types import FLOAT32, Size, dtype_of
 
 
 @dataclass(frozen=True)
@@ -52,40 +55,50 @@ def plan(schedule: Schedule, tiles: tuple[Tile, ...]) -> Plan:
     return _Planner(schedule, tiles).plan()
 
 
+@dataclass
+class _Scope:
+    """A schedule whose rows are being made: the graph's, or that of a loop's body.
+
+    ``values`` says where values lie, ``packed`` where those that kernels want in panels.
+    """
+
+    schedule: Schedule
+    values: dict[Node, Operand] = field(default_factory=dict)
+    packed: dict[tuple[Node, Packing], Operand] = field(default_factory=dict)
+    loops: int = 0  # around it
+
+
 class _Planner:
     def __init__(self, schedule: Schedule, tiles: tuple[Tile, ...]) -> None:
-        self.schedule = schedule
         self.tiles = tiles
+        self.scope = _Scope(schedule)
         self.slots: list[Slot] = []
-        self.of_value: dict[Node, int] = {}
-        self.of_prepared: dict[Prepared, int] = {}
-        self.of_packed: dict[tuple[Node, Packing], int] = {}
+        self.of_prepared: dict[Prepared, Operand] = {}
         self.kernels: dict[Kernel, int] = {}
         self.rows: list[Row] = []
 
     def plan(self) -> Plan:
-        graph = self.schedule.graph
-        for node in graph.inputs:
-            self._add_value(node, INPUT)
-        outputs = [self._add_value(node, OUTPUT) for node in graph.outputs]
+        graph = self.scope.schedule.graph
+        inputs = [self._add_value(node, INPUT).slot for node in graph.inputs]
+        outputs = [self._add_value(node, OUTPUT).slot for node in graph.outputs]
         self._add_steps()
         program = Program(
             graph.name,
             tuple(KernelText(k.name, emit(k)) for k in self.kernels),
             tuple(self.slots),
             tuple(self.rows),
-            tuple(self.of_value[node] for node in graph.inputs),
+            tuple(inputs),
             tuple(outputs),
             graph.symbols,
         )
-        return Plan(program, {slot: prepared for prepared, slot in self.of_prepared.items()})
+        return Plan(program, {place.slot: p for p, place in self.of_prepared.items()})
 
     def _add_steps(self) -> None:
         """All rows: those of a tile after a row that counts them."""
         opening = {tile.first: tile for tile in self.tiles}
         closing = {tile.last: tile for tile in self.tiles}
         start = 0
-        for index, step in enumerate(self.schedule.steps):
+        for index, step in enumerate(self.scope.schedule.steps):
             if index in opening:
                 start = len(self.rows)
                 self.rows.append(TileRow(0, opening[index].samples, opening[index].least))
@@ -95,81 +108,173 @@ class _Planner:
                 self.rows[start] = TileRow(rows, closing[index].samples, closing[index].least)
 
     def _add_step(self, step: Step) -> None:
+        if step.loop is not None:
+            self._add_loop(step, step.loop)
         for launch in step.launches:
-            for pack in self._packs(step, launch):
-                self.rows.append(pack)
-            self.rows.append(self._row(step, launch))
+            for arg in launch.args:
+                if isinstance(arg, Address) and arg.packing is not None:
+                    self._pack(step.operands[arg.slot], arg.packing, step.label)
+            self._add_launch(launch, partial(self._place, step), len(step.operands), step.label)
 
-    def _row(self, step: Step, launch: Launch) -> LaunchRow:
-        arguments = tuple(self._argument(step, arg) for arg in launch.args)
-        used = {self._slot(step, arg): arg.slot for arg in launch.args if isinstance(arg, Address)}
-        writes = tuple(s for s, slot in used.items() if slot >= len(step.operands))
-        reads = tuple(s for s, slot in used.items() if slot < len(step.operands))
-        self._touch((*reads, *writes))
-        return LaunchRow(
-            self._kernel(launch.kernel),
-            arguments,
-            reads,
-            writes,
-            step.label,
-            launch.flops,
-            launch.bytes,
-            isinstance(launch.kernel.body, Border),
+    def _add_launch(
+        self, launch: Launch, place: Callable[[Address], Operand], results: int, label: str
+    ) -> None:
+        """A row; slots of the launch from number ``results`` on are written."""
+        places = {arg: place(arg) for arg in launch.args if isinstance(arg, Address)}
+        read = dict.fromkeys(p.slot for arg, p in places.items() if arg.slot < results)
+        written = dict.fromkeys(p.slot for arg, p in places.items() if arg.slot >= results)
+        self._touch((*read, *written))
+        self.rows.append(
+            LaunchRow(
+                self._kernel(launch.kernel),
+                tuple(places[a] if isinstance(a, Address) else a for a in launch.args),
+                tuple(read),
+                tuple(written),
+                label,
+                launch.flops,
+                launch.bytes,
+                isinstance(launch.kernel.body, Border),
+            )
         )
 
-    def _packs(self, step: Step, launch: Launch) -> Iterator[LaunchRow]:
-        """Rows that pack operands which are not weights."""
-        for arg in launch.args:
-            if not isinstance(arg, Address) or arg.packing is None:
-                continue
-            node = step.operands[arg.slot]
-            if self._is_fixed(node) or (node, arg.packing) in self.of_packed:
-                continue
-            elements = packed_elements(node.tensor_type, arg.packing)
-            slot = self._add_slot(f"packed {len(self.slots)}", ARENA, (elements,), FLOAT32.name)
-            self.of_packed[node, arg.packing] = slot
-            pack = build_panels(self.schedule.layouts[node], arg.packing)
-            source = self._value_slot(node)
-            slots = {0: source, 1: slot}
-            self._touch((source, slot))
-            yield LaunchRow(
-                self._kernel(pack.kernel),
-                tuple(_bound(a, slots) for a in pack.args),
-                (source,),
-                (slot,),
-                f"pack ({step.label})",
-                pack.flops,
-                pack.bytes,
-            )
+    def _add_copy(
+        self, launches: Iterable[Launch], source: Operand, to: Operand, label: str
+    ) -> None:
+        """Rows of launches from slot 0 to slot 1."""
+        for launch in launches:
+            self._add_launch(launch, partial(self._among, (source, to)), 1, label)
 
-    def _argument(self, step: Step, arg: Address | Size) -> Argument:
-        if not isinstance(arg, Address):
-            return arg
-        size = _value(step, arg.slot).dtype.itemsize
-        return Operand(self._slot(step, arg), arg.offset * size)
+    def _pack(self, node: Node, packing: Packing, label: str) -> None:
+        """A row that packs an operand which is no weight, unless there is one."""
+        scope = self.scope
+        if scope.schedule.weight(node) is not None or (node, packing) in scope.packed:
+            return
+        source, layout = self._value(node), scope.schedule.layouts[node]
+        assert isinstance(layout, Layout), "what is packed has no gaps between its rows"
+        elements = packed_elements(node.tensor_type, packing)
+        panels = self._add_slot(f"packed {len(self.slots)}", ARENA, (elements,), FLOAT32.name)
+        scope.packed[node, packing] = panels
+        self._add_copy([build_panels(layout, packing)], source, panels, f"pack ({label})")
 
-    def _slot(self, step: Step, address: Address) -> int:
+    # Loops
+
+    def _add_loop(self, step: Step, loop: Loop) -> None:
+        """The carries' starts, the rows of a step after one that counts them, the last carries."""
+        node, label = step.node, step.label
+        outer = parts_of(node, node.inputs)
+        items = {item.attrs["index"]: item for item in step.results}
+        carries = [self._add_carry(carry, label) for carry in loop.carries]
+        for launches, start, carry in zip(loop.starts, outer.carries, carries, strict=True):
+            self._add_copy(launches, self._any_value(start), carry, label)
+        inner = self._scope_of(step, loop, carries, items)
+        head = len(self.rows)
+        self.rows.append(LoopRow(0, loop.steps, label))
+        around, self.scope = self.scope, inner
+        for each in loop.body.steps:
+            self._add_step(each)
+        self.scope = around
+        self.rows[head] = LoopRow(len(self.rows) - 1 - head, loop.steps, label)
+        self._keep(head)
+        for index, (launches, carry) in enumerate(zip(loop.finals, carries, strict=True)):
+            last = Operand(carry.slot, loop.steps % 2 * loop.carries[index].apart)
+            if launches:
+                self._add_copy(launches, last, self._value(items[index]), label)
+
+    def _add_carry(self, carry: Carry, label: str) -> Operand:
+        type_ = carry.both.type
+        return self._add_slot(f"carry of {label}", ARENA, type_.shape, type_.dtype.name)
+
+    def _scope_of(
+        self, step: Step, loop: Loop, carries: Sequence[Operand], items: Mapping[int, Node]
+    ) -> _Scope:
+        """The scope of the steps of a loop: where what they share with the graph around lies."""
+        node, depth = step.node, self.scope.loops
+        body: Graph = node.attrs["body"]
+        outer, own = parts_of(node, node.inputs), parts_of(node, body.inputs)
+        scope = _Scope(loop.body, loops=depth + 1)
+        pairs = list(zip(carries, loop.carries, strict=True))
+        count = len(pairs)
+        for value, (place, carry) in zip(own.carries, pairs, strict=True):
+            scope.values[value] = _moving(place, 0, Move(depth, carry.apart, alternate=True))
+        for value, (place, carry) in zip(body.outputs[:count], pairs, strict=True):
+            swapped = Move(depth, carry.apart * -1, alternate=True)
+            scope.values[value] = _moving(place, carry.apart, swapped)
+        for value, sequence in zip(own.sequences, outer.sequences, strict=True):
+            whole = self.scope.schedule.layouts[sequence]
+            scope.values[value] = self._sliced(node, self._any_value(sequence), whole)
+        for index, (value, layout) in enumerate(
+            zip(body.outputs[count:], loop.stacked, strict=True)
+        ):
+            item = items.get(count + index)
+            place = self._add_unread(layout, step.label) if item is None else self._value(item)
+            scope.values[value] = self._sliced(node, place, layout)
+        inner_of = dict(zip(own.captured, outer.captured, strict=True))
+        for value, captured in inner_of.items():
+            if value not in loop.body.weights:
+                scope.values[value] = self._value(captured)
+        for value, packing in packings(loop.body):
+            if value in inner_of and value not in loop.body.weights:
+                self._pack(inner_of[value], packing, step.label)
+                scope.packed[value, packing] = self.scope.packed[inner_of[value], packing]
+        return scope
+
+    def _sliced(self, node: Node, whole: Operand, layout: Placed) -> Operand:
+        """The slice of a sequence that the first step sees; the next is one further on."""
+        stride = layout.strides[node.attrs["axis"]] * layout.type.dtype.itemsize
+        if not node.attrs["reverse"]:
+            return _moving(whole, 0, Move(self.scope.loops, stride))
+        return _moving(whole, (steps_of(node) - 1) * stride, Move(self.scope.loops, stride * -1))
+
+    def _add_unread(self, layout: Layout, label: str) -> Operand:
+        """Memory for a result that is written, but that nobody reads."""
+        type_ = layout.type
+        return self._add_slot(f"unread of {label}", ARENA, type_.shape, type_.dtype.name, layout)
+
+    def _keep(self, head: int) -> None:
+        """What a loop shares with the rows before it lives until the loop's last row."""
+        last = len(self.rows) - 1
+        rows = (row for row in self.rows[head:] if isinstance(row, LaunchRow))
+        for slot in {slot for row in rows for slot in (*row.reads, *row.writes)}:
+            if self.slots[slot].first <= head:
+                self.slots[slot] = replace(self.slots[slot], last=last)
+
+    # Places
+
+    def _place(self, step: Step, address: Address) -> Operand:
+        """Where an operand or result of a step lies."""
         node = _value(step, address.slot)
-        if self._is_fixed(node):
-            return self._constant(Prepared(node, address.packing))
-        if address.packing is not None:
-            return self.of_packed[node, address.packing]
-        return self._value_slot(node)
+        if address.packing is None or self.scope.schedule.weight(node) is not None:
+            found = self._any_value(node, address.packing)
+        else:
+            found = self.scope.packed[node, address.packing]
+        return _moving(found, address.offset * node.dtype.itemsize)
 
-    def _is_fixed(self, node: Node) -> bool:
-        return is_fixed(node, self.schedule.prologue)
+    def _among(self, places: Sequence[Operand], address: Address) -> Operand:
+        place = places[address.slot]
+        size = dtype_of(self.slots[place.slot].dtype).itemsize
+        return _moving(place, address.offset * size)
 
-    def _value_slot(self, node: Node) -> int:
-        home = self.schedule.homes[node]
-        return self.of_value[home] if home in self.of_value else self._add_value(home, ARENA)
+    def _any_value(self, node: Node, packing: Packing | None = None) -> Operand:
+        """Where a value lies, a weight perhaps."""
+        weight = self.scope.schedule.weight(node)
+        return self._value(node) if weight is None else self._constant(Prepared(weight, packing))
 
-    def _add_value(self, node: Node, kind: str) -> int:
-        layout = self.schedule.layouts[node]
-        slot = self._add_slot(_name(node), kind, layout.type.shape, node.dtype.name, layout)
-        self.of_value[node] = slot
-        return slot
+    def _value(self, node: Node) -> Operand:
+        home = self.scope.schedule.homes[node]
+        weight = self.scope.schedule.weight(home)
+        if weight is not None:
+            return self._constant(Prepared(weight))
+        known = self.scope.values.get(home)
+        return self._add_value(home, ARENA) if known is None else known
 
-    def _constant(self, prepared: Prepared) -> int:
+    def _add_value(self, node: Node, kind: str) -> Operand:
+        layout = self.scope.schedule.layouts[node]
+        assert isinstance(layout, Layout), "a part of a value has no memory of its own"
+        place = self._add_slot(_name(node), kind, layout.type.shape, node.dtype.name, layout)
+        self.scope.values[node] = place
+        return place
+
+    def _constant(self, prepared: Prepared) -> Operand:
         if prepared not in self.of_prepared:
             type_ = prepared.node.tensor_type
             shape: tuple[Size, ...] = type_.shape
@@ -186,10 +291,10 @@ class _Planner:
         shape: tuple[Size, ...],
         dtype: str,
         layout: Layout | None = None,
-    ) -> int:
-        bytes_ = layout.bytes if layout is not None else _elements(shape) * _itemsize(dtype)
+    ) -> Operand:
+        bytes_ = layout.bytes if layout is not None else _elements(shape) * dtype_of(dtype).itemsize
         self.slots.append(Slot(name, kind, dtype, shape, bytes_, len(self.rows), len(self.rows)))
-        return len(self.slots) - 1
+        return Operand(len(self.slots) - 1)
 
     def _touch(self, slots: tuple[int, ...]) -> None:
         """Values live until the row that is added next."""
@@ -200,10 +305,22 @@ class _Planner:
         return self.kernels.setdefault(kernel, len(self.kernels))
 
 
-def _bound(arg: Address | Size, slots: dict[int, int]) -> Argument:
-    if not isinstance(arg, Address):
-        return arg
-    return Operand(slots[arg.slot], arg.offset * FLOAT32.itemsize)
+def packings(schedule: Schedule) -> Iterator[tuple[Node, Packing]]:
+    """The operands that the kernels of a schedule, its loops' included, want in panels."""
+    for step in schedule.steps:
+        for launch in step.launches:
+            for arg in launch.args:
+                if isinstance(arg, Address) and arg.packing is not None:
+                    yield step.operands[arg.slot], arg.packing
+        if step.loop is not None:
+            own = step.node.attrs["body"].inputs
+            outer = dict(zip(own, step.node.inputs, strict=True))
+            inner = packings(step.loop.body)
+            yield from ((outer[node], packing) for node, packing in inner if node in outer)
+
+
+def _moving(place: Operand, bytes_: Size, *moves: Move) -> Operand:
+    return Operand(place.slot, place.offset + bytes_, (*place.moves, *moves))
 
 
 def _value(step: Step, slot: int) -> Node:
@@ -223,7 +340,3 @@ def _elements(shape: tuple[Size, ...]) -> Size:
     for size in shape:
         total = total * size
     return total
-
-
-def _itemsize(dtype: str) -> int:
-    return 1 if dtype == "bool" else int("".join(c for c in dtype if c.isdigit())) // 8

@@ -8,26 +8,33 @@ around them; and what is computed from weights alone, once, before all steps.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from .carry import Carry, copy_launches
 from .ir import Graph, Node
-from .layout import Launch, Layout
+from .layout import Launch, Layout, Placed, at_index
 from .lower import lower_group
 from .lowering import Projection, View
 from .ops.core import fuse_nodes
+from .ops.registry import ops
+from .ops.stepping import parts_of, steps_of
 from .passes.borders import Halo, free_layout, wanted_halo
-from .prologue import prologue_nodes
+from .prologue import is_fixed, prologue_nodes
 from .types import Size, TupleType
 
 
 @dataclass(frozen=True)
 class Step:
-    """One group: the node it computes, the values it reads and makes, the launches that do it."""
+    """One group: the node it computes, the values it reads and makes, the launches that do it.
+
+    Of a scan the results are those that are used, and ``loop`` says how it is done.
+    """
 
     node: Node
     operands: tuple[Node, ...]
     results: tuple[Node, ...]
     launches: tuple[Launch, ...]
+    loop: Loop | None = None
 
     @property
     def label(self) -> str:
@@ -41,38 +48,92 @@ class Step:
         total: Size = 0
         for launch in self.launches:
             total = total + launch.flops
-        return total
+        return total if self.loop is None else self.loop.flops
+
+
+@dataclass(frozen=True)
+class Loop:
+    """How a scan is done: the schedule of a step, run ``steps`` times, copies before and after.
+
+    Of each carry ``starts`` has the launches from the operand (slot 0) to its first place (slot 1),
+    ``finals`` those from a place (slot 0) to the result (slot 1): none if that is not used.
+    """
+
+    body: Schedule
+    steps: Size
+    carries: tuple[Carry, ...]
+    starts: tuple[tuple[Launch, ...], ...]
+    finals: tuple[tuple[Launch, ...], ...]
+    stacked: tuple[Layout, ...]  # results
+
+    @property
+    def flops(self) -> Size:
+        each: Size = 0
+        for step in self.body.steps:
+            each = each + step.flops
+        return each * self.steps
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Steps in order; ``homes`` maps each value to the one whose memory it lies in."""
+    """Steps in order; ``homes`` maps each value to the one whose memory it lies in.
+
+    ``weights`` are the inputs that stand for weights: those of a loop's body that captured some.
+    """
 
     graph: Graph
     steps: tuple[Step, ...]
-    layouts: Mapping[Node, Layout]
+    layouts: Mapping[Node, Placed]
     homes: Mapping[Node, Node]
     prologue: frozenset[Node]
+    weights: Mapping[Node, Node] = field(default_factory=dict)
+
+    def weight(self, node: Node) -> Node | None:
+        """What is computed before all steps and lies where ``node`` is read; None if nothing."""
+        return node if is_fixed(node, self.prologue) else self.weights.get(node)
 
     def __str__(self) -> str:
         lines = [f"schedule {self.graph.name}: {len(self.steps)} steps"]
-        for i, step in enumerate(self.steps):
-            kernels = ", ".join(launch.kernel.name for launch in step.launches)
-            lines.append(f"  {i:3}  {step.label:50}  {kernels}  {step.flops} flops")
-        return "\n".join(lines)
+        return "\n".join([*lines, *_lines(self, "  ")])
 
 
-def schedule(graph: Graph) -> Schedule:
-    """The schedule of a legalized graph, in the graph's own order."""
+def _lines(schedule: Schedule, indent: str) -> list[str]:
+    lines = []
+    for i, step in enumerate(schedule.steps):
+        if step.loop is not None:
+            lines.append(f"{indent}{i:3}  {step.label:50}  {step.loop.steps} times:")
+            lines += _lines(step.loop.body, f"{indent}     ")
+            continue
+        kernels = ", ".join(launch.kernel.name for launch in step.launches)
+        lines.append(f"{indent}{i:3}  {step.label:50}  {kernels}  {step.flops} flops")
+    return lines
+
+
+def schedule(
+    graph: Graph,
+    placed: Mapping[Node, Placed] | None = None,
+    weights: Mapping[Node, Node] | None = None,
+) -> Schedule:
+    """The schedule of a legalized graph, in the graph's own order.
+
+    Of the body of a loop it is known before where some values are ``placed``, and which inputs are
+    ``weights``.
+    """
     prologue = prologue_nodes(graph)
-    homes = _homes(graph, prologue)
-    layouts = _layouts(graph)
-    steps = [
-        _step(node, graph, layouts, homes)
+    known = Schedule(
+        graph,
+        (),
+        {**_layouts(graph), **(placed or {})},
+        _homes(graph, prologue),
+        prologue,
+        weights or {},
+    )
+    steps = tuple(
+        _step(node, known)
         for node in graph.nodes
         if node.inputs and node not in prologue and not _is_alias(node)
-    ]
-    return Schedule(graph, tuple(steps), layouts, homes, prologue)
+    )
+    return replace(known, steps=steps)
 
 
 def _is_alias(node: Node) -> bool:
@@ -140,9 +201,11 @@ def merge_halos(first: Halo, second: Halo) -> Halo:
     return tuple((wider(a, c), wider(b, d)) for (a, b), (c, d) in zip(first, second, strict=True))
 
 
-def _step(node: Node, graph: Graph, layouts: dict[Node, Layout], homes: dict[Node, Node]) -> Step:
+def _step(node: Node, known: Schedule) -> Step:
+    if node.op is ops.scan:
+        return _loop_step(node, known)
     group = as_group(node)
-    results, operands = _results(node, graph), group.inputs
+    results, operands, layouts = _results(node, known.graph), group.inputs, known.layouts
     launches = lower_group(
         group.attrs["body"],
         tuple(layouts[i] for i in operands),
@@ -164,3 +227,53 @@ def _results(node: Node, graph: Graph) -> tuple[Node, ...]:
         return (node,)
     items = {user.attrs["index"]: user for user in graph.users[node]}
     return tuple(items[i] for i in range(len(node.type.items)))
+
+
+# Loops
+
+
+def _loop_step(node: Node, known: Schedule) -> Step:
+    items = {user.attrs["index"]: user for user in known.graph.users[node]}
+    outer = parts_of(node, node.inputs)
+    carries = tuple(Carry(start.tensor_type) for start in outer.carries)
+    places = tuple(carry.place for carry in carries)
+    layouts = _result_layouts(node, items, known)
+    stacked = layouts[len(carries) :]
+    starts = (
+        copy_launches(known.layouts[n], p) for n, p in zip(outer.carries, places, strict=True)
+    )
+    finals = (
+        copy_launches(place, layouts[i]) if i in items else () for i, place in enumerate(places)
+    )
+    body: Graph = node.attrs["body"]
+    own = parts_of(node, body.inputs)
+    axis: int = node.attrs["axis"]
+    slices = (at_index(known.layouts[n], axis) for n in outer.sequences)
+    results = (at_index(layout, axis) for layout in stacked)
+    captured = (known.layouts[n] for n in outer.captured)
+    placed = zip(
+        (*body.inputs, *body.outputs),
+        (*places, *slices, *captured, *places, *results),
+        strict=True,
+    )
+    pairs = zip(own.captured, map(known.weight, outer.captured), strict=True)
+    weights = {value: weight for value, weight in pairs if weight is not None}
+    loop = Loop(
+        schedule(body, dict(placed), weights),
+        steps_of(node),
+        carries,
+        tuple(starts),
+        tuple(finals),
+        stacked,
+    )
+    return Step(node, node.inputs, tuple(items[i] for i in sorted(items)), (), loop)
+
+
+def _result_layouts(node: Node, items: Mapping[int, Node], known: Schedule) -> tuple[Layout, ...]:
+    assert isinstance(node.type, TupleType)
+    found = []
+    for index, type_ in enumerate(node.type.items):
+        layout = known.layouts[items[index]] if index in items else Layout(type_)
+        assert isinstance(layout, Layout), "only the body of a loop has values in parts"
+        found.append(layout)
+    return tuple(found)

@@ -7,6 +7,7 @@ the stretch's weights stay in the cache too, or are read rarely against the work
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..runtime.config import config
@@ -14,7 +15,7 @@ from ..runtime.dim import coefficient, evaluate, symbol, symbols_of
 from ..runtime.host import host
 from .decisions import Decision, Decisions
 from .ir import Graph, Node
-from .layout import Address, Argument, Launch
+from .layout import Address, Argument, Launch, Layout, Placed
 from .lowering import (
     Concatenation,
     Contraction,
@@ -26,8 +27,7 @@ from .lowering import (
     Window,
 )
 from .packing import packed_elements
-from .prologue import is_fixed
-from .schedule import Schedule, Step
+from .schedule import Loop, Schedule, Step
 from .types import Size, TupleType
 from .units import count_of, format_bytes
 
@@ -54,11 +54,14 @@ def choose_tiles(schedule: Schedule, decisions: Decisions) -> tuple[Tile, ...]:
     stretch: list[int] = []
     for index, step in enumerate(schedule.steps):
         reason = _refusal(step, schedule)
-        if reason is None and _affordable([*stretch, index], schedule):
+        # A loop wants more samples at a time than what makes its sequences has cache for.
+        alone = step.loop is not None or (index > 0 and schedule.steps[index - 1].loop is not None)
+        if reason is None and not alone and _affordable([*stretch, index], schedule):
             stretch.append(index)
             continue
         _close(stretch, schedule, tiles, decisions)
-        stretch = [index] if reason is None and _affordable([index], schedule) else []
+        fits = reason is None and (step.loop is not None or _affordable([index], schedule))
+        stretch = [index] if fits else []
         if reason is not None and BATCH in _symbols(schedule):
             decisions.add(Decision("tile", step.label, step.node.layers, "declined", *reason))
     _close(stretch, schedule, tiles, decisions)
@@ -70,6 +73,8 @@ def _symbols(schedule: Schedule) -> tuple[str, ...]:
 
 
 def _refusal(step: Step, schedule: Schedule) -> tuple[str, str] | None:
+    if step.loop is not None:
+        return _loop_refusal(step, step.loop)
     if not all(_is_batched(result) for result in step.results):
         return "NO_BATCH", "its result has no batch axis"
     body = step.node.attrs.get("body")
@@ -88,7 +93,24 @@ def _packs_shared(arg: Argument, step: Step, schedule: Schedule) -> bool:
     if not isinstance(arg, Address) or arg.packing is None:
         return False
     weights = step.operands[arg.slot]
-    return not is_fixed(weights, schedule.prologue) and not _is_batched(weights)
+    return schedule.weight(weights) is None and not _is_batched(weights)
+
+
+def _loop_refusal(step: Step, loop: Loop) -> tuple[str, str] | None:
+    """Why a thread cannot take some samples through all steps of a loop."""
+    values = [n for n in (*step.operands, *step.results) if BATCH in n.tensor_type.symbols]
+    if not values or not all(map(_is_batched, values)):
+        return "NO_BATCH", "the batch is not the first axis of all that it runs over"
+    for inner in loop.body.steps:
+        reason = _refusal(inner, loop.body)
+        if reason is not None:
+            return reason
+    if not all(_is_linear(launch) for group in (*loop.starts, *loop.finals) for launch in group):
+        return "NOT_LINEAR", "a carry does not grow evenly with the batch"
+    weights = weight_bytes(range(len(loop.body.steps)), loop.body)
+    if weights > host().l2_bytes // 2:
+        return "WEIGHTS", f"a step reads {format_bytes(weights)} of weights: threads share them"
+    return None
 
 
 def _is_batched(node: Node) -> bool:
@@ -146,21 +168,27 @@ def _affordable(stretch: list[int], schedule: Schedule) -> bool:
     return flops >= FLOPS_PER_WEIGHT_BYTE * weights and weights <= host().l3_bytes // 4
 
 
-def weight_bytes(stretch: list[int], schedule: Schedule) -> int:
+def weight_bytes(stretch: Iterable[int], schedule: Schedule) -> int:
     """Bytes of the weights that the stretch's launches read; those of symbolic size not counted."""
+    return sum(_weights(stretch, schedule).values())
+
+
+def _weights(stretch: Iterable[int], schedule: Schedule) -> dict[Node, int]:
     seen: dict[Node, int] = {}
     for index in stretch:
         step = schedule.steps[index]
+        if step.loop is not None:
+            seen |= _weights(range(len(step.loop.body.steps)), step.loop.body)
         operands = [arg for launch in step.launches for arg in launch.args]
         for arg in operands:
             if not isinstance(arg, Address) or arg.slot >= len(step.operands):
                 continue
-            node = step.operands[arg.slot]
-            if is_fixed(node, schedule.prologue):
-                type_ = node.tensor_type
+            weight = schedule.weight(step.operands[arg.slot])
+            if weight is not None:
+                type_ = weight.tensor_type
                 elements = packed_elements(type_, arg.packing) if arg.packing else type_.elements
-                seen[node] = elements * type_.dtype.itemsize if isinstance(elements, int) else 0
-    return sum(seen.values())
+                seen[weight] = elements * type_.dtype.itemsize if isinstance(elements, int) else 0
+    return seen
 
 
 def _per_sample(size: Size) -> int:
@@ -170,7 +198,7 @@ def _per_sample(size: Size) -> int:
 
 
 def _close(stretch: list[int], schedule: Schedule, tiles: list[Tile], decisions: Decisions) -> None:
-    if len(stretch) < 2:
+    if len(stretch) < 2 and not any(schedule.steps[i].loop for i in stretch):
         return
     live = _live_bytes(stretch, schedule)
     cache = host().l2_bytes // 2
@@ -182,7 +210,7 @@ def _close(stretch: list[int], schedule: Schedule, tiles: list[Tile], decisions:
     decisions.add(
         Decision(
             "tile",
-            f"{len(stretch)} steps",
+            count_of(len(stretch), "step"),
             layers,
             "tiled",
             "DEPTH_FIRST",
@@ -206,5 +234,19 @@ def _live_bytes(stretch: list[int], schedule: Schedule) -> int:
     most = 0
     for index in stretch:
         live = [n for n, at in made.items() if at <= index <= last_use.get(n, at)]
-        most = max(most, sum(_per_sample(schedule.layouts[n].bytes) for n in live))
+        total = sum(_per_sample(stored_bytes(schedule.layouts[n])) for n in live)
+        most = max(most, total + _loop_bytes(schedule.steps[index].loop))
     return max(most, 1)
+
+
+def _loop_bytes(loop: Loop | None) -> int:
+    """What a sample holds in a loop, beside its sequences."""
+    if loop is None:
+        return 0
+    carried = sum(_per_sample(carry.both.bytes) for carry in loop.carries)
+    return carried + _live_bytes(list(range(len(loop.body.steps))), loop.body)
+
+
+def stored_bytes(layout: Placed) -> Size:
+    """Bytes of a value, and of the border around it."""
+    return layout.bytes if isinstance(layout, Layout) else layout.type.bytes

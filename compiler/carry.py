@@ -1,0 +1,49 @@
+"""Where a loop keeps what it hands from step to step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .ir import Graph
+from .layout import Launch, Layout, Part, Placed, at_index
+from .lower import lower_group
+from .ops.core import copy, fuse_nodes, input_
+from .ops.stepping import over_all_steps
+from .types import Size, TensorType
+
+
+@dataclass(frozen=True)
+class Carry:
+    """Two places for one value: each step reads one and writes the other, then they swap.
+
+    The places lie beside each other within the first axis, so that those of one sample do.
+    """
+
+    type: TensorType
+
+    @property
+    def axis(self) -> int:
+        """The axis of ``both`` that tells the places apart."""
+        return 1 if self.type.rank > 1 else 0
+
+    @property
+    def both(self) -> Layout:
+        return Layout(over_all_steps(self.type, self.axis, 2))
+
+    @property
+    def place(self) -> Part:
+        """The first of the two."""
+        return at_index(self.both, self.axis)
+
+    @property
+    def apart(self) -> Size:
+        """Bytes from the first place to the second."""
+        return self.both.strides[self.axis] * self.type.dtype.itemsize
+
+
+def copy_launches(source: Placed, target: Placed) -> tuple[Launch, ...]:
+    """The launches that copy slot 0 to slot 1."""
+    value = input_("x", source.type)
+    moved = copy(value)
+    body: Graph = fuse_nodes((moved,), (moved,), "copy").attrs["body"]
+    return lower_group(body, (source,), (target,))
