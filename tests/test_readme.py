@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from keraunos.frontend.cli import app
+from keraunos.runtime.config import SETTINGS
+
 ROOT = Path(__file__).parent.parent
 FENCE = re.compile(r"^```python\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 SHELL_FENCE = re.compile(FENCE.pattern.replace("python", "sh"), flags=FENCE.flags)
+TEXT_FENCE = re.compile(FENCE.pattern.replace("python", "text"), flags=FENCE.flags)
 
 
 def python_blocks(text: str) -> str:
@@ -43,6 +47,21 @@ def test_python_blocks_run(name, tmp_path):
         [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"{name}, by line:\n{done.stdout}\n{done.stderr}"
+    printed = {without_comment(line) for line in done.stdout.splitlines()}
+    missing = [line for line in ir_lines(name) if without_comment(line) not in printed]
+    assert not missing, f"{name} shows lines that its blocks do not print: {missing}"
+
+
+def ir_lines(name: str) -> list[str]:
+    """The lines of IR that the document shows, `…` for those left out aside."""
+    blocks: list[str] = re.findall(TEXT_FENCE, (ROOT / name).read_text("utf-8"))
+    shown = [line for block in blocks if "%0" in block for line in block.splitlines()]
+    return [line for line in shown if line.strip() not in ("…", "}")]
+
+
+def without_comment(line: str) -> str:
+    """The line without the layer and the place it comes from, which is another file's here."""
+    return " ".join(line.partition("#")[0].split())
 
 
 @pytest.mark.smoke
@@ -51,3 +70,12 @@ def test_the_two_lines_are_there():
     lines = "".join(shell).splitlines()
     assert [line for line in lines if "pytest" in line] == ['pip install -e ".[test]" && pytest']
     assert "pip install . && keraunos demo" in lines
+
+
+@pytest.mark.smoke
+def test_every_setting_and_command_is_there():
+    text = (ROOT / "README.md").read_text("utf-8")
+    rows = [f"| `{name}` | `{setting.environment}` |" for name, setting in SETTINGS.items()]
+    commands = [f"| `keraunos {command.callback.__name__}" for command in app.registered_commands]
+    assert commands
+    assert not [row for row in (*rows, *commands) if row not in text]
