@@ -101,11 +101,10 @@ class _Planner:
         for index, step in enumerate(self.scope.schedule.steps):
             if index in opening:
                 start = len(self.rows)
-                self.rows.append(TileRow(0, opening[index].samples, opening[index].least))
+                self.rows.append(_tile_row(opening[index], 0))
             self._add_step(step)
             if index in closing:
-                rows = len(self.rows) - 1 - start
-                self.rows[start] = TileRow(rows, closing[index].samples, closing[index].least)
+                self.rows[start] = _tile_row(closing[index], len(self.rows) - 1 - start)
 
     def _add_step(self, step: Step) -> None:
         if step.loop is not None:
@@ -317,6 +316,10 @@ def packings(schedule: Schedule) -> Iterator[tuple[Node, Packing]]:
             outer = dict(zip(own, step.node.inputs, strict=True))
             inner = packings(step.loop.body)
             yield from ((outer[node], packing) for node, packing in inner if node in outer)
+
+
+def _tile_row(tile: Tile, rows: int) -> TileRow:
+    return TileRow(rows, tile.samples, tile.least, unit=tile.unit)
 
 
 def _moving(place: Operand, bytes_: Size, *moves: Move) -> Operand:

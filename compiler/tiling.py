@@ -28,6 +28,7 @@ from .lowering import (
 )
 from .packing import packed_elements
 from .schedule import Loop, Schedule, Step
+from .templates.blocking import batch_block
 from .types import Size, TupleType
 from .units import count_of, format_bytes
 
@@ -46,6 +47,7 @@ class Tile:
     last: int
     samples: int
     least: int
+    unit: int = 1
 
 
 def choose_tiles(schedule: Schedule, decisions: Decisions) -> tuple[Tile, ...]:
@@ -204,8 +206,12 @@ def _close(stretch: list[int], schedule: Schedule, tiles: list[Tile], decisions:
     cache = host().l2_bytes // 2
     fitting = [t for t in TILES if live * t <= cache]
     samples = fitting[0] if fitting else 1
-    least = max(2, config.threads * 2)
-    tiles.append(Tile(stretch[0], stretch[-1], samples, least))
+    least, unit = max(2, config.threads * 2), 1
+    if any(schedule.steps[i].loop for i in stretch):
+        # With fewer samples the threads share the weights of each step instead.
+        unit = batch_block(host().vector_registers)
+        samples, least = max(samples, unit), unit * config.threads
+    tiles.append(Tile(stretch[0], stretch[-1], samples, least, unit))
     layers = tuple(dict.fromkeys(layer for i in stretch for layer in schedule.steps[i].node.layers))
     decisions.add(
         Decision(

@@ -179,7 +179,8 @@ class Binding:
 
     def _tile(self, row: TileRow) -> list[int]:
         total = self.bindings[row.symbol]
-        return [TILE, 1, 0, total, piece_size(total, row.tile, self.threads), START, COUNT, 0]
+        piece = piece_size(total, row.tile, self.threads, row.unit)
+        return [TILE, 1, 0, total, piece, START, COUNT, 0]
 
     def _loop(self, row: LoopRow, depth: int) -> list[int]:
         counter = FIRST_LOOP + 2 * depth
@@ -304,13 +305,16 @@ def part_count(work: float, threads: int) -> int:
     return min(most, max(threads, int(work / LONG_PART) // threads * threads))
 
 
-def piece_size(total: int, tile: int, threads: int) -> int:
-    """Samples a piece: at most ``tile``, the same for all, a few pieces a thread if they allow."""
+def piece_size(total: int, tile: int, threads: int, unit: int = 1) -> int:
+    """Samples a piece: at most ``tile``, the same for all, a few pieces a thread if they allow.
+
+    A multiple of ``unit``, as ``tile`` is.
+    """
     pieces = -(-total // tile)
     if total >= LEAST_PIECE * PIECES_PER_THREAD * threads:
         pieces = max(pieces, PIECES_PER_THREAD * threads)
     pieces = max(threads, -(-pieces // threads) * threads)
-    return max(1, -(-total // pieces))
+    return max(1, -(-total // (pieces * unit))) * unit
 
 
 def align_page(address: int) -> int:

@@ -83,13 +83,16 @@ class TileRow:
     """The next ``rows`` rows treat samples one by one: depth first over the batch.
 
     From ``least`` samples on, each thread takes its share of them through all these rows, ``tile``
-    at a time, in memory of its own; with fewer, the rows are run one after another.
+    at a time, in memory of its own; with fewer, the rows are run one after another. Pieces are
+    multiples of ``unit``, the last one aside: kernels that compute so many samples in one way and
+    what is left in another then give the same bits however the pieces fall.
     """
 
     rows: int
     tile: int
     least: int
     symbol: str = "N"
+    unit: int = 1
 
 
 @dataclass(frozen=True)

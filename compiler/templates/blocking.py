@@ -72,10 +72,15 @@ def _candidates(extent: Extent, registers: int) -> Iterator[RegisterBlock]:
                 yield block
 
 
+def batch_block(registers: int) -> int:
+    """Columns a block where their number is a batch that nobody knows yet."""
+    return registers // 4
+
+
 def _column_counts(extent: Extent, registers: int) -> range:
     """Where the columns are a batch nobody knows yet, a size that small batches divide."""
     if extent.columns is None:
-        size = max(1, registers // 4 // extent.column_unit) * extent.column_unit
+        size = max(1, batch_block(registers) // extent.column_unit) * extent.column_unit
         return range(size, size + 1)
     return range(extent.column_unit, 29, extent.column_unit)
 
