@@ -84,7 +84,9 @@ def _refusal(step: Step, schedule: Schedule) -> tuple[str, str] | None:
     mixing = [n for n in nodes if not keeps_samples_apart(n)]
     if mixing:
         return "MIXES_SAMPLES", f"{mixing[0].op.name} combines or reorders samples"
-    if not all(map(_is_linear, step.launches)):
+    values = (schedule.homes[value] for value in (*step.operands, *step.results))
+    even = all(coefficient(schedule.layouts[v].bytes, BATCH) is not None for v in values)
+    if not even or not all(map(_is_linear, step.launches)):
         return "NOT_LINEAR", "a size in it does not grow evenly with the batch"
     if any(_packs_shared(arg, step, schedule) for launch in step.launches for arg in launch.args):
         return "SHARED_WEIGHTS", "it packs weights computed at run time, once for all samples"

@@ -301,6 +301,7 @@ VOCABULARY: dict[str, Any] = {
     "round": _rounding(np.rint),
     "truncate": _rounding(np.trunc),
     "is_nan": np.isnan,
+    "mask_to_float": lambda m: m.astype(np.float32),
     "to_bool": bool,
     "to_float32": np.float32,
     "to_float64": np.float64,

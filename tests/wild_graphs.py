@@ -220,7 +220,9 @@ def apply_within_domain(b: Wild, x: Made) -> Made | None:
     if not x.dtype.is_float:
         return None
     inside = ops.add(ops.square(ops.tanh(x.node)), constant(0.5, x.dtype))
-    return Made(getattr(ops, b.rng.choice(["log", "sqrt", "rsqrt", "exp", "log1p"]))(inside), 4, False)
+    return Made(
+        getattr(ops, b.rng.choice(["log", "sqrt", "rsqrt", "exp", "log1p"]))(inside), 4, False
+    )
 
 
 @move(2)
@@ -390,9 +392,7 @@ def pad(b: Wild, x: Made) -> Made | None:
 
     low = tuple(map(side, x.shape))
     high = tuple(map(side, x.shape))
-    interior = tuple(
-        b.rng.choice([0, 0, 1, 2]) if isinstance(size, int) else 0 for size in x.shape
-    )
+    interior = tuple(b.rng.choice([0, 0, 1, 2]) if isinstance(size, int) else 0 for size in x.shape)
     value = b.rng.choice([0.0, 0.0, 1.0, 2.0])
     attrs = {"low": low, "high": high, "value": value}
     if b.rng.random() < 0.4:
@@ -468,7 +468,9 @@ def gather(b: Wild, x: Made) -> Made | None:
 
 def _image(x: Made) -> bool:
     channels = x.shape[-1] if x.rank == 4 else None
-    return x.dtype == FLOAT32 and isinstance(channels, int) and 0 < channels <= 64 and 0 not in x.shape
+    return (
+        x.dtype == FLOAT32 and isinstance(channels, int) and 0 < channels <= 64 and 0 not in x.shape
+    )
 
 
 @move(10)
@@ -502,11 +504,15 @@ def _followed(b: Wild, y: Made) -> Made:
     return y
 
 
-def _bias(b: Wild, y: Made) -> Made:
+def _bias(b: Wild, y: Made) -> Made | None:
+    if not isinstance(y.shape[-1], int):
+        return None
     return y.like(ops.add(y.node, b.parameter(y.shape[-1:]).node), 2.0, False)
 
 
-def _scale(b: Wild, y: Made) -> Made:
+def _scale(b: Wild, y: Made) -> Made | None:
+    if not isinstance(y.shape[-1], int):
+        return None
     shape = b.rng.choice([y.shape[-1:], (1, 1, 1, y.shape[-1]), (1,), ()])
     return y.like(ops.multiply(b.parameter(shape).node, y.node), 3.0, False)
 

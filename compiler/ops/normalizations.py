@@ -24,7 +24,7 @@ def _softmax_type(x: TensorType, *, axis: int) -> TensorType:
 
 
 def _shifted(x: Any, axis: int) -> Any:
-    return x - np.max(x, axis, keepdims=True)
+    return x - np.max(x, axis, keepdims=True, initial=-np.inf)
 
 
 def _softmax(x: Any, *, axis: int) -> Any:

@@ -76,6 +76,12 @@ def pool_of(node: Node) -> Pool | None:
 VALID = ((0, 0), (0, 0))
 
 
+def _sums(anchor: Node) -> bool:
+    """Whether the anchor's accumulators are sums, which can start from a bias."""
+    facet = anchor.op.lowering
+    return not isinstance(facet, Window) or facet.combine == "dot"
+
+
 class _Matcher:
     def __init__(self, body: Graph, anchor: Node) -> None:
         self.body, self.anchor = body, anchor
@@ -84,6 +90,7 @@ class _Matcher:
         self.operands: dict[Node, EpilogueOperand] = {}
         self.pool: Pool | None = None
         self.pooled = "acc"
+        self.shape = anchor.shape
 
     def match(self) -> EpilogueParts | None:
         before: list[Let] = []
@@ -100,6 +107,7 @@ class _Matcher:
                 self.pool = pool_of(node)
                 self.pooled = self.names[node.inputs[0]]
                 self.names[node] = "pooled"
+                self.shape = node.shape
                 continue
             let = self._let(node)
             if let is None:
@@ -118,6 +126,8 @@ class _Matcher:
     def _is_bias(self, node: Node, before: list[Let]) -> bool:
         if node.op.name != "add" or before or self.bias is not None or self.pool is not None:
             return False
+        if not _sums(self.anchor):
+            return False
         others = [i for i in node.inputs if i is not self.anchor]
         if len(others) != 1 or others[0] not in self.body.inputs:
             return False
@@ -126,6 +136,8 @@ class _Matcher:
 
     def _let(self, node: Node) -> Let | None:
         if not isinstance(node.op.lowering, Elementwise) or node.dtype != FLOAT32:
+            return None
+        if node.shape != self.shape:
             return None
         args: list[ScalarArg] = []
         for operand in node.inputs:
