@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..runtime.dim import evaluate as size_of
-from ..runtime.program import LaunchRow, Program
+from ..runtime.program import Program, TileRow
 from .evaluate import evaluate
 from .executable import Executable, compile_graph
 from .ir import Graph
@@ -262,7 +262,9 @@ def _distinct(
 
 def _without_labels(program: Program) -> Program:
     """What runs: labels and names of values aside."""
-    rows = tuple(replace(r, label="") if isinstance(r, LaunchRow) else r for r in program.rows)
+    rows = tuple(
+        row if isinstance(row, TileRow) else replace(row, label="") for row in program.rows
+    )
     slots = tuple(replace(slot, name="") for slot in program.slots)
     return replace(program, rows=rows, slots=slots)
 
@@ -320,14 +322,13 @@ def _variant(
     error: float | None,
 ) -> Variant:
     program = executable.program
-    launches = [row for row in program.rows if isinstance(row, LaunchRow)]
     return Variant(
         name,
         options,
         tuple(sorted(seconds)),
         len(program.kernels),
-        len(launches),
-        sum(size_of(row.bytes, sizes) for row in launches),
+        program.launches,
+        size_of(program.bytes, sizes),
         executable.compile_seconds,
         sum(kernel.cached for kernel in executable.executor.kernels),
         error,

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ..runtime.binding import Binding
 from ..runtime.dim import evaluate
-from ..runtime.program import Program, Row, Slot, TileRow
+from ..runtime.program import LoopRow, Program, Row, Slot, TileRow
 from .executable import Executable
 from .printer import format_graph
 from .table import Column, Table
@@ -159,8 +159,11 @@ def _row_table(executable: Executable, binding: Binding) -> Table:
 
 def _row_cells(index: int, row: Row, names: tuple[str, ...], binding: Binding) -> tuple[str, ...]:
     if isinstance(row, TileRow):
-        what = f"from {row.symbol}={row.least}: {row.tile} at a time through {row.rows} launches"
+        what = f"from {row.symbol}={row.least}: {row.tile} at a time through {row.rows} rows"
         return str(index), "tile", "", "", "", "", what
+    if isinstance(row, LoopRow):
+        what = f"{evaluate(row.trips, binding.bindings)} times through {row.rows} rows: {row.label}"
+        return str(index), "loop", "", "", "", "", what
     return (
         str(index),
         names[row.kernel],

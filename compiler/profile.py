@@ -29,15 +29,16 @@ HOT = 0.2  # a launch that takes a fifth of the time stands out
 
 @dataclass(frozen=True)
 class LaunchTime:
-    """One launch, or a tile: a stretch of launches run sample by sample, which follow it.
+    """One launch; or a tile (launches run sample by sample) or loop, whose launches follow it.
 
     Attributes:
-        kernel: its name; of a tile what it is.
+        kernel: its name; of a tile or loop what it is.
         layers: whose work it does.
         nanoseconds: median over the runs, on the first thread, the wait for the others included.
         share: of the whole call.
-        flops, bytes: arithmetic, and memory read and written, of the whole batch.
-        in_tile: whether its time is part of the tile above.
+        flops, bytes: arithmetic, and memory read and written, of the whole batch and all trips.
+        depth: of how many tiles and loops above its time is part.
+        has_parts: whether it is a tile or loop.
     """
 
     kernel: str
@@ -46,8 +47,8 @@ class LaunchTime:
     share: float
     flops: int
     bytes: int
-    in_tile: bool = False
-    is_tile: bool = False
+    depth: int = 0
+    has_parts: bool = False
 
     @property
     def gflops_per_second(self) -> float:
@@ -92,7 +93,7 @@ class Profile:
         return Table(title, COLUMNS, (*rows, self._rest()), notes)
 
     def _rest(self) -> Row:
-        inside = sum(launch.nanoseconds for launch in self.launches if not launch.in_tile)
+        inside = sum(launch.nanoseconds for launch in self.launches if not launch.depth)
         rest = max(self.nanoseconds - inside, 0.0)
         share = f"{rest / self.nanoseconds:.1%}"
         return Row(("starting and joining threads", "", _seconds(rest), share, "", ""), "quiet")
@@ -129,33 +130,42 @@ def _launch_times(
     program: Program, kernels: Sequence[str], times: RowTimes, total: float
 ) -> list[LaunchTime]:
     medians = np.median(times.rows, axis=0)
-    found: list[LaunchTime] = []
-    inside = 0  # rows of the tile under way that are still to come
+    timed = frozenset(times.program_rows)  # tiles that do not pay at this batch are not
+    found = []
     for index, nanoseconds in zip(times.program_rows, medians.tolist(), strict=True):
-        row = program.rows[index]
-        share = nanoseconds / total
-        if isinstance(row, TileRow):
-            inside = row.rows
-            found.append(_tile_time(program, index, times.sizes, nanoseconds, share))
-            continue
-        kernel = kernels[row.kernel]
-        flops, moved = evaluate(row.flops, times.sizes), evaluate(row.bytes, times.sizes)
-        layers = layers_of(row.label)
-        found.append(LaunchTime(kernel, layers, nanoseconds, share, flops, moved, inside > 0))
-        inside = max(inside - 1, 0)
+        row, share = program.rows[index], nanoseconds / total
+        flops, moved = _costs(program, index, times.sizes)
+        depth = sum(head in timed for head in program.around[index])
+        name, layers = _title(program, index, kernels, times.sizes)
+        parts = not isinstance(row, LaunchRow)
+        found.append(LaunchTime(name, layers, nanoseconds, share, flops, moved, depth, parts))
     return found
 
 
-def _tile_time(
-    program: Program, index: int, sizes: dict[str, int], nanoseconds: float, share: float
-) -> LaunchTime:
-    tile = program.rows[index]
-    assert isinstance(tile, TileRow)
-    body = [row for row in program.rows[index + 1 :] if isinstance(row, LaunchRow)][: tile.rows]
-    flops = sum(evaluate(row.flops, sizes) for row in body)
-    moved = sum(evaluate(row.bytes, sizes) for row in body)
-    name = f"{tile.tile} at a time through {tile.rows} launches"
-    return LaunchTime(name, "", nanoseconds, share, flops, moved, is_tile=True)
+def _costs(program: Program, index: int, sizes: dict[str, int]) -> tuple[int, int]:
+    """Arithmetic and bytes of a launch, or of all launches of a tile or loop, in one call."""
+    launches = [
+        (row, evaluate(program.trips(i), sizes))
+        for i, row in enumerate(program.rows)
+        if isinstance(row, LaunchRow) and (i == index or index in program.around[i])
+    ]
+    flops = sum(evaluate(row.flops, sizes) * trips for row, trips in launches)
+    return flops, sum(evaluate(row.bytes, sizes) * trips for row, trips in launches)
+
+
+def _title(
+    program: Program, index: int, kernels: Sequence[str], sizes: dict[str, int]
+) -> tuple[str, str]:
+    """What a row runs, and for which layers."""
+    row = program.rows[index]
+    if isinstance(row, LaunchRow):
+        return kernels[row.kernel], layers_of(row.label)
+    pairs = zip(program.rows, program.around, strict=True)
+    count = sum(isinstance(each, LaunchRow) and index in heads for each, heads in pairs)
+    launches = f"{count} launch{'es' * (count != 1)}"
+    if isinstance(row, TileRow):
+        return f"{row.tile} at a time through {launches}", ""
+    return f"{evaluate(row.trips, sizes)} times through {launches}", layers_of(row.label)
 
 
 def layers_of(label: str) -> str:
@@ -166,14 +176,14 @@ def layers_of(label: str) -> str:
 
 def _row(launch: LaunchTime) -> Row:
     cells = (
-        f"{INDENT * launch.in_tile}{launch.kernel}",
+        f"{INDENT * launch.depth}{launch.kernel}",
         launch.layers,
         _seconds(launch.nanoseconds),
         f"{launch.share:.1%}",
         three_digits(launch.gflops_per_second),
         three_digits(launch.gigabytes_per_second),
     )
-    return Row(cells, "quiet" if launch.is_tile else "strong" if launch.share >= HOT else "")
+    return Row(cells, "quiet" if launch.has_parts else "strong" if launch.share >= HOT else "")
 
 
 def _seconds(nanoseconds: float) -> str:

@@ -6,7 +6,9 @@ batch size. Nothing here knows graphs or layers: a program loads and runs withou
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 
 from .dim import Size
@@ -123,6 +125,43 @@ class Program:
     def launches(self) -> int:
         """How many launches one untiled call makes, those in loops counted once."""
         return sum(isinstance(row, LaunchRow) for row in self.rows)
+
+    @cached_property
+    def around(self) -> tuple[tuple[int, ...], ...]:
+        """For each row the rows of the tiles and loops it lies in, the outermost first."""
+        found: list[tuple[int, ...]] = []
+        ends: list[tuple[int, int]] = []  # a head, and the row after its body
+        for index, row in enumerate(self.rows):
+            ends = [pair for pair in ends if pair[1] > index]
+            found.append(tuple(head for head, _ in ends))
+            if not isinstance(row, LaunchRow):
+                ends.append((index, index + 1 + row.rows))
+        return tuple(found)
+
+    def trips(self, index: int) -> Size:
+        """How often row ``index`` runs in one call: more than once in loops."""
+        total: Size = 1
+        for head in self.around[index]:
+            row = self.rows[head]
+            total = total * row.trips if isinstance(row, LoopRow) else total
+        return total
+
+    @property
+    def flops(self) -> Size:
+        """What one call computes."""
+        return self._sum(lambda row: row.flops)
+
+    @property
+    def bytes(self) -> Size:
+        """What the launches of one call read and write."""
+        return self._sum(lambda row: row.bytes)
+
+    def _sum(self, cost: Callable[[LaunchRow], Size]) -> Size:
+        total: Size = 0
+        for index, row in enumerate(self.rows):
+            if isinstance(row, LaunchRow):
+                total = total + cost(row) * self.trips(index)
+        return total
 
     @property
     def constants(self) -> tuple[int, ...]:

@@ -40,7 +40,7 @@ def test_each_launch_is_there_in_order(executable):
 
 def test_the_parts_add_up_to_less_than_the_call(executable):
     profile = executable.profile(np.ones((512, 64), "float32"))
-    outer = [launch for launch in profile.launches if not launch.in_tile]
+    outer = [launch for launch in profile.launches if not launch.depth]
     assert all(launch.nanoseconds > 0 for launch in profile.launches)
     assert sum(launch.share for launch in outer) < 1.2  # medians of different runs
     assert "starting and joining threads" in str(profile)
@@ -49,8 +49,8 @@ def test_the_parts_add_up_to_less_than_the_call(executable):
 def test_launches_in_a_tile_stand_below_it(executable):
     profile = executable.profile(np.ones((512, 64), "float32"), repeats=3)
     tile, *inside = profile.launches
-    assert tile.is_tile
-    assert [launch.in_tile for launch in inside] == [True, True]
+    assert tile.has_parts
+    assert [launch.depth for launch in inside] == [1, 1]
     assert tile.flops == sum(launch.flops for launch in inside)
     lines = str(profile).splitlines()
     assert "at a time through 2 launches" in lines[4]
