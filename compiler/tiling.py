@@ -85,7 +85,8 @@ def _refusal(step: Step, schedule: Schedule) -> tuple[str, str] | None:
     if mixing:
         return "MIXES_SAMPLES", f"{mixing[0].op.name} combines or reorders samples"
     values = (schedule.homes[value] for value in (*step.operands, *step.results))
-    even = all(coefficient(schedule.layouts[v].bytes, BATCH) is not None for v in values)
+    sizes = (stored_bytes(schedule.layouts[value]) for value in values)
+    even = all(coefficient(size, BATCH) is not None for size in sizes)
     if not even or not all(map(_is_linear, step.launches)):
         return "NOT_LINEAR", "a size in it does not grow evenly with the batch"
     if any(_packs_shared(arg, step, schedule) for launch in step.launches for arg in launch.args):
