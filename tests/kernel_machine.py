@@ -34,7 +34,7 @@ from keraunos.compiler.tiling import choose_tiles
 from keraunos.runtime.binding import Binding
 from keraunos.runtime.dim import evaluate
 from keraunos.runtime.dim_solver import solve
-from keraunos.runtime.dispatcher import LAUNCH, ROW, TILE
+from keraunos.runtime.dispatcher import LAUNCH, LOOP, ROW
 from keraunos.runtime.program import ARENA, CONSTANT, LaunchRow, Operand, Program
 
 LANES = 0  # of the machine that runs; set by each launch from its text
@@ -354,6 +354,7 @@ class Unit:
     part: int
     parts: int
     thread: int
+    counters: tuple[int, ...]
 
 
 @dataclass
@@ -372,34 +373,61 @@ class Machine:
         self.memories = {id(array): Memory(array) for array in arrays}
         self.rows = self.binding.dispatch.code.reshape(-1, ROW).tolist()
         units: list[Unit] = []
-        index = 0
-        while index < len(self.rows):
-            units += self.units(index, len(units))
-            if self.rows[index][1]:
-                self.work(units)
-                units = []
-            index += 1 + (self.rows[index][2] if self.rows[index][0] == TILE else 0)
+        counters = [0] * (int(self.binding.dispatch._counter_words) or 1)
+        for index in self.walk(0, len(self.rows), counters):
+            if index is not None:
+                units += self.units(index, len(units), tuple(counters))
+                continue
+            self.work(units)
+            units = []
         self.work(units)
 
-    def units(self, index: int, number: int) -> list[Unit]:
+    def walk(self, first: int, end: int, counters: list[int]) -> Iterable[int | None]:
+        """Launches and tiles in the order in which they run, None at each barrier."""
+        while first < end:
+            row = self.rows[first]
+            body = row[2] if row[0] != LAUNCH else 0
+            if row[0] == LOOP:
+                for _ in self.trips(row, counters):
+                    yield from self.walk(first + 1, first + 1 + body, counters)
+            else:
+                yield first
+            if row[1]:
+                yield None
+            first += 1 + body
+
+    def trips(self, row: list[int], counters: list[int]) -> Iterable[int]:
+        """The trips of a loop, its counters set for each."""
+        for trip in range(row[3]):
+            counters[row[4]] = trip
+            if row[5]:
+                counters[row[5]] = trip % 2
+            yield trip
+
+    def units(self, index: int, number: int, counters: tuple[int, ...]) -> list[Unit]:
         row, threads = self.rows[index], self.binding.threads
         if row[0] == LAUNCH:
             parts = row[7] or threads
         else:
             parts = -(-row[3] // row[4])
-        return [Unit(number + k, index, k, parts, k % threads) for k in range(parts)]
+        return [
+            Unit(number + k, index, k, parts, k % threads, (k % threads, *counters[1:]))
+            for k in range(parts)
+        ]
 
     def work(self, units: list[Unit]) -> None:
         """All that is done between two barriers."""
         for unit in self.order(units):
             row = self.rows[unit.row]
             if row[0] == LAUNCH:
-                self.launch(unit, unit.row, (unit.thread, 0, 0), unit.part, unit.parts)
+                self.launch(unit, unit.row, unit.counters, unit.part, unit.parts)
                 continue
             start = unit.part * row[4]
-            counters = (unit.thread, start, min(row[4], row[3] - start))
-            for inner in range(unit.row + 1, unit.row + 1 + row[2]):
-                self.launch(unit, inner, counters, 0, 1)
+            counters = list(unit.counters)
+            counters[row[5]], counters[row[6]] = start, min(row[4], row[3] - start)
+            for inner in self.walk(unit.row + 1, unit.row + 1 + row[2], counters):
+                if inner is not None:
+                    self.launch(unit, inner, tuple(counters), 0, 1)
         for memory in self.memories.values():
             memory.barrier()
 
