@@ -130,7 +130,7 @@ def ratio_cell(ratio: float | None) -> str:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Distance of the outputs from float64.")
     parser.add_argument("--models", default=",".join(WORKLOADS), help="names, with commas")
-    parser.add_argument("--images", type=int, default=4, help="how many each network is given")
+    parser.add_argument("--images", type=int, default=8, help="how many each network is given")
     parser.add_argument("--peers", help=f"among {', '.join(PEERS)}; default: those installed")
     parser.add_argument(
         "--python",
