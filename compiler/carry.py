@@ -24,7 +24,8 @@ class Carry:
     @property
     def axis(self) -> int:
         """The axis of ``both`` that tells the places apart."""
-        return 1 if self.type.rank > 1 else 0
+        is_row = self.type.rank < 2 and isinstance(self.type.elements, int)
+        return 0 if is_row else 1
 
     @property
     def both(self) -> Layout:

@@ -110,7 +110,9 @@ def _loop_refusal(step: Step, loop: Loop) -> tuple[str, str] | None:
         reason = _refusal(inner, loop.body)
         if reason is not None:
             return reason
-    if not all(_is_linear(launch) for group in (*loop.starts, *loop.finals) for launch in group):
+    copies = (launch for group in (*loop.starts, *loop.finals) for launch in group)
+    fixed = all(coefficient(carry.apart, BATCH) == 0 for carry in loop.carries)
+    if not fixed or not all(map(_is_linear, copies)):
         return "NOT_LINEAR", "a carry does not grow evenly with the batch"
     weights = weight_bytes(range(len(loop.body.steps)), loop.body)
     if weights > host().l2_bytes // 2:

@@ -134,7 +134,10 @@ def _with_dense_values(node: Node) -> Node | None:
     if node.op is not ops.scan:
         return None
     body = rewrite(node.attrs["body"], _low_rank)
-    return apply(node.op, node.inputs, node.attrs | {"body": _copy_parts(node, body)})
+    # A copy may be there already as a result of the step: then it is a part itself.
+    while (copied := _copy_parts(node, body)).outputs != body.outputs:
+        body = copied
+    return apply(node.op, node.inputs, node.attrs | {"body": body})
 
 
 def _low_rank(node: Node) -> Node | None:
