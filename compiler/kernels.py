@@ -241,7 +241,8 @@ class Contract:
     with every stride an argument. ``tail`` says what happens where the columns are no multiple of
     the block: ``"overlap"`` computes the last block again further left, ``"single"`` finishes
     column by column. ``masked``: the last panel has fewer channels than the block. ``fixed`` sizes
-    are structure: so short a sum is unrolled.
+    are structure: so short a sum is unrolled. ``stretched``: so long a sum is made of shorter ones.
+    ``streamed``: the weights are too many for the work; the next panel's are asked for in time.
     """
 
     block: RegisterBlock
@@ -250,6 +251,8 @@ class Contract:
     epilogue: Epilogue
     bias: bool
     fixed: tuple[tuple[str, int], ...] = ()
+    stretched: bool = False
+    streamed: bool = False
 
 
 @dataclass(frozen=True)

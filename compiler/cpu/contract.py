@@ -9,8 +9,10 @@ from .writer import Writer
 
 # Two multiply-adds start a cycle and each takes four: eight must be under way.
 MIN_CHAINS = 8
-# Weights are asked for this many elements before they are used: deep layers stream theirs from
-# memory, and the hardware's own prefetching stops at every page.
+# A long sum is made of sums of so many products: rounding grows with the length of each.
+STRETCH = 512
+# Weights are asked for this many elements before they are used: the hardware's own prefetching
+# stops at every page.
 PREFETCH_AHEAD = 8192
 
 
@@ -60,6 +62,11 @@ def _panel_setup(writer: Writer, body: Contract, width: int) -> None:
     writer.line(f"o = panel % group_panels * {width}")
     writer.line("channel = group * channels + o")
     writer.line("wi = panel * panel_size")
+    if body.streamed:
+        writer.line("begin = block")
+        writer.line("slices = 0")
+        with writer.block("while 2 << slices <= stop - begin:"):
+            writer.line("slices += 1")
     for j in range(body.block.vectors):
         offset = f" - {j * writer.lanes}" if j else ""
         if body.masked:
@@ -115,25 +122,55 @@ def _micro_kernel(writer: Writer, body: Contract, block: RegisterBlock) -> None:
     start = "image * x_image + oy * x_row + ox * x_col + group * x_group"
     writer.line(f"xi = {start}")
     writer.line("wj = wi + image * w_image")
+    if body.streamed:
+        writer.line("ahead = wi + panel_size + (block - begin) * (panel_size >> slices)")
     zero = writer.constant(0.0, FLOAT32, True)
-    chains = _chains(body, block)
-    for chain in range(chains):
-        for r, p, j in cells(block):
-            first = f"b{j}" if body.bias and chain == 0 else zero
-            writer.line(f"{accumulator(r, p, j, chain)} = {first}")
+    for r, p, j in cells(block):
+        writer.line(f"a{r}_{p}_{j} = {f'b{j}' if body.bias else zero}")
     with writer.block("for ky in range(kys):"), writer.block("for kx in range(kxs):"):
         writer.line("xk = xi + ky * x_ky + kx * x_kx")
-        if chains == 1:
-            with writer.block("for c in range(run):"):
-                _multiply(writer, block)
-                if not body.fixed:
-                    _prefetch(writer, block)
+        if body.stretched:
+            with writer.block(f"for start in range(0, run, {STRETCH}):"):
+                _stretch(writer, body, block, zero)
         else:
-            _multiply_chains(writer, block, chains)
+            _sum(writer, body, block, "0", "run", zero)
+    finish_block(writer, body.epilogue, block, body.masked)
+
+
+def _stretch(writer: Writer, body: Contract, block: RegisterBlock, zero: str) -> None:
+    """A part of the sum on its own, then added to what there is (kept in memory meanwhile)."""
+    for r, p, j in cells(block):
+        writer.line(f"s{r}_{p}_{j} = a{r}_{p}_{j}")
+        writer.line(f"a{r}_{p}_{j} = {zero}")
+    writer.line(f"end_run = minimum(run, start + {STRETCH})")
+    _sum(writer, body, block, "start", "end_run", zero)
+    for r, p, j in cells(block):
+        writer.line(f"a{r}_{p}_{j} = s{r}_{p}_{j} + a{r}_{p}_{j}")
+
+
+def _sum(
+    writer: Writer, body: Contract, block: RegisterBlock, start: str, stop: str, zero: str
+) -> None:
+    """Adds the products from ``start`` to ``stop`` to the accumulators."""
+    chains = _chains(body, block)
+    if chains == 1:
+        with writer.block(f"for c in range({start}, {stop}):"):
+            _multiply(writer, block)
+            if not body.fixed:
+                _prefetch(writer, body, block)
+        return
+    for chain in range(1, chains):
+        for r, p, j in cells(block):
+            writer.line(f"{accumulator(r, p, j, chain)} = {zero}")
+    writer.line(f"whole_run = {start} + ({stop} - {start}) // {chains} * {chains}")
+    with writer.block(f"for c in range({start}, whole_run, {chains}):"):
+        for chain in range(chains):
+            _multiply(writer, block, chain)
+    with writer.block(f"for c in range(whole_run, {stop}):"):
+        _multiply(writer, block)
     for chain in range(1, chains):
         for r, p, j in cells(block):
             writer.line(f"a{r}_{p}_{j} = a{r}_{p}_{j} + {accumulator(r, p, j, chain)}")
-    finish_block(writer, body.epilogue, block, body.masked)
 
 
 def _chains(body: Contract, block: RegisterBlock) -> int:
@@ -148,17 +185,16 @@ def accumulator(r: int, p: int, j: int, chain: int = 0) -> str:
     return f"a{r}_{p}_{j}" if chain == 0 else f"a{r}_{p}_{j}_{chain}"
 
 
-def _multiply_chains(writer: Writer, block: RegisterBlock, chains: int) -> None:
-    """Several steps of the sum at a time, each in accumulators of its own, then the rest."""
-    writer.line(f"whole_run = run // {chains} * {chains}")
-    with writer.block(f"for c in range(0, whole_run, {chains}):"):
-        for chain in range(chains):
-            _multiply(writer, block, chain)
-    with writer.block("for c in range(whole_run, run):"):
-        _multiply(writer, block)
+def _prefetch(writer: Writer, body: Contract, block: RegisterBlock) -> None:
+    """Asks for weights before they are used.
 
-
-def _prefetch(writer: Writer, block: RegisterBlock) -> None:
+    Streamed ones come from memory, a panel after the other. Left to the hardware, a panel's first
+    block would wait for all of them, and memory rest while the others reuse them: so each block
+    asks for a slice of the next panel.
+    """
+    if body.streamed:
+        writer.line(writer.call("prefetch", "w", "ahead + (wj - wi >> slices)"))
+        return
     for j in range(block.vectors):
         ahead = PREFETCH_AHEAD + j * writer.lanes
         writer.line(writer.call("prefetch", "w", f"wj + {ahead}"))

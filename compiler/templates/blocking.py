@@ -18,6 +18,11 @@ LOADS_PER_CYCLE = 2
 FMA_LATENCY = 4
 LOOP_CYCLES = 0.5  # counter, compare, pointer updates of one innermost step
 STEP_OVERHEAD = 12.0  # entering a block: addresses, loop set-up, per kernel row
+ROW_CYCLES = 0.4  # addresses of another row
+MASKED = 1.08  # the last panel's loads and stores leave out the channels that there are not
+OVERLAP = 1.03  # a row's last block shares cache lines with the one before
+NEAR_BYTES = 24 * 1024  # weights of one panel that stay in the first-level cache
+FAR_CYCLES = 0.15  # a vector of weights from further away
 PANEL_BYTES = 640 * 1024  # weights of one panel that stay in a core's cache
 SHORT_DEPTH = 32  # windows of so few products are unrolled, see ``is_short``
 SHORT_ACCUMULATORS = 8
@@ -91,11 +96,17 @@ def _cycles(block: RegisterBlock, extent: Extent, lanes: int) -> float:
     loads = (pixels + block.vectors) / LOADS_PER_CYCLE
     step = max(block.accumulators / FMA_PER_CYCLE, loads, FMA_LATENCY) + LOOP_CYCLES
     # Broadcasts and multiply-adds share ports now and then: loads are not quite free.
-    step += 0.15 * loads
+    step += 0.15 * loads + ROW_CYCLES * (block.rows - 1)
     panel_bytes = extent.depth * block.vectors * lanes * 4
     if panel_bytes > PANEL_BYTES:
         step *= 1.15  # the panel is read from the shared cache for every block
+    elif panel_bytes > NEAR_BYTES:
+        step += FAR_CYCLES * block.vectors
     one = extent.depth * step + extent.sweeps * STEP_OVERHEAD + block.accumulators * STORE_CYCLES
     panels = -(-extent.channels // (block.vectors * lanes))
+    if extent.channels % (block.vectors * lanes):
+        one *= MASKED
     rows, columns = extent.rows or 56, extent.columns or 56
+    if columns % block.columns:
+        one *= OVERLAP
     return one * panels * -(-rows // block.rows) * -(-columns // block.columns)

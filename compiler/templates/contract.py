@@ -21,6 +21,9 @@ from ..types import FLOAT32, Shape, Size
 from .anchored import Anchored, Sizes, match_anchored
 from .blocking import Extent, choose_block, is_short
 
+LONG_DEPTH = 640  # products from which rounding calls for a sum of sums
+STREAMED_BYTES = 2**20
+STREAMED_PIXELS = 64
 CHUNK_BYTES = 256 * 1024  # operand bytes that stay in a core's cache while the weights pass over
 
 Walked: TypeAlias = "tuple[int | None, int | None, int | None]"
@@ -216,7 +219,18 @@ def _contract(
         ),
         bias=parts.bias is not None,
         fixed=fixed,
+        stretched=problem.depth > LONG_DEPTH,
+        streamed=_is_streamed(problem, extent),
     )
+
+
+def _is_streamed(problem: Problem, extent: Extent) -> bool:
+    """Whether the weights are read from memory rather than a cache: many, for few pixels."""
+    if extent.rows is None or extent.columns is None:
+        return False
+    few = extent.rows * extent.columns <= STREAMED_PIXELS
+    weights = problem.depth * problem.channels * problem.groups * FLOAT32.itemsize
+    return few and weights >= STREAMED_BYTES
 
 
 def _fixed_sizes(problem: Problem) -> tuple[tuple[str, int], ...]:
