@@ -189,8 +189,22 @@ def _body_rows(
     if borrows_names(node, body):
         inner |= {b: names[a] for a, b in zip(node.inputs, body.inputs, strict=True)}
         return [_Row(f"{head} {{"), *_block(body, inner, elide)]
-    binder = ", ".join(f"{inner[n]}: {n.type}" for n in body.inputs)
-    return [_Row(f"{head} {{ ({binder})"), *_block(body, inner, elide)]
+    inputs = [f"{inner[node]}: {node.type}" for node in body.inputs]
+    line = f"{head} {{ ({', '.join(inputs)})"
+    if len(line) <= LINE:
+        return [_Row(line), *_block(body, inner, elide)]
+    return [_Row(f"{head} {{"), *_wrapped(inputs), *_block(body, inner, elide)]
+
+
+def _wrapped(inputs: Sequence[str]) -> list[str]:
+    """``(%a: f32[2], %b: f32[3])`` in lines of bearable length."""
+    lines = ["  ("]
+    for index, text in enumerate(inputs):
+        piece = text + (")" if index == len(inputs) - 1 else ",")
+        if len(lines[-1]) + len(piece) > LINE and lines[-1].strip() != "(":
+            lines.append("   ")
+        lines[-1] += piece if lines[-1].endswith(("(", "   ")) else f" {piece}"
+    return lines
 
 
 def borrows_names(node: Node, body: GraphLike) -> bool:
