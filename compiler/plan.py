@@ -22,6 +22,7 @@ from ..runtime.program import (
     TileRow,
 )
 from .carry import Carry
+from .conditions import conditions
 from .cpu.emit import emit
 from .ir import Graph, Node
 from .kernels import Border, Kernel
@@ -90,6 +91,7 @@ class _Planner:
             tuple(inputs),
             tuple(outputs),
             graph.symbols,
+            conditions(graph),
         )
         return Plan(program, {place.slot: p for p, place in self.of_prepared.items()})
 

@@ -36,8 +36,23 @@ class Port:
     offset: int
 
 
+def check_sizes(program: Program, sizes: Mapping[str, int]) -> None:
+    """Raises ``ValueError`` naming the place and the sizes where a condition does not hold."""
+    for condition in program.conditions:
+        low, high = evaluate(condition.low, sizes), evaluate(condition.high, sizes)
+        if low > high:
+            known = ", ".join(f"{name} = {size}" for name, size in sizes.items())
+            raise ValueError(
+                f"{condition.place}: expected {condition.low} <= {condition.high}; "
+                f"got {low} > {high}, with {known}"
+            )
+
+
 class Binding:
-    """A program bound to sizes and to memory of its own; runs of one binding must not overlap."""
+    """A program bound to sizes and to memory of its own; runs of one binding must not overlap.
+
+    Raises ``ValueError`` where the program makes no sense for these sizes.
+    """
 
     def __init__(
         self,
@@ -48,6 +63,7 @@ class Binding:
         threads: int,
         profile: bool = False,
     ) -> None:
+        check_sizes(program, bindings)
         self.program = program
         self.bindings = dict(bindings)
         self.threads = threads

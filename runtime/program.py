@@ -110,6 +110,15 @@ Row: TypeAlias = LaunchRow | TileRow | LoopRow
 
 
 @dataclass(frozen=True)
+class Condition:
+    """``low <= high`` must hold of the sizes of a call; ``place`` says for whose sake."""
+
+    low: Size
+    high: Size
+    place: str
+
+
+@dataclass(frozen=True)
 class Program:
     """Everything a call needs but the weights' values and the arguments."""
 
@@ -120,6 +129,7 @@ class Program:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     symbols: tuple[str, ...] = field(default=())
+    conditions: tuple[Condition, ...] = ()
 
     @property
     def launches(self) -> int:
