@@ -181,6 +181,12 @@ class Cropping2D(_Cropping):
 
     rank = 2
 
+    # Unlike Cropping1D, and as in Keras, it cuts nothing off unless told to.
+    def __init__(
+        self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(cropping, data_format, **kwargs)
+
 
 class UpSampling1D(Layer):
     """Each step ``size`` times."""
