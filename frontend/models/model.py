@@ -233,7 +233,12 @@ class Model(Layer):
         given = arranged(self, self.network.inputs, inputs)
         tensors = tree.flatten(self.network.inputs)
         arrays = [fitted(self, *pair) for pair in zip(tensors, given, strict=True)]
-        if len({array.shape[:1] for array in arrays}) > 1:
+        batches = {
+            array.shape[0]
+            for tensor, array in zip(tensors, arrays, strict=True)
+            if tensor.ndim and tensor.shape[0] is None
+        }
+        if len(batches) > 1:
             shapes = ", ".join(str(array.shape) for array in arrays)
             raise LayerError(self, f"expected inputs of one batch size; received shapes {shapes}")
         return self._program(training, arrays), arrays
