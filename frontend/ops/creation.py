@@ -36,7 +36,7 @@ empty = zeros
 @operation
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> KerasTensor:
     """All ``fill_value``."""
-    return _filled(shape, fill_value, dtype)
+    return _filled(shape, fill_value, standard_dtype(dtype))
 
 
 @operation

@@ -164,7 +164,7 @@ def layer_normalization(
 ) -> KerasTensor:
     """x with mean 0 and variance 1 over ``axis``, then times gamma plus beta."""
     value = tensor(floating(x))
-    eps = 1e-3 if epsilon is None else epsilon
+    eps = 1e-7 if epsilon is None else epsilon
     axes = normal_axes(axis, value.ndim)
     if rms_scaling:
         normal = value * rsqrt(mean(square(value), axes, True) + eps)
