@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import standard_dtype
+from ..errors import UsageError
 from ..tensor import KerasTensor
 from .core import (
     BOOL,
@@ -49,9 +50,15 @@ def _unary(name: str, op: str, doc: str) -> Callable[[Any], Any]:
     return _named(function, name, doc)
 
 
-def _binary(name: str, op: str, doc: str) -> Callable[[Any, Any], Any]:
+def _binary(
+    name: str, op: str, doc: str, *, of_flags: str | None = None
+) -> Callable[[Any, Any], Any]:
+    """``of_flags`` is the op that does the same to booleans, where that is another one."""
+
     def function(x1: Any, x2: Any) -> KerasTensor:
-        return tensor(getattr(ir, op)(*aligned(x1, x2)))
+        nodes = aligned(x1, x2)
+        used = of_flags if of_flags and nodes[0].dtype is BOOL else op
+        return tensor(getattr(ir, used)(*nodes))
 
     return _named(function, name, doc)
 
@@ -59,6 +66,16 @@ def _binary(name: str, op: str, doc: str) -> Callable[[Any, Any], Any]:
 def _logical(name: str, op: str, doc: str) -> Callable[[Any, Any], Any]:
     def function(x1: Any, x2: Any) -> KerasTensor:
         return tensor(getattr(ir, op)(*(as_node(x, "bool") for x in (x1, x2))))
+
+    return _named(function, name, doc)
+
+
+def _bitwise(name: str, op: str, doc: str) -> Callable[[Any, Any], Any]:
+    def function(x: Any, y: Any) -> KerasTensor:
+        nodes = aligned(x, y)
+        if nodes[0].dtype is not BOOL:
+            raise UsageError(f"{name}: expected booleans; received {nodes[0].dtype.name}")
+        return tensor(getattr(ir, op)(*nodes))
 
     return _named(function, name, doc)
 
@@ -94,14 +111,16 @@ absolute = _unary("absolute", "abs", "|x|.")
 sign = _unary("sign", "sign", "-1, 0 or 1.")
 square = _unary("square", "square", "x * x.")
 
-add = _binary("add", "add", "x1 + x2.")
+add = _binary("add", "add", "x1 + x2; of booleans either.", of_flags="logical_or")
 subtract = _binary("subtract", "subtract", "x1 - x2.")
-multiply = _binary("multiply", "multiply", "x1 * x2.")
+multiply = _binary("multiply", "multiply", "x1 * x2; of booleans both.", of_flags="logical_and")
 floor_divide = _binary("floor_divide", "floor_divide", "The quotient rounded down.")
 mod = _binary("mod", "mod", "The remainder, with the sign of x2.")
 power = _binary("power", "power", "x1 to the power x2.")
-maximum = _binary("maximum", "maximum", "The larger of two; NaN if one is.")
-minimum = _binary("minimum", "minimum", "The smaller of two; NaN if one is.")
+maximum = _binary("maximum", "maximum", "The larger of two; NaN if one is.", of_flags="logical_or")
+minimum = _binary(
+    "minimum", "minimum", "The smaller of two; NaN if one is.", of_flags="logical_and"
+)
 equal = _binary("equal", "equal", "x1 == x2.")
 not_equal = _binary("not_equal", "not_equal", "x1 != x2.")
 less = _binary("less", "less", "x1 < x2.")
@@ -111,11 +130,13 @@ greater_equal = _binary("greater_equal", "greater_equal", "x1 >= x2.")
 logical_and = _logical("logical_and", "logical_and", "Both.")
 logical_or = _logical("logical_or", "logical_or", "Either.")
 logical_xor = _logical("logical_xor", "logical_xor", "Exactly one.")
+bitwise_and = _bitwise("bitwise_and", "logical_and", "Both, of booleans.")
+bitwise_or = _bitwise("bitwise_or", "logical_or", "Either, of booleans.")
+bitwise_xor = _bitwise("bitwise_xor", "logical_xor", "Exactly one, of booleans.")
 
 abs = absolute
 remainder = mod
 pow = power
-bitwise_and, bitwise_or, bitwise_xor = logical_and, logical_or, logical_xor
 
 
 @operation
@@ -157,7 +178,9 @@ def log10(x: Any) -> KerasTensor:
 def logaddexp(x1: Any, x2: Any) -> KerasTensor:
     """log(exp(x1) + exp(x2)), without overflow."""
     top = maximum(x1, x2)
-    return top + log1p(exp(-absolute(subtract(x1, x2))))
+    # Two infinities of one sign are 0 apart, not inf - inf.
+    apart = where(equal(x1, x2), 0.0, absolute(subtract(x1, x2)))
+    return top + log1p(exp(-apart))
 
 
 @operation

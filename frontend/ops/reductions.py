@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ..dtypes import BOOL
 from ..errors import UsageError
 from ..tensor import KerasTensor
 from .core import as_node, floating, ir, normal_axes, normal_axis, operation, tensor
-from .elementwise import count_cast, multiply, not_equal, sqrt, true_divide
+from .elementwise import count_cast, maximum, minimum, multiply, not_equal, sqrt, true_divide
+from .shaping import reshape
 
 
 def _reduction(name: str, prepare: Callable[[Any], Any], doc: str) -> Callable[..., Any]:
@@ -34,15 +37,39 @@ def _boolean(x: Any) -> Any:
 
 
 sum = _reduction("sum", _countable, "The sum; of booleans the count.")
-prod = _reduction("prod", _countable, "The product.")
-max = _reduction("max", as_node, "The largest element.")
-min = _reduction("min", as_node, "The smallest element.")
 any = _reduction("any", _boolean, "Whether some element is true.")
 all = _reduction("all", _boolean, "Whether every element is true.")
 mean = _reduction("mean", floating, "The mean.")
 var = _reduction("variance", floating, "The mean squared distance from the mean.")
 logsumexp = _reduction("logsumexp", floating, "log(sum(exp(x))), without overflow.")
+_product = _reduction("prod", _countable, "The product.")
+
+
+def _extreme(name: str, of_flags: Any, larger: Callable[..., Any], doc: str) -> Callable[..., Any]:
+    """``of_flags`` is the same for booleans; ``larger`` is the same for two numbers."""
+    numbers = _reduction(name, as_node, doc)
+
+    def function(
+        x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None
+    ) -> KerasTensor:
+        found = of_flags if as_node(x).dtype is BOOL else numbers
+        result = found(x, axis, keepdims)
+        return result if initial is None else larger(result, initial)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return operation(function)
+
+
+max = _extreme("max", any, maximum, "The largest element, and ``initial`` at least.")
+min = _extreme("min", all, minimum, "The smallest element, and ``initial`` at most.")
 amax, amin = max, min
+
+
+@operation
+def prod(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> KerasTensor:
+    """The product."""
+    return _product(x if dtype is None else tensor(as_node(x, dtype)), axis, keepdims)
 
 
 @operation
@@ -61,9 +88,13 @@ def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = Fals
 
 @operation
 def average(x: Any, axis: Any = None, weights: Any = None) -> KerasTensor:
-    """The mean, weighted if weights are given."""
+    """The mean; weights have the shape of x, or there is one for each place along ``axis``."""
     if weights is None:
         return mean(x, axis)
+    rank = as_node(x).tensor_type.rank
+    if as_node(weights).tensor_type.rank < rank and isinstance(axis, (int, np.integer)):
+        place = normal_axis(int(axis), rank)
+        weights = reshape(weights, tuple(-1 if i == place else 1 for i in range(rank)))
     return true_divide(
         sum(multiply(x, weights), axis), sum(multiply(weights, tensor(_ones(x))), axis)
     )
