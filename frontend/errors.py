@@ -20,7 +20,7 @@ class UsageError(ValueError):
 
 
 class SizesUnknown(UsageError):
-    """Whether two sizes are equal is known only once the data are there."""
+    """What shapes come out is known only once the data are there."""
 
 
 class UsageTypeError(TypeError):

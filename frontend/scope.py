@@ -44,6 +44,12 @@ class Scope:
         """
         return input_("assumed", node.tensor_type.with_shape(shape))
 
+    def require_sizes(self, reason: str) -> None:
+        """Says that a shape depends on sizes that only the data tell.
+
+        As with ``assume_shape``, a program is then made for the sizes of the data.
+        """
+
     def origin(self, layer: Any) -> Origin:
         """Whose line the nodes of ``layer`` are marked with."""
         return Origin(layer.name, layer.source.file, layer.source.line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from ..compiler.ir import Graph, Node, Origin
 from ..compiler.ops.core import input_, parameter
@@ -74,9 +74,11 @@ class TraceScope(Scope):
         return self._nodes[id(variable)]
 
     def assume_shape(self, node: Node, shape: Shape) -> Node:
+        self.require_sizes(f"shapes {node.shape} and {shape} are equal only for some sizes")
+
+    def require_sizes(self, reason: str) -> NoReturn:
         raise SizesUnknown(
-            f"shapes {node.shape} and {shape} are equal only for some sizes of the data. Give "
-            "the sizes, for example as trace(model, (None, 64, 64, 3))"
+            f"{reason} of the data. Give the sizes, for example as trace(model, (None, 64, 64, 3))"
         )
 
     def origin(self, layer: Operation) -> Origin:

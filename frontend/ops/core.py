@@ -13,7 +13,8 @@ from ...compiler.evaluate import evaluate
 from ...compiler.ir import Graph, Node
 from ...compiler.ops.core import constant
 from ...compiler.types import DType
-from ...runtime.dim import Size
+from ...runtime.dim import Size, symbols_of
+from ...runtime.dim import evaluate as evaluate_size
 from .. import tree
 from ..dtypes import BOOL, INT32, canonical_array, promote, scalar_dtype, standard_dtype
 from ..errors import UsageError, user_facing
@@ -165,6 +166,20 @@ def tensor(node: Node) -> KerasTensor:
     return KerasTensor.of(node)
 
 
+def require_size(node: Node, axis: int, least: int) -> None:
+    """Asks for known sizes where a size is not certain to be ``least`` or more.
+
+    Every size is taken as 1 or more. That of the batch is never known: programs serve them all.
+    """
+    size = node.shape[axis]
+    if least <= 1 or isinstance(size, int) or symbols_of(size) <= {"N"}:
+        return
+    grows = all(factor > 0 for atoms, factor in size.terms if atoms)
+    smallest = evaluate_size(size, dict.fromkeys(symbols_of(size), 1)) if grows else 1
+    if smallest < least:
+        active_scope().require_sizes(f"axis {axis} of shape {node.shape} has {least} only for some")
+
+
 def normal_axis(axis: int, rank: int) -> int:
     """``axis`` counted from the front. Raises ``UsageError`` if it is not below ``rank``."""
     if not -rank <= axis < rank:
@@ -183,5 +198,5 @@ def normal_axes(axis: Any, rank: int) -> tuple[int, ...]:
 __all__ = [
     "BOOL", "INT32", "aligned", "as_node", "cast_node", "common_dtype", "constant", "floating",
     "ir", "is_scalar", "normal_axes", "normal_axis", "operation", "promoted", "reconciled",
-    "tensor",
+    "require_size", "tensor",
 ]  # fmt: skip

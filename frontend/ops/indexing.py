@@ -12,8 +12,18 @@ from ..dtypes import standard_dtype
 from ..errors import UsageError
 from ..tensor import KerasTensor
 from ..variable import Variable
-from .core import as_node, cast_node, constant, ir, normal_axis, operation, tensor
+from .core import (
+    as_node,
+    cast_node,
+    constant,
+    ir,
+    normal_axis,
+    operation,
+    require_size,
+    tensor,
+)
 from .joining import part_of, take
+from .shaping import moveaxis, ravel
 
 
 @operation
@@ -63,8 +73,9 @@ def _picked(node: Node, axis: int, index: Any) -> Node:
     start: Size = index if isinstance(index, Dim) else int(index)
     if isinstance(start, int) and isinstance(extent, int) and not -extent <= start < extent:
         raise IndexError(f"x[...]: index {start} is out of bounds for axis {axis} of size {extent}")
-    if isinstance(start, int) and start < 0:
-        start = extent + start
+    if isinstance(start, int):
+        require_size(node, axis, -start if start < 0 else start + 1)
+        start = extent + start if start < 0 else start
     one = part_of(node, axis, start, start + 1)
     return ir.reshape(one, shape=(*node.shape[:axis], *node.shape[axis + 1 :]))
 
@@ -75,6 +86,7 @@ def _sliced(node: Node, axis: int, entry: slice) -> Node:
     if entry.start is None and entry.stop is None and step in (1, -1):
         return node if step == 1 else ir.flip(node, axes=(axis,))
     if step > 0:
+        require_size(node, axis, _whole_from(entry))
         start, stop = _bound(entry.start, 0, extent), _bound(entry.stop, extent, extent)
         return part_of(node, axis, start, _not_before(start, stop), step)
     if not isinstance(extent, int):
@@ -87,6 +99,12 @@ def _sliced(node: Node, axis: int, entry: slice) -> Node:
         return part_of(node, axis, 0, 0)
     turned = ir.flip(node, axes=(axis,))
     return part_of(turned, axis, extent - 1 - places[0], extent - places[-1], -step)
+
+
+def _whole_from(entry: slice) -> int:
+    """The size from which on a slice is not cut short by the end of its axis."""
+    before_end = -entry.start if isinstance(entry.start, int) else 0
+    return max(before_end, entry.stop if isinstance(entry.stop, int) else 0)
 
 
 def _bound(value: Any, default: Size, extent: Size) -> Size:
@@ -117,12 +135,19 @@ def lookup(table: Any, indices: Any) -> KerasTensor:
 
 
 @operation
-def take_along_axis(x: Any, indices: Any, axis: int = -1) -> KerasTensor:
-    """Elements of the last axis picked by indices, row by row, through a one-hot product."""
+def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> KerasTensor:
+    """Elements picked along ``axis`` by indices of the same rank; without an axis, of all."""
+    if axis is None:
+        return _taken_in_rows(ravel(x), indices)
+    place = normal_axis(axis, as_node(x).tensor_type.rank)
+    rows = moveaxis(x, place, -1), moveaxis(indices, place, -1)
+    return moveaxis(_taken_in_rows(*rows), -1, place)
+
+
+def _taken_in_rows(x: Any, indices: Any) -> KerasTensor:
+    """Elements of the last axis, row by row, through a one-hot product."""
     node, picked = as_node(x), as_node(indices, "int32")
     rank = node.tensor_type.rank
-    if normal_axis(axis, rank) != rank - 1:
-        raise UsageError(f"take_along_axis: expected the last axis; received axis={axis}")
     hot = ir.one_hot(picked, depth=node.shape[-1], dtype=node.dtype.name)
     rows = ir.reshape(node, shape=(*node.shape[:-1], 1, node.shape[-1]))
     product = ir.select(ir.not_equal(hot, constant(0, node.dtype)), _like(rows, hot), _zero(hot))

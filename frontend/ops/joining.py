@@ -19,13 +19,14 @@ from .core import (
     normal_axis,
     operation,
     reconciled,
+    require_size,
     tensor,
 )
 from .shaping import divide_exactly, expand_dims, listed, ravel, reshape, shown, squeeze
 
 
 @operation
-def concatenate(xs: Any, axis: int = -1) -> KerasTensor:
+def concatenate(xs: Any, axis: int = 0) -> KerasTensor:
     """Tensors side by side along ``axis``."""
     nodes = common_dtype([as_node(x) for x in xs])
     place = normal_axis(axis, nodes[0].tensor_type.rank)
@@ -81,6 +82,7 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[KerasTensor]:
             )
         cuts: list[Size] = [part * i for i in range(1, int(indices_or_sections))]
     else:
+        require_size(node, place, max(abs(int(cut)) for cut in indices_or_sections))
         cuts = [_from_end(int(cut), extent) for cut in indices_or_sections]
     ends = [*cuts, extent]
     starts: list[Size] = [0, *cuts]
@@ -150,7 +152,9 @@ def roll(x: Any, shift: int, axis: int | None = None) -> KerasTensor:
     node = as_node(ravel(x)) if axis is None else as_node(x)
     place = normal_axis(axis or 0, node.tensor_type.rank)
     extent = node.shape[place]
-    cut = extent - (shift % extent if isinstance(extent, int) else shift)
+    shift = shift % extent if isinstance(extent, int) else shift
+    require_size(node, place, abs(shift))
+    cut = -shift if shift < 0 else extent - shift
     if cut == extent:
         return tensor(node)
     parts = part_of(node, place, cut, extent), part_of(node, place, 0, cut)
@@ -158,15 +162,40 @@ def roll(x: Any, shift: int, axis: int | None = None) -> KerasTensor:
     return rolled if axis is not None else reshape(rolled, as_node(x).shape)
 
 
+# How many elements at an end do not appear in its mirror.
+_MIRRORS = {"reflect": 1, "symmetric": 0}
+
+
+def _mirrored(node: Node, axis: int, low: int, high: int, skip: int) -> Node:
+    require_size(node, axis, max(low, high) + skip)
+    end = node.shape[axis] - skip
+    parts = [node]
+    if low:
+        parts.insert(0, ir.flip(part_of(node, axis, skip, skip + low), axes=(axis,)))
+    if high:
+        parts.append(ir.flip(part_of(node, axis, end - high, end), axes=(axis,)))
+    return ir.concatenate(*parts, axis=axis) if len(parts) > 1 else node
+
+
 @operation
 def pad(
     x: Any, pad_width: Any, mode: str = "constant", constant_values: float | None = None
 ) -> KerasTensor:
-    """``constant_values`` (0) put around: one width, one pair, or a pair for each axis."""
+    """Elements put around: one width, one pair, or a pair for each axis.
+
+    They are ``constant_values`` (0); in mode "reflect" those beside the first and the last one, as
+    in a mirror; in mode "symmetric" the same from the first and the last one on.
+    """
     node = as_node(x)
-    if mode != "constant":
-        raise UsageError(f"pad: expected mode='constant'; received {mode!r}")
     pairs = np.broadcast_to(np.asarray(pad_width), (node.tensor_type.rank, 2)).tolist()
+    if mode in _MIRRORS:
+        for axis, (low, high) in enumerate(pairs):
+            node = _mirrored(node, axis, int(low), int(high), _MIRRORS[mode])
+        return tensor(node)
+    if mode != "constant":
+        raise UsageError(
+            f"pad: expected mode as 'constant', 'reflect' or 'symmetric'; received {mode!r}"
+        )
     low, high = (tuple(int(pair[side]) for pair in pairs) for side in (0, 1))
     return tensor(ir.pad(node, low=low, high=high, value=float(constant_values or 0)))
 
