@@ -27,8 +27,9 @@ from keraunos.compiler.ops.building import full
 from keraunos.compiler.ops.stepping import close_scan, open_scan
 from keraunos.compiler.parser import parse_ir
 from keraunos.compiler.pipeline import optimize
-from keraunos.compiler.types import FLOAT32, INT32, parse_type
+from keraunos.compiler.types import FLOAT32, INT32
 from keraunos.compiler.verify import verify
+from keraunos.runtime.dim import symbol
 from keraunos.runtime.program import LoopRow, TileRow
 
 TEXT = """\
@@ -337,7 +338,7 @@ def test_integers_swaps_and_what_stays():
 def test_time_in_front_and_time_at_the_end():
     for text, axis in (("f32[T, N, 6]", 0), ("f32[N, 6, T]", 2)):
         x, w = input_("x", text), weight("w", "f32[6, 6]")
-        zeros = full(0, (parse_type("f32[N]").shape[0], 6), FLOAT32)
+        zeros = full(0, (symbol("N"), 6), FLOAT32)
 
         def step(state, slices, w=w):
             new = ops.tanh(ops.add(ops.matmul(state[0], w), slices[0]))
@@ -406,7 +407,7 @@ def test_why_a_loop_is_not_tiled(text, axis, reason):
         mixed = ops.subtract(new, ops.max(new, axes=(0,), keepdims=True))
         return [mixed if axis else new], []
 
-    zeros = full(0, (parse_type("f32[N]").shape[0], 4), FLOAT32)
+    zeros = full(0, (symbol("N"), 4), FLOAT32)
     (last,), _ = ops.trace_scan(step, [zeros], [x], axis=axis)
     run = compiled(Graph("apart", (x,), (last,)))
     reasons = {d.reason for d in run.decisions.of_stage("tile") if d.pattern == "scan"}
