@@ -66,11 +66,11 @@ class _Fences:
 
     def _loop(self, row: int, since: Touches) -> Touches:
         """Orders the body of a loop, in which each trip also follows the one before."""
-        first, end = row + 1, self._end(row)
-        if first == end or self.words[row][TRIPS] == 0:
+        first, end, trips = row + 1, self._end(row), self.words[row][TRIPS]
+        if first == end or trips == 0:
             return since
         left = self.fence(first, end, [])
-        if _race(left, self._until_barrier(first, end)):
+        if trips > 1 and _race(left, self._until_barrier(first, end)):
             *_, last = self._units(first, end)
             self.words[last][BARRIER] = 1
             left = []

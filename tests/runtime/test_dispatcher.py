@@ -73,8 +73,8 @@ class Table:
         self.rows.append([TILE, 1, body, total, tile, start, count, 0])
         return self
 
-    def loop(self, body: int, trips: int, counter: int) -> Table:
-        self.rows.append([LOOP, 1, body, trips, counter, 0, 0, 0])
+    def loop(self, body: int, trips: int, counter: int, parity: int = 0) -> Table:
+        self.rows.append([LOOP, 1, body, trips, counter, parity, 0, 0])
         return self
 
     def dispatch(self, threads: int, profile: bool = False) -> Dispatch:
@@ -180,6 +180,39 @@ def test_loop_counter_patches_arguments(threads: int) -> None:
     dispatch.run()
     dispatch.run()  # arguments themselves are untouched
     np.testing.assert_array_equal(x, np.repeat(2 * (1 + 2 * np.arange(9)), 64).reshape(9, 64))
+
+
+@THREADS
+@pytest.mark.parametrize("trips", [0, 1, 2, 7])
+def test_parity_alternates_between_two_places(threads: int, trips: int) -> None:
+    """Each trip reads what the last one wrote; a loop starts with the first place."""
+    places = np.zeros((2, 640), np.int64)
+    table = Table().loop(3, 2, 1).loop(1, trips, 2, 3)
+    table.launch(
+        """
+x = pointer_i64(args[0])
+for i in range(640 * thread // threads, 640 * (thread + 1) // threads):
+    put(x, args[2] + i, 2 * get(x, args[1] + 639 - i) + args[3])
+""",
+        places,
+        0,
+        640,
+        1,
+        patches=((1, 3, 640), (2, 3, -640)),
+    )
+    # Between the trips of the outer loop the result goes back to the first place.
+    table.launch(
+        """
+x = pointer_i64(args[0])
+for i in range(640):
+    put(x, i, get(x, args[1] + i))
+""",
+        places,
+        640 * (trips % 2),
+        serial=True,
+    )
+    table.dispatch(threads).run()
+    assert np.all(places[0] == 2 ** (2 * trips) - 1)
 
 
 @THREADS
@@ -303,6 +336,7 @@ def test_profile_counts_nanoseconds() -> None:
         ([[LOOP, 0, 2, 1, 1, 0, 0, 0], [LAUNCH] + [0] * 7], "row 0: its body of 2 rows"),
         ([[LOOP, 0, 0, 1, 9, 0, 0, 0]], "row 0: expected counters 1 to 3"),
         ([[LOOP, 0, 0, 1, 0, 0, 0, 0]], "row 0: expected counters 1 to 3"),
+        ([[LOOP, 0, 0, 1, 1, 9, 0, 0]], "row 0: expected counters 1 to 3"),
         ([[TILE, 0, 0, 1, 0, 1, 2, 0]], "row 0: expected a tile of 1 or more"),
         ([[LAUNCH, 0, 1, 0, 5, 0, 0, 0]], "arguments outside the 2 there are"),
         ([[LAUNCH, 0, 1, 0, 1, 0, 2, 0]], "patches outside the 1 there are"),
