@@ -15,6 +15,7 @@ from ..runtime.dim import coefficient, evaluate, symbol, symbols_of
 from ..runtime.host import host
 from .decisions import Decision, Decisions
 from .ir import Graph, Node
+from .kernels import Contract
 from .layout import Address, Argument, Launch, Layout, Placed
 from .lowering import (
     Concatenation,
@@ -91,7 +92,26 @@ def _refusal(step: Step, schedule: Schedule) -> tuple[str, str] | None:
         return "NOT_LINEAR", "a size in it does not grow evenly with the batch"
     if any(_packs_shared(arg, step, schedule) for launch in step.launches for arg in launch.args):
         return "SHARED_WEIGHTS", "it packs weights computed at run time, once for all samples"
+    if not _has_loops(schedule) and any(map(_blocks_samples, step.launches)):
+        return "ROWS_OF_SAMPLES", "it computes a block of samples at a time, whole ones if it can"
     return None
+
+
+def _has_loops(schedule: Schedule) -> bool:
+    return any(step.loop is not None for step in schedule.steps)
+
+
+def _blocks_samples(launch: Launch) -> bool:
+    """Whether the launch treats samples in blocks, and what is left over in another way.
+
+    What is left over depends on where a batch is cut; the same bits must come out wherever that is.
+    """
+    body = launch.kernel.body
+    if not isinstance(body, Contract) or body.tail != "single":
+        return False
+    names = (param.name for param in launch.kernel.params)
+    columns = dict(zip(names, launch.args, strict=True))["cols"]
+    return not isinstance(columns, Address) and BATCH in symbols_of(columns)
 
 
 def _packs_shared(arg: Argument, step: Step, schedule: Schedule) -> bool:
@@ -212,7 +232,8 @@ def _close(stretch: list[int], schedule: Schedule, tiles: list[Tile], decisions:
     fitting = [t for t in TILES if live * t <= cache]
     samples = fitting[0] if fitting else 1
     least, unit = max(2, config.threads * 2), 1
-    if any(schedule.steps[i].loop for i in stretch):
+    steps = [schedule.steps[i] for i in stretch]
+    if any(step.loop or any(map(_blocks_samples, step.launches)) for step in steps):
         # With fewer samples the threads share the weights of each step instead.
         unit = batch_block(host().vector_registers)
         samples, least = max(samples, unit), unit * config.threads
