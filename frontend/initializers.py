@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -112,7 +112,11 @@ DISTRIBUTIONS = ("truncated_normal", "untruncated_normal", "uniform")
 
 
 class VarianceScaling(_Random):
-    """Of variance ``scale / fan``, so that signals keep their size from layer to layer."""
+    """Of variance ``scale / fan``, so that signals keep their size from layer to layer.
+
+    ``input_axes`` and ``output_axes`` say which sizes multiply to the fans; without them they are
+    told from the shape, as ``compute_fans`` does.
+    """
 
     def __init__(
         self,
@@ -120,8 +124,11 @@ class VarianceScaling(_Random):
         mode: str = "fan_in",
         distribution: str = "truncated_normal",
         seed: int | None = None,
+        input_axes: Sequence[int] | None = None,
+        output_axes: Sequence[int] | None = None,
     ) -> None:
         super().__init__(seed)
+        self.input_axes, self.output_axes = input_axes, output_axes
         if scale <= 0:
             raise ValueError(f"VarianceScaling: expected scale above 0; received {scale}")
         _check_choice("mode", mode, MODES)
@@ -131,7 +138,7 @@ class VarianceScaling(_Random):
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
         kind = standard_dtype(dtype).name
-        fan_in, fan_out = compute_fans(shape)
+        fan_in, fan_out = compute_fans(shape, self.input_axes, self.output_axes)
         fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
         variance = self.scale / max(1.0, fans[self.mode])
         if self.distribution == "uniform":
@@ -151,8 +158,15 @@ def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
         )
 
 
-def compute_fans(shape: tuple[int, ...]) -> tuple[float, float]:
+def compute_fans(
+    shape: tuple[int, ...],
+    input_axes: Sequence[int] | None = None,
+    output_axes: Sequence[int] | None = None,
+) -> tuple[float, float]:
     """Inputs and outputs of one unit; a convolution kernel ends in ``(in, out)``."""
+    if input_axes is not None and output_axes is not None:
+        fans = (math.prod(shape[axis] for axis in axes) for axes in (input_axes, output_axes))
+        return float(next(fans)), float(next(fans))
     if len(shape) < 2:
         fan = float(shape[0]) if shape else 1.0
         return fan, fan
@@ -161,10 +175,15 @@ def compute_fans(shape: tuple[int, ...]) -> tuple[float, float]:
 
 
 def _scaled(scale: float, mode: str, distribution: str, doc: str, name: str) -> type:
-    """One of the named cases of ``VarianceScaling``, with a seed as its only argument."""
+    """One of the named cases of ``VarianceScaling``: a seed and the axes are left to choose."""
 
-    def __init__(self: VarianceScaling, seed: int | None = None) -> None:
-        VarianceScaling.__init__(self, scale, mode, distribution, seed)
+    def __init__(
+        self: VarianceScaling,
+        seed: int | None = None,
+        input_axes: Sequence[int] | None = None,
+        output_axes: Sequence[int] | None = None,
+    ) -> None:
+        VarianceScaling.__init__(self, scale, mode, distribution, seed, input_axes, output_axes)
 
     return type(name, (VarianceScaling,), {"__init__": __init__, "__doc__": doc})
 
