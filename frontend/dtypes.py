@@ -50,6 +50,13 @@ def standard_dtype(spec: Any) -> DType:
         raise ValueError(str(error)) from None
 
 
+def compute_dtype_of(policy: Any) -> DType:
+    """The type that a dtype, or a dtype policy of Keras, computes in. Raises ``ValueError``."""
+    if isinstance(policy, dict):  # as Keras writes policies
+        policy = policy["config"]["name"]
+    return standard_dtype(getattr(policy, "compute_dtype", policy))
+
+
 def promote(left: DType, right: DType) -> DType:
     """The type of ``left + right``: floats win over integers, wider over narrower."""
     if left is right:

@@ -59,13 +59,30 @@ def layer_config(layer: Any) -> dict[str, Any]:
     given = _given_arguments(layer)
     for name in parameters_of(type(layer)):
         is_property = isinstance(getattr(type(layer), name, None), property)
-        if name in config or is_property or name in ("activity_regularizer", "autocast"):
+        if name in config or is_property or name == "autocast":
             continue
         if hasattr(layer, name):
             config[name] = plain(getattr(layer, name))
         elif name in given:
             config[name] = plain(given[name])
     return config
+
+
+# Options that only Keras has, by what switches them off, and what goes with them.
+_IDLE = {
+    "quantization_config": (None, ()),
+    "renorm": (False, ("renorm_clipping", "renorm_momentum")),
+}
+
+
+def without_idle_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A layer's configuration less what Keras adds to it and is switched off."""
+    left = dict(config)
+    for name, (idle, further) in _IDLE.items():
+        if name in left and left[name] == idle:
+            for gone in (name, *further):
+                left.pop(gone, None)
+    return left
 
 
 def _given_arguments(layer: Any) -> dict[str, Any]:

@@ -12,12 +12,12 @@ import numpy as np
 from ...compiler.ir import IRError, origin_scope
 from .. import initializers, tree
 from ..calls import call_on_arrays, symbolic_results
-from ..dtypes import canonical_array, floatx, standard_dtype
+from ..dtypes import canonical_array, compute_dtype_of, floatx, standard_dtype
 from ..errors import LayerError, SizesUnknown, UsageError, user_facing
 from ..naming import auto_name
 from ..ops.elementwise import cast
 from ..scope import Scope, active_scope, current_scope, enclosing, entered, path_within
-from ..serialize import layer_config
+from ..serialize import layer_config, without_idle_options
 from ..source import user_line
 from ..tensor import KerasTensor
 from ..variable import Variable
@@ -83,7 +83,7 @@ class Layer(Weighted):
             )
         self.activity_regularizer = activity_regularizer
         self.autocast = autocast
-        self.dtype = standard_dtype(getattr(dtype, "compute_dtype", dtype)).name
+        self.dtype = compute_dtype_of(dtype).name
         self._trainable = bool(trainable)
 
     @property
@@ -279,7 +279,12 @@ class Layer(Weighted):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        return cls(**config)
+        """The layer that a configuration describes, one that Keras wrote included.
+
+        Raises:
+            TypeError: an option is not there; Keras's own that change nothing are left out.
+        """
+        return cls(**without_idle_options(config))
 
     def __repr__(self) -> str:
         return f"<{self.class_name} name={self.name}, built={self.built}>"

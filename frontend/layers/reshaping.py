@@ -110,31 +110,34 @@ def _pairs(layer: Layer, name: str, value: Any, rank: int) -> Pairs:
 
 
 class _Border(Layer):
-    """What padding and cropping share: pairs of widths for the spatial axes."""
+    """What padding and cropping share: pairs of widths for the spatial axes.
+
+    They are in the attribute that the option gives its name to; of one axis, that is the pair.
+    """
 
     rank: int
 
-    def __init__(self, name_of_pairs: str, value: Any, form: str | None, **kwargs: Any) -> None:
+    def __init__(self, option: str, value: Any, form: str | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.data_format = checked_format(self, form)
-        setattr(self, name_of_pairs, _pairs(self, name_of_pairs, value, self.rank))
+        self.pairs = _pairs(self, option, value, self.rank)
+        setattr(self, option, self.pairs[0] if self.rank == 1 else self.pairs)
         self.input_spec = image_spec(self.rank, self.data_format)
 
-    def everywhere(self, pairs: Pairs) -> Pairs:
+    @property
+    def everywhere(self) -> Pairs:
         """The pairs for all axes, (0, 0) for batch and channels."""
         if self.data_format == "channels_last":
-            return ((0, 0), *pairs, (0, 0))
-        return ((0, 0), (0, 0), *pairs)
+            return ((0, 0), *self.pairs, (0, 0))
+        return ((0, 0), (0, 0), *self.pairs)
 
 
 class _ZeroPadding(_Border):
-    padding: Pairs
-
     def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__("padding", padding, data_format, **kwargs)
 
     def call(self, inputs: KerasTensor) -> KerasTensor:
-        return ops.pad(inputs, self.everywhere(self.padding))
+        return ops.pad(inputs, self.everywhere)
 
 
 class ZeroPadding1D(_ZeroPadding):
@@ -150,17 +153,15 @@ class ZeroPadding2D(_ZeroPadding):
 
 
 class _Cropping(_Border):
-    cropping: Pairs
-
     def __init__(self, cropping: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__("cropping", cropping, data_format, **kwargs)
 
     def call(self, inputs: KerasTensor) -> KerasTensor:
-        cuts = self.everywhere(self.cropping)
+        cuts = self.everywhere
         for size, (low, high) in zip(inputs.shape, cuts, strict=True):
             if size is not None and low + high >= size:
                 raise LayerError(
-                    self, f"cropping {self.cropping} leaves nothing of shape {inputs.shape}"
+                    self, f"cropping {self.pairs} leaves nothing of shape {inputs.shape}"
                 )
         pairs = zip(inputs.sizes, cuts, strict=True)
         return inputs[tuple(slice(low, _end(size, high)) for size, (low, high) in pairs)]

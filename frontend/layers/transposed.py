@@ -7,7 +7,7 @@ from typing import Any
 from .. import initializers, ops
 from ..tensor import KerasTensor
 from ..variable import Variable
-from .arguments import positive
+from .arguments import positive, sizes
 from .sliding import Sliding
 
 
@@ -49,7 +49,9 @@ class _ConvTranspose(Sliding):
             **kwargs,
         )
         self.filters = positive(self, "filters", filters)
-        self.output_padding = output_padding
+        self.output_padding = None
+        if output_padding is not None:
+            self.output_padding = sizes(self, "output_padding", output_padding, self.rank, least=0)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.kernel_regularizer = kernel_regularizer
         self.kernel_constraint = kernel_constraint
