@@ -56,7 +56,7 @@ def choose_tiles(schedule: Schedule, decisions: Decisions) -> tuple[Tile, ...]:
     tiles: list[Tile] = []
     stretch: list[int] = []
     for index, step in enumerate(schedule.steps):
-        reason = _refusal(step, schedule)
+        reason = _refusal(step, schedule) or _blocks_refusal(step, schedule)
         # A loop wants more samples at a time than what makes its sequences has cache for.
         alone = step.loop is not None or (index > 0 and schedule.steps[index - 1].loop is not None)
         if reason is None and not alone and _affordable([*stretch, index], schedule):
@@ -92,9 +92,14 @@ def _refusal(step: Step, schedule: Schedule) -> tuple[str, str] | None:
         return "NOT_LINEAR", "a size in it does not grow evenly with the batch"
     if any(_packs_shared(arg, step, schedule) for launch in step.launches for arg in launch.args):
         return "SHARED_WEIGHTS", "it packs weights computed at run time, once for all samples"
-    if not _has_loops(schedule) and any(map(_blocks_samples, step.launches)):
-        return "ROWS_OF_SAMPLES", "it computes a block of samples at a time, whole ones if it can"
     return None
+
+
+def _blocks_refusal(step: Step, schedule: Schedule) -> tuple[str, str] | None:
+    """Beside loops, pieces are whole blocks, so that there blocks are no obstacle."""
+    if _has_loops(schedule) or not any(map(_blocks_samples, step.launches)):
+        return None
+    return "ROWS_OF_SAMPLES", "it computes a block of samples at a time, whole ones if it can"
 
 
 def _has_loops(schedule: Schedule) -> bool:
