@@ -21,8 +21,10 @@ import numpy as np
 from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.ir import Graph, IRError, Node, Op, Origin, origin_scope
 from keraunos.compiler.lowering import Composite, Elementwise
+from keraunos.compiler.ops.building import pieces
 from keraunos.compiler.ops.core import constant, input_, parameter
 from keraunos.compiler.ops.registry import all_ops, ops
+from keraunos.compiler.ops.stepping import trace_scan
 from keraunos.compiler.types import DType, TensorType, parse_type
 from keraunos.runtime.dim import Size, symbol
 
@@ -317,6 +319,33 @@ def attend(b: _Builder, x: Node) -> Node | None:
     keys = ops.transpose(tokens, axes=(0, 2, 1))
     weights = ops.softmax(ops.tanh(ops.matmul(tokens, keys)), axis=-1)
     return ops.reshape(ops.matmul(weights, tokens), shape=x.shape)
+
+
+@move(2, weight=2)
+def recur(b: _Builder, x: Node) -> Node | None:
+    """A row as a short sequence that a gated recurrent step runs over."""
+    features = _size(x.shape[-1])
+    lengths = [n for n in (2, 3, 4) if features % n == 0 and features <= 32]
+    if not lengths:
+        return None
+    length, units = b.rng.choice(lengths), b.rng.choice([3, 8])
+    width = features // length
+    w, u = b.weight(width, width, 2 * units), b.weight(units, units, 2 * units)
+    start = ops.broadcast_to(b.parameter(units, role="start"), shape=(x.shape[0], units))
+
+    def step(state: Sequence[Node], slices: Sequence[Node]) -> tuple[list[Node], list[Node]]:
+        z = ops.add(ops.matmul(slices[0], w), ops.matmul(state[0], u))
+        gate, new = pieces(z, 1, [units, units])
+        gate = ops.sigmoid(gate)
+        kept = ops.multiply(gate, state[0])
+        h = ops.add(kept, ops.multiply(ops.subtract(constant(1.0), gate), ops.tanh(new)))
+        return [h], [h]
+
+    sequence = ops.reshape(x, shape=(x.shape[0], length, width))
+    reverse = b.rng.random() < 0.3
+    (last,), (states,) = trace_scan(step, [start], [sequence], reverse=reverse)
+    flat = (x.shape[0], length * units)
+    return last if b.rng.random() < 0.5 else ops.reshape(states, shape=flat)
 
 
 @move(2)

@@ -159,7 +159,8 @@ def fuse_nodes(
     order = [n for n in Graph("", (), outputs).nodes if n in members]
     outside = dict.fromkeys(i for n in order for i in n.inputs if i not in members)
     operands = [node for node in outside if not _is_literal(node, order)]
-    inner = {n: input_(f"a{i}", n.tensor_type) for i, n in enumerate(operands)}
+    with origin_scope():  # they stand for the operands, wherever the group is made
+        inner = {n: input_(f"a{i}", n.tensor_type) for i, n in enumerate(operands)}
     new: dict[Node, Node] = {**{n: n for n in outside}, **inner}
     for node in order:
         with origin_scope(*node.origins):
