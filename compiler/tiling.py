@@ -56,14 +56,19 @@ def choose_tiles(schedule: Schedule, decisions: Decisions) -> tuple[Tile, ...]:
     tiles: list[Tile] = []
     stretch: list[int] = []
     for index, step in enumerate(schedule.steps):
+<<<<<<< /tmp/tmpl4f3n913
+        reason = _refusal(step, schedule)
+        tiled = reason is None and not any(map(_blocks_samples, step.launches))
+=======
         reason = _refusal(step, schedule) or _blocks_refusal(step, schedule)
+>>>>>>> /tmp/tmp17hcmpq8
         # A loop wants more samples at a time than what makes its sequences has cache for.
         alone = step.loop is not None or (index > 0 and schedule.steps[index - 1].loop is not None)
-        if reason is None and not alone and _affordable([*stretch, index], schedule):
+        if tiled and not alone and _affordable([*stretch, index], schedule):
             stretch.append(index)
             continue
         _close(stretch, schedule, tiles, decisions)
-        fits = reason is None and (step.loop is not None or _affordable([index], schedule))
+        fits = tiled and (step.loop is not None or _affordable([index], schedule))
         stretch = [index] if fits else []
         if reason is not None and BATCH in _symbols(schedule):
             decisions.add(Decision("tile", step.label, step.node.layers, "declined", *reason))
@@ -95,6 +100,8 @@ def _refusal(step: Step, schedule: Schedule) -> tuple[str, str] | None:
     return None
 
 
+<<<<<<< /tmp/tmpl4f3n913
+=======
 def _blocks_refusal(step: Step, schedule: Schedule) -> tuple[str, str] | None:
     """Beside loops, pieces are whole blocks, so that there blocks are no obstacle."""
     if _has_loops(schedule) or not any(map(_blocks_samples, step.launches)):
@@ -106,10 +113,12 @@ def _has_loops(schedule: Schedule) -> bool:
     return any(step.loop is not None for step in schedule.steps)
 
 
+>>>>>>> /tmp/tmp17hcmpq8
 def _blocks_samples(launch: Launch) -> bool:
     """Whether the launch treats samples in blocks, and what is left over in another way.
 
     What is left over depends on where a batch is cut; the same bits must come out wherever that is.
+    The blocks are worth more than the cache, so nothing is missed and nothing reported.
     """
     body = launch.kernel.body
     if not isinstance(body, Contract) or body.tail != "single":
@@ -237,8 +246,7 @@ def _close(stretch: list[int], schedule: Schedule, tiles: list[Tile], decisions:
     fitting = [t for t in TILES if live * t <= cache]
     samples = fitting[0] if fitting else 1
     least, unit = max(2, config.threads * 2), 1
-    steps = [schedule.steps[i] for i in stretch]
-    if any(step.loop or any(map(_blocks_samples, step.launches)) for step in steps):
+    if any(schedule.steps[i].loop for i in stretch):
         # With fewer samples the threads share the weights of each step instead.
         unit = batch_block(host().vector_registers)
         samples, least = max(samples, unit), unit * config.threads

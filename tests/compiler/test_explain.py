@@ -119,6 +119,6 @@ def test_an_executable_explains_itself():
     assert "fused" in explanation.actions
     assert text.startswith("net: ")
     assert "matmul+add" in text
-    (refusal,) = explanation.only("declined").decisions
+    (refusal,) = [d for d in explanation.only("declined").decisions if d.stage == "fuse"]
     assert refusal.reason in text
     assert "b" in refusal.layers or "relu" in refusal.layers
