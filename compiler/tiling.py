@@ -56,12 +56,8 @@ def choose_tiles(schedule: Schedule, decisions: Decisions) -> tuple[Tile, ...]:
     tiles: list[Tile] = []
     stretch: list[int] = []
     for index, step in enumerate(schedule.steps):
-<<<<<<< /tmp/tmpl4f3n913
         reason = _refusal(step, schedule)
         tiled = reason is None and not any(map(_blocks_samples, step.launches))
-=======
-        reason = _refusal(step, schedule) or _blocks_refusal(step, schedule)
->>>>>>> /tmp/tmp17hcmpq8
         # A loop wants more samples at a time than what makes its sequences has cache for.
         alone = step.loop is not None or (index > 0 and schedule.steps[index - 1].loop is not None)
         if tiled and not alone and _affordable([*stretch, index], schedule):
@@ -100,20 +96,6 @@ def _refusal(step: Step, schedule: Schedule) -> tuple[str, str] | None:
     return None
 
 
-<<<<<<< /tmp/tmpl4f3n913
-=======
-def _blocks_refusal(step: Step, schedule: Schedule) -> tuple[str, str] | None:
-    """Beside loops, pieces are whole blocks, so that there blocks are no obstacle."""
-    if _has_loops(schedule) or not any(map(_blocks_samples, step.launches)):
-        return None
-    return "ROWS_OF_SAMPLES", "it computes a block of samples at a time, whole ones if it can"
-
-
-def _has_loops(schedule: Schedule) -> bool:
-    return any(step.loop is not None for step in schedule.steps)
-
-
->>>>>>> /tmp/tmp17hcmpq8
 def _blocks_samples(launch: Launch) -> bool:
     """Whether the launch treats samples in blocks, and what is left over in another way.
 
