@@ -27,6 +27,9 @@ def auto_name(class_name: str) -> str:
     return unique_name(snake_case(class_name))
 
 
-def clear_session() -> None:
-    """Starts the automatic names over: the next ``Conv2D`` is ``conv2d`` again."""
+def clear_session(free_memory: bool = True) -> None:
+    """Starts the automatic names over: the next ``Conv2D`` is ``conv2d`` again.
+
+    There is no other state, so ``free_memory`` changes nothing.
+    """
     _COUNTS.clear()

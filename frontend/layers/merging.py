@@ -219,5 +219,13 @@ multiply = _merging(Multiply, "``Multiply`` as a function of a list.")
 average = _merging(Average, "``Average`` as a function of a list.")
 maximum = _merging(Maximum, "``Maximum`` as a function of a list.")
 minimum = _merging(Minimum, "``Minimum`` as a function of a list.")
-concatenate = _merging(Concatenate, "``Concatenate`` as a function of a list.")
-dot = _merging(Dot, "``Dot`` as a function of a list.")
+
+
+def concatenate(inputs: Any, axis: int = -1, **kwargs: Any) -> Any:
+    """``Concatenate`` as a function of a list."""
+    return Concatenate(axis, **kwargs)(inputs)
+
+
+def dot(inputs: Any, axes: Any = -1, **kwargs: Any) -> Any:
+    """``Dot`` as a function of a list."""
+    return Dot(axes, **kwargs)(inputs)

@@ -61,13 +61,14 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None) -> KerasTensor:
 
 
 @operation
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> KerasTensor:
+def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> KerasTensor:
     """``start, start + step, ...`` below ``stop``. ``stop`` alone may be a symbolic size."""
+    step = 1 if step is None else step
     if stop is None:
         start, stop = 0, start
     if isinstance(stop, (int, float)) and isinstance(start, (int, float)):
         return tensor(_constant(np.arange(start, stop, step), dtype))
-    counted = ir.iota(shape=(stop - start,), axis=0, dtype="int32")
+    counted = ir.iota(shape=((stop - start + (step - 1)) // step,), axis=0, dtype="int32")
     shifted = ir.add(ir.multiply(counted, constant(step)), constant(start))
     return tensor(cast_node(shifted, standard_dtype(dtype or "int32")))
 
