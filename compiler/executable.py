@@ -18,9 +18,10 @@ from .explain import Explanation, explain
 from .ir import Graph, Node
 from .packing import pack
 from .pipeline import TILE, Stages, optimize
-from .plan import Plan, Prepared, plan
+from .plan import Plan, plan
 from .profile import Profile, profile
 from .schedule import Schedule, schedule
+from .slots import Prepared
 from .tiling import choose_tiles
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from ..runtime.program import (
     ARENA,
-    CONSTANT,
     INPUT,
     OUTPUT,
     KernelText,
@@ -18,29 +17,20 @@ from ..runtime.program import (
     Operand,
     Program,
     Row,
-    Slot,
     TileRow,
 )
-from .carry import Carry
 from .conditions import conditions
 from .cpu.emit import emit
-from .ir import Graph, Node
+from .ir import Node
 from .kernels import Border, Kernel
 from .layout import Address, Launch, Layout, Packing, Placed
 from .ops.stepping import parts_of, steps_of
 from .packing import packed_elements
 from .schedule import Loop, Schedule, Step
+from .slots import Prepared, Slots, value_name
 from .templates.panels import build_panels
 from .tiling import Tile
-from .types import FLOAT32, Size, dtype_of
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A weight as a kernel wants it: the value of ``node``, packed or as it is."""
-
-    node: Node
-    packing: Packing | None = None
+from .types import FLOAT32, Size, TensorType
 
 
 @dataclass(frozen=True)
@@ -73,10 +63,9 @@ class _Planner:
     def __init__(self, schedule: Schedule, tiles: tuple[Tile, ...]) -> None:
         self.tiles = tiles
         self.scope = _Scope(schedule)
-        self.slots: list[Slot] = []
-        self.of_prepared: dict[Prepared, Operand] = {}
         self.kernels: dict[Kernel, int] = {}
         self.rows: list[Row] = []
+        self.slots = Slots(self.rows)
 
     def plan(self) -> Plan:
         graph = self.scope.schedule.graph
@@ -86,14 +75,14 @@ class _Planner:
         program = Program(
             graph.name,
             tuple(KernelText(k.name, emit(k)) for k in self.kernels),
-            tuple(self.slots),
+            tuple(self.slots.made),
             tuple(self.rows),
             tuple(inputs),
             tuple(outputs),
             graph.symbols,
             conditions(graph),
         )
-        return Plan(program, {place.slot: p for p, place in self.of_prepared.items()})
+        return Plan(program, {place.slot: p for p, place in self.slots.prepared.items()})
 
     def _add_steps(self) -> None:
         """All rows: those of a tile after a row that counts them."""
@@ -124,7 +113,7 @@ class _Planner:
         places = {arg: place(arg) for arg in launch.args if isinstance(arg, Address)}
         read = dict.fromkeys(p.slot for arg, p in places.items() if arg.slot < results)
         written = dict.fromkeys(p.slot for arg, p in places.items() if arg.slot >= results)
-        self._touch((*read, *written))
+        self.slots.touch((*read, *written))
         self.rows.append(
             LaunchRow(
                 self._kernel(launch.kernel),
@@ -152,8 +141,8 @@ class _Planner:
             return
         source, layout = self._value(node), scope.schedule.layouts[node]
         assert isinstance(layout, Layout), "what is packed has no gaps between its rows"
-        elements = packed_elements(node.tensor_type, packing)
-        panels = self._add_slot(f"packed {len(self.slots)}", ARENA, (elements,), FLOAT32.name)
+        type_ = TensorType(FLOAT32, (packed_elements(node.tensor_type, packing),))
+        panels = self.slots.add(f"packed {value_name(node)}", ARENA, type_)
         scope.packed[node, packing] = panels
         self._add_copy([build_panels(layout, packing)], source, panels, f"pack ({label})")
 
@@ -164,7 +153,8 @@ class _Planner:
         node, label = step.node, step.label
         outer = parts_of(node, node.inputs)
         items = {item.attrs["index"]: item for item in step.results}
-        carries = [self._add_carry(carry, label) for carry in loop.carries]
+        types = (carry.both.type for carry in loop.carries)
+        carries = [self.slots.add(f"carry of {label}", ARENA, type_) for type_ in types]
         for launches, start, carry in zip(loop.starts, outer.carries, carries, strict=True):
             self._add_copy(launches, self._any_value(start), carry, label)
         inner = self._scope_of(step, loop, carries, items)
@@ -175,49 +165,50 @@ class _Planner:
             self._add_step(each)
         self.scope = around
         self.rows[head] = LoopRow(len(self.rows) - 1 - head, loop.steps, label)
-        self._keep(head)
+        self.slots.keep_through(head)
         for index, (launches, carry) in enumerate(zip(loop.finals, carries, strict=True)):
             last = Operand(carry.slot, loop.steps % 2 * loop.carries[index].apart)
             if launches:
                 self._add_copy(launches, last, self._value(items[index]), label)
 
-    def _add_carry(self, carry: Carry, label: str) -> Operand:
-        type_ = carry.both.type
-        return self._add_slot(f"carry of {label}", ARENA, type_.shape, type_.dtype.name)
-
     def _scope_of(
         self, step: Step, loop: Loop, carries: Sequence[Operand], items: Mapping[int, Node]
     ) -> _Scope:
         """The scope of the steps of a loop: where what they share with the graph around lies."""
-        node, depth = step.node, self.scope.loops
-        body: Graph = node.attrs["body"]
-        outer, own = parts_of(node, node.inputs), parts_of(node, body.inputs)
-        scope = _Scope(loop.body, loops=depth + 1)
-        pairs = list(zip(carries, loop.carries, strict=True))
-        count = len(pairs)
-        for value, (place, carry) in zip(own.carries, pairs, strict=True):
-            scope.values[value] = _moving(place, 0, Move(depth, carry.apart, alternate=True))
-        for value, (place, carry) in zip(body.outputs[:count], pairs, strict=True):
-            swapped = Move(depth, carry.apart * -1, alternate=True)
-            scope.values[value] = _moving(place, carry.apart, swapped)
+        node, around = step.node, self.scope
+        outer, own = parts_of(node, node.inputs), parts_of(node, loop.body.graph.inputs)
+        results = loop.body.graph.outputs[len(carries) :]
+        scope = _Scope(loop.body, self._carried(loop, carries), loops=around.loops + 1)
         for value, sequence in zip(own.sequences, outer.sequences, strict=True):
-            whole = self.scope.schedule.layouts[sequence]
-            scope.values[value] = self._sliced(node, self._any_value(sequence), whole)
-        for index, (value, layout) in enumerate(
-            zip(body.outputs[count:], loop.stacked, strict=True)
-        ):
-            item = items.get(count + index)
-            place = self._add_unread(layout, step.label) if item is None else self._value(item)
+            layout = around.schedule.layouts[sequence]
+            scope.values[value] = self._sliced(node, self._any_value(sequence), layout)
+        for index, (value, layout) in enumerate(zip(results, loop.stacked, strict=True)):
+            place = self._stacked(items.get(len(carries) + index), layout, step.label)
             scope.values[value] = self._sliced(node, place, layout)
-        inner_of = dict(zip(own.captured, outer.captured, strict=True))
-        for value, captured in inner_of.items():
-            if value not in loop.body.weights:
-                scope.values[value] = self._value(captured)
+        pairs = zip(own.captured, outer.captured, strict=True)
+        captured = {value: n for value, n in pairs if value not in loop.body.weights}
         for value, packing in packings(loop.body):
-            if value in inner_of and value not in loop.body.weights:
-                self._pack(inner_of[value], packing, step.label)
-                scope.packed[value, packing] = self.scope.packed[inner_of[value], packing]
+            if value in captured:
+                self._pack(captured[value], packing, step.label)
+                scope.packed[value, packing] = around.packed[captured[value], packing]
+        scope.values |= {value: self._value(n) for value, n in captured.items()}
         return scope
+
+    def _carried(self, loop: Loop, carries: Sequence[Operand]) -> dict[Node, Operand]:
+        """Each step reads a carry where the last one wrote it, and writes it to the other place."""
+        graph, depth = loop.body.graph, self.scope.loops
+        found = {}
+        for index, (place, carry) in enumerate(zip(carries, loop.carries, strict=True)):
+            there, back = (Move(depth, carry.apart * way, alternate=True) for way in (1, -1))
+            found[graph.inputs[index]] = _moving(place, 0, there)
+            found[graph.outputs[index]] = _moving(place, carry.apart, back)
+        return found
+
+    def _stacked(self, item: Node | None, layout: Layout, label: str) -> Operand:
+        """The memory of a stacked result, which perhaps nobody reads."""
+        if item is not None:
+            return self._value(item)
+        return self.slots.add(f"unread of {label}", ARENA, layout.type)
 
     def _sliced(self, node: Node, whole: Operand, layout: Placed) -> Operand:
         """The slice of a sequence that the first step sees; the next is one further on."""
@@ -225,19 +216,6 @@ class _Planner:
         if not node.attrs["reverse"]:
             return _moving(whole, 0, Move(self.scope.loops, stride))
         return _moving(whole, (steps_of(node) - 1) * stride, Move(self.scope.loops, stride * -1))
-
-    def _add_unread(self, layout: Layout, label: str) -> Operand:
-        """Memory for a result that is written, but that nobody reads."""
-        type_ = layout.type
-        return self._add_slot(f"unread of {label}", ARENA, type_.shape, type_.dtype.name, layout)
-
-    def _keep(self, head: int) -> None:
-        """What a loop shares with the rows before it lives until the loop's last row."""
-        last = len(self.rows) - 1
-        rows = (row for row in self.rows[head:] if isinstance(row, LaunchRow))
-        for slot in {slot for row in rows for slot in (*row.reads, *row.writes)}:
-            if self.slots[slot].first <= head:
-                self.slots[slot] = replace(self.slots[slot], last=last)
 
     # Places
 
@@ -252,55 +230,29 @@ class _Planner:
 
     def _among(self, places: Sequence[Operand], address: Address) -> Operand:
         place = places[address.slot]
-        size = dtype_of(self.slots[place.slot].dtype).itemsize
-        return _moving(place, address.offset * size)
+        return _moving(place, address.offset * self.slots.itemsize(place))
 
     def _any_value(self, node: Node, packing: Packing | None = None) -> Operand:
         """Where a value lies, a weight perhaps."""
         weight = self.scope.schedule.weight(node)
-        return self._value(node) if weight is None else self._constant(Prepared(weight, packing))
+        return (
+            self._value(node) if weight is None else self.slots.constant(Prepared(weight, packing))
+        )
 
     def _value(self, node: Node) -> Operand:
         home = self.scope.schedule.homes[node]
         weight = self.scope.schedule.weight(home)
         if weight is not None:
-            return self._constant(Prepared(weight))
+            return self.slots.constant(Prepared(weight))
         known = self.scope.values.get(home)
         return self._add_value(home, ARENA) if known is None else known
 
     def _add_value(self, node: Node, kind: str) -> Operand:
         layout = self.scope.schedule.layouts[node]
         assert isinstance(layout, Layout), "a part of a value has no memory of its own"
-        place = self._add_slot(_name(node), kind, layout.type.shape, node.dtype.name, layout)
+        place = self.slots.add(value_name(node), kind, layout.type, layout)
         self.scope.values[node] = place
         return place
-
-    def _constant(self, prepared: Prepared) -> Operand:
-        if prepared not in self.of_prepared:
-            type_ = prepared.node.tensor_type
-            shape: tuple[Size, ...] = type_.shape
-            if prepared.packing is not None:
-                shape = (packed_elements(type_, prepared.packing),)
-            slot = self._add_slot(_name(prepared.node), CONSTANT, shape, type_.dtype.name)
-            self.of_prepared[prepared] = slot
-        return self.of_prepared[prepared]
-
-    def _add_slot(
-        self,
-        name: str,
-        kind: str,
-        shape: tuple[Size, ...],
-        dtype: str,
-        layout: Layout | None = None,
-    ) -> Operand:
-        bytes_ = layout.bytes if layout is not None else _elements(shape) * dtype_of(dtype).itemsize
-        self.slots.append(Slot(name, kind, dtype, shape, bytes_, len(self.rows), len(self.rows)))
-        return Operand(len(self.slots) - 1)
-
-    def _touch(self, slots: tuple[int, ...]) -> None:
-        """Values live until the row that is added next."""
-        for slot in slots:
-            self.slots[slot] = replace(self.slots[slot], last=len(self.rows))
 
     def _kernel(self, kernel: Kernel) -> int:
         return self.kernels.setdefault(kernel, len(self.kernels))
@@ -331,17 +283,3 @@ def _moving(place: Operand, bytes_: Size, *moves: Move) -> Operand:
 def _value(step: Step, slot: int) -> Node:
     operands = len(step.operands)
     return step.operands[slot] if slot < operands else step.results[slot - operands]
-
-
-def _name(node: Node) -> str:
-    if "name" in node.attrs:
-        return str(node.attrs["name"])
-    layers = ", ".join(node.layers)
-    return f"{node.op.name} ({layers})" if layers else node.op.name
-
-
-def _elements(shape: tuple[Size, ...]) -> Size:
-    total: Size = 1
-    for size in shape:
-        total = total * size
-    return total
