@@ -177,7 +177,15 @@ def require_size(node: Node, axis: int, least: int) -> None:
     grows = all(factor > 0 for atoms, factor in size.terms if atoms)
     smallest = evaluate_size(size, dict.fromkeys(symbols_of(size), 1)) if grows else 1
     if smallest < least:
-        active_scope().require_sizes(f"axis {axis} of shape {node.shape} has {least} only for some")
+        active_scope().require_sizes(
+            f"axis {axis} of shape {node.shape} has {least} elements only for some sizes"
+        )
+
+
+def require_known(size: Size, what: str) -> None:
+    """Asks for known sizes where ``what`` depends on a varying one, other than the batch's."""
+    if not isinstance(size, int) and not symbols_of(size) <= {"N"}:
+        active_scope().require_sizes(f"{what} over {size} elements needs the sizes")
 
 
 def normal_axis(axis: int, rank: int) -> int:
@@ -198,5 +206,5 @@ def normal_axes(axis: Any, rank: int) -> tuple[int, ...]:
 __all__ = [
     "BOOL", "INT32", "aligned", "as_node", "cast_node", "common_dtype", "constant", "floating",
     "ir", "is_scalar", "normal_axes", "normal_axis", "operation", "promoted", "reconciled",
-    "require_size", "tensor",
+    "require_known", "require_size", "tensor",
 ]  # fmt: skip

@@ -459,3 +459,31 @@ def test_slices_of_sequences_shorter_than_they_reach(key, steps):
 def cut_model(package: Any, key: slice) -> Any:
     x = package.Input((None, 4))
     return package.Model(x, package.layers.Lambda(lambda v: v[:, key] * 2)(x))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda ops, x: ops.argmax(x, axis=1),
+        lambda ops, x: ops.argmin(x, axis=-1),
+        lambda ops, x: ops.tril(x),
+        lambda ops, x: x * ops.reshape(ops.arange(0, ops.shape(x)[1]), (1, -1, 1)),
+        lambda ops, x: ops.roll(x, 4, axis=1),
+        lambda ops, x: ops.roll(x, -4, axis=1),
+        lambda ops, x: ops.split(x, [2], axis=1)[1],
+        lambda ops, x: ops.softmax(ops.matmul(x, ops.transpose(x, (0, 2, 1)))),
+        lambda ops, x: ops.concatenate([x, ops.flip(x, 1)], axis=1),
+        lambda ops, x: ops.mean(x, axis=1, keepdims=True) + ops.max(x, axis=1, keepdims=True),
+        lambda ops, x: ops.reshape(x, (-1, 2, 2)),
+    ],
+)
+def test_sequences_whose_length_only_the_data_tell(function):
+    def build(package):
+        x = package.Input((None, 4))
+        layer = package.layers.Lambda(lambda v: function(package.ops, v))
+        return package.Model(x, layer(x))
+
+    theirs, ours = build(keras), build(keraunos)
+    for steps in (7, 5, 7):
+        data = draw((2, steps, 4))
+        assert_close(ours.predict_on_batch(data), theirs.predict_on_batch(data))
