@@ -1,4 +1,7 @@
-"""The graph: an immutable function from inputs and parameters to outputs, made of nodes."""
+"""The graph: an immutable function from inputs and parameters to outputs, made of nodes.
+
+A graph may also update parameters: it computes their next values, as a training step does.
+"""
 
 from __future__ import annotations
 
@@ -55,16 +58,32 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A function from inputs and parameters to outputs. Immutable; equality is structural."""
+    """A function from inputs and parameters to outputs. Immutable; equality is structural.
+
+    ``updates`` are parameters that change: the last outputs, one each, are their next values, and
+    the caller gets those before (``returned``). Every read of a parameter sees its old value.
+    """
 
     name: str
     inputs: tuple[Node, ...]
     outputs: tuple[Node, ...]
+    updates: tuple[Node, ...] = ()
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """Every node, operands before users, inputs first; the same order every time."""
-        return tuple(_topological((*self.inputs, *self.outputs)))
+        return tuple(_topological((*self.inputs, *self.updates, *self.outputs)))
+
+    @property
+    def returned(self) -> tuple[Node, ...]:
+        """The outputs that the caller gets."""
+        return self.outputs[: len(self.outputs) - len(self.updates)]
+
+    @property
+    def next_values(self) -> dict[Node, Node]:
+        """For each updated parameter the output that is its next value."""
+        values = self.outputs[len(self.outputs) - len(self.updates) :]
+        return dict(zip(self.updates, values, strict=True))
 
     @cached_property
     def parameters(self) -> tuple[Node, ...]:
@@ -86,7 +105,8 @@ class Graph:
         return tuple(sorted(frozenset().union(*(n.tensor_type.symbols for n in self.inputs))))
 
     def with_outputs(self, outputs: Iterable[Node]) -> Graph:
-        return Graph(self.name, self.inputs, tuple(outputs))
+        """The graph with others in place of its outputs; the last are the updates' still."""
+        return Graph(self.name, self.inputs, tuple(outputs), self.updates)
 
     @cached_property
     def fingerprint(self) -> tuple[Any, ...]:
@@ -96,8 +116,8 @@ class Graph:
             (node.op.name, tuple(number[i] for i in node.inputs), exact(node.attributes), node.type)
             for node in self.nodes
         )
-        ends = tuple(number[n] for n in self.inputs), tuple(number[n] for n in self.outputs)
-        return rows, ends
+        ends = (self.inputs, self.outputs, self.updates)
+        return rows, tuple(tuple(number[node] for node in end) for end in ends)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Graph) and self.fingerprint == other.fingerprint
@@ -169,4 +189,5 @@ def substitute_nodes(graph: Graph, replacements: Mapping[Node, Node]) -> Graph:
         if node not in new:
             new[node] = node if not node.inputs else _rebuild(node, new, lambda _: None)
     inputs = tuple(new[node] for node in graph.inputs if new[node].op.name == "input")
-    return Graph(graph.name, inputs, tuple(new[node] for node in graph.outputs))
+    outputs, updates = (tuple(new[n] for n in end) for end in (graph.outputs, graph.updates))
+    return Graph(graph.name, inputs, outputs, updates)

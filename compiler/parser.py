@@ -66,7 +66,7 @@ class _Parser:
         types = self.tuple_of_types() if marked else None
         self.tokens.expect("{")
         graph = self.block(name, inputs)
-        self.check_type(types, tuple(node.type for node in graph.outputs), at, "the graph")
+        self.check_type(types, tuple(node.type for node in graph.returned), at, "the graph")
         return graph
 
     def name(self) -> str:
@@ -104,15 +104,30 @@ class _Parser:
 
     def block(self, name: str, inputs: tuple[Node, ...]) -> Graph:
         """Statements up to ``return`` and the closing brace."""
+        updates: dict[Node, Node] = {}
         while not self.tokens.accept("return"):
-            self.statement()
+            if self.tokens.accept("update"):
+                self.update(updates)
+            else:
+                self.statement()
         outputs = []
         if self.tokens.next.text != "}":
             outputs.append(self.operand())
         while self.tokens.accept(","):
             outputs.append(self.operand())
         self.tokens.expect("}")
-        return Graph(name, inputs, tuple(outputs))
+        return Graph(name, inputs, (*outputs, *updates.values()), tuple(updates))
+
+    def update(self, found: dict[Node, Node]) -> None:
+        """``$kernel = %12``: the next value of a parameter."""
+        at = self.tokens.next
+        parameter = self.operand()
+        if parameter.op is not PARAMETER or self.owner:
+            raise self.tokens.error(f"expected a parameter of the graph to update, got {at}", at)
+        if parameter in found:
+            raise self.tokens.error(f"{at.text} is updated twice", at)
+        self.tokens.expect("=")
+        found[parameter] = self.operand()
 
     def statement(self) -> None:
         at = self.tokens.next

@@ -8,7 +8,8 @@
       return %1
     }
 
-Attributes at their default are left out; constants of rank 0 stand where they are used. The body
+Attributes at their default are left out; constants of rank 0 stand where they are used. A
+parameter's next value stands before ``return``: ``update $dense.kernel = %12``. The body
 of a region follows in braces; it calls its operands by their own names, and its values ``%3.0``,
 ``%3.1`` when the region is ``%3``.
 """
@@ -48,6 +49,10 @@ class GraphLike(Protocol):
     def inputs(self) -> tuple[Node, ...]: ...
     @property
     def outputs(self) -> tuple[Node, ...]: ...
+    @property
+    def returned(self) -> tuple[Node, ...]: ...
+    @property
+    def next_values(self) -> dict[Node, Node]: ...
     @property
     def nodes(self) -> tuple[Node, ...]: ...
 
@@ -137,17 +142,19 @@ def _with_comment(text: str, comment: str) -> str:
 
 
 def _result_types(graph: GraphLike) -> str:
-    types = [str(node.type) for node in graph.outputs]
+    types = [str(node.type) for node in graph.returned]
     return types[0] if len(types) == 1 else f"({', '.join(types)})"
 
 
 def _block(graph: GraphLike, names: Mapping[Node, str], elide: bool) -> list[str]:
-    """The lines between the braces: one a node, regions with their bodies, then ``return``."""
+    """The lines between the braces: nodes, regions with their bodies, updates, ``return``."""
     rows: list[_Row | str] = []
     for node in graph.nodes:
         if _leaf_name(node) is None:
             rows += _node_rows(node, names, elide)
-    rows.append(_Row(f"return {', '.join(names[node] for node in graph.outputs)}".rstrip()))
+    for parameter, value in graph.next_values.items():
+        rows.append(_Row(f"update {names[parameter]} = {names[value]}"))
+    rows.append(_Row(f"return {', '.join(names[node] for node in graph.returned)}".rstrip()))
     return _aligned(rows)
 
 

@@ -6,18 +6,19 @@ from .ir import Graph, Node
 from .types import TupleType
 
 
-def prologue_nodes(graph: Graph) -> frozenset[Node]:
-    """The ops (leaves aside) computed from parameters and constants only; results excepted.
+def fixed_nodes(graph: Graph) -> frozenset[Node]:
+    """The nodes with the same value at every call: weights, and what is computed from them alone.
 
-    What has as many elements as the batch is not: its size is known at a call only.
+    A parameter that calls update is none. Nor is a result that a kernel has to write, nor what has
+    as many elements as the batch: its size is known at a call only.
     """
     fixed: set[Node] = set()
     for node in graph.nodes:
-        leaf = node.op.name in ("parameter", "constant")
+        leaf = node.op.name in ("parameter", "constant") and node not in graph.updates
         known = leaf or (node.inputs and all(operand in fixed for operand in node.inputs))
         if known and not _has_symbols(node):
             fixed.add(node)
-    return frozenset(node for node in fixed if node.inputs and node not in graph.outputs)
+    return frozenset(node for node in fixed if not node.inputs or node not in graph.outputs)
 
 
 def _has_symbols(node: Node) -> bool:
@@ -26,8 +27,3 @@ def _has_symbols(node: Node) -> bool:
         return True
     bodies = (value for value in node.attrs.values() if isinstance(value, Graph))
     return any(map(_has_symbols, (inner for body in bodies for inner in body.nodes)))
-
-
-def is_fixed(node: Node, prologue: frozenset[Node]) -> bool:
-    """Whether ``node`` has the same value at every call."""
-    return node in prologue or node.op.name in ("parameter", "constant")

@@ -19,7 +19,7 @@ from .ops.core import fuse_nodes
 from .ops.registry import ops
 from .ops.stepping import parts_of, steps_of
 from .passes.borders import Halo, free_layout, wanted_halo
-from .prologue import is_fixed, prologue_nodes
+from .prologue import fixed_nodes
 from .types import Size, TupleType
 
 
@@ -85,12 +85,12 @@ class Schedule:
     steps: tuple[Step, ...]
     layouts: Mapping[Node, Placed]
     homes: Mapping[Node, Node]
-    prologue: frozenset[Node]
+    fixed: frozenset[Node]
     weights: Mapping[Node, Node] = field(default_factory=dict)
 
     def weight(self, node: Node) -> Node | None:
         """What is computed before all steps and lies where ``node`` is read; None if nothing."""
-        return node if is_fixed(node, self.prologue) else self.weights.get(node)
+        return node if node in self.fixed else self.weights.get(node)
 
     def __str__(self) -> str:
         lines = [f"schedule {self.graph.name}: {len(self.steps)} steps"]
@@ -119,19 +119,19 @@ def schedule(
     Of the body of a loop it is known before where some values are ``placed``, and which inputs are
     ``weights``.
     """
-    prologue = prologue_nodes(graph)
+    fixed = fixed_nodes(graph)
     known = Schedule(
         graph,
         (),
         {**_layouts(graph), **(placed or {})},
-        _homes(graph, prologue),
-        prologue,
+        _homes(graph, fixed),
+        fixed,
         weights or {},
     )
     steps = tuple(
         _step(node, known)
         for node in graph.nodes
-        if node.inputs and node not in prologue and not _is_alias(node)
+        if node.inputs and node not in fixed and not _is_alias(node)
     )
     return replace(known, steps=steps)
 
@@ -140,10 +140,10 @@ def _is_alias(node: Node) -> bool:
     return isinstance(node.op.lowering, (View, Projection))
 
 
-def _homes(graph: Graph, prologue: frozenset[Node]) -> dict[Node, Node]:
+def _homes(graph: Graph, fixed: frozenset[Node]) -> dict[Node, Node]:
     homes: dict[Node, Node] = {}
     for node in graph.nodes:
-        view = isinstance(node.op.lowering, View) and node.inputs and node not in prologue
+        view = isinstance(node.op.lowering, View) and node.inputs and node not in fixed
         homes[node] = homes[node.inputs[0]] if view else node
     return homes
 

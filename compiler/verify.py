@@ -18,7 +18,7 @@ def verify(graph: Graph, stage: str = "") -> None:
 
     Checked: inputs are listed, each once; names of inputs and of parameters are unique; every op
     is the one in the table; types are what the type rules say; symbolic sizes are bound by the
-    inputs; bodies are closed and well formed themselves.
+    inputs; bodies are closed and well formed themselves; updates are of the parameters' types.
     """
     sizes = frozenset(graph.symbols) if all(map(_is_input, graph.inputs)) else frozenset[str]()
     _Verifier(graph, sizes, f"after {stage}: " if stage else "").run()
@@ -52,6 +52,7 @@ class _Verifier:
             self.check_bodies(node)
             placed.add(node)
         self.check_outputs()
+        self.check_updates()
 
     def check_inputs(self) -> None:
         for node, count in Counter(self.graph.inputs).items():
@@ -94,6 +95,15 @@ class _Verifier:
         for node in self.graph.outputs:
             if isinstance(node.type, TupleType):
                 self.fail(node, "is an output with several results; pick one with item(index=...)")
+
+    def check_updates(self) -> None:
+        if len(self.graph.next_values) != len(self.graph.updates):
+            self.fail(self.graph.updates[0], "or another parameter is updated twice")
+        for node, value in self.graph.next_values.items():
+            if node.op.name != "parameter" or self.is_body:
+                self.fail(node, "is updated, but is no parameter of the graph")
+            if value.type != node.type:
+                self.fail(node, f"is updated to a value of another type, {value.type}")
 
     def fail(self, node: Node, problem: str, cause: Exception | None = None) -> NoReturn:
         raise IRError(f"{self.place}{self.describe(node)} {problem}") from cause

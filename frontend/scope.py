@@ -24,6 +24,7 @@ class Scope:
 
     def __init__(self) -> None:
         self._placeholders: dict[int, Node] = {}
+        self.losses: list[Any] = []
 
     def parameter(self, variable: Variable) -> Node:
         """The node that stands for a weight, the same one each time."""
@@ -31,6 +32,16 @@ class Scope:
             type_ = TensorType(dtype_of(variable.dtype), variable.shape)
             self._placeholders[id(variable)] = parameter(variable.path, type_)
         return self._placeholders[id(variable)]
+
+    def assign(self, variable: Variable, value: Any) -> None:
+        """Makes a tensor the value of a weight from now on.
+
+        Here only types matter, and the old value does as well.
+        """
+
+    def add_loss(self, loss: Any) -> None:
+        """Takes part of what training minimizes, a scalar tensor; ``losses`` has them in order."""
+        self.losses.append(loss)
 
     def array(self, array: np.ndarray) -> Node:
         """The node that stands for a numpy array."""

@@ -14,7 +14,7 @@ from . import tree
 from .dtypes import standard_dtype
 from .errors import SizesUnknown, UsageError, user_facing
 from .history import Operation
-from .ops.core import as_node
+from .ops.core import as_node, cast_node
 from .scope import Scope, entered
 from .tensor import KerasTensor, symbolic_shape
 from .variable import Variable
@@ -32,7 +32,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class Traced:
-    """A graph, the weight behind each of its parameters, and the nesting of its outputs.
+    """A graph, the weight behind each of its parameters, and the nesting of what it returns.
 
     Attributes:
         variables: by the parameter's name.
@@ -61,7 +61,9 @@ class TraceScope(Scope):
         self.training = training
         self.variables: dict[str, Variable] = {}
         self._root = root
+        self.updates: dict[Node, Node] = {}
         self._nodes: dict[int, Node] = {}
+        self._current: dict[int, Node] = {}
         self._paths: dict[int, str] = {}
         self._taken: set[str] = set()
 
@@ -71,7 +73,15 @@ class TraceScope(Scope):
             type_ = TensorType(dtype_of(variable.dtype), variable.shape)
             self.variables[name] = variable
             self._nodes[id(variable)] = parameter(name, type_)
-        return self._nodes[id(variable)]
+        return self._current.get(id(variable), self._nodes[id(variable)])
+
+    def assign(self, variable: Variable, value: Any) -> None:
+        """``value`` is what is read from here on, and what the graph updates the weight to."""
+        node = as_node(value)
+        variable.check_shape(node.shape)
+        self.parameter(variable)
+        self._current[id(variable)] = cast_node(node, dtype_of(variable.dtype))
+        self.updates[self._nodes[id(variable)]] = self._current[id(variable)]
 
     def assume_shape(self, node: Node, shape: Shape) -> Node:
         self.require_sizes(f"shapes {node.shape} and {shape} are equal only for some sizes")
@@ -146,7 +156,10 @@ def trace_call(
         outputs = target(*args, **kwargs)
         structure = tree.map_structure(lambda leaf: _result(target, leaf), outputs)
     nodes = [leaf.node for leaf in tree.flatten(structure) if isinstance(leaf, KerasTensor)]
-    graph = Graph(_identifier(_name_of(target)), tuple(inputs), tuple(nodes))
+    # The last one assigned comes first: backward steps end with the first layer's weights.
+    updates = dict(reversed(scope.updates.items()))
+    name = _identifier(_name_of(target))
+    graph = Graph(name, tuple(inputs), (*nodes, *updates.values()), tuple(updates))
     used = {node.attrs["name"] for node in graph.parameters}
     variables = {name: v for name, v in scope.variables.items() if name in used}
     return Traced(graph, variables, structure)

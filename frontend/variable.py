@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ..runtime.memory import aligned_array
 from .dtypes import as_array, standard_dtype
 from .operators import Operators
+from .scope import current_scope
 
 
 class Generation:
@@ -41,7 +43,9 @@ class Variable(Operators):
         constraint: Any = None,
     ) -> None:
         kind = standard_dtype(dtype)
-        self._value = _initial(initializer, shape, kind.numpy)
+        self._memory = _initial(initializer, shape, kind.numpy)
+        self._value = self._memory.view()
+        self._value.setflags(write=False)
         self.name = name
         self.path = path or name
         self.trainable = trainable
@@ -52,7 +56,7 @@ class Variable(Operators):
 
     @property
     def value(self) -> np.ndarray:
-        """The array, read-only: ``assign`` changes it."""
+        """The array, read-only: assigning and training change it in place; ``numpy`` copies."""
         return self._value
 
     @property
@@ -78,26 +82,46 @@ class Variable(Operators):
     def assign(self, value: Any) -> Variable:
         """Sets the value, cast to the variable's dtype.
 
+        While a call is traced, ``value`` may be a tensor: each run of the program then sets it,
+        and what is traced from here on reads the new value.
+
         Raises:
             ValueError: the shape differs.
             TypeError: not an array of numbers.
         """
+        scope = current_scope()
+        if scope is not None:
+            scope.assign(self, value)
+            return self
         array = value.value if isinstance(value, Variable) else as_array(value)
-        if array.shape != self.shape:
-            raise ValueError(
-                f"variable {self.path!r}: expected a value of shape {self.shape}; received shape "
-                f"{array.shape}. A variable keeps the shape that it was made with"
-            )
-        self._value = _frozen(array, self._value.dtype)
-        self.version += 1
-        Generation.count += 1
+        self.check_shape(array.shape)
+        self._memory[...] = array
+        self.changed()
         return self
 
     def assign_add(self, value: Any) -> Variable:
-        return self.assign(self._value + np.asarray(value))
+        return self.assign(self + value if current_scope() else self._value + as_array(value))
 
     def assign_sub(self, value: Any) -> Variable:
-        return self.assign(self._value - np.asarray(value))
+        return self.assign(self - value if current_scope() else self._value - as_array(value))
+
+    def check_shape(self, shape: tuple[Any, ...]) -> None:
+        """Raises ``ValueError`` if values of ``shape`` do not fit."""
+        if tuple(shape) != self.shape:
+            raise ValueError(
+                f"variable {self.path!r}: expected a value of shape {self.shape}; received shape "
+                f"{tuple(shape)}. A variable keeps the shape that it was made with"
+            )
+
+    @property
+    def memory(self) -> np.ndarray:
+        """The array that programs write to, at the same address for life; then call ``changed``."""
+        return self._memory
+
+    def changed(self) -> None:
+        """Tells programs that hold a prepared copy of the value that there is another."""
+        self.version += 1
+        Generation.count += 1
 
     def numpy(self) -> np.ndarray:
         """A copy of the value that may be written to."""
@@ -121,16 +145,16 @@ class Variable(Operators):
 
 def _initial(initializer: Any, shape: tuple[int, ...] | None, dtype: np.dtype) -> np.ndarray:
     if not callable(initializer):
-        return _frozen(as_array(initializer), dtype)
+        return _placed(as_array(initializer), dtype)
     if shape is None:
         raise ValueError(
             "Variable: expected a shape together with an initializer; received shape=None. "
             "Pass shape=(...), or an array as the initial value"
         )
-    return _frozen(np.asarray(initializer(tuple(shape), dtype=dtype.name)), dtype)
+    return _placed(np.asarray(initializer(tuple(shape), dtype=dtype.name)), dtype)
 
 
-def _frozen(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    copy = np.array(array, dtype=dtype, order="C")
-    copy.setflags(write=False)
-    return copy
+def _placed(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    memory = aligned_array(array.shape, dtype)
+    memory[...] = array
+    return memory

@@ -17,7 +17,7 @@ from ..ir import Graph, Node, apply, origin_scope, rewrite
 from ..lowering import Concatenation, Leaf, Projection, Region, View
 from ..ops.core import FUSED, copy
 from ..ops.windowing import resolve_padding
-from ..prologue import prologue_nodes
+from ..prologue import fixed_nodes
 from ..types import FLOAT32, Size
 
 Halo = tuple[tuple[Size, Size], ...]
@@ -27,12 +27,12 @@ def borders(graph: Graph, decisions: Decisions) -> Graph:
     """Inserts the copies, in the steps of loops too; see the module's docstring."""
     graph = rewrite(graph, lambda node: _in_steps(node, decisions))
     while True:
-        prologue = prologue_nodes(graph)
+        fixed = fixed_nodes(graph)
         wanted = {node: wanted_halo(node) for node in graph.nodes if node.inputs}
         crowded = {
             node: found[0]
             for node, found in wanted.items()
-            if found is not None and not (free_layout(found[0], graph) and found[0] not in prologue)
+            if found is not None and not (free_layout(found[0], graph) and found[0] not in fixed)
         }
         if not crowded:
             return graph

@@ -14,7 +14,7 @@ from ..decisions import Decision, Decisions
 from ..ir import Graph, Node, apply, origin_scope
 from ..ops.core import constant
 from ..ops.registry import ops
-from ..prologue import is_fixed, prologue_nodes
+from ..prologue import fixed_nodes
 from .rewriting import rewrite_chosen
 
 STAGE = "fold_batch_norm"
@@ -67,41 +67,41 @@ class _Match:
 
 
 def _matches(graph: Graph) -> list[_Match]:
-    prologue = prologue_nodes(graph)
-    return [_match(node, graph, prologue) for node in graph.nodes if node.op is ops.batch_norm]
+    fixed = fixed_nodes(graph)
+    return [_match(node, graph, fixed) for node in graph.nodes if node.op is ops.batch_norm]
 
 
-def _match(norm: Node, graph: Graph, prologue: frozenset[Node]) -> _Match:
-    if not all(is_fixed(statistic, prologue) for statistic in norm.inputs[1:]):
+def _match(norm: Node, graph: Graph, fixed: frozenset[Node]) -> _Match:
+    if not all(statistic in fixed for statistic in norm.inputs[1:]):
         return _Match(norm, reason="STATISTICS_VARY", detail="its statistics are not parameters")
-    producers = _producers(norm.inputs[0], prologue)
+    producers = _producers(norm.inputs[0], fixed)
     if not producers:
         detail = f"it follows {norm.inputs[0].op.name}; it becomes a multiplication and an addition"
         return _Match(norm, reason="NO_WEIGHTS_BEFORE", detail=detail)
     pattern = "+".join(node.op.name for node in (*producers, norm))
-    reason, detail = _obstacle(norm, producers, graph, prologue)
+    reason, detail = _obstacle(norm, producers, graph, fixed)
     return _Match(norm, pattern, producers, reason, detail)
 
 
-def _producers(x: Node, prologue: frozenset[Node]) -> tuple[Node, ...]:
+def _producers(x: Node, fixed: frozenset[Node]) -> tuple[Node, ...]:
     """``(conv,)`` or ``(conv, add)`` that compute ``x``; nothing if something else does."""
     if x.op in WEIGHTED:
         return (x,)
     if x.op is not ops.add:
         return ()
     for weighted, bias in (x.inputs, x.inputs[::-1]):
-        if weighted.op in WEIGHTED and weighted.type == x.type and is_fixed(bias, prologue):
+        if weighted.op in WEIGHTED and weighted.type == x.type and bias in fixed:
             return weighted, x
     return ()
 
 
 def _obstacle(
-    norm: Node, producers: tuple[Node, ...], graph: Graph, prologue: frozenset[Node]
+    norm: Node, producers: tuple[Node, ...], graph: Graph, fixed: frozenset[Node]
 ) -> tuple[str, str]:
     """Why ``norm`` cannot go into the weights before it: a code and words, empty if it can."""
     kernel = producers[0].inputs[1]
     rank = norm.tensor_type.rank
-    if not is_fixed(kernel, prologue) or kernel.tensor_type.rank < 2:
+    if kernel not in fixed or kernel.tensor_type.rank < 2:
         return "KERNEL_VARIES", "its kernel is not made of parameters"
     if norm.attrs["axis"] % rank != rank - 1:
         return "AXIS_NOT_LAST", f"it normalizes axis {norm.attrs['axis']} of {rank}"

@@ -22,7 +22,7 @@ from ..ir import Graph, Node, apply, origin_scope, rewrite
 from ..lowering import Contraction, Elementwise, Gather, Movement, Reduction, Window
 from ..ops.core import ITEM, fuse_nodes
 from ..ops.registry import ops
-from ..prologue import prologue_nodes
+from ..prologue import fixed_nodes
 from ..templates.domain import Domain, reduced_axes
 from ..templates.epilogues import match_epilogue, pool_of
 from ..types import FLOAT32, Size, TupleType
@@ -131,14 +131,14 @@ class _Fuser:
         self.graph = graph
         self.decisions = decisions
         self.scattered = scattered
-        self.prologue = prologue_nodes(graph)
+        self.fixed = fixed_nodes(graph)
         self.outputs = set(graph.outputs)
         self.cluster: dict[Node, Cluster] = {}
         self.order = {node: i for i, node in enumerate(graph.nodes)}
 
     def run(self) -> Graph:
         for node in self.graph.nodes:
-            if node.inputs and node not in self.prologue and _is_fusible(node):
+            if node.inputs and node not in self.fixed and _is_fusible(node):
                 self._place(node)
         return self._rebuild()
 

@@ -38,7 +38,7 @@ from ..ops.building import reshaped
 from ..ops.core import constant, copy
 from ..ops.registry import get_op, ops
 from ..ops.stepping import parts_of
-from ..prologue import is_fixed, prologue_nodes
+from ..prologue import fixed_nodes
 from ..types import FLOAT32, Size
 from .rewriting import change_bodies
 
@@ -114,11 +114,11 @@ def _summed_product(node: Node) -> Node:
 
 def _copy_outputs(graph: Graph) -> Graph:
     """Results that no kernel makes (inputs, weights, views, repeats of a result) are copied."""
-    prologue = prologue_nodes(graph)
+    fixed = fixed_nodes(graph)
     outputs: list[Node] = []
     for node in graph.outputs:
         facets = (Leaf, View, Projection)
-        plain = isinstance(node.op.lowering, facets) or is_fixed(node, prologue)
+        plain = isinstance(node.op.lowering, facets) or node in fixed
         result = copy(node) if plain else node
         while result in outputs:
             result = copy(result)
