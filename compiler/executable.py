@@ -115,9 +115,15 @@ class Executable:
     def set_parameters(self, values: Mapping[str, np.ndarray]) -> None:
         """Prepares the weights: folded, packed, copied to where the kernels read them.
 
-        Raises ``ValueError`` naming a parameter that is missing or has another shape.
+        Sets the state too. Raises ``ValueError`` naming a parameter that is missing or has another
+        shape.
         """
         self._weights.prepare(values, self.executor)
+
+    @property
+    def state(self) -> Mapping[str, np.ndarray]:
+        """The parameters that calls update, by name."""
+        return self.executor.state
 
     def explain(self, only: str | None = None) -> Explanation:
         """What was fused, folded, tiled or declined, and why; prints as a table.
@@ -146,8 +152,13 @@ def compile_graph(
     disable: Iterable[str] = (),
     stop_after: str | None = None,
     threads: int | None = None,
+    state: Mapping[str, np.ndarray] | None = None,
 ) -> Executable:
-    """The executable of ``graph``; raises ``IRError`` or ``ValueError`` on what cannot be."""
+    """The executable of ``graph``; raises ``IRError`` or ``ValueError`` on what cannot be.
+
+    ``state`` gives arrays for parameters that the graph updates: calls read and write them. Others
+    are the executable's own, set by ``set_parameters``.
+    """
     start = time.perf_counter()
     disable = tuple(disable)
     decisions = Decisions()
@@ -160,7 +171,7 @@ def compile_graph(
     tiled = chosen and TILE not in disable and stop_after is None
     tiles = choose_tiles(scheduled, decisions) if tiled else ()
     planned = plan(scheduled, tiles)
-    executor = Executor(planned.program, threads)
+    executor = Executor(planned.program, threads, state)
     seconds = time.perf_counter() - start
     weights = _Weights(final, planned.prepared)
     executable = Executable(stages, scheduled, planned, decisions, executor, seconds, weights)
@@ -183,6 +194,9 @@ class _Weights:
     def prepare(self, values: Mapping[str, np.ndarray], executor: Executor) -> None:
         for node in self.graph.parameters:
             _check(node, values)
+        for name, array in executor.state.items():
+            if not np.may_share_memory(array, values[name]):
+                array[...] = values[name]
         arrays: dict[Node, np.ndarray] = {node: _leaf(node, values) for node in self.direct}
         if self.prologue.outputs:
             # In float64, rounded once: folding costs no accuracy.

@@ -10,6 +10,7 @@ from ..runtime.program import (
     ARENA,
     INPUT,
     OUTPUT,
+    STATE,
     KernelText,
     LaunchRow,
     LoopRow,
@@ -19,6 +20,7 @@ from ..runtime.program import (
     Row,
     TileRow,
 )
+from .carry import copy_launches
 from .conditions import conditions
 from .cpu.emit import emit
 from .ir import Node
@@ -70,8 +72,10 @@ class _Planner:
     def plan(self) -> Plan:
         graph = self.scope.schedule.graph
         inputs = [self._add_value(node, INPUT).slot for node in graph.inputs]
-        outputs = [self._add_value(node, OUTPUT).slot for node in graph.outputs]
+        outputs = [self._add_value(node, OUTPUT).slot for node in graph.returned]
+        self._add_state()
         self._add_steps()
+        self._copy_updates()
         program = Program(
             graph.name,
             tuple(KernelText(k.name, emit(k)) for k in self.kernels),
@@ -83,6 +87,22 @@ class _Planner:
             conditions(graph),
         )
         return Plan(program, {place.slot: p for p, place in self.slots.prepared.items()})
+
+    def _add_state(self) -> None:
+        """Memory for the updated parameters, in which most next values are written at once."""
+        schedule = self.scope.schedule
+        for parameter, value in schedule.graph.next_values.items():
+            place = self._add_value(parameter, STATE)
+            if parameter in schedule.overwritten:
+                self.scope.values[value] = place
+
+    def _copy_updates(self) -> None:
+        schedule = self.scope.schedule
+        for parameter, value in schedule.graph.next_values.items():
+            if parameter not in schedule.overwritten:
+                launches = copy_launches(schedule.layouts[value], schedule.layouts[parameter])
+                places = self._value(value), self._value(parameter)
+                self._add_copy(launches, *places, f"update {value_name(parameter)}")
 
     def _add_steps(self) -> None:
         """All rows: those of a tile after a row that counts them."""

@@ -20,6 +20,7 @@ from .ops.registry import ops
 from .ops.stepping import parts_of, steps_of
 from .passes.borders import Halo, free_layout, wanted_halo
 from .prologue import fixed_nodes
+from .state import order_updates
 from .types import Size, TupleType
 
 
@@ -79,6 +80,7 @@ class Schedule:
     """Steps in order; ``homes`` maps each value to the one whose memory it lies in.
 
     ``weights`` are the inputs that stand for weights: those of a loop's body that captured some.
+    ``overwritten`` are the updated parameters whose next value takes the place of the old one.
     """
 
     graph: Graph
@@ -87,6 +89,7 @@ class Schedule:
     homes: Mapping[Node, Node]
     fixed: frozenset[Node]
     weights: Mapping[Node, Node] = field(default_factory=dict)
+    overwritten: frozenset[Node] = frozenset()
 
     def weight(self, node: Node) -> Node | None:
         """What is computed before all steps and lies where ``node`` is read; None if nothing."""
@@ -114,7 +117,7 @@ def schedule(
     placed: Mapping[Node, Placed] | None = None,
     weights: Mapping[Node, Node] | None = None,
 ) -> Schedule:
-    """The schedule of a legalized graph, in the graph's own order.
+    """The schedule of a legalized graph: in its own order, but for updates that have to wait.
 
     Of the body of a loop it is known before where some values are ``placed``, and which inputs are
     ``weights``.
@@ -133,7 +136,10 @@ def schedule(
         for node in graph.nodes
         if node.inputs and node not in fixed and not _is_alias(node)
     )
-    return replace(known, steps=steps)
+    if not graph.updates:
+        return replace(known, steps=steps)
+    order, overwritten = order_updates(steps, graph, known.homes)
+    return replace(known, steps=tuple(steps[i] for i in order), overwritten=overwritten)
 
 
 def _is_alias(node: Node) -> bool:

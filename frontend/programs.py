@@ -18,13 +18,20 @@ if TYPE_CHECKING:
 
 
 class Program:
-    """A traced call and its executable, whose weights follow the variables."""
+    """A traced call and its executable, whose weights follow the variables.
+
+    Those that the call updates are read and written where the variables keep them; calls of such a
+    program come one after another.
+    """
 
     def __init__(self, traced: Traced, executable: Executable | None = None) -> None:
         self.traced = traced
         self.executable = _compiled(traced) if executable is None else executable
         self.generation = -1
-        self._versions: tuple[int, ...] = ()
+        self._updated = traced.updated
+        kept = {id(variable) for variable in self._updated}
+        self._read = [v for v in traced.variables.values() if id(v) not in kept]
+        self._versions: tuple[int, ...] | None = None
 
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         """One array per output. The arrays are of the graph's dtypes, and contiguous."""
@@ -33,13 +40,17 @@ class Program:
         if not all(array.size for array in arrays):
             return self._empty(arrays)
         results: tuple[np.ndarray, ...] = self.executable(*arrays)
+        if self._updated:
+            for variable in self._updated:
+                variable.changed()
+            self.generation = Generation.count
         return results
 
     def bind(self) -> None:
         """Hands the weights over if one of them was assigned since the last time."""
-        variables = self.traced.variables
-        versions = tuple(variable.version for variable in variables.values())
+        versions = tuple(variable.version for variable in self._read)
         if versions != self._versions:
+            variables = self.traced.variables
             self.executable.set_parameters({n: v.value for n, v in variables.items()})
             self._versions = versions
         self.generation = Generation.count
@@ -48,17 +59,18 @@ class Program:
         """The results of empty inputs: empty too, unless something is summed up over nothing."""
         graph = self.traced.graph
         bindings = bind_sizes(graph, [array.shape for array in arrays])
-        types = [node.tensor_type for node in graph.outputs]
+        types = [node.tensor_type for node in graph.returned]
         shapes = [tuple(size_of(size, bindings) for size in type_.shape) for type_ in types]
         if all(0 in shape for shape in shapes):
             pairs = zip(shapes, types, strict=True)
             return tuple(np.empty(shape, type_.dtype.numpy) for shape, type_ in pairs)
         weights = {name: variable.value for name, variable in self.traced.variables.items()}
-        return evaluate(graph, arrays, weights)
+        return evaluate(graph, arrays, weights)[: len(types)]
 
 
 def _compiled(traced: Traced) -> Executable:
     # Numba takes most of a second to import: it is loaded with the first program.
     compiler = lazy.load("..compiler.executable")
-    executable: Executable = compiler.compile_graph(traced.graph)
+    state = {node.attrs["name"]: traced.variable(node).memory for node in traced.graph.updates}
+    executable: Executable = compiler.compile_graph(traced.graph, state=state)
     return executable

@@ -43,8 +43,17 @@ class Traced:
     variables: dict[str, Variable]
     structure: Any
 
+    def variable(self, node: Node) -> Variable:
+        """The weight behind a parameter."""
+        return self.variables[node.attrs["name"]]
+
+    @property
+    def updated(self) -> tuple[Variable, ...]:
+        """The weights that a call changes."""
+        return tuple(map(self.variable, self.graph.updates))
+
     def pack(self, results: Any) -> Any:
-        """One result per output, in the nesting of ``structure``."""
+        """One result per output returned, in the nesting of ``structure``."""
         remaining = iter(results)
         leaves = tree.flatten(self.structure)
         return tree.pack_as(

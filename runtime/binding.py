@@ -12,7 +12,7 @@ from .barriers import Touch, set_barriers
 from .dim import Size, coefficient, evaluate
 from .dispatcher import LAUNCH, LOOP, ROW, TILE, Dispatch
 from .memory import Interval, align, assign_offsets
-from .program import ARENA, CONSTANT, LaunchRow, LoopRow, Operand, Program, TileRow
+from .program import ARENA, CONSTANT, STATE, LaunchRow, LoopRow, Operand, Program, TileRow
 
 THREAD, START, COUNT = 0, 1, 2  # counters of the table
 FIRST_LOOP = 3  # then two for each loop around a row: its trip, and whether that is odd
@@ -239,7 +239,7 @@ class Binding:
         for move in operand.moves:
             counter = FIRST_LOOP + 2 * move.loop + move.alternate
             self._patches += [position, counter, evaluate(move.bytes, self.bindings)]
-        if slot.kind == CONSTANT:
+        if slot.kind in (CONSTANT, STATE):
             return self._constants[operand.slot] + offset
         if operand.slot in self._tile_of:
             home = self._tile_of[operand.slot]

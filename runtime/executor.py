@@ -14,15 +14,26 @@ from .cache import LoadedKernel, load_kernel
 from .config import config
 from .dim import evaluate
 from .dim_solver import solve
-from .program import Program
+from .memory import aligned_array
+from .program import Program, Slot
 
+BYTE = np.dtype(np.uint8)
 MAX_SHAPES = 16  # sets of input shapes whose tables and arenas are kept
 
 
 class Executor:
-    """A program, its kernels loaded, its weights in place; calls may come from any thread."""
+    """A program, its kernels loaded, its weights in place; calls may come from any thread.
 
-    def __init__(self, program: Program, threads: int | None = None) -> None:
+    Those of a program with state come one after another. ``state`` holds the arrays that calls
+    update, by name: those given, which stay the caller's to read and write, or new ones of zeros.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        threads: int | None = None,
+        state: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
         self.program = program
         self.threads = threads or config.threads
         self.kernels: tuple[LoadedKernel, ...] = tuple(
@@ -30,9 +41,12 @@ class Executor:
         )
         self._addresses = [kernel.address for kernel in self.kernels]
         self._weights = {
-            i: _aligned(evaluate(program.slots[i].bytes, {})) for i in program.constants
+            i: aligned_array((evaluate(program.slots[i].bytes, {}),), BYTE)
+            for i in program.constants
         }
-        self._weight_addresses = {i: a.ctypes.data for i, a in self._weights.items()}
+        self.state = {name: _state(program.slots[i], state) for name, i in program.state.items()}
+        kept = self._weights | {i: self.state[name] for name, i in program.state.items()}
+        self._addresses_of_kept = {i: array.ctypes.data for i, array in kept.items()}
         self._pools: OrderedDict[Any, list[Binding]] = OrderedDict()
         self._dtypes = [np.dtype(program.slots[i].dtype) for i in program.inputs]
         self._output_dtypes = [np.dtype(program.slots[i].dtype) for i in program.outputs]
@@ -62,7 +76,7 @@ class Executor:
         return Binding(
             self.program,
             self._addresses,
-            self._weight_addresses,
+            self._addresses_of_kept,
             self.sizes(shapes),
             self.threads,
             profile,
@@ -81,7 +95,15 @@ class Executor:
             return pool
 
 
-def _aligned(size: int) -> np.ndarray:
-    raw = np.zeros(size + 64, np.uint8)
-    skip = -raw.ctypes.data % 64
-    return raw[skip : skip + size]
+def _state(slot: Slot, given: Mapping[str, np.ndarray] | None) -> np.ndarray:
+    shape, dtype = tuple(evaluate(size, {}) for size in slot.shape), np.dtype(slot.dtype)
+    array = (given or {}).get(slot.name)
+    if array is None:
+        return aligned_array(shape, dtype)
+    fits = array.shape == shape and array.dtype == dtype and array.flags.c_contiguous
+    if not fits or not array.flags.writeable:
+        raise ValueError(
+            f"state {slot.name!r}: expected a contiguous, writeable array of {dtype} and shape "
+            f"{shape}; got {array.dtype} of shape {array.shape}"
+        )
+    return array

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from .dim import Size
 
-INPUT, OUTPUT, CONSTANT, ARENA = "input", "output", "constant", "arena"
+INPUT, OUTPUT, CONSTANT, STATE, ARENA = "input", "output", "constant", "state", "arena"
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,9 @@ class KernelText:
 
 @dataclass(frozen=True)
 class Slot:
-    """A piece of memory: an argument, a result, a prepared weight, or a stretch of the arena.
+    """A piece of memory: an argument, a result, a prepared weight, state, or a part of the arena.
+
+    State is read and written by each call, and kept from one to the next.
 
     ``shape`` and ``dtype`` are the value's; ``bytes`` may be more (a border around it, panels).
     ``first`` and ``last`` are the rows between which an arena slot holds its value.
@@ -177,3 +179,8 @@ class Program:
     def constants(self) -> tuple[int, ...]:
         """Slots that hold prepared weights."""
         return tuple(i for i, slot in enumerate(self.slots) if slot.kind == CONSTANT)
+
+    @property
+    def state(self) -> dict[str, int]:
+        """Slots that calls update, by name."""
+        return {slot.name: i for i, slot in enumerate(self.slots) if slot.kind == STATE}

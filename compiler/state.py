@@ -1,0 +1,92 @@
+"""Parameters that a graph updates: the order of its steps, and which updates write in place.
+
+The step that computes a parameter's next value may write it over the old one once every other
+reader of that has run. Where that cannot be, the value has memory of its own and is copied after
+the last step.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+from .ir import Graph, Node
+from .lowering import Concatenation, Contraction, Elementwise, Reduction, Window
+from .ops.core import FUSED
+
+
+class Work(Protocol):
+    """What is known here of a step: the values it reads, and those it makes."""
+
+    @property
+    def node(self) -> Node: ...
+    @property
+    def operands(self) -> tuple[Node, ...]: ...
+    @property
+    def results(self) -> tuple[Node, ...]: ...
+
+
+def order_updates(
+    steps: Sequence[Work], graph: Graph, homes: Mapping[Node, Node]
+) -> tuple[tuple[int, ...], frozenset[Node]]:
+    """The order in which to run ``steps``, by number, and the parameters overwritten in it."""
+    maker = {result: index for index, step in enumerate(steps) for result in step.results}
+    reads = [{homes[operand] for operand in step.operands} for step in steps]
+    before = [{maker[value] for value in values if value in maker} for values in reads]
+    overwritten = set()
+    for parameter, value in graph.next_values.items():
+        at = maker[value]
+        readers = {i for i, values in enumerate(reads) if parameter in values and i != at}
+        if _can_overwrite(steps[at], parameter, homes) and not _reach(readers, at, before):
+            before[at] |= readers
+            overwritten.add(parameter)
+    return tuple(_in_order(before)), frozenset(overwritten)
+
+
+def _can_overwrite(step: Work, parameter: Node, homes: Mapping[Node, Node]) -> bool:
+    """Whether each element of the old value is read by nobody but the one that replaces it."""
+    views = [operand for operand in step.operands if homes[operand] is parameter]
+    if not views:
+        return True
+    if views != [parameter]:
+        return False
+    if step.node.op is not FUSED:
+        return isinstance(step.node.op.lowering, Elementwise) and step.node.type == parameter.type
+    body: Graph = step.node.attrs["body"]
+    # These kernels read what they read more than once, or for several elements.
+    kinds = (Concatenation, Contraction, Reduction, Window)
+    if any(isinstance(node.op.lowering, kinds) for node in body.nodes):
+        return False
+    inner = body.inputs[step.node.inputs.index(parameter)]
+    users = body.users[inner]
+    return all(isinstance(u.op.lowering, Elementwise) and u.shape == inner.shape for u in users)
+
+
+def _reach(starts: set[int], goal: int, before: Sequence[set[int]]) -> bool:
+    """Whether any of ``starts`` has to wait for ``goal``."""
+    seen, stack = set(starts), list(starts)
+    while stack:
+        index = stack.pop()
+        if index == goal:
+            return True
+        stack.extend(before[index] - seen)
+        seen |= before[index]
+    return False
+
+
+def _in_order(before: Sequence[set[int]]) -> Iterator[int]:
+    """Each number after those it waits for, otherwise the lowest that is ready first."""
+    waiting = [len(numbers) for numbers in before]
+    after: list[list[int]] = [[] for _ in before]
+    for index, numbers in enumerate(before):
+        for number in numbers:
+            after[number].append(index)
+    ready = [index for index, count in enumerate(waiting) if count == 0]
+    while ready:
+        index = heapq.heappop(ready)
+        yield index
+        for follower in after[index]:
+            waiting[follower] -= 1
+            if waiting[follower] == 0:
+                heapq.heappush(ready, follower)
