@@ -6,6 +6,7 @@ from .compiler.parser import parse_ir
 from .frontend import (
     activations,
     backend,
+    callbacks,
     datasets,
     initializers,
     layers,
@@ -31,6 +32,7 @@ __version__ = "0.1.0"
 for _module in (
     activations,
     backend,
+    callbacks,
     datasets,
     initializers,
     layers,
@@ -53,6 +55,7 @@ __all__ = [
     "Variable",
     "activations",
     "backend",
+    "callbacks",
     "compare",
     "compile",
     "config",
