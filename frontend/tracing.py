@@ -77,20 +77,23 @@ class TraceScope(Scope):
         self._taken: set[str] = set()
 
     def parameter(self, variable: Variable) -> Node:
+        return self._current.get(id(variable)) or self.leaf(variable)
+
+    def leaf(self, variable: Variable) -> Node:
+        """The parameter that stands for the value before the call."""
         if id(variable) not in self._nodes:
             name = self.free_name(self._path(variable) or variable.path.replace("/", "."))
             type_ = TensorType(dtype_of(variable.dtype), variable.shape)
             self.variables[name] = variable
             self._nodes[id(variable)] = parameter(name, type_)
-        return self._current.get(id(variable), self._nodes[id(variable)])
+        return self._nodes[id(variable)]
 
     def assign(self, variable: Variable, value: Any) -> None:
         """``value`` is what is read from here on, and what the graph updates the weight to."""
         node = as_node(value)
         variable.check_shape(node.shape)
-        self.parameter(variable)
-        self._current[id(variable)] = cast_node(node, dtype_of(variable.dtype))
-        self.updates[self._nodes[id(variable)]] = self._current[id(variable)]
+        new = cast_node(node, dtype_of(variable.dtype))
+        self._current[id(variable)] = self.updates[self.leaf(variable)] = new
 
     def assume_shape(self, node: Node, shape: Shape) -> Node:
         self.require_sizes(f"shapes {node.shape} and {shape} are equal only for some sizes")
@@ -144,13 +147,16 @@ def trace_call(
     args: tuple[Any, ...],
     kwargs: dict[str, Any] | None = None,
     training: bool = False,
+    root: Any = None,
 ) -> Traced:
     """The graph of ``target(*args, **kwargs)``, where each ``Spec`` stands for an input.
+
+    Weights and lines are named by their place in ``root``, the target itself unless given.
 
     Raises:
         ValueError: the inputs do not fit, or the target returns something else than tensors.
     """
-    scope = TraceScope(target, training)
+    scope = TraceScope(target if root is None else root, training)
     inputs: list[Node] = []
 
     def symbolic(leaf: Any) -> Any:

@@ -13,9 +13,15 @@ from .scope import current_scope
 
 
 class Generation:
-    """Counts the assignments to any variable, so that one comparison shows that none happened."""
+    """Counts what happens to any variable, so that one comparison shows that nothing did.
+
+    Attributes:
+        count: values assigned.
+        trainability: layers frozen or thawed.
+    """
 
     count = 0
+    trainability = 0
 
 
 class Variable(Operators):

@@ -10,7 +10,7 @@ import numpy as np
 from .dtypes import as_array
 from .errors import LayerError, user_facing
 from .history import Operation
-from .variable import Variable
+from .variable import Generation, Variable
 
 # Attributes in which no weights or layers of the layer itself are looked for.
 _BOOKKEEPING = frozenset({"inbound_nodes", "given_arguments", "programs", "source"})
@@ -74,6 +74,7 @@ class Weighted(Operation):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
+        Generation.trainability += 1
         for variable in self.own_variables:
             variable.trainable = bool(value) and not variable.is_state
         for layer in self.sublayers:
