@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from .ir import Graph, Node
-from .lowering import Concatenation, Contraction, Elementwise, Reduction, Window
+from .lowering import Concatenation, Contraction, Elementwise, Window
 from .ops.core import FUSED
 
 
@@ -54,13 +54,21 @@ def _can_overwrite(step: Work, parameter: Node, homes: Mapping[Node, Node]) -> b
     if step.node.op is not FUSED:
         return isinstance(step.node.op.lowering, Elementwise) and step.node.type == parameter.type
     body: Graph = step.node.attrs["body"]
-    # These kernels read what they read more than once, or for several elements.
-    kinds = (Concatenation, Contraction, Reduction, Window)
-    if any(isinstance(node.op.lowering, kinds) for node in body.nodes):
+    # At the end of a row these kernels compute some elements twice.
+    if any(isinstance(n.op.lowering, (Concatenation, Contraction, Window)) for n in body.nodes):
         return False
-    inner = body.inputs[step.node.inputs.index(parameter)]
-    users = body.users[inner]
-    return all(isinstance(u.op.lowering, Elementwise) and u.shape == inner.shape for u in users)
+    return _stays_in_place(body.inputs[step.node.inputs.index(parameter)], body)
+
+
+def _stays_in_place(value: Node, body: Graph) -> bool:
+    """Whether all that is computed from ``value`` is so element by element."""
+    found = {value}
+    for node in body.nodes:
+        if any(operand in found for operand in node.inputs):
+            if not isinstance(node.op.lowering, Elementwise) or node.shape != value.shape:
+                return False
+            found.add(node)
+    return True
 
 
 def _reach(starts: set[int], goal: int, before: Sequence[set[int]]) -> bool:

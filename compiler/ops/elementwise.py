@@ -98,8 +98,9 @@ def _over(grad: Node, divisor: Node) -> Node:
 
 
 def _relu_slope(x: Node, y: Node, grad: Node) -> Node:
+    # By the result, which layers after it keep anyway: what led to it need not be kept.
     zero = number(0, x)
-    return ops.select(ops.greater(x, zero), grad, zero)
+    return ops.select(ops.greater(y, zero), grad, zero)
 
 
 def _erf_slope(x: Node, y: Node, grad: Node) -> Node:
