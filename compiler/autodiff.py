@@ -7,13 +7,14 @@ stays whole in the forward part, where passes can still match it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from .ir import Graph, IRError, Node, origin_scope
 from .lowering import Composite, NoGrad, Region
 from .ops.building import full
 from .ops.core import ITEM
+from .ops.dependence import between, read_inside, varying, varying_inside
 from .ops.registry import ops
 from .types import TensorType, TupleType
 
@@ -72,19 +73,19 @@ def _flow(
     outputs: Sequence[Node], seeds: Sequence[Seed], targets: Sequence[Node], local: bool = False
 ) -> dict[Node, Node]:
     """The gradients that reach ``targets``; if ``local`` nothing is looked at beyond these."""
-    order = _between(outputs, frozenset(targets) if local else frozenset())
-    varying = _varying(order, targets)
+    order = between(outputs, frozenset(targets) if local else frozenset())
+    moving = varying(order, targets)
     arrived = _Arrived()
     for output, seed in zip(outputs, seeds, strict=True):
         arrived.put(output, seed)
     for node in reversed(order):
         received = arrived.at(node)
-        if received is None or not any(i in varying for i in node.inputs):
+        if received is None or not any(i in moving for i in node.inputs):
             continue
         if local and node in targets:
             continue
         with origin_scope(*node.origins):
-            arrived.hand_on(node, received, varying)
+            arrived.hand_on(node, received, moving)
     plain = {node: arrived.at(node) for node in targets}
     return {node: slope for node, slope in plain.items() if isinstance(slope, Node)}
 
@@ -111,26 +112,27 @@ class _Arrived:
         known = self._sums.get((node, index))
         self._sums[node, index] = slope if known is None else ops.add(known, slope)
 
-    def hand_on(self, node: Node, received: Any, varying: Collection[Node]) -> None:
-        """Gives the operands of ``node`` their share of what it received."""
+    def hand_on(self, node: Node, received: Any, moving: Collection[Node]) -> None:
+        """Gives the operands of ``node`` among ``moving`` their share of what it received."""
         if node.op is ITEM:
             self.put(node.inputs[0], received, node.attrs["index"])
             return
-        for operand, slope in zip(node.inputs, _slopes(node, received), strict=True):
-            if slope is None or operand not in varying or not _is_float(operand):
+        slopes = _slopes(node, received, moving)
+        for operand, slope in zip(node.inputs, slopes, strict=True):
+            if slope is None or operand not in moving or not _is_float(operand):
                 continue
             assert slope.type == operand.type, f"{node.op.name}: {slope.type}, not {operand.type}"
             self.put(operand, slope)
 
 
-def _slopes(node: Node, received: Any) -> Sequence[Node | None]:
+def _slopes(node: Node, received: Any, moving: Collection[Node]) -> Sequence[Node | None]:
     """One gradient (or None) per operand, by the rule of the op or through its expansion."""
     rule = node.op.gradient
     if isinstance(rule, NoGrad):
         raise IRError(_refusal(node, rule.reason))
     if rule is not None:
         # The gradient of a region is made of the gradient of its body.
-        more = (pullback,) if isinstance(node.op.lowering, Region) else ()
+        more = (pullback, moving) if isinstance(node.op.lowering, Region) else ()
         slopes: Sequence[Node | None] = rule(node, received, *more)
         return slopes
     assert isinstance(node.op.lowering, Composite), f"{node.op.name} has no gradient entry"
@@ -150,54 +152,57 @@ def _is_float(node: Node) -> bool:
     return not isinstance(node.type, TensorType) or node.dtype.is_float
 
 
-def _between(outputs: Sequence[Node], ends: Collection[Node]) -> tuple[Node, ...]:
-    """What ``outputs`` are computed from, operands first, without going beyond ``ends``."""
-    return tuple(_post_order(outputs, ends))
-
-
-def _post_order(outputs: Sequence[Node], ends: Collection[Node]) -> Iterator[Node]:
-    seen: set[Node] = set()
-    stack = [(output, False) for output in reversed(outputs)]
-    while stack:
-        node, ready = stack.pop()
-        if ready:
-            yield node
-        elif node not in seen:
-            seen.add(node)
-            stack.append((node, True))
-            if node not in ends:
-                stack.extend((operand, False) for operand in reversed(node.inputs))
-
-
-def _varying(order: Iterable[Node], targets: Iterable[Node]) -> set[Node]:
-    """The nodes that change when ``targets`` do."""
-    varying = set(targets)
-    for node in order:
-        if any(operand in varying for operand in node.inputs):
-            varying.add(node)
-    return varying
-
-
 def _nothing(output: Node, node: Node) -> Node:
     """Zeros for a node that no gradient reached; an error if it became a float by way of others.
 
     An index or an answer made a number again (an accuracy, say) would look like a loss that does
     not learn. As a condition or as the index of a ``gather`` it may well be all there is.
     """
-    order = _between([output], ())
-    varying = _varying(order, [node])
-    for user in order:
-        turns = _is_float(user) and user.inputs and not any(map(_is_float, user.inputs))
-        converts = user.op is ops.cast or isinstance(user.op.gradient, NoGrad)
-        if user in varying and turns and converts:
-            raise IRError(_blocked(user, varying))
+    order = between([output])
+    for part, moving in _with_bodies(order, varying(order, [node])):
+        for user in part:
+            if user in moving and _turns(user):
+                raise IRError(_blocked(user, part, moving))
     return full(0, node.shape, node.dtype)
 
 
-def _blocked(user: Node, varying: Collection[Node]) -> str:
+Part: TypeAlias = "tuple[Sequence[Node], Collection[Node]]"
+
+
+def _with_bodies(order: Sequence[Node], moving: Collection[Node]) -> Iterator[Part]:
+    """What is read in bodies of loops, innermost first, then ``order``; each with what moves."""
+    for node in order:
+        if node.op is ops.scan and node in moving:
+            items = (user for user in order if node in user.inputs)
+            inside = read_inside(node, {item.attrs["index"] for item in items})
+            yield from _with_bodies(inside, varying_inside(node, moving))
+    yield order, moving
+
+
+def _turns(user: Node) -> bool:
+    """Whether ``user`` makes floats of what is none."""
+    if not _is_float(user) or not user.inputs or any(map(_is_float, user.inputs)):
+        return False
+    return user.op is ops.cast or isinstance(user.op.gradient, NoGrad)
+
+
+def _blocked(user: Node, part: Sequence[Node], moving: Collection[Node]) -> str:
     """What to say of the first op on the way to ``user`` whose result has no slope."""
-    for node in _between([user], ()):
-        rule = node.op.gradient
-        if node in varying and not _is_float(node) and any(map(_is_float, node.inputs)):
-            return _refusal(node, rule.reason if isinstance(rule, NoGrad) else "it is no float")
+    above = between([user])
+    # What a loop carries from step to step is not above its user.
+    for order in (above, part):
+        for nodes, inside in _with_bodies(order, moving):
+            for node in nodes:
+                if node in inside and _stops(node):
+                    return _refusal(node, _reason(node))
     return _refusal(user, "its operand is no float")
+
+
+def _stops(node: Node) -> bool:
+    """Whether ``node`` makes something else of floats."""
+    return not _is_float(node) and node.op is not ITEM and any(map(_is_float, node.inputs))
+
+
+def _reason(node: Node) -> str:
+    rule = node.op.gradient
+    return rule.reason if isinstance(rule, NoGrad) else "it is no float"

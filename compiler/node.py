@@ -76,7 +76,8 @@ class Op:
     ``infer(*types, **attrs)`` gives the result type or raises ``ValueError``/``TypeError``;
     ``reference(*arrays, **attrs)`` computes it with numpy in the dtype of its operands;
     ``gradient(node, grad)`` gives one gradient node (or None) per input, or is a ``NoGrad``
-    (an op with several results gets a tuple of gradients, one with a body also ``pullback``);
+    (an op with several results gets a tuple of gradients; one with a body also ``pullback`` and the
+    nodes whose gradients are wanted);
     ``lowering`` says how kernels are made of it; ``samples`` feed tests and the fuzzer.
     An op is a function: calling it with nodes and attributes builds a node.
     """

@@ -8,7 +8,8 @@ makes one loop of that scan and the one that was there already.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import TypeAlias
 
@@ -16,6 +17,7 @@ from ..ir import Graph, Node
 from ..types import TensorType
 from .building import full, reshaped
 from .core import input_
+from .dependence import varying_inside
 from .registry import ops
 from .stepping import Nodes, Parts, Step, applied, at_one_step, close_scan, items_of, parts_of
 
@@ -23,67 +25,126 @@ Slope: TypeAlias = "Node | None"
 Pullback: TypeAlias = Callable[[Sequence[Node], Sequence[Slope], Sequence[Node]], Sequence[Slope]]
 
 
-def scan_gradient(node: Node, grads: Sequence[Slope], pullback: Pullback) -> tuple[Slope, ...]:
-    """One gradient (or None) per operand; ``pullback`` is ``autodiff.pullback``."""
-    return _Backward(node, grads, pullback).slopes()
+def scan_gradient(
+    node: Node, grads: Sequence[Slope], pullback: Pullback, wanted: Collection[Node]
+) -> tuple[Slope, ...]:
+    """One gradient (or None) per operand, for those that are ``wanted``.
+
+    ``pullback`` is ``autodiff.pullback``.
+    """
+    return _Backward(node, grads, pullback, wanted).slopes()
+
+
+@dataclass(frozen=True)
+class _Leaves:
+    """What a step back reads: the values of the step that it is the gradient of, and slopes.
+
+    ``slices`` are one of each sequence of the loop back: carries, sequences, slopes of results.
+    """
+
+    slices: Nodes
+    begun: Nodes
+    seen: Nodes
+    arriving: Nodes
+    state: Nodes
 
 
 class _Backward:
     """The scan back through the scan ``node``, whose results received ``grads``."""
 
-    def __init__(self, node: Node, grads: Sequence[Slope], pullback: Pullback) -> None:
+    def __init__(
+        self, node: Node, grads: Sequence[Slope], pullback: Pullback, wanted: Collection[Node]
+    ) -> None:
         self.node = node
         self.body: Graph = node.attrs["body"]
         self.axis: int = node.attrs["axis"]
         self.outer: Parts[Node] = parts_of(node, node.inputs)
         self.pullback = pullback
+        self.wanted = wanted
         carries = len(self.outer.carries)
         self.final, self.stacked = tuple(grads[:carries]), tuple(grads[carries:])
 
     def slopes(self) -> tuple[Slope, ...]:
         outer = self.outer
-        saved = self._saved_carries()
         given = (slope for slope in self.stacked if slope is not None)
-        sequences = (*saved, *outer.sequences, *given)
-        slices = _inputs("x", [at_one_step(n.tensor_type, self.axis) for n in sequences])
-        state = _inputs("c", [n.tensor_type for n in outer.carries if n.dtype.is_float])
-        begun = tuple(
-            reshaped(carry, start.shape)
-            for carry, start in zip(slices, outer.carries, strict=False)
-        )
-        seen = slices[len(saved) : len(saved) + len(outer.sequences)]
-        arriving = slices[len(saved) + len(seen) :]
-        captured = tuple(dict.fromkeys(outer.captured))
-        found = self.pullback(
-            applied(self.body, (*begun, *seen, *outer.captured)),
-            [*self._to_floats(iter(state)), *self._to_given(iter(arriving))],
-            (*begun, *seen, *captured),
-        )
-        slope_of = dict(zip((*begun, *seen, *captured), found, strict=True))
-        growing = {n: slope for n in captured if (slope := slope_of[n]) is not None}
-        summed = tuple(growing)
+        sequences = (*self._saved_carries(), *outer.sequences, *given)
+        leaves = self._leaves([n.tensor_type for n in sequences])
+        handed, slope_of = self._of_a_step(leaves)
+        summed = tuple(n for n in dict.fromkeys(outer.captured) if n in slope_of)
         sums = _inputs("s", [n.tensor_type for n in summed])
+        new_slopes = (slope_of.get(leaves.begun[i]) or zeros(leaves.begun[i]) for i in handed)
         step = Step(
-            (*state, *sums),
-            slices,
-            (
-                *(slope_of[n] or zeros(n) for n in begun if n.dtype.is_float),
-                *map(ops.add, sums, growing.values()),
-            ),
-            tuple(slope for n in seen if (slope := slope_of[n]) is not None),
+            (*(leaves.state[i] for i in handed), *sums),
+            leaves.slices,
+            (*new_slopes, *(ops.add(s, slope_of[n]) for s, n in zip(sums, summed, strict=True))),
+            tuple(slope_of[n] for n in leaves.seen if n in slope_of),
         )
         if not (*step.new_state, *step.results):
             return (None,) * len(self.node.inputs)
-        starts = (*self._final_slopes(), *map(zeros, summed))
+        starts = (*map(self._final_slope, handed), *map(zeros, summed))
         reverse = not self.node.attrs["reverse"]
         back = close_scan(step, starts, sequences, axis=self.axis, reverse=reverse)
         items = iter(items_of(back))
-        by_carry = self._to_floats(items)
+        by_carry = dict(zip(handed, islice(items, len(handed)), strict=True))
         by_captured = dict(zip(summed, islice(items, len(summed)), strict=True))
-        by_sequence = [None if slope_of[n] is None else next(items) for n in seen]
+        by_sequence = [next(items) if n in slope_of else None for n in leaves.seen]
+        stopped = self._stopped(leaves, slope_of)
         # A value captured twice gets the whole once.
-        by_operand = (by_captured.pop(n, None) for n in outer.captured)
-        return (*by_carry, *by_sequence, *by_operand)
+        return (
+            *(None if i in stopped else by_carry.get(i) for i in range(len(outer.carries))),
+            *by_sequence,
+            *(by_captured.pop(n, None) for n in outer.captured),
+        )
+
+    def _leaves(self, types: Sequence[TensorType]) -> _Leaves:
+        outer = self.outer
+        slices = _inputs("x", [at_one_step(type_, self.axis) for type_ in types])
+        count = len(outer.carries)
+        last = count + len(outer.sequences)
+        pairs = zip(slices[:count], outer.carries, strict=True)
+        return _Leaves(
+            slices,
+            tuple(reshaped(carry, start.shape) for carry, start in pairs),
+            slices[count:last],
+            slices[last:],
+            _inputs("c", [n.tensor_type for n in outer.carries]),
+        )
+
+    def _of_a_step(self, leaves: _Leaves) -> tuple[list[int], Mapping[Node, Node]]:
+        """The carries whose gradients are handed back, by number, and what gets a gradient.
+
+        Handed back are those of carries that have one after the last step, or get one in a step
+        from others that have: some steps back all of these do.
+        """
+        arriving = iter(leaves.arriving)
+        given = [None if slope is None else next(arriving) for slope in self.stacked]
+        outputs = applied(self.body, (*leaves.begun, *leaves.seen, *self.outer.captured))
+        wrt = self._differentiable(leaves)
+        handed = [i for i, n in enumerate(leaves.begun) if self.final[i] and n in wrt]
+        while True:
+            state = [leaves.state[i] if i in handed else None for i in range(len(leaves.state))]
+            slopes = self.pullback(outputs, [*state, *given], wrt)
+            pairs = zip(wrt, slopes, strict=True)
+            slope_of = {node: slope for node, slope in pairs if slope is not None}
+            more = [i for i, n in enumerate(leaves.begun) if i in handed or n in slope_of]
+            if more == handed:
+                return handed, slope_of
+            handed = more
+
+    def _differentiable(self, leaves: _Leaves) -> Nodes:
+        """The operands of a step, each once, that are floats and change with what is wanted."""
+        moving = varying_inside(self.node, self.wanted)
+        operands = (*leaves.begun, *leaves.seen, *self.outer.captured)
+        pairs = zip(self.body.inputs, operands, strict=True)
+        moved = (n for inner, n in pairs if inner in moving and n.dtype.is_float)
+        return tuple(dict.fromkeys(moved))
+
+    def _stopped(self, leaves: _Leaves, slope_of: Mapping[Node, Node]) -> set[int]:
+        """The carries that a step reads, but in no way that has a slope."""
+        carries = parts_of(self.node, self.body.inputs).carries
+        read = {inner for inner in carries if inner in Graph("", (), self.body.outputs).nodes}
+        pairs = enumerate(zip(carries, leaves.begun, strict=True))
+        return {i for i, (inner, n) in pairs if inner in read and n not in slope_of}
 
     def _saved_carries(self) -> Nodes:
         """The carries that each step began with, stacked."""
@@ -102,17 +163,8 @@ class _Backward:
         missing = max(0, self.axis - carry.tensor_type.rank)
         return reshaped(carry, (*carry.shape, *(1,) * missing))
 
-    def _final_slopes(self) -> list[Node]:
-        pairs = zip(self.outer.carries, self.final, strict=True)
-        return [slope or zeros(start) for start, slope in pairs if start.dtype.is_float]
-
-    def _to_floats(self, values: Iterator[Node]) -> list[Slope]:
-        """``values``, one for each carry that is a float, with None for the others."""
-        return [next(values) if n.dtype.is_float else None for n in self.outer.carries]
-
-    def _to_given(self, values: Iterator[Node]) -> list[Slope]:
-        """``values``, one for each stacked result that received a gradient."""
-        return [None if slope is None else next(values) for slope in self.stacked]
+    def _final_slope(self, index: int) -> Node:
+        return self.final[index] or zeros(self.outer.carries[index])
 
 
 def _inputs(letter: str, types: Sequence[TensorType]) -> Nodes:

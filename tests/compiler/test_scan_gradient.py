@@ -13,7 +13,7 @@ from keraunos.compiler.autodiff import gradients
 from keraunos.compiler.decisions import Decisions
 from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.ir import Graph, IRError, Node
+from keraunos.compiler.ir import Graph, IRError, Node, Origin, origin_scope
 from keraunos.compiler.ops.building import full
 from keraunos.compiler.passes.hoist import hoist
 from keraunos.compiler.passes.trim import trim
@@ -39,10 +39,18 @@ def total(*nodes: Node) -> Node:
 
 
 def check(
-    inputs: Sequence[Node], loss: Node, sizes: dict[str, int], integers: int = 3
+    wrt: Sequence[Node],
+    loss: Node,
+    sizes: dict[str, int],
+    integers: int = 3,
+    fixed: Sequence[Node] = (),
 ) -> tuple[Graph, list[np.ndarray], dict[str, np.ndarray]]:
-    """Compares all gradients with central differences along one direction; gives their graph."""
-    graph = Graph("loss", tuple(inputs), (loss,))
+    """Compares all gradients with central differences along one direction; gives their graph.
+
+    Inputs in ``fixed`` are not differentiated by.
+    """
+    inputs = (*wrt, *fixed)
+    graph = Graph("loss", inputs, (loss,))
     rng = np.random.default_rng(0)
     arrays = []
     for node in inputs:
@@ -50,7 +58,7 @@ def check(
         floats = rng.standard_normal(shape)
         arrays.append(floats if node.dtype.is_float else rng.integers(0, integers, shape))
     weights = {name: array.astype(float) for name, array in draw_weights(graph).items()}
-    wrt = [*(n for n in inputs if n.dtype.is_float), *graph.parameters]
+    wrt = [*(n for n in wrt if n.dtype.is_float), *graph.parameters]
     slopes = graph.with_outputs(gradients(loss, wrt))
     verify(slopes)
     found = evaluate(slopes, arrays, weights, "float64")
@@ -180,6 +188,140 @@ def test_the_gradient_of_the_gradient():
     last, _ = tanh_layer(x, 4, "layer")
     (slope,) = gradients(total(last), [x])
     check([x], total(slope), SIZES)
+
+
+# What has no gradient
+
+
+def picked(row: Node) -> Node:
+    """Ones and zeros that depend on ``row`` by an index alone."""
+    with origin_scope(Origin("pick", "model.py", 7)):
+        index = ops.argmax(row)
+        numbers = ops.cast(ops.reshape(index, shape=(row.shape[0], 1)), dtype="float32")
+    return ops.broadcast_to(numbers, shape=row.shape)
+
+
+NO_SLOPE = r"argmax .*: an index has no slope\n  at pick  model.py:7"
+
+
+def looped(step, *starts: Node, x: Node) -> tuple[Node, ...]:
+    finals, results = ops.trace_scan(step, starts, [x])
+    return (*finals, *results)
+
+
+def test_an_index_of_a_slice_is_refused_as_outside_of_loops():
+    x, h = input_("x", "f32[N, T, 4]"), input_("h", "f32[N, 4]")
+    (last,) = looped(lambda s, xs: ([ops.tanh(ops.add(s[0], picked(xs[0])))], []), h, x=x)
+    with pytest.raises(IRError, match=NO_SLOPE):
+        gradients(total(last), [x])
+    check([h], total(ops.add(last, h)), SIZES, fixed=[x])
+
+
+def test_an_index_of_a_carry_or_of_a_captured_value_is_refused():
+    x, h, w = input_("x", "f32[N, T, 4]"), input_("h", "f32[N, 4]"), input_("w", "f32[N, 4]")
+    (last,) = looped(lambda s, xs: ([ops.add(picked(s[0]), xs[0])], []), h, x=x)
+    with pytest.raises(IRError, match=NO_SLOPE):
+        gradients(total(last), [h])
+    (last,) = looped(lambda s, xs: ([ops.add(picked(w), ops.multiply(s[0], xs[0]))], []), h, x=x)
+    with pytest.raises(IRError, match=NO_SLOPE):
+        gradients(total(last), [w])
+
+
+def test_an_index_that_is_carried_or_leaves_the_loop_is_refused():
+    x, h = input_("x", "f32[N, T, 4]"), input_("h", "f32[N, 4]")
+    count = full(0, (x.shape[0],), INT32)
+
+    def step(state, slices):
+        with origin_scope(Origin("pick", "model.py", 7)):
+            index = ops.argmax(slices[0])
+        number = ops.cast(ops.reshape(state[1], shape=(state[1].shape[0], 1)), dtype="float32")
+        return [ops.multiply(state[0], number), index], [state[1]]
+
+    last, index, indices = looped(step, h, count, x=x)
+    for loss in (last, ops.cast(index, dtype="float32"), ops.cast(indices, dtype="float32")):
+        with pytest.raises(IRError, match=NO_SLOPE):
+            gradients(total(loss), [x])
+
+
+def test_an_index_in_a_loop_in_a_loop_is_refused():
+    x, h = input_("x", "f32[N, T, 3, 4]"), input_("h", "f32[N, 4]")
+
+    def inner(state, slices):
+        return [ops.add(state[0], picked(slices[0]))], []
+
+    def outer(state, slices):
+        return [*looped(inner, state[0], x=slices[0])], []
+
+    (last,) = looped(outer, h, x=x)
+    with pytest.raises(IRError, match=NO_SLOPE):
+        gradients(total(last), [x])
+
+
+def test_what_a_loop_counts_is_no_index_of_what_it_sums():
+    """A counter becomes a float, but no input has a part in it."""
+    x, h = input_("x", "f32[N, T, 4]"), input_("h", "f32[N, 4]")
+    count = full(0, (), INT32)
+
+    def step(state, slices):
+        return [ops.add(state[0], slices[0]), ops.add(state[1], ops.constant(1))], []
+
+    last, number = looped(step, h, count, x=x)
+    check([x, h], ops.cast(number, dtype="float32"), SIZES)
+    check([x, h], ops.multiply(total(last), ops.cast(number, dtype="float32")), SIZES)
+
+
+def test_a_row_that_an_index_picks_has_zeros_for_the_index():
+    x, table = input_("x", "f32[N, T, 4]"), input_("table", "f32[4, 4]")
+    h = full(0, (x.shape[0], 4), FLOAT32)
+    (last,) = looped(
+        lambda s, xs: ([ops.add(s[0], ops.gather(table, ops.argmax(xs[0]), axis=0))], []), h, x=x
+    )
+    slopes, arrays, weights = check([x, table], total(last), SIZES)
+    assert not evaluate(slopes, arrays, weights)[0].any()
+
+
+def test_gradients_stay_zero_through_a_carry_that_is_rounded():
+    x, h = input_("x", "f32[N, T, 4]"), input_("h", "f32[N, 4]")
+    (last,) = looped(lambda s, xs: ([ops.add(ops.floor(s[0]), xs[0])], []), h, x=x)
+    slopes, arrays, weights = check([x, h], total(last), SIZES)
+    assert not evaluate(slopes, arrays, weights)[1].any()
+
+
+# Only what is asked for
+
+
+def test_frozen_weights_are_not_summed():
+    x = input_("x", "f32[N, T, 3]")
+    last, _ = lstm_layer(x, 4, "layer")
+    loss = total(last)
+    graph = Graph("loss", (x,), (loss,))
+    w, u, b = (next(n for n in graph.parameters if n.attrs["name"] == f"layer.{k}") for k in "wub")
+
+    def carries(*wrt: Node) -> int:
+        nodes = graph.with_outputs(gradients(loss, wrt)).nodes
+        return next(n for n in reversed(nodes) if n.op is ops.scan).attrs["carries"]
+
+    assert carries(w, u, b) == 5
+    assert carries(u) == 3
+    assert carries(x) == 2
+
+
+def test_carries_that_nothing_asked_for_changes_are_left_alone():
+    """One carry follows the weight, the other the data."""
+    x, w = input_("x", "f32[N, T, 4]"), input_("w", "f32[4]")
+    h = full(1.0, (x.shape[0], 4), FLOAT32)
+
+    def step(state, slices):
+        a, b = state
+        return [ops.multiply(a, w), ops.multiply(b, ops.sin(slices[0]))], []
+
+    a, b = looped(step, h, h, x=x)
+    loss = total(ops.multiply(a, b))
+    check([w], loss, SIZES, fixed=[x])
+    (slope,) = gradients(loss, [w])
+    nodes = Graph("g", (x, w), (slope,)).nodes
+    back = next(n for n in reversed(nodes) if n.op is ops.scan)
+    assert back.attrs["carries"] == 2, "the slope of one carry and the sum for the weight"
 
 
 def test_passes_leave_one_loop_each_way():
