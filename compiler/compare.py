@@ -203,7 +203,7 @@ def compare_graph(
     errors = {}
     for name, executable in executables.items():
         executable.set_parameters(parameters)
-        errors[name] = _error(executable(*arrays), expected)
+        errors[name] = _error(_results(executable, arrays), expected)
     times = _times(executables, arrays, repeats)
     sizes = next(iter(executables.values())).executor.sizes([array.shape for array in arrays])
     measured = tuple(
@@ -267,6 +267,13 @@ def _without_labels(program: Program) -> Program:
     )
     slots = tuple(replace(slot, name="") for slot in program.slots)
     return replace(program, rows=rows, slots=slots)
+
+
+def _results(executable: Executable, arrays: Arrays) -> Arrays:
+    """The outputs of the first call, and the next values of what it updates."""
+    outputs = executable(*arrays)
+    updated = (executable.state[node.attrs["name"]].copy() for node in executable.graph.updates)
+    return (*outputs, *updated)
 
 
 def _error(results: Arrays, expected: Arrays | None) -> float | None:

@@ -19,6 +19,7 @@ from .errors import UsageError, UsageTypeError, user_facing
 from .programs import Program
 from .tensor import KerasTensor
 from .tracing import Traced, specs_of, trace_call
+from .training.steps import TracedStep
 
 
 @dataclass(repr=False)
@@ -90,12 +91,20 @@ def compile_model(
     traced = traced_of(model, inputs, training)
     # A generator of names is read once, here.
     names = passes if isinstance(passes, str) else tuple(passes)
-    executable = compile_graph(traced.graph, passes=names, disable=disable, stop_after=stop_after)
+    executable = compile_graph(
+        traced.graph,
+        passes=names,
+        disable=disable,
+        stop_after=stop_after,
+        state=traced.state(),
+    )
     return CompiledModel.of(traced, executable)
 
 
 def compare_model(model: Any, x: Any, variants: Variants, repeats: int | None) -> Comparison:
     """As ``inspection.compare``."""
+    if isinstance(model, TracedStep):
+        return compare_graph(model.graph, model.arrays, model.traced.values(), variants, repeats)
     knows_inputs = isinstance(model, Graph) or getattr(model, "input_structure", None) is not None
     traced = traced_of(model, () if knows_inputs else (x,), training=False)
     missing = len(traced.graph.parameters) - len(traced.variables)
@@ -105,13 +114,14 @@ def compare_model(model: Any, x: Any, variants: Variants, repeats: int | None) -
             f"{traced.graph.name} with {missing} of them. compiler.compare.compare_graph takes "
             "their values too"
         )
-    weights = {name: variable.value for name, variable in traced.variables.items()}
     arrays = fit_inputs(traced.graph, (x,))
-    return compare_graph(traced.graph, arrays, weights, variants, repeats)
+    return compare_graph(traced.graph, arrays, traced.values(), variants, repeats)
 
 
 def traced_of(model: Any, inputs: tuple[Any, ...], training: bool) -> Traced:
-    """The traced call of a model, layer or function; a graph stands for itself."""
+    """The traced call of a model, layer or function; a step or graph stands for itself."""
+    if isinstance(model, TracedStep):
+        return model.traced
     if not isinstance(model, Graph) and not callable(model):
         raise UsageError(
             f"expected a model, a layer, a function of tensors or a graph; received {model!r}"

@@ -27,7 +27,7 @@ def compile(
     stop_after: str | None = None,
     training: bool = False,
 ) -> Executable:
-    """The executable of a model, a layer, a function of tensors, or a graph.
+    """The executable of a model, a layer, a function of tensors, a training step, or a graph.
 
     It is called with what the model takes and gives what the model gives, as arrays; its weights
     follow the model's. A graph gives an array or a tuple of arrays, and its weights come through
@@ -70,7 +70,7 @@ def explain(model: Any, *inputs: Any, only: str | None = None) -> Explanation:
 
 @user_facing
 def compare(
-    model: Any, x: Any, variants: Variants = None, repeats: int | None = None
+    model: Any, x: Any = None, variants: Variants = None, repeats: int | None = None
 ) -> Comparison:
     """A model compiled in several ways, timed side by side; prints as a table.
 
@@ -78,7 +78,8 @@ def compare(
     compile, and the largest difference from numpy in float64.
 
     Args:
-        x: the input, or a list or dict of several, of the batch size to time.
+        model: as for ``compile``; or a training step, as ``model.training_step(x, y)`` gives it.
+        x: the input, or a list or dict of several, of the batch size to time; a step has its own.
         variants: names among ``"none"``, ``"+fuse"``, ..., ``"default"``, or options of
             ``compile`` by names of your own, such as ``{"no fusion": {"disable": ("fuse",)}}``;
             by default each pass added to those before.

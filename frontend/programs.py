@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..compiler.evaluate import bind_sizes, evaluate
+from ..compiler.nonfinite import first_nonfinite
+from ..runtime.config import config
 from ..runtime.dim import evaluate as size_of
 from . import lazy
+from .errors import UsageError
 from .tracing import Traced
 from .variable import Generation
 
@@ -39,19 +42,31 @@ class Program:
             self.bind()
         if not all(array.size for array in arrays):
             return self._empty(arrays)
-        results: tuple[np.ndarray, ...] = self.executable(*arrays)
+        results = self._checked(arrays) if config.check_finite else self.executable(*arrays)
         if self._updated:
             for variable in self._updated:
                 variable.changed()
             self.generation = Generation.count
         return results
 
+    def _checked(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        """As a call, but what is not finite is an error, and leaves the weights as they were."""
+        before = {name: value.copy() for name, value in self.traced.values().items()}
+        results: tuple[np.ndarray, ...] = self.executable(*arrays)
+        after = (variable.value for variable in self._updated)
+        if all(np.isfinite(array).all() for array in (*results, *after)):
+            return results
+        for name, memory in self.traced.state().items():
+            memory[...] = before[name]
+        found = first_nonfinite(self.traced.graph, arrays, before)
+        first = found or "every op computed alone is finite: the kernels differ, please report it"
+        raise UsageError(f"{self.traced.graph.name}: expected finite results. The first: {first}")
+
     def bind(self) -> None:
         """Hands the weights over if one of them was assigned since the last time."""
         versions = tuple(variable.version for variable in self._read)
         if versions != self._versions:
-            variables = self.traced.variables
-            self.executable.set_parameters({n: v.value for n, v in variables.items()})
+            self.executable.set_parameters(self.traced.values())
             self._versions = versions
         self.generation = Generation.count
 
@@ -64,13 +79,11 @@ class Program:
         if all(0 in shape for shape in shapes):
             pairs = zip(shapes, types, strict=True)
             return tuple(np.empty(shape, type_.dtype.numpy) for shape, type_ in pairs)
-        weights = {name: variable.value for name, variable in self.traced.variables.items()}
-        return evaluate(graph, arrays, weights)[: len(types)]
+        return evaluate(graph, arrays, self.traced.values())[: len(types)]
 
 
 def _compiled(traced: Traced) -> Executable:
     # Numba takes most of a second to import: it is loaded with the first program.
     compiler = lazy.load("..compiler.executable")
-    state = {node.attrs["name"]: traced.variable(node).memory for node in traced.graph.updates}
-    executable: Executable = compiler.compile_graph(traced.graph, state=state)
+    executable: Executable = compiler.compile_graph(traced.graph, state=traced.state())
     return executable

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import numpy as np
+
 from ..compiler.ir import Graph, Node, Origin
 from ..compiler.ops.core import input_, parameter
 from ..compiler.types import Shape, TensorType, dtype_of
@@ -43,14 +45,20 @@ class Traced:
     variables: dict[str, Variable]
     structure: Any
 
-    def variable(self, node: Node) -> Variable:
-        """The weight behind a parameter."""
-        return self.variables[node.attrs["name"]]
-
     @property
     def updated(self) -> tuple[Variable, ...]:
         """The weights that a call changes."""
-        return tuple(map(self.variable, self.graph.updates))
+        names = (node.attrs["name"] for node in self.graph.updates)
+        return tuple(self.variables[name] for name in names if name in self.variables)
+
+    def values(self) -> dict[str, np.ndarray]:
+        """The weights by the parameters' names."""
+        return {name: variable.value for name, variable in self.variables.items()}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The memory of the weights that a call changes, by the parameters' names."""
+        names = (node.attrs["name"] for node in self.graph.updates)
+        return {name: self.variables[name].memory for name in names if name in self.variables}
 
     def pack(self, results: Any) -> Any:
         """One result per output returned, in the nesting of ``structure``."""

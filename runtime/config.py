@@ -99,6 +99,8 @@ class Setting:
         return self.default(environ)
 
 
+YES_OR_NO = "a yes or no: 1/0, true/false, yes/no, on/off"
+
 SETTINGS: dict[str, Setting] = {
     "threads": Setting(
         "KERAUNOS_THREADS", "a whole number of threads, 1 or more", _positive, available_threads
@@ -118,9 +120,8 @@ SETTINGS: dict[str, Setting] = {
     "debug": Setting(
         "KERAUNOS_DEBUG", "a whole number, 0 (quiet) or more", _not_negative, lambda _: 0
     ),
-    "verify": Setting(
-        "KERAUNOS_VERIFY", "a yes or no: 1/0, true/false, yes/no, on/off", _flag, lambda _: True
-    ),
+    "verify": Setting("KERAUNOS_VERIFY", YES_OR_NO, _flag, lambda _: True),
+    "check_finite": Setting("KERAUNOS_CHECK_FINITE", YES_OR_NO, _flag, lambda _: False),
 }
 
 
@@ -133,6 +134,8 @@ class Config:
         cache_max_bytes: the kernel cache is trimmed, least recently used first, to this size.
         debug: 0 is quiet; higher prints more.
         verify: check the graph after every pass.
+        check_finite: stop at a call whose results hold a NaN or an infinity, and say which op made
+            the first of them. Slow: for finding out.
     """
 
     threads: int
@@ -140,6 +143,7 @@ class Config:
     cache_max_bytes: int
     debug: int
     verify: bool
+    check_finite: bool
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         source = os.environ if environ is None else environ
