@@ -65,7 +65,7 @@ class Program:
     def bind(self) -> None:
         """Hands the weights over if one of them was assigned since the last time."""
         versions = tuple(variable.version for variable in self._read)
-        if versions != self._versions:
+        if self.traced.variables and versions != self._versions:
             self.executable.set_parameters(self.traced.values())
             self._versions = versions
         self.generation = Generation.count
