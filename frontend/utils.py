@@ -6,9 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from .models.progress import Progbar
 from .naming import clear_session
+from .progress import Progbar
 from .random import set_random_seed
+from .training.batch import pack_x_y_sample_weight, unpack_x_y_sample_weight
+from .training.dataset import PyDataset
+from .training.splitting import split_dataset
+
+Sequence = PyDataset  # its older name
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
@@ -37,4 +42,15 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray:
     return array / np.where(length == 0, 1, length)
 
 
-__all__ = ["Progbar", "clear_session", "normalize", "set_random_seed", "to_categorical"]
+__all__ = [
+    "Progbar",
+    "PyDataset",
+    "Sequence",
+    "clear_session",
+    "normalize",
+    "pack_x_y_sample_weight",
+    "set_random_seed",
+    "split_dataset",
+    "to_categorical",
+    "unpack_x_y_sample_weight",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..models.progress import Progbar
+from ..progress import Progbar
 from .base import Callback, Logs, plain_logs
 
 
@@ -38,6 +38,8 @@ class ProgbarLogger(Callback):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._in_fit = False
+        if self.progbar is not None:  # interrupted within an epoch
+            self.progbar.close()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         if self.verbose and self.epochs > 1:
@@ -73,12 +75,13 @@ class ProgbarLogger(Callback):
 
     def _begin(self) -> None:
         self.seen = 0
-        self.progbar = Progbar(self.target, verbose=self.verbose)
+        # Metrics are means over the epoch already, to be shown as they are.
+        self.progbar = Progbar(self.target, verbose=self.verbose, stateless_metrics=())
 
     def _show(self, batch: int, logs: Mapping[str, Any] | None) -> None:
         self.seen = batch + 1
-        if self.progbar is not None and self.verbose == 1:
-            values = list(plain_logs(logs).items())
+        if self.progbar is not None and self.verbose:
+            values = plain_logs(logs) if self.progbar.is_due else None
             self.progbar.update(self.seen, values, finalize=False)
 
     def _end(self, logs: Mapping[str, Any] | None) -> None:
@@ -87,4 +90,5 @@ class ProgbarLogger(Callback):
         # What the data turned out to have is the target of the next epoch.
         self.target = self.target or self.seen
         self.progbar.target = self.target
-        self.progbar.update(self.target, list(plain_logs(logs).items()), finalize=True)
+        self.progbar.update(self.seen or self.target, plain_logs(logs), finalize=True)
+        self.progbar = None

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..callbacks import CallbackList
 from ..dtypes import as_array
 from ..errors import UsageError
 from ..programs import Program
+from ..progress import check_verbose
+from ..training.streams import is_stream
 from .arrays import arranged
-from .batches import Batches, is_stream, of_arrays, of_stream
-from .progress import Progbar
+from .batches import Batches, of_arrays, of_stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +50,21 @@ def predict(
     model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int | None, callbacks: Any
 ) -> Any:
     """As ``Model.predict``."""
+    check_verbose(verbose)
     if steps is not None and steps < 1:
         raise UsageError(f"predict: expected steps of 1 or more; received {steps}")
     if is_stream(x):
         if batch_size is not None:
             raise UsageError("predict: expected no batch_size beside data that gives batches")
         batches = of_stream(x, steps)
-        return _predicted(batches, lambda batch: _run(model, batch), verbose, callbacks)
+        return _predicted(model, batches, lambda batch: _run(model, batch), verbose, callbacks)
     if model.batch_is_fixed:
         arrays = [as_array(each) for each in arranged(model, model.input_structure, x)]
         batches = of_arrays(arrays, batch_size, steps)
-        return _predicted(batches, lambda batch: _run(model, batch), verbose, callbacks)
+        return _predicted(model, batches, lambda batch: _run(model, batch), verbose, callbacks)
     program, arrays = model.prepare(x)
     batches = of_arrays(arrays, batch_size, steps)
-    return _predicted(batches, lambda batch: (program, program(*batch)), verbose, callbacks)
+    return _predicted(model, batches, lambda batch: (program, program(*batch)), verbose, callbacks)
 
 
 def _run(model: Any, batch: Any) -> tuple[Program, tuple[np.ndarray, ...]]:
@@ -70,34 +73,32 @@ def _run(model: Any, batch: Any) -> tuple[Program, tuple[np.ndarray, ...]]:
 
 
 def _predicted(
+    model: Any,
     batches: Batches,
     run: Callable[[Any], tuple[Program, tuple[np.ndarray, ...]]],
     verbose: Any,
-    callbacks: Iterable[Any] | None,
+    callbacks: Any,
 ) -> Any:
-    bar = Progbar(batches.count, verbose=1 if verbose == "auto" else int(verbose))
-    listeners = list(callbacks or ())
+    listeners = CallbackList(
+        callbacks, add_progbar=verbose != 0, model=model, verbose=verbose, epochs=1,
+        steps=batches.count,
+    )  # fmt: skip
+    is_heard = listeners.wants_predict_batches
     results: list[tuple[np.ndarray, ...]] = []
     program: Program | None = None
-    _tell(listeners, "on_predict_begin", None)
+    listeners.on_predict_begin()
     for step, batch in enumerate(batches.items):
-        _tell(listeners, "on_predict_batch_begin", step, None)
+        if is_heard:
+            listeners.on_predict_batch_begin(step)
         program, outputs = run(batch)
         results.append(outputs)
-        _tell(listeners, "on_predict_batch_end", step, {"outputs": program.traced.pack(outputs)})
-        bar.update(step + 1, finalize=None)
+        if is_heard:
+            listeners.on_predict_batch_end(step, {"outputs": program.traced.pack(outputs)})
     if program is None:
         raise UsageError("predict: expected at least one batch; the data gave none")
-    if batches.count is None:
-        bar.update(len(results), finalize=True)
-    _tell(listeners, "on_predict_end", None)
+    listeners.on_predict_end()
     return program.traced.pack([_joined(parts) for parts in zip(*results, strict=True)])
 
 
 def _joined(parts: tuple[np.ndarray, ...]) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _tell(listeners: list[Any], event: str, *arguments: Any) -> None:
-    for listener in listeners:
-        getattr(listener, event)(*arguments)

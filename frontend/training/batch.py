@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import UsageError
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -22,3 +24,29 @@ class Batch:
     x: Any
     y: Any = None
     sample_weight: Any = None
+
+
+def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
+    """``x``, ``y`` and ``sample_weight`` of what stands for a batch; None for what is not there.
+
+    Data come as ``x``, ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``; a list counts as a tuple.
+
+    Raises:
+        ValueError: a tuple of another length.
+    """
+    if not isinstance(data, (list, tuple)):
+        return data, None, None
+    if not 1 <= len(data) <= 3:
+        raise UsageError(
+            "expected data as x, (x,), (x, y) or (x, y, sample_weight); received a "
+            f"{type(data).__name__} of {len(data)} parts"
+        )
+    x, y, sample_weight = (*data, None, None)[:3]
+    return x, y, sample_weight
+
+
+def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """The inverse of ``unpack_x_y_sample_weight``: x alone, or a tuple of what there is."""
+    if y is None:
+        return (x,) if isinstance(x, (list, tuple)) else x
+    return (x, y) if sample_weight is None else (x, y, sample_weight)

@@ -1,12 +1,13 @@
 """predict, predict_on_batch and calls on arrays, through compiled programs."""
 
 import io
+import sys
 
 import numpy as np
 import pytest
 
 from keraunos import Model, Sequential, layers
-from keraunos.frontend.models.progress import Progbar
+from keraunos.frontend.progress import Progbar
 
 RANDOM = np.random.default_rng(11)
 X = RANDOM.standard_normal((70, 3)).astype("float32")
@@ -109,6 +110,7 @@ def test_predict_in_batches_of_any_size(model, expected, batch_size):
     lambda: (X[i : i + 10] for i in range(0, 70, 10)),
     lambda: ((X[i : i + 10], np.zeros(10)) for i in range(0, 70, 10)),
     lambda: iter([X[:30], X[30:]]),
+    lambda: iter([[X[:30], np.zeros(30)], [X[30:], np.zeros(40)]]),
 ])  # fmt: skip
 def test_predict_takes_what_gives_batches(model, expected, make):
     close(model.predict(make(), verbose=0), expected)
@@ -117,6 +119,7 @@ def test_predict_takes_what_gives_batches(model, expected, make):
 def test_predict_stops_after_some_steps(model, expected):
     close(model.predict(X, batch_size=10, steps=3, verbose=0), expected[:30])
     close(model.predict(Batched(), steps=3, verbose=0), expected[:30])
+    close(model.predict(X, steps=3, verbose=0), expected)  # as many as make 3 batches
 
     def endless():
         while True:
@@ -214,7 +217,7 @@ def test_callbacks_hear_of_each_batch(model):
             return lambda *args: heard.append((name, args))
 
     model.predict(X, batch_size=35, verbose=0, callbacks=[Listener()])
-    assert [name for name, _ in heard] == [
+    assert [name for name, _ in heard if name.startswith("on_")] == [
         "on_predict_begin",
         "on_predict_batch_begin",
         "on_predict_batch_end",
@@ -222,7 +225,8 @@ def test_callbacks_hear_of_each_batch(model):
         "on_predict_batch_end",
         "on_predict_end",
     ]
-    assert heard[2][1][1]["outputs"].shape == (35, 2)
+    outputs = [args[1]["outputs"] for name, args in heard if name == "on_predict_batch_end"]
+    assert [output.shape for output in outputs] == [(35, 2)] * 2
 
 
 def test_verbose_says_how_far_it_is(model, capsys):
@@ -231,7 +235,17 @@ def test_verbose_says_how_far_it_is(model, capsys):
     model.predict(X, verbose=2)
     assert capsys.readouterr().out.startswith("3/3 - 0s - ")
     model.predict(X)
-    assert "3/3\x1b[0m \x1b[32m" + "━" * 20 in capsys.readouterr().out
+    assert capsys.readouterr().out.startswith("3/3 - 0s - ")
+    model.predict(X for _ in range(4))
+    assert capsys.readouterr().out.startswith("4/4 - 0s - ")
+    with pytest.raises(ValueError, match='expected 0, 1, 2 or "auto"; received 3'):
+        model.predict(X, verbose=3)
+
+
+def test_verbose_redraws_a_line_on_a_terminal(model, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    model.predict(X)
+    assert "3/3\x1b[0m \x1b[32m" + "━" * 20 in sys.stdout.getvalue()
 
 
 class Terminal(io.StringIO):

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
-from collections.abc import Iterable
-from typing import TextIO
+from collections.abc import Iterable, Mapping
+from typing import Any, TextIO
+
+import numpy as np
+
+from .errors import UsageError
 
 GREEN, GREY, BOLD, PLAIN = "\x1b[32m", "\x1b[37m", "\x1b[1m", "\x1b[0m"
 LEAST_INTERVAL = 0.05  # seconds between two redrawings
+
+Values = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
 
 class Progbar:
     """``3/3 ━━━━━━━━━━━━━━━━━━━━ 2s 140ms/step - loss: 2.7447``.
 
+    On a terminal or in a notebook the line is redrawn as it changes; elsewhere, in a file or a
+    pipe, it is written once, at the end, without a bar.
+
     Args:
         target: the number of steps; None where it is not known.
         verbose: 0 prints nothing, 1 redraws the line, 2 prints it once, at the end.
+        interval: seconds between two redrawings at least.
         stateful_metrics: names of values shown as they are; others are averaged over the steps.
+        stateless_metrics: the other way round: the only names to average.
+        stream: where to print; ``sys.stdout`` unless given.
     """
 
     def __init__(
@@ -28,14 +41,18 @@ class Progbar:
         interval: float = LEAST_INTERVAL,
         stateful_metrics: Iterable[str] | None = None,
         unit_name: str = "step",
+        stateless_metrics: Iterable[str] | None = None,
         stream: TextIO | None = None,
     ) -> None:
+        if stateful_metrics is not None and stateless_metrics is not None:
+            raise UsageError("Progbar: expected stateful_metrics or stateless_metrics, not both")
         self.target = target
         self.width = width
         self.verbose = verbose
         self.interval = interval
         self.unit_name = unit_name
         self._stateful = set(stateful_metrics or ())
+        self._stateless = None if stateless_metrics is None else set(stateless_metrics)
         self._stream = stream
         self._start = time.monotonic()
         self._after_first: float | None = None
@@ -45,33 +62,51 @@ class Progbar:
         self._totals: dict[str, tuple[float, int]] = {}
 
     def update(
-        self,
-        current: int,
-        values: Iterable[tuple[str, float]] | None = None,
-        finalize: bool | None = None,
+        self, current: int, values: Values | None = None, finalize: bool | None = None
     ) -> None:
-        """Shows ``current`` steps as done, and the values of the last ones."""
-        last = current >= self.target if finalize is None and self.target else bool(finalize)
+        """Shows ``current`` steps as done, and the values of the last ones.
+
+        Args:
+            values: pairs of name and number, or a mapping.
+            finalize: whether this is the last time; unless given, whether the target is reached.
+        """
+        last = bool(self.target) and current >= (self.target or 0) if finalize is None else finalize
         self._collect(current, values or (), last)
         now = time.monotonic()
         step = self._seconds_a_step(current, now)
-        if self.verbose == 1 and (last or now - self._drawn_at >= self.interval):
-            self._draw(current, step, now, last)
-        elif self.verbose == 2 and last and self.target:
+        if self._redraws:
+            if last or now - self._drawn_at >= self.interval:
+                self._draw(current, step, now, last)
+        elif last and self.verbose and self.target:
             seconds = f"{now - self._start:.0f}s - {_duration(step, self.unit_name)}"
             self._write(f"{_count(current, self.target)} - {seconds}{self._values()}\n")
 
-    def add(self, n: int, values: Iterable[tuple[str, float]] | None = None) -> None:
+    @property
+    def is_due(self) -> bool:
+        """Whether ``update`` would redraw the line now: other values need not be read."""
+        return self._redraws and time.monotonic() - self._drawn_at >= self.interval
+
+    def add(self, n: int, values: Values | None = None) -> None:
         """Shows ``n`` more steps as done."""
         self.update(self._done + n, values)
 
-    def _collect(self, current: int, values: Iterable[tuple[str, float]], last: bool) -> None:
+    def close(self) -> None:
+        """Ends a line that stays unfinished."""
+        if self._drawn_length:
+            self._write("\n")
+            self._drawn_length = 0
+
+    def _collect(self, current: int, values: Values, last: bool) -> None:
         steps = max(current - self._done, 1)
-        for name, value in values:
+        for name, value in values.items() if isinstance(values, Mapping) else values:
+            number = float(np.mean(value))
             total, count = self._totals.get(name, (0.0, 0))
-            alone = name in self._stateful or last
-            self._totals[name] = (value, 1) if alone else (total + value * steps, count + steps)
+            alone = last or not self._is_averaged(name)
+            self._totals[name] = (number, 1) if alone else (total + number * steps, count + steps)
         self._done = current
+
+    def _is_averaged(self, name: str) -> bool:
+        return name not in self._stateful if self._stateless is None else name in self._stateless
 
     def _seconds_a_step(self, current: int, now: float) -> float:
         """The mean over the steps; the first, which compiles, does not count beside others."""
@@ -87,15 +122,21 @@ class Progbar:
         unfinished = bool(self.target) and not last
         left = step * ((self.target or 0) - current) if unfinished else now - self._start
         clock = _remaining(left) if unfinished else f"{left:.0f}s"
-        tail = f" {_duration(step, self.unit_name)}{self._values()}"
         bar, length = self._bar(current)
-        length += len(clock) + len(tail) + 1
-        redraw = self._dynamic
-        head = "\r" if redraw else ("\n" if self._drawn_at else "")
-        blank = " " * max(self._drawn_length - length, 0) if redraw else ""
+        length += len(clock) + 1
+        tail = f" {_duration(step, self.unit_name)}{self._values()}"
+        tail = tail if last else self._cut(tail, length)
+        length += len(tail)
+        blank = " " * max(self._drawn_length - length, 0)
         end = "\n" if last else ""
-        self._write(f"{head}{bar} {BOLD}{clock}{PLAIN}{tail}{blank}{end}")
-        self._drawn_at, self._drawn_length = now, length
+        self._write(f"\r{bar} {BOLD}{clock}{PLAIN}{tail}{blank}{end}")
+        self._drawn_at, self._drawn_length = now, 0 if last else length
+
+    def _cut(self, tail: str, length: int) -> str:
+        """What is redrawn has to fit on one row: a carriage return leads back no further."""
+        if not self._stream_or_stdout.isatty():
+            return tail
+        return tail[: max(shutil.get_terminal_size().columns - length - 1, 0)]
 
     def _bar(self, current: int) -> tuple[str, int]:
         """The count and the bar, and how many columns they take."""
@@ -104,8 +145,9 @@ class Progbar:
             return text, len(text)
         count = _count(current, self.target)
         filled = int(self.width * min(current / self.target, 1.0))
-        green = f"{GREEN}{'━' * filled}{PLAIN}" if filled else ""
-        grey = f"{GREY}{'━' * (self.width - filled)}{PLAIN}"
+        dash = _dash(self._stream_or_stdout)
+        green = f"{GREEN}{dash * filled}{PLAIN}" if filled else ""
+        grey = f"{GREY}{dash * (self.width - filled)}{PLAIN}"
         return f"{BOLD}{count}{PLAIN} {green}{grey}", len(count) + 1 + self.width
 
     def _values(self) -> str:
@@ -115,15 +157,34 @@ class Progbar:
         )
 
     @property
-    def _dynamic(self) -> bool:
-        stream = self._stream or sys.stdout
-        return stream.isatty() or "ipykernel" in sys.modules
+    def _redraws(self) -> bool:
+        if self.verbose != 1:
+            return False
+        return self._stream_or_stdout.isatty() or "ipykernel" in sys.modules
+
+    @property
+    def _stream_or_stdout(self) -> TextIO:
+        # Looked up each time: tests and notebooks replace it.
+        return self._stream or sys.stdout
 
     def _write(self, text: str) -> None:
-        # Looked up each time: tests and notebooks replace it.
-        stream = self._stream or sys.stdout
+        stream = self._stream_or_stdout
         stream.write(text)
         stream.flush()
+
+
+def check_verbose(verbose: Any) -> None:
+    """Raises ``ValueError`` unless ``verbose`` is 0, 1, 2 or "auto"."""
+    if verbose not in ("auto", 0, 1, 2):
+        raise UsageError(f'verbose: expected 0, 1, 2 or "auto"; received {verbose!r}')
+
+
+def _dash(stream: TextIO) -> str:
+    try:
+        "━".encode(getattr(stream, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return "="
+    return "━"
 
 
 def _count(current: int, target: int) -> str:

@@ -1,0 +1,58 @@
+"""``keraunos.utils.PyDataset``: batches by number."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+
+class PyDataset:
+    """Base of data that give whole batches by number.
+
+    A subclass defines ``__getitem__(index)``, which returns ``(x,)``, ``(x, y)`` or
+    ``(x, y, sample_weight)``, and ``__len__``, the number of batches; or ``num_batches``, None for
+    data without end.
+
+    Args:
+        workers: threads or processes that make batches ahead of time, if more than 1.
+        use_multiprocessing: processes, for batches that take Python time to make; the data must
+            be picklable.
+        max_queue_size: how many batches are made ahead at most.
+    """
+
+    # Defaults of the class too, for subclasses that do not call super().__init__().
+    workers = 1
+    use_multiprocessing = False
+    max_queue_size = 10
+
+    def __init__(
+        self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10
+    ) -> None:
+        self.workers = workers
+        self.use_multiprocessing = use_multiprocessing
+        self.max_queue_size = max_queue_size
+
+    def __getitem__(self, index: int) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} has to define __getitem__(index)")
+
+    @property
+    def num_batches(self) -> int | None:
+        """The number of batches; None where they do not end."""
+        length = getattr(type(self), "__len__", None)
+        if length is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} has to define __len__(), or the property num_batches, "
+                "which is None for data without end"
+            )
+        return int(length(self))
+
+    def __iter__(self) -> Iterator[Any]:
+        count = self.num_batches
+        return (self[index] for index in (itertools.count() if count is None else range(count)))
+
+    def on_epoch_begin(self) -> None:
+        """Called before each epoch."""
+
+    def on_epoch_end(self) -> None:
+        """Called after each epoch."""

@@ -1,0 +1,254 @@
+"""The loops of ``fit`` and ``evaluate``: epochs, batches, validation, and whom they tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..callbacks import CallbackList, History
+from ..errors import UsageError
+from ..progress import check_verbose
+from .array_data import split
+from .batch import Batch, unpack_x_y_sample_weight
+from .data import Epochs, source_of
+from .streams import is_stream
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Data to validate on, and after which epochs."""
+
+    epochs: Epochs
+    frequency: Any
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether to validate after ``epoch``, counted from 0."""
+        if isinstance(self.frequency, int):
+            return (epoch + 1) % self.frequency == 0
+        return epoch + 1 in self.frequency
+
+
+def fit(
+    model: Any,
+    x: Any = None,
+    y: Any = None,
+    *,
+    batch_size: int | None = None,
+    epochs: int = 1,
+    verbose: Any = "auto",
+    callbacks: Any = None,
+    validation_split: float = 0.0,
+    validation_data: Any = None,
+    shuffle: bool | str = True,
+    class_weight: Any = None,
+    sample_weight: Any = None,
+    initial_epoch: int = 0,
+    steps_per_epoch: int | None = None,
+    validation_steps: int | None = None,
+    validation_batch_size: int | None = None,
+    validation_freq: Any = 1,
+) -> History:
+    """As ``Model.fit``.
+
+    Ctrl-C ends it between two steps: callbacks hear of the end, the history is kept as
+    ``model.history``, and the interrupt goes on to the caller.
+    """
+    check_verbose(verbose)
+    if validation_split and validation_data is None:
+        if is_stream(x):
+            raise UsageError(
+                "validation_split: expected x as arrays; received data that give batches. Pass "
+                "validation_data instead"
+            )
+        (x, y, sample_weight), validation_data = split(x, y, sample_weight, validation_split)
+    data = _epochs(
+        model, x, y, sample_weight, steps_per_epoch, batch_size=batch_size, shuffle=shuffle,
+        class_weight=class_weight,
+    )  # fmt: skip
+    validation = _validation(
+        model, validation_data, validation_steps, validation_freq,
+        validation_batch_size, batch_size,
+    )  # fmt: skip
+    listeners = _listeners(
+        model, callbacks, add_history=True, verbose=verbose, epochs=epochs, steps=data.steps
+    )
+    model.stop_training = False
+    return _Training(model, data, validation, listeners).run(initial_epoch, epochs)
+
+
+def evaluate(
+    model: Any,
+    x: Any = None,
+    y: Any = None,
+    *,
+    batch_size: int | None = None,
+    verbose: Any = "auto",
+    sample_weight: Any = None,
+    steps: int | None = None,
+    callbacks: Any = None,
+    return_dict: bool = False,
+) -> Any:
+    """As ``Model.evaluate``: the loss, or a list of it and the metrics, or a dict of them."""
+    check_verbose(verbose)
+    data = _epochs(model, x, y, sample_weight, steps, batch_size=batch_size)
+    listeners = _listeners(model, callbacks, verbose=verbose, epochs=1, steps=data.steps)
+    batches = data.begin()
+    assert batches is not None, "data that give no batch at all raise"
+    logs = _test(model, batches, listeners)
+    data.end()
+    if return_dict:
+        return dict(sorted(logs.items()))
+    values = list(logs.values())
+    return values[0] if len(values) == 1 else values
+
+
+class _Training:
+    """One call of ``fit``."""
+
+    def __init__(
+        self, model: Any, data: Epochs, validation: Validation | None, listeners: CallbackList
+    ) -> None:
+        self._model = model
+        self._data = data
+        self._validation = validation
+        self._listeners = listeners
+        self._logs: dict[str, Any] = {}
+
+    def run(self, initial_epoch: int, epochs: int) -> History:
+        try:
+            self._listeners.on_train_begin()
+            self._epochs(range(self._first_epoch(initial_epoch), epochs))
+        except KeyboardInterrupt:
+            self._listeners.on_train_end(self._logs)
+            raise
+        finally:
+            self._finish_weights()
+        self._listeners.on_train_end(self._logs)
+        assert self._listeners.history is not None
+        return self._listeners.history
+
+    def _first_epoch(self, initial_epoch: int) -> int:
+        """What a callback has restored a training to, as BackupAndRestore does, comes first."""
+        return getattr(self._model, "_initial_epoch", None) or initial_epoch
+
+    def _epochs(self, numbers: range) -> None:
+        for epoch in numbers:
+            batches = self._data.begin()
+            if batches is None:
+                return
+            self._epoch(epoch, batches)
+            if self._model.stop_training:
+                return
+
+    def _epoch(self, epoch: int, batches: Iterator[Batch]) -> None:
+        self._model.reset_metrics()
+        self._listeners.on_epoch_begin(epoch)
+        logs = _read(self._train(batches))
+        self._data.end()
+        if self._validation is not None and self._validation.is_due(epoch):
+            logs |= self._validated(self._validation.epochs)
+        self._logs = logs
+        self._listeners.on_epoch_end(epoch, logs)
+
+    def _train(self, batches: Iterator[Batch]) -> Mapping[str, Any]:
+        model, listeners, step = self._model, self._listeners, self._model.train_step_on
+        is_heard = listeners.wants_train_batches
+        logs: Mapping[str, Any] = {}
+        for number, batch in enumerate(batches):
+            if is_heard:
+                listeners.on_train_batch_begin(number)
+            logs = step(batch)
+            if is_heard:
+                listeners.on_train_batch_end(number, logs)
+            if model.stop_training:
+                break
+        return logs
+
+    def _validated(self, data: Epochs) -> dict[str, Any]:
+        batches = data.begin()
+        if batches is None:
+            return {}
+        logs = _test(self._model, batches, self._listeners)
+        data.end()
+        return {f"val_{name}": value for name, value in logs.items()}
+
+    def _finish_weights(self) -> None:
+        """Averages of weights that the optimizer kept take their places."""
+        finalize = getattr(self._model.optimizer, "finalize_variable_values", None)
+        if finalize is not None:
+            finalize(self._model.trainable_variables)
+
+
+def _test(model: Any, batches: Iterator[Batch], listeners: CallbackList) -> dict[str, Any]:
+    """Loss and metrics over some batches."""
+    model.stop_evaluating = False
+    is_heard = listeners.wants_test_batches
+    step = model.test_step_on
+    logs: Mapping[str, Any] = {}
+    listeners.on_test_begin()
+    model.reset_metrics()
+    for number, batch in enumerate(batches):
+        if is_heard:
+            listeners.on_test_batch_begin(number)
+        logs = step(batch)
+        if is_heard:
+            listeners.on_test_batch_end(number, logs)
+        if model.stop_evaluating:
+            break
+    results = _read(logs)
+    listeners.on_test_end(results)
+    return results
+
+
+def _read(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """Logs as they are now: the next step computes them anew."""
+    return dict(logs)
+
+
+def _epochs(
+    model: Any, x: Any, y: Any, sample_weight: Any, steps: int | None, **options: Any
+) -> Epochs:
+    source = source_of(x, y, sample_weight, steps=steps, **options)
+    model.check_targets(source.targets)
+    return Epochs(source, steps)
+
+
+def _validation(
+    model: Any, data: Any, steps: int | None, frequency: Any, own_size: Any, batch_size: Any
+) -> Validation | None:
+    if data is None:
+        return None
+    _check_frequency(frequency)
+    x, y, sample_weight = unpack_x_y_sample_weight(data)
+    size = own_size if is_stream(x) else own_size or batch_size
+    return Validation(_epochs(model, x, y, sample_weight, steps, batch_size=size), frequency)
+
+
+def _check_frequency(frequency: Any) -> None:
+    is_count = isinstance(frequency, int) and frequency >= 1
+    if not is_count and not hasattr(frequency, "__contains__"):
+        raise UsageError(
+            "validation_freq: expected an int of 1 or more, or a list of epochs counted from 1; "
+            f"received {frequency!r}"
+        )
+
+
+def _listeners(
+    model: Any, callbacks: Any, add_history: bool = False, **params: Any
+) -> CallbackList:
+    if isinstance(callbacks, CallbackList):
+        return _adopted(callbacks, model, add_history)
+    shown = params["verbose"] != 0
+    return CallbackList(
+        callbacks, add_history=add_history, add_progbar=shown, model=model, **params
+    )
+
+
+def _adopted(listeners: CallbackList, model: Any, add_history: bool) -> CallbackList:
+    """A list that the caller made, with what it lacks."""
+    if listeners.model is None:
+        listeners.set_model(model)
+    if add_history and listeners.history is None:
+        listeners.append(History())
+    return listeners

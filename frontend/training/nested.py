@@ -1,0 +1,85 @@
+"""What users give as data, as nestings of contiguous arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import canonical_array, floatx
+from ..errors import UsageError, UsageTypeError
+
+
+def is_array(value: Any) -> bool:
+    """Whether a value is an array of some library, and not a nesting of them."""
+    return hasattr(value, "__array__") or hasattr(value, "__dlpack__") or _gives_numpy(value)
+
+
+def _gives_numpy(value: Any) -> bool:
+    return callable(getattr(value, "numpy", None))
+
+
+def mapped(change: Callable[[Any], Any], data: Any) -> Any:
+    """The nesting of ``data`` with ``change`` applied to each array; None stays None.
+
+    A list or tuple of numbers, or of rows of numbers, is one array.
+    """
+    if data is None:
+        return None
+    if isinstance(data, dict):
+        return {key: mapped(change, value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)) and _holds_arrays(data):
+        items = [mapped(change, item) for item in data]
+        if hasattr(data, "_fields"):
+            return type(data)(*items)
+        return tuple(items) if isinstance(data, tuple) else items
+    return change(data)
+
+
+def _holds_arrays(data: Any) -> bool:
+    """Whether a list is a nesting of arrays; numbers of numpy and Python are none."""
+    if isinstance(data, dict):
+        return True
+    if isinstance(data, (list, tuple)):
+        return any(_holds_arrays(item) for item in data)
+    return data is None or (is_array(data) and not isinstance(data, np.generic))
+
+
+def leaves(data: Any) -> list[Any]:
+    """The arrays of a nesting of arrays, in order."""
+    found: list[Any] = []
+    mapped(found.append, data)
+    return found
+
+
+def is_nested(data: Any) -> bool:
+    """Whether data are several arrays, as a dict, list or tuple."""
+    return isinstance(data, dict) or (isinstance(data, (list, tuple)) and _holds_arrays(data))
+
+
+def as_contiguous(value: Any) -> np.ndarray:
+    """One array of data, contiguous, of a type that the compiler has; float64 becomes ``floatx``.
+
+    Raises:
+        TypeError: it is no array of numbers.
+        ValueError: it has no batch axis.
+    """
+    if not is_array(value) and not isinstance(value, (list, tuple, int, float)):
+        raise UsageTypeError(f"expected an array of numbers; received {type(value).__name__}")
+    plain = hasattr(value, "__array__") or not _gives_numpy(value)
+    array = canonical_array(value if plain else value.numpy())
+    if not array.ndim:
+        raise UsageError(f"expected arrays whose first axis is the batch; received {value!r}")
+    # Not np.ascontiguousarray alone: what is contiguous already passes through as it is.
+    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+
+
+def as_weights(value: Any) -> np.ndarray:
+    """Weights of samples: as ``as_contiguous``, of the default float type."""
+    return as_contiguous(value).astype(floatx(), copy=False)
+
+
+def shapes(data: Any) -> str:
+    """The shapes of the arrays, for messages."""
+    return ", ".join(str(np.shape(array)) for array in leaves(data))
