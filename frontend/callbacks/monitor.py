@@ -1,0 +1,89 @@
+"""What callbacks share that watch one metric."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from ..errors import UsageError
+from .base import Callback
+
+_SIGN_OF_MODE = {"min": -1, "max": 1}
+_SIGN_OF_DIRECTION = {"down": -1, "up": 1}
+
+
+class MonitorCallback(Callback):
+    """Knows whether a metric has improved.
+
+    Args:
+        monitor: the name of the metric in the logs, such as ``val_loss``.
+        mode: "min" where less is better, "max" where more is, "auto" to ask the metric.
+        baseline: the best value there is to begin with.
+        min_delta: what is no more than this counts as no improvement.
+
+    Attributes:
+        best: the best value so far; None before the first.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        mode: str = "auto",
+        baseline: float | None = None,
+        min_delta: float = 0.0,
+    ) -> None:
+        if mode not in ("auto", "min", "max"):
+            warnings.warn(
+                f'{type(self).__name__}: expected mode "auto", "min" or "max"; received {mode!r}, '
+                'for which "auto" is taken',
+                stacklevel=3,
+            )
+            mode = "auto"
+        self.monitor = monitor
+        self.mode = mode
+        self.best = baseline
+        self.min_delta = abs(min_delta)
+        self._sign = _SIGN_OF_MODE.get(mode)
+
+    def find_direction(self) -> int:
+        """-1 where less is better, 1 where more is; once the metrics are there.
+
+        Raises:
+            ValueError: the mode is "auto", and no metric tells.
+        """
+        if self._sign is None:
+            self._sign = self._direction_of_metric()
+        return self._sign
+
+    def is_improvement(self, value: float, reference: float | None) -> bool:
+        """Whether ``value`` is better than ``reference`` by more than ``min_delta``.
+
+        Raises:
+            ValueError: as ``find_direction``.
+        """
+        sign = self.find_direction()
+        if reference is None:
+            return True
+        # Compared as floats of 32 bits, as Keras does: it decides when they differ by min_delta.
+        moved = np.float32(value - sign * self.min_delta)
+        return bool(sign * moved > sign * np.float32(reference))
+
+    def _direction_of_metric(self) -> int:
+        name = self.monitor.removeprefix("val_")
+        if name == "loss":
+            return -1
+        for metric in getattr(self.model, "metrics", ()):
+            direction = getattr(metric, "_direction", None)
+            if metric.name == name and direction in _SIGN_OF_DIRECTION:
+                return _SIGN_OF_DIRECTION[direction]
+        raise UsageError(
+            f"{type(self).__name__}: expected a metric that tells whether less or more of it is "
+            f'better; monitor={self.monitor!r} does not. Pass mode="min" or mode="max"'
+        )
+
+
+def listed(names: Any) -> str:
+    """The names of the metrics that there are, for a message."""
+    return ", ".join(names) or "none"
