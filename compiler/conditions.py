@@ -12,7 +12,8 @@ from typing import Any
 from ..runtime.dim import FloorDiv
 from ..runtime.program import Condition
 from .ir import Graph, Node
-from .ops.windowing import resolve_padding
+from .lowering import KernelGradient
+from .ops.windowing import resolve_padding, window_output
 from .passes.rewriting import all_nodes
 from .types import Size, TupleType
 
@@ -44,8 +45,12 @@ def _orders(node: Node) -> Iterator[Order]:
     elif node.op.name == "matmul":
         left, right = (operand.shape for operand in node.inputs)
         yield from _equal(left[-1], right[-2] if len(right) > 1 else right[0])
+    elif node.op.name == "transposed_matmul":
+        yield from _equal(*(operand.shape[-2] for operand in node.inputs))
     elif node.op.name in WINDOWS:
         yield from _window_orders(node)
+    elif isinstance(node.op.lowering, KernelGradient):
+        yield from _kernel_gradient_orders(node)
 
 
 def _slice_orders(node: Node) -> Iterator[Order]:
@@ -64,6 +69,16 @@ def _window_orders(node: Node) -> Iterator[Order]:
         yield (extent - 1) * gap + 1, size + before + after
     if len(node.inputs) == 2:
         yield from _equal(node.inputs[1].shape[2] * attrs.get("groups", 1), x[3])
+
+
+def _kernel_gradient_orders(node: Node) -> Iterator[Order]:
+    """There is a gradient for each place of the window, and such places there are."""
+    (x, grad), attrs = (operand.shape for operand in node.inputs), node.attrs
+    options = (attrs[name] for name in ("window", "strides", "dilation", "padding"))
+    places = window_output(x[1:3], *options)
+    for size, known in zip((x[0], *places), grad[:3], strict=True):
+        yield 0, size
+        yield from _equal(size, known)
 
 
 def _equal(one: Size, other: Size) -> Iterator[Order]:

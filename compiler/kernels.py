@@ -235,13 +235,18 @@ class Epilogue:
 
 @dataclass(frozen=True)
 class Contract:
-    """Matrix product or convolution on packed weights, a register block at a time.
+    """Matrix product or convolution, a register block at a time.
 
     ``y[n, oy, ox, o] = sum over ky, kx, c of x[n, oy, ox; ky, kx, c] * w[panel(o), ky, kx, c, o]``
-    with every stride an argument. ``tail`` says what happens where the columns are no multiple of
-    the block: ``"overlap"`` computes the last block again further left, ``"single"`` finishes
-    column by column. ``masked``: the last panel has fewer channels than the block. ``fixed`` sizes
-    are structure: so short a sum is unrolled. ``stretched``: so long a sum is made of shorter ones.
+    with every stride an argument. The weights ``w`` are packed in panels, or read ``in_place``:
+    channels side by side, strides along the sums. ``turned``: columns of ``x`` lie side by side,
+    and what is summed over has a stride. ``cuts`` lists loops of the sum (``kys``, ``kxs``,
+    ``run``) that are left in parts, from the outermost on: each image is the sum of one part.
+
+    ``tail`` says what happens where the columns are no multiple of the block: ``"overlap"``
+    computes the last block again further left, ``"single"`` finishes column by column. ``masked``:
+    the last panel has fewer channels than the block. ``fixed`` sizes are structure: so short a sum
+    is unrolled. ``stretched`` names the loop of so long a sum that it is made of shorter ones.
     ``streamed``: the weights are too many for the work; the next panel's are asked for in time.
     """
 
@@ -251,8 +256,11 @@ class Contract:
     epilogue: Epilogue
     bias: bool
     fixed: tuple[tuple[str, int], ...] = ()
-    stretched: bool = False
+    stretched: str = ""
     streamed: bool = False
+    in_place: bool = False
+    turned: bool = False
+    cuts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -275,6 +283,22 @@ class Slide:
 
 
 @dataclass(frozen=True)
+class WindowSum:
+    """Filters of one channel each, as sums over positions: the gradient of depthwise filters.
+
+    ``y[part, ky, kx, c] = sum over n, oy, ox of x[n, oy + ky, ox + kx, c] * g[n, oy, ox, c]`` for
+    the images and lines of a part. ``columns`` positions of a line are taken at a time;
+    ``width``, ``stride`` and ``dilation`` are fixed as those of ``Slide``.
+    """
+
+    masked: bool
+    columns: int
+    width: int
+    stride: int
+    dilation: int
+
+
+@dataclass(frozen=True)
 class Border:
     """Fills the border around images of channels with ``value``."""
 
@@ -286,7 +310,7 @@ class Panels:
     """Packs a matrix computed at run time as a contraction's weights (``layout.Packing``)."""
 
 
-Body: TypeAlias = Nest | Contract | Slide | Border | Panels
+Body: TypeAlias = Nest | Contract | Slide | WindowSum | Border | Panels
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from .ir import Graph, IRError, Node
 from .layout import Launch, Layout, Placed
-from .lowering import Concatenation
+from .lowering import Concatenation, KernelGradient
 from .templates.border import build_border
 from .templates.concatenate import build_concatenate
-from .templates.contract import build_contract
+from .templates.contract import build_contract, build_kernel_gradient
 from .templates.nest import build_nest
 from .templates.slide import build_slide
+from .templates.window_sum import build_window_sum
 
 
 def lower_group(
@@ -30,8 +31,12 @@ def _compute(
     if isinstance(body.outputs[0].op.lowering, Concatenation):
         return build_concatenate(body, operands, results)
     name = kernel_name(body)
-    for build in (build_contract, build_slide, build_nest):
-        launch = build(body, operands, results, name)
+    facet = body.outputs[0].op.lowering
+    if isinstance(facet, KernelGradient):
+        build = build_kernel_gradient if facet.kind == "conv2d" else build_window_sum
+        return build(body, operands, results, name)
+    for template in (build_contract, build_slide, build_nest):
+        launch = template(body, operands, results, name)
         if launch is not None:
             return (launch,)
     raise IRError(f"no kernel computes {describe(body)}")

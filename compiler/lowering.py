@@ -102,7 +102,21 @@ class Window:
 
 @dataclass(frozen=True)
 class Contraction:
-    """Sums of products: ``"matmul"`` or ``"conv2d"`` (channels last, HWIO kernel)."""
+    """Sums of products.
+
+    ``"matmul"``, ``"transposed_matmul"`` (the left operand's rows are summed over), or ``"conv2d"``
+    (channels last, HWIO kernel).
+    """
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class KernelGradient:
+    """Sums over images what a window saw, times the gradient of what was made of it.
+
+    ``"conv2d"`` or ``"depthwise_conv2d"``.
+    """
 
     kind: str
 
@@ -135,6 +149,7 @@ Lowering: TypeAlias = (
     | Iota
     | Window
     | Contraction
+    | KernelGradient
     | Composite
     | Region
     | Projection

@@ -1,4 +1,4 @@
-"""Emits ``Contract`` kernels: a block of outputs in registers, packed weights streamed past it."""
+"""Emits ``Contract`` kernels: a block of outputs in registers, weights streamed past it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from .writer import Writer
 
 # Two multiply-adds start a cycle and each takes four: eight must be under way.
 MIN_CHAINS = 8
-# A long sum is made of sums of so many products: rounding grows with the length of each.
-STRETCH = 512
 # Weights are asked for this many elements before they are used: the hardware's own prefetching
 # stops at every page.
 PREFETCH_AHEAD = 8192
@@ -32,7 +30,10 @@ def emit_contract(writer: Writer, kernel: Kernel, body: Contract) -> None:
     else:
         writer.line(f"col_blocks = (cols + {block.columns - 1}) // {block.columns}")
     writer.line("blocks = images * row_blocks * col_blocks")
-    writer.line(f"panel_size = kys * kxs * run * {width}")
+    for loop in body.cuts:
+        writer.line(f"{loop}_part = {loop}")
+    if not body.in_place:
+        writer.line(f"panel_size = kys * kxs * run * {width}")
     writer.line("unit = blocks * panels * thread // threads")
     writer.line("end = blocks * panels * (thread + 1) // threads")
     with writer.block("while unit < end:"):
@@ -61,7 +62,7 @@ def _panel_setup(writer: Writer, body: Contract, width: int) -> None:
     writer.line("group = panel // group_panels")
     writer.line(f"o = panel % group_panels * {width}")
     writer.line("channel = group * channels + o")
-    writer.line("wi = panel * panel_size")
+    writer.line("wi = channel" if body.in_place else "wi = panel * panel_size")
     if body.streamed:
         writer.line("begin = block")
         writer.line("slices = 0")
@@ -119,33 +120,72 @@ def _times(text: str, factor: int) -> str:
 
 
 def _micro_kernel(writer: Writer, body: Contract, block: RegisterBlock) -> None:
-    start = "image * x_image + oy * x_row + ox * x_col + group * x_group"
-    writer.line(f"xi = {start}")
+    writer.line("xi = image * x_image + oy * x_row + ox * x_col + group * x_group")
     writer.line("wj = wi + image * w_image")
+    if body.cuts:
+        _cut(writer, body)
+    if body.in_place:
+        writer.line("wk = wj")
     if body.streamed:
         writer.line("ahead = wi + panel_size + (block - begin) * (panel_size >> slices)")
     zero = writer.constant(0.0, FLOAT32, True)
     for r, p, j in cells(block):
         writer.line(f"a{r}_{p}_{j} = {f'b{j}' if body.bias else zero}")
-    with writer.block("for ky in range(kys):"), writer.block("for kx in range(kxs):"):
-        writer.line("xk = xi + ky * x_ky + kx * x_kx")
-        if body.stretched:
-            with writer.block(f"for start in range(0, run, {STRETCH}):"):
-                _stretch(writer, body, block, zero)
-        else:
-            _sum(writer, body, block, "0", "run", zero)
+    _loops(writer, body, block, zero)
     finish_block(writer, body.epilogue, block, body.masked)
 
 
-def _stretch(writer: Writer, body: Contract, block: RegisterBlock, zero: str) -> None:
-    """A part of the sum on its own, then added to what there is (kept in memory meanwhile)."""
-    for r, p, j in cells(block):
-        writer.line(f"s{r}_{p}_{j} = a{r}_{p}_{j}")
-        writer.line(f"a{r}_{p}_{j} = {zero}")
-    writer.line(f"end_run = minimum(run, start + {STRETCH})")
-    _sum(writer, body, block, "start", "end_run", zero)
-    for r, p, j in cells(block):
-        writer.line(f"a{r}_{p}_{j} = s{r}_{p}_{j} + a{r}_{p}_{j}")
+def _cut(writer: Writer, body: Contract) -> None:
+    """Where the part of the sum starts that this image is, and its steps: the last has fewer."""
+    writer.line("left = image")
+    for loop in reversed(body.cuts):
+        stride = STRIDES[loop]
+        writer.line(f"skipped = left % {loop}_parts * {loop}_part")
+        writer.line(f"left = left // {loop}_parts")
+        writer.line(f"{loop} = minimum({loop}_part, {loop}_total - skipped)")
+        writer.line(f"xi += skipped * x_{stride}")
+        writer.line(f"wj += skipped * w_{stride}")
+
+
+LOOPS = (("ky", "kys"), ("kx", "kxs"), ("c", "run"))
+STRIDES = {"kys": "ky", "kxs": "kx", "run": "run"}
+
+
+def _loops(writer: Writer, body: Contract, block: RegisterBlock, zero: str, outer: int = 0) -> None:
+    """The loops of a sum, from number ``outer`` on; one may be made of shorter stretches."""
+    index, steps = LOOPS[outer]
+    if body.stretched != steps:
+        _loop(writer, body, block, zero, outer, ("0", steps))
+        return
+    with writer.block(f"for {index}_start in range(0, {steps}, stretch):"):
+        for r, p, j in cells(block):
+            writer.line(f"s{r}_{p}_{j} = a{r}_{p}_{j}")
+            writer.line(f"a{r}_{p}_{j} = {zero}")
+        writer.line(f"{index}_stop = minimum({steps}, {index}_start + stretch)")
+        _loop(writer, body, block, zero, outer, (f"{index}_start", f"{index}_stop"))
+        for r, p, j in cells(block):
+            writer.line(f"a{r}_{p}_{j} = s{r}_{p}_{j} + a{r}_{p}_{j}")
+
+
+def _loop(
+    writer: Writer,
+    body: Contract,
+    block: RegisterBlock,
+    zero: str,
+    outer: int,
+    stretch: tuple[str, str],
+) -> None:
+    if outer == len(LOOPS) - 1:
+        _sum(writer, body, block, *stretch, zero)
+        return
+    first, stop = stretch
+    head = stop if first == "0" else f"{first}, {stop}"
+    with writer.block(f"for {LOOPS[outer][0]} in range({head}):"):
+        if outer == len(LOOPS) - 2:
+            writer.line("xk = xi + ky * x_ky + kx * x_kx")
+            if body.in_place:
+                writer.line("wj = wk + ky * w_ky + kx * w_kx")
+        _loops(writer, body, block, zero, outer + 1)
 
 
 def _sum(
@@ -155,8 +195,8 @@ def _sum(
     chains = _chains(body, block)
     if chains == 1:
         with writer.block(f"for c in range({start}, {stop}):"):
-            _multiply(writer, block)
-            if not body.fixed:
+            _multiply(writer, body, block)
+            if not body.fixed and not body.in_place:
                 _prefetch(writer, body, block)
         return
     for chain in range(1, chains):
@@ -165,9 +205,9 @@ def _sum(
     writer.line(f"whole_run = {start} + ({stop} - {start}) // {chains} * {chains}")
     with writer.block(f"for c in range({start}, whole_run, {chains}):"):
         for chain in range(chains):
-            _multiply(writer, block, chain)
+            _multiply(writer, body, block, chain)
     with writer.block(f"for c in range(whole_run, {stop}):"):
-        _multiply(writer, block)
+        _multiply(writer, body, block)
     for chain in range(1, chains):
         for r, p, j in cells(block):
             writer.line(f"a{r}_{p}_{j} = a{r}_{p}_{j} + {accumulator(r, p, j, chain)}")
@@ -200,20 +240,33 @@ def _prefetch(writer: Writer, body: Contract, block: RegisterBlock) -> None:
         writer.line(writer.call("prefetch", "w", f"wj + {ahead}"))
 
 
-def _multiply(writer: Writer, block: RegisterBlock, chain: int = 0) -> None:
+def _multiply(writer: Writer, body: Contract, block: RegisterBlock, chain: int = 0) -> None:
     for j in range(block.vectors):
         offset = f" + {j * writer.lanes}" if j else ""
-        writer.line(f"w{j} = {writer.call('load', 'w', f'wj{offset}')}")
-    ahead = f" + {chain}" if chain else ""
+        if body.in_place and body.masked:
+            value = writer.call("load_masked", "w", f"wj{offset}", f"m{j}")
+        else:
+            value = writer.call("load", "w", f"wj{offset}")
+        writer.line(f"w{j} = {value}")
     for r in range(block.rows):
         for p in range(block.columns):
-            row = f" + {r} * x_row" if r else ""
-            col = f" + {p} * x_col" if p else ""
-            writer.line(f"v = {writer.call('load_splat', 'x', f'xk{row}{col} + c{ahead}')}")
+            value = writer.call("load_splat", "x", _operand(body, r, p, chain))
+            writer.line(f"v = {value}")
             for j in range(block.vectors):
                 name = accumulator(r, p, j, chain)
                 writer.line(f"{name} = {writer.call('fma', 'v', f'w{j}', name)}")
-    writer.line(f"wj += {block.vectors * writer.lanes}")
+    if body.turned:
+        writer.line("xk += x_run")
+    writer.line("wj += w_run" if body.in_place else f"wj += {block.vectors * writer.lanes}")
+
+
+def _operand(body: Contract, r: int, p: int, chain: int) -> str:
+    """The index of what row ``r`` and column ``p`` of the block multiply with."""
+    row = f" + {r} * x_row" if r else ""
+    if body.turned:
+        return f"xk{row}{f' + {p}' if p else ''}"
+    col = f" + {p} * x_col" if p else ""
+    return f"xk{row}{col} + c{f' + {chain}' if chain else ''}"
 
 
 def _advance(writer: Writer) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import cache
 
 from ...runtime.host import host
-from ..kernels import Border, Contract, Kernel, Nest, Panels, Slide
+from ..kernels import Border, Contract, Kernel, Nest, Panels, Slide, WindowSum
 from .border import emit_border
 from .contract import emit_contract
 from .nest import emit_nest
 from .panels import emit_panels
 from .slide import emit_slide
+from .window_sum import emit_window_sum
 from .writer import Writer
 
 
@@ -23,6 +24,8 @@ def emit(kernel: Kernel) -> str:
             emit_contract(writer, kernel, body)
         case Slide() as body:
             emit_slide(writer, kernel, body)
+        case WindowSum() as body:
+            emit_window_sum(writer, kernel, body)
         case Border() as body:
             emit_border(writer, kernel, body)
         case Panels() as body:

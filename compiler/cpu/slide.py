@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..kernels import Kernel, RegisterBlock, Slide
+from ..kernels import Kernel, RegisterBlock, Slide, WindowSum
 from ..types import FLOAT32
 from .epilogue import finish_block
 from .writer import Writer
@@ -37,7 +37,7 @@ def _channels(writer: Writer, body: Slide) -> None:
             writer.line(f"{operand.name} = {writer.call('load_splat', operand.pointer, '0')}")
 
 
-def load(writer: Writer, body: Slide, pointer: str, index: str) -> str:
+def load(writer: Writer, body: Slide | WindowSum, pointer: str, index: str) -> str:
     """The text of a vector load, masked where the channels are no whole number of vectors."""
     if body.masked:
         return writer.call("load_masked", pointer, index, "m0")

@@ -45,10 +45,10 @@ from .binary import (
     select,
     subtract,
 )
-from .contractions import conv2d, conv2d_kernel_gradient, matmul
+from .contractions import conv2d, matmul, transposed_matmul
 from .convolutions import conv1d, conv2d_transpose
 from .core import CONSTANT, FUSED, INPUT, ITEM, PARAMETER, constant, copy, input_, parameter
-from .depthwise import depthwise_conv2d, depthwise_kernel_gradient
+from .depthwise import depthwise_conv2d
 from .einsum import einsum
 from .elementwise import abs_ as abs
 from .elementwise import (
@@ -89,6 +89,7 @@ from .elementwise import (
 )
 from .elementwise import round_ as round
 from .indexing import concatenate, gather, iota, one_hot, scatter_add
+from .kernel_gradients import conv2d_kernel_gradient, depthwise_kernel_gradient
 from .movement import broadcast_to, flip, pad, repeat, reshape, transpose
 from .movement import slice_ as slice
 from .normalizations import batch_norm, layer_norm, log_softmax, softmax
@@ -121,6 +122,6 @@ __all__ = [
     "select", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "soft_shrink", "softmax",
     "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "sqrt", "square", "squareplus",
     "stop_gradient", "subtract", "sum", "tan", "tanh", "tanh_shrink", "threshold", "trace_scan",
-    "transpose", "variance",
+    "transpose", "transposed_matmul", "variance",
 ]
 # fmt: on

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ...runtime.dim import Size
-from ..ir import REQUIRED, Node, Op, Sample
-from ..lowering import Composite, Contraction
+from ..ir import Node, Op, Sample
+from ..lowering import Contraction
 from ..types import TensorType, broadcast_shapes
 from .building import reshaped, sum_to
 from .registry import ops, register
@@ -18,9 +18,7 @@ from .windowing import (
     Pairs,
     kernel_positions,
     pad_image,
-    pad_node,
     read_position,
-    read_position_node,
     resolve_padding,
     window_output,
 )
@@ -97,6 +95,57 @@ matmul = register(
 )
 
 
+# transposed_matmul
+
+
+def _transposed_type(x: TensorType, y: TensorType, *, part: int | None) -> TensorType:
+    dtype = want_same_dtype(x, y)
+    want_number(x)
+    same = x.rank == y.rank >= 2 and all(map(same_size, x.shape[:-1], y.shape[:-1]))
+    if not same:
+        raise ValueError(f"expected equal batches of as many rows, got {x} and {y}")
+    columns = (x.shape[-1], y.shape[-1])
+    if part is None:
+        return TensorType(dtype, (*x.shape[:-2], *columns))
+    if not isinstance(part, int) or part < 1 or x.rank != 2:
+        raise ValueError(f"expected a part of 1 or more rows of two matrices, got {part!r} of {x}")
+    return TensorType(dtype, ((x.shape[0] + part - 1) // part, *columns))
+
+
+def _transposed(x: Any, y: Any, *, part: int | None) -> Any:
+    turned = np.swapaxes(x, -1, -2)
+    if part is None:
+        return np.matmul(turned, y)
+    starts = range(0, x.shape[0], part)
+    sums = [turned[:, i : i + part] @ y[i : i + part] for i in starts]
+    return np.array(sums, x.dtype).reshape(-1, x.shape[1], y.shape[1])
+
+
+def _transposed_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
+    assert node.attrs["part"] is None, "sums are cut in parts after differentiation"
+    x, y = node.inputs
+    return ops.matmul(y, _swapped(grad)), ops.matmul(x, grad)
+
+
+transposed_matmul = register(
+    Op(
+        "transposed_matmul",
+        _transposed_type,
+        _transposed,
+        Contraction("transposed_matmul"),
+        {"part": None},
+        _transposed_gradient,
+        (
+            Sample(("f32[7, 3]", "f32[7, 5]")),
+            Sample(("f32[2, 3, 9, 17]", "f32[2, 3, 9, 4]")),
+            Sample(("f32[50, 40]", "f32[50, 33]")),
+        ),
+        "The matrix product of x transposed and y: products of their rows, summed. With a part of "
+        "so many rows, the sum of each part, along an axis in front.",
+    )
+)
+
+
 # conv2d
 
 
@@ -165,7 +214,8 @@ def _grouped_product(x: Any, matrix: Any, groups: int) -> Any:
     return np.moveaxis(parts @ matrices, 0, 1).reshape(*lead, -1)
 
 
-def _conv_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
+def conv_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
+    """The gradients of a conv2d by its image and its kernel."""
     x, kernel = node.inputs
     attrs = node.attrs
     pairs = _pairs(node)
@@ -246,7 +296,7 @@ conv2d = register(
         _conv2d,
         Contraction("conv2d"),
         CONV_ATTRS,
-        _conv_gradient,
+        conv_gradient,
         (
             Sample(("f32[2, 5, 6, 3]", "f32[3, 3, 3, 4]")),
             Sample(("f32[2, 5, 6, 3]", "f32[1, 1, 3, 4]")),
@@ -261,106 +311,5 @@ conv2d = register(
             ),
         ),
         "Convolution (correlation) of images (N, H, W, C) with a kernel (h, w, C / groups, F).",
-    )
-)
-
-
-# The gradient by the kernel
-
-
-def _kernel_gradient_type(
-    x: TensorType,
-    grad: TensorType,
-    *,
-    window: Pair,
-    strides: Pair,
-    padding: Padding,
-    dilation: Pair,
-    groups: int,
-) -> TensorType:
-    dtype = want_same_dtype(x, grad)
-    want_float(x)
-    want_rank("images (N, H, W, C)", x, 4)
-    spatial = window_output(x.shape[1:3], window, strides, dilation, padding)
-    if not all(map(same_size, grad.shape[:3], (x.shape[0], *spatial))):
-        raise ValueError(f"expected a gradient of {x.shape[0]} images of {spatial}, got {grad}")
-    return TensorType(dtype, (*window, x.shape[3] // groups, grad.shape[3]))
-
-
-def _kernel_gradient(
-    x: Any,
-    grad: Any,
-    *,
-    window: Pair,
-    strides: Pair,
-    padding: Padding,
-    dilation: Pair,
-    groups: int,
-) -> Any:
-    pairs = resolve_padding(x.shape[1:3], window, strides, dilation, padding)
-    padded = pad_image(x, pairs, 0)
-    slopes = grad.reshape(-1, groups, grad.shape[3] // groups)
-    found = []
-    for at in kernel_positions(window):
-        seen = read_position(padded, at, strides, dilation, grad.shape[1:3])
-        rows = seen.reshape(-1, groups, x.shape[3] // groups)
-        found.append(np.stack([rows[:, g].T @ slopes[:, g] for g in range(groups)], 1))
-    return np.stack(found).reshape(*window, x.shape[3] // groups, grad.shape[3])
-
-
-def _kernel_gradient_expand(node: Node) -> Node:
-    """One matrix product per place in the window: what it saw, times the gradient."""
-    x, grad = node.inputs
-    attrs, window = node.attrs, node.attrs["window"]
-    pairs = resolve_padding(
-        x.shape[1:3], window, attrs["strides"], attrs["dilation"], attrs["padding"]
-    )
-    padded = pad_node(x, pairs, 0)
-    found = []
-    for at in kernel_positions(window):
-        seen = read_position_node(padded, at, attrs["strides"], attrs["dilation"], grad.shape[1:3])
-        product = _product_of_groups(_rows(seen), _rows(grad), attrs["groups"])
-        found.append(reshaped(product, (1, *node.shape[2:])))
-    joined = found[0] if len(found) == 1 else ops.concatenate(*found, axis=0)
-    return reshaped(joined, node.shape)
-
-
-def _product_of_groups(rows: Node, slopes: Node, groups: int) -> Node:
-    """``(M, C)`` and ``(M, F)`` to ``(C / groups, F)``."""
-    if groups == 1:
-        return ops.matmul(ops.transpose(rows, axes=(1, 0)), slopes)
-    count, channels, filters = rows.shape[0], rows.shape[1] // groups, slopes.shape[1] // groups
-    left = ops.transpose(reshaped(rows, (count, groups, channels)), axes=(1, 2, 0))
-    right = ops.transpose(reshaped(slopes, (count, groups, filters)), axes=(1, 0, 2))
-    product = ops.transpose(ops.matmul(left, right), axes=(1, 0, 2))
-    return reshaped(product, (channels, groups * filters))
-
-
-def _kernel_gradient_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
-    """Linear in both operands: the same convolution led on, once either way."""
-    x, slope = node.inputs
-    attrs = {k: v for k, v in node.attrs.items() if k != "window"}
-    forward = ops.conv2d(x, grad, **attrs)
-    assert forward.type == slope.type
-    by_x, _ = _conv_gradient(forward, slope)
-    return by_x, forward
-
-
-conv2d_kernel_gradient = register(
-    Op(
-        "conv2d_kernel_gradient",
-        _kernel_gradient_type,
-        _kernel_gradient,
-        Composite(_kernel_gradient_expand),
-        {"window": REQUIRED, **CONV_ATTRS},
-        _kernel_gradient_gradient,
-        (
-            Sample(("f32[2, 5, 6, 3]", "f32[2, 3, 4, 4]"), {"window": (3, 3)}),
-            Sample(
-                ("f32[1, 7, 6, 4]", "f32[1, 4, 3, 6]"),
-                {"window": (3, 2), "strides": (2, 2), "padding": "same", "groups": 2},
-            ),
-        ),
-        "From x and the gradient of conv2d's result: the gradient of its kernel.",
     )
 )

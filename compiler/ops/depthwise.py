@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import REQUIRED, Node, Op, Sample
-from ..lowering import Composite, Window
+from ..ir import Node, Op, Sample
+from ..lowering import Window
 from ..types import TensorType
-from .building import broadcast, reshaped
 from .contractions import known_window, transposed_convolution
 from .registry import ops, register
 from .rules import same_size, want_float, want_rank, want_same_dtype
@@ -17,9 +16,7 @@ from .windowing import (
     Padding,
     kernel_positions,
     pad_image,
-    pad_node,
     read_position,
-    read_position_node,
     resolve_padding,
     window_output,
 )
@@ -58,7 +55,8 @@ def _depthwise(x: Any, kernel: Any, *, strides: Pair, padding: Padding, dilation
     return result.reshape(*result.shape[:3], -1)
 
 
-def _depthwise_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
+def depthwise_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
+    """The gradients of a depthwise_conv2d by its image and its kernel."""
     x, kernel = node.inputs
     attrs = node.attrs
     window, channels = known_window(kernel.tensor_type), kernel.shape[2]
@@ -90,7 +88,7 @@ depthwise_conv2d = register(
         _depthwise,
         Window("dot"),
         DEPTHWISE_ATTRS,
-        _depthwise_gradient,
+        depthwise_gradient,
         (
             Sample(("f32[2, 5, 6, 3]", "f32[3, 3, 3, 1]")),
             Sample(("f32[1, 7, 6, 3]", "f32[3, 2, 3, 2]"), {"strides": (2, 2), "padding": "same"}),
@@ -101,87 +99,5 @@ depthwise_conv2d = register(
         ),
         "Convolution of each channel with its own filters: channel c * multiplier + m is that of "
         "channel c with filter m.",
-    )
-)
-
-
-def _depthwise_kernel_gradient_type(
-    x: TensorType,
-    grad: TensorType,
-    *,
-    window: Pair,
-    strides: Pair,
-    padding: Padding,
-    dilation: Pair,
-) -> TensorType:
-    dtype = want_same_dtype(x, grad)
-    want_float(x)
-    want_rank("images (N, H, W, C)", x, 4)
-    spatial = window_output(x.shape[1:3], window, strides, dilation, padding)
-    if not all(map(same_size, grad.shape[:3], (x.shape[0], *spatial))):
-        raise ValueError(f"expected a gradient of {x.shape[0]} images of {spatial}, got {grad}")
-    channels, results = x.shape[3], grad.shape[3]
-    if not isinstance(channels, int) or not isinstance(results, int) or results % channels:
-        raise ValueError(f"expected a known multiple of {channels} channels, got {grad}")
-    return TensorType(dtype, (*window, channels, results // channels))
-
-
-def _depthwise_kernel_gradient(
-    x: Any, grad: Any, *, window: Pair, strides: Pair, padding: Padding, dilation: Pair
-) -> Any:
-    pairs = resolve_padding(x.shape[1:3], window, strides, dilation, padding)
-    padded = pad_image(x, pairs, 0)
-    slopes = grad.reshape(*grad.shape[:3], x.shape[3], -1)
-    found = []
-    for at in kernel_positions(window):
-        seen = read_position(padded, at, strides, dilation, grad.shape[1:3])
-        found.append(np.sum(seen[..., None] * slopes, (0, 1, 2)))
-    return np.stack(found).reshape(*window, x.shape[3], -1)
-
-
-def _depthwise_kernel_gradient_expand(node: Node) -> Node:
-    x, grad = node.inputs
-    attrs, window = node.attrs, node.attrs["window"]
-    pairs = resolve_padding(
-        x.shape[1:3], window, attrs["strides"], attrs["dilation"], attrs["padding"]
-    )
-    padded = pad_node(x, pairs, 0)
-    channels, multiplier = node.shape[2:]
-    slopes = grad if multiplier == 1 else reshaped(grad, (*grad.shape[:3], channels, multiplier))
-    found = []
-    for at in kernel_positions(window):
-        seen = read_position_node(padded, at, attrs["strides"], attrs["dilation"], grad.shape[1:3])
-        if multiplier != 1:
-            seen = broadcast(reshaped(seen, (*seen.shape, 1)), slopes.shape)
-        part = ops.sum(ops.multiply(seen, slopes), axes=(0, 1, 2))
-        found.append(reshaped(part, (1, channels, multiplier)))
-    joined = found[0] if len(found) == 1 else ops.concatenate(*found, axis=0)
-    return reshaped(joined, node.shape)
-
-
-def _depthwise_second_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
-    x, slope = node.inputs
-    attrs = {k: v for k, v in node.attrs.items() if k != "window"}
-    forward = ops.depthwise_conv2d(x, grad, **attrs)
-    by_x, _ = _depthwise_gradient(forward, slope)
-    return by_x, forward
-
-
-depthwise_kernel_gradient = register(
-    Op(
-        "depthwise_kernel_gradient",
-        _depthwise_kernel_gradient_type,
-        _depthwise_kernel_gradient,
-        Composite(_depthwise_kernel_gradient_expand),
-        {"window": REQUIRED, **DEPTHWISE_ATTRS},
-        _depthwise_second_gradient,
-        (
-            Sample(("f32[2, 5, 6, 3]", "f32[2, 3, 4, 3]"), {"window": (3, 3)}),
-            Sample(
-                ("f32[1, 7, 6, 3]", "f32[1, 4, 3, 6]"),
-                {"window": (3, 2), "strides": (2, 2), "padding": "same"},
-            ),
-        ),
-        "From x and the gradient of depthwise_conv2d's result: the gradient of its kernel.",
     )
 )

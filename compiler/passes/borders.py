@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from ..decisions import Decisions
 from ..ir import Graph, Node, apply, origin_scope, rewrite
-from ..lowering import Concatenation, Leaf, Projection, Region, View
+from ..lowering import Concatenation, KernelGradient, Leaf, Projection, Region, View
 from ..ops.core import FUSED, copy
 from ..ops.windowing import resolve_padding
 from ..prologue import fixed_nodes
@@ -68,10 +68,10 @@ def wanted_halo(node: Node) -> tuple[Node, Halo] | None:
             if found is not None and found[0] in body.inputs:
                 return node.inputs[body.inputs.index(found[0])], found[1]
         return None
-    if node.op.name not in ("conv2d", "depthwise_conv2d") or node.dtype != FLOAT32:
+    window = _window(node)
+    if window is None or node.dtype != FLOAT32:
         return None
-    x, kernel = node.inputs
-    window = [size for size in kernel.shape[:2] if isinstance(size, int)]
+    x = node.inputs[0]
     padding = resolve_padding(
         x.shape[1:3],
         window,
@@ -82,6 +82,16 @@ def wanted_halo(node: Node) -> tuple[Node, Halo] | None:
     if all(side == 0 for pair in padding for side in pair):
         return None
     return x, ((0, 0), *padding, (0, 0))
+
+
+def _window(node: Node) -> tuple[int, ...] | None:
+    """The window of an op that reads a border; None for others."""
+    if isinstance(node.op.lowering, KernelGradient):
+        window: tuple[int, ...] = node.attrs["window"]
+        return window
+    if node.op.name not in ("conv2d", "depthwise_conv2d"):
+        return None
+    return tuple(size for size in node.inputs[1].shape[:2] if isinstance(size, int))
 
 
 def free_layout(node: Node, graph: Graph) -> bool:
@@ -101,4 +111,5 @@ def _wants_rows(node: Node) -> bool:
         body: Graph = node.attrs["body"]
         return any(map(_wants_rows, body.nodes))
     kinds = (View, Concatenation, Region)
-    return node.op.name == "matmul" or isinstance(node.op.lowering, kinds)
+    products = ("matmul", "transposed_matmul")
+    return node.op.name in products or isinstance(node.op.lowering, kinds)

@@ -7,8 +7,9 @@
     %2 = depthwise_conv2d(%0, %1)
 
 Depthwise filters with several outputs a channel become one filter a (repeated) channel; matrix
-products are of matrices, or of equal batches of them, in float32, else sums; what is counted is
-a constant. Results that no kernel makes are copied.
+products are of matrices, or of equal batches of them, in float32, else sums; the left one is read
+as it lies where it is a transpose; what is counted is a constant. Sums over all samples are cut in
+parts (``long_sums``). Results that no kernel makes are copied.
 
 The step of a loop reads and writes parts of wider values (a slice of a sequence, one of the two
 places of a carry), between whose rows there are gaps. What cannot work so gets a copy.
@@ -27,6 +28,7 @@ from ..lowering import (
     Contraction,
     Elementwise,
     Gather,
+    KernelGradient,
     Leaf,
     Movement,
     Projection,
@@ -40,6 +42,7 @@ from ..ops.registry import get_op, ops
 from ..ops.stepping import parts_of
 from ..prologue import fixed_nodes
 from ..types import FLOAT32, Size
+from .long_sums import kernel_gradient_in_parts, product_in_parts
 from .rewriting import change_bodies
 
 
@@ -47,12 +50,15 @@ def legalize(graph: Graph, decisions: Decisions) -> Graph:
     """Rewrites, then copies results; see the module's docstring."""
     graph = change_bodies(graph, lambda body: legalize(body, decisions))
     graph = substitute_nodes(graph, {n: _counted(n) for n in graph.nodes if n.op is ops.iota})
-    graph = rewrite(rewrite(graph, _single_filters), _plain_matmul)
+    for rule in (_single_filters, _plain_matmul, _summed_in_parts):
+        graph = rewrite(graph, rule)
     return rewrite(_copy_outputs(graph), _with_dense_values)
 
 
 def _single_filters(node: Node) -> Node | None:
     """depthwise_conv2d(x, k[kh, kw, c, m]) --> depthwise_conv2d(repeat(x, m), k[kh, kw, c*m, 1])"""
+    if node.op.name == "depthwise_kernel_gradient":
+        return _single_filter_gradient(node)
     if node.op.name != "depthwise_conv2d" or node.inputs[1].shape[3] == 1:
         return None
     x, kernel = node.inputs
@@ -60,6 +66,15 @@ def _single_filters(node: Node) -> Node | None:
     wide = ops.repeat(x, factors=(1, 1, 1, multiplier))
     flat = ops.reshape(kernel, shape=(kh, kw, channels * multiplier, 1))
     return apply(get_op("depthwise_conv2d"), (wide, flat), node.attrs)
+
+
+def _single_filter_gradient(node: Node) -> Node | None:
+    *window, channels, multiplier = node.shape
+    if multiplier == 1:
+        return None
+    x, grad = node.inputs
+    wide = ops.repeat(x, factors=(1, 1, 1, multiplier))
+    return reshaped(apply(node.op, (wide, grad), node.attrs), (*window, channels, multiplier))
 
 
 def _counted(node: Node) -> Node:
@@ -83,14 +98,30 @@ def _plain_matmul(node: Node) -> Node | None:
         wide_right = _with_axis(right, 1) if right.tensor_type.rank == 1 else right
         product = apply(node.op, (wide_left, wide_right), node.attrs)
         return ops.reshape(_plain_matmul(product) or product, shape=node.shape)
-    fixed = all(isinstance(size, int) for size in right.shape[-2:])
-    if node.dtype != FLOAT32 or not fixed:
+    if node.dtype != FLOAT32 or not isinstance(right.shape[-1], int):
         return _summed_product(node)
+    turned = _untransposed(left)
+    if turned is not None and left.shape[:-2] == right.shape[:-2]:
+        return ops.transposed_matmul(turned, right)
     if right.tensor_type.rank == 2 or left.shape[:-2] == right.shape[:-2]:
         return None
     batch = node.shape[:-2]
     wide = (_batched(operand, batch) for operand in (left, right))
     return apply(node.op, tuple(wide), node.attrs)
+
+
+def _untransposed(node: Node) -> Node | None:
+    """What ``node`` is the transpose of, along its last two axes; None if it is none."""
+    rank = node.tensor_type.rank
+    if node.op.name != "transpose" or node.attrs["axes"] != (*range(rank - 2), rank - 1, rank - 2):
+        return None
+    return node.inputs[0]
+
+
+def _summed_in_parts(node: Node) -> Node | None:
+    if isinstance(node.op.lowering, KernelGradient):
+        return kernel_gradient_in_parts(node)
+    return product_in_parts(node) if node.op is ops.transposed_matmul else None
 
 
 def _with_axis(node: Node, axis: int) -> Node:
@@ -142,7 +173,7 @@ def _with_dense_values(node: Node) -> Node | None:
 
 def _low_rank(node: Node) -> Node | None:
     """Matrix products of many axes as one of few: kernels take gaps between a few axes only."""
-    if node.op.name != "matmul":
+    if node.op.name not in ("matmul", "transposed_matmul"):
         return None
     left, right = node.inputs
     if right.tensor_type.rank == 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..ir import Graph, Node
@@ -42,13 +43,25 @@ class Anchored:
         return tuple(self.layout(load.node) for load in self.parts.element_loads)
 
     def launch(
-        self, name: str, body: Body, x: Size, packing: Packing | None, sizes: Sizes, flops: Size
+        self,
+        name: str,
+        body: Body,
+        starts: Mapping[str, Size],
+        packing: Packing | None,
+        sizes: Sizes,
+        flops: Size,
     ) -> Launch:
-        """The launch of ``body``; ``x`` is where in the data's memory the kernel starts."""
-        pointers = [("x", Address(self.slot(self.anchor.inputs[0]), x))]
+        """The launch of ``body``.
+
+        ``starts`` says where the kernel starts: in the memory of the data ``x``, of a second
+        operand ``w``, and how far into the result ``y``.
+        """
+        pointers = [("x", Address(self.slot(self.anchor.inputs[0]), starts["x"]))]
         if len(self.anchor.inputs) == 2:
-            pointers.append(("w", Address(self.slot(self.anchor.inputs[1]), 0, packing)))
-        pointers.append(("y", Address(len(self.operands), self.result.origin)))
+            start = starts.get("w", 0)
+            pointers.append(("w", Address(self.slot(self.anchor.inputs[1]), start, packing)))
+        first = self.result.origin + starts.get("y", 0)
+        pointers.append(("y", Address(len(self.operands), first)))
         if self.parts.bias is not None:
             pointers.append(("bias", self._origin(self.parts.bias)))
         pointers += [(load.pointer, self._origin(load.node)) for load in self.parts.operands]

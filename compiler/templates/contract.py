@@ -3,61 +3,35 @@
 The operand is read in place (a border of zeros stands around images where the padding asks for
 one), the weights in packed panels. A 1x1 convolution over contiguous images is a matrix product of
 all their pixels, so images too small for a block do not waste it.
+
+Gradients of weights are contractions too, whose sums run over all samples: both operands are read
+in place, the left one across its rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
-
 from ...runtime.host import host
-from ..ir import Graph, Node
+from ..ir import Graph
 from ..kernels import Contract, Epilogue, RegisterBlock
-from ..layout import Launch, Packing, Placed, are_even
-from ..lowering import Contraction
-from ..ops.windowing import resolve_padding
-from ..types import FLOAT32, Shape, Size
+from ..layout import Launch, Packing, Placed
+from ..lowering import Contraction, KernelGradient
+from ..types import FLOAT32, Size
 from .anchored import Anchored, Sizes, match_anchored
 from .blocking import Extent, choose_block, is_short
+from .problems import (
+    Problem,
+    conv_problem,
+    kernel_gradient_problems,
+    matmul_problem,
+    transposed_problem,
+)
 
 LONG_DEPTH = 640  # products from which rounding calls for a sum of sums
+STRETCH = 512  # products of one of those: rounding grows with the length of each
 STREAMED_BYTES = 2**20
 STREAMED_PIXELS = 64
 CHUNK_BYTES = 256 * 1024  # operand bytes that stay in a core's cache while the weights pass over
-
-Walked: TypeAlias = "tuple[int | None, int | None, int | None]"
-FLAT: Walked = (None, None, -2)  # all but the last axis walked as one
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A contraction as the kernel sees it: extents, and strides of the operand.
-
-    ``walked`` are the axes of the output along which images, rows and columns follow one another.
-    """
-
-    walked: Walked
-    images: Size
-    rows: Size
-    columns: Size
-    channels: int  # per group
-    groups: int
-    kys: int
-    kxs: int
-    run: int
-    x_offset: Size
-    x_image: Size
-    x_row: Size
-    x_col: Size
-    x_ky: Size
-    x_kx: Size
-    x_group: int = 0
-    batch_axes: int = 0
-
-    @property
-    def depth(self) -> int:
-        return self.kys * self.kxs * self.run
+ALL_BLOCKS = 2**30  # of a matrix of unknown size
 
 
 def build_contract(
@@ -66,117 +40,49 @@ def build_contract(
     """The launch for a group around one contraction, or None where the kernel does not fit it."""
     group = match_anchored(body, operands, results, Contraction)
     problem = None if group is None else _problem(group)
-    if group is None or problem is None:
-        return None
+    return None if group is None or problem is None else _launch(group, problem, name)
+
+
+def build_kernel_gradient(
+    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
+) -> tuple[Launch, ...]:
+    """The launches for a ``conv2d_kernel_gradient`` in parts."""
+    group = match_anchored(body, operands, results, KernelGradient)
+    assert group is not None, "kernel gradients of float32 are groups of their own"
+    return tuple(_launch(group, problem, name) for problem in kernel_gradient_problems(group))
+
+
+def _launch(group: Anchored, problem: Problem, name: str) -> Launch:
     rows, columns = _computed(group, problem)
     extent = _extent(group, problem, rows, columns)
     machine = host()
     block = choose_block(extent, machine.lanes, machine.vector_registers)
     width = block.vectors * machine.lanes
-    fixed = _fixed_sizes(problem) if is_short(extent) else ()
+    fixed = _fixed_sizes(problem) if is_short(extent) and not problem.turned else ()
     contract = _contract(group, problem, extent, block, width, fixed)
-    sizes = _sizes(problem, rows, columns, width, block.rows * block.columns)
+    sizes = _sizes(problem, rows, columns, block, width)
     for pointer, layout in _results(group):
         sizes += _result_strides(pointer, layout, problem)
     sizes = [(size, value) for size, value in sizes if size not in dict(fixed)]
-    outputs: Size = problem.images * problem.rows * problem.columns
-    flops = outputs * (2 * problem.channels * problem.groups * problem.depth)
-    packing = Packing(width, problem.groups, problem.batch_axes)
-    return group.launch(name, contract, problem.x_offset, packing, sizes, flops)
+    starts = {"x": problem.x_offset, "y": problem.y_offset}
+    packing = None
+    if problem.right is None:
+        packing = Packing(width, problem.groups, problem.batch_axes)
+    else:
+        starts["w"] = problem.right.offset
+    return group.launch(name, contract, starts, packing, sizes, problem.flops)
 
 
 def _problem(group: Anchored) -> Problem | None:
     layouts = (group.x, group.result, *group.element_layouts)
     if any(layout.strides[-1] != 1 for layout in layouts):
         return None
-    if group.anchor.op.lowering.kind == "matmul":
-        return _matmul_problem(group.anchor, group.x, layouts)
-    even = all(are_even(layout, 0, 2) for layout in layouts)
-    return _conv_problem(group.anchor, group.x, flat=even and group.parts.pool is None)
-
-
-def _matmul_problem(anchor: Node, x: Placed, layouts: Sequence[Placed]) -> Problem | None:
-    left, right = anchor.inputs[0].shape, anchor.inputs[1].shape
-    if len(right) < 2 or len(left) < 2:
-        return None
-    depth, channels = right[-2:]
-    if not isinstance(depth, int) or not isinstance(channels, int):
-        return None
-    if len(right) > 2 and left[:-2] != right[:-2]:
-        return None
-    walk = _matmul_walk(left, len(right) > 2, layouts)
-    if walk is None:
-        return None
-    walked, (images, rows, columns) = walk
-    x_image, x_row, x_col = (0 if axis is None else x.strides[axis] for axis in walked)
-    return Problem(
-        walked=walked,
-        images=images,
-        rows=rows,
-        columns=columns,
-        channels=channels,
-        groups=1,
-        kys=1,
-        kxs=1,
-        run=depth,
-        x_offset=x.origin,
-        x_image=x_image,
-        x_row=x_row,
-        x_col=x_col,
-        x_ky=0,
-        x_kx=0,
-        batch_axes=len(right) - 2,
-    )
-
-
-def _matmul_walk(
-    left: Shape, batched: bool, layouts: Sequence[Placed]
-) -> tuple[Walked, tuple[Size, Size, Size]] | None:
-    """How to walk the rows of a product: as one if there are no gaps between them."""
-    rank = len(left)
-    if batched:
-        even = all(are_even(layout, 0, rank - 3) for layout in layouts)
-        return ((-3, None, -2), (_product(left[:-2]), 1, left[-2])) if even else None
-    if all(are_even(layout, 0, rank - 2) for layout in layouts):
-        return FLAT, (1, 1, _product(left[:-1]))
-    if rank == 3:
-        return (0, None, 1), (left[0], 1, left[1])
-    return ((0, 1, 2), (left[0], left[1], left[2])) if rank == 4 else None
-
-
-def _conv_problem(anchor: Node, x: Placed, flat: bool) -> Problem | None:
-    if any(not isinstance(size, int) for size in anchor.inputs[1].shape):
-        return None
-    kh, kw, cin, cout = (size for size in anchor.inputs[1].shape if isinstance(size, int))
-    attrs = anchor.attrs
-    (sy, sx), (dy, dx), groups = attrs["strides"], attrs["dilation"], attrs["groups"]
-    padding = resolve_padding(x.type.shape[1:3], (kh, kw), (sy, sx), (dy, dx), attrs["padding"])
-    image, row, pixel, _ = x.strides
-    images, rows, cols = anchor.shape[:3]
-    # Without gaps between pixels a row of the window is one run of memory.
-    whole = dx == 1 and groups == 1 and pixel == cin
-    plain = (kh, kw, sy, sx) == (1, 1, 1, 1) and all(pair == (0, 0) for pair in padding)
-    walked: Walked = (0, 1, 2)
-    if flat and plain:
-        walked, images, rows, cols = FLAT, 1, 1, images * rows * cols
-    return Problem(
-        walked=walked,
-        images=images,
-        rows=rows,
-        columns=cols,
-        channels=cout // groups,
-        groups=groups,
-        kys=kh,
-        kxs=1 if whole else kw,
-        run=kw * cin if whole else cin,
-        x_offset=x.origin - padding[0][0] * row - padding[1][0] * pixel,
-        x_image=image,
-        x_row=row * sy,
-        x_col=pixel * sx,
-        x_ky=row * dy,
-        x_kx=pixel * dx,
-        x_group=cin,
-    )
+    kinds = {
+        "matmul": matmul_problem,
+        "transposed_matmul": transposed_problem,
+        "conv2d": conv_problem,
+    }
+    return kinds[group.anchor.op.lowering.kind](group, layouts)
 
 
 def _computed(group: Anchored, problem: Problem) -> tuple[Size, Size]:
@@ -189,13 +95,13 @@ def _computed(group: Anchored, problem: Problem) -> tuple[Size, Size]:
 
 
 def _extent(group: Anchored, problem: Problem, rows: Size, columns: Size) -> Extent:
-    pool = group.parts.pool
+    pool, (kys, kxs, run) = group.parts.pool, problem.steps
     return Extent(
         rows=rows if isinstance(rows, int) else None,
         columns=_least(columns),
         channels=problem.channels,
-        depth=problem.depth,
-        sweeps=problem.kys * problem.kxs,
+        depth=kys * kxs * run,
+        sweeps=kys * kxs,
         row_unit=pool.rows if pool else 1,
         column_unit=pool.columns if pool else 1,
     )
@@ -219,32 +125,46 @@ def _contract(
         ),
         bias=parts.bias is not None,
         fixed=fixed,
-        stretched=problem.depth > LONG_DEPTH,
+        stretched=_stretched(problem)[0],
         streamed=_is_streamed(problem, extent),
+        in_place=problem.right is not None,
+        turned=problem.turned,
+        cuts=tuple(cut.loop for cut in problem.cuts),
     )
+
+
+def _stretched(problem: Problem) -> tuple[str, int]:
+    """Which loop of a long sum is made of shorter ones, and their steps."""
+    _, kxs, run = problem.steps
+    if isinstance(problem.depth, int) and problem.depth <= LONG_DEPTH:
+        return "", 1
+    if run >= STRETCH or not isinstance(problem.run, int):
+        return "run", STRETCH
+    if kxs * run >= STRETCH or not isinstance(problem.kxs, int):
+        return "kxs", max(1, STRETCH // run)
+    return "kys", max(1, STRETCH // (kxs * run))
 
 
 def _is_streamed(problem: Problem, extent: Extent) -> bool:
     """Whether the weights are read from memory rather than a cache: many, for few pixels."""
-    if extent.rows is None or extent.columns is None:
+    if extent.rows is None or extent.columns is None or problem.right is not None:
         return False
     few = extent.rows * extent.columns <= STREAMED_PIXELS
-    weights = problem.depth * problem.channels * problem.groups * FLOAT32.itemsize
+    weights = extent.depth * problem.channels * problem.groups * FLOAT32.itemsize
     return few and weights >= STREAMED_BYTES
 
 
 def _fixed_sizes(problem: Problem) -> tuple[tuple[str, int], ...]:
     """The sizes of a sum so short that its loops cost more than its products."""
-    x_col, x_kx = problem.x_col, problem.x_kx
-    if not isinstance(x_col, int) or not isinstance(x_kx, int):
-        return ()
     sums = (("kys", problem.kys), ("kxs", problem.kxs), ("run", problem.run))
-    return (*sums, ("x_col", x_col), ("x_kx", x_kx))
+    fixed = (*sums, ("x_col", problem.x_col), ("x_kx", problem.x_kx))
+    known = tuple((name, size) for name, size in fixed if isinstance(size, int))
+    return known if len(known) == len(fixed) else ()
 
 
-def _sizes(problem: Problem, rows: Size, columns: Size, width: int, pixels: int) -> Sizes:
+def _sizes(problem: Problem, rows: Size, columns: Size, block: RegisterBlock, width: int) -> Sizes:
     panels = -(-problem.channels // width)
-    return [
+    sizes: Sizes = [
         ("images", problem.images),
         ("rows", rows),
         ("cols", columns),
@@ -254,15 +174,38 @@ def _sizes(problem: Problem, rows: Size, columns: Size, width: int, pixels: int)
         ("kys", problem.kys),
         ("kxs", problem.kxs),
         ("run", problem.run),
-        ("chunk", _chunk(problem, pixels)),
+        ("chunk", _chunk(problem, rows, columns, block)),
         ("x_image", problem.x_image),
         ("x_row", problem.x_row),
         ("x_col", problem.x_col),
         ("x_ky", problem.x_ky),
         ("x_kx", problem.x_kx),
         ("x_group", problem.x_group),
-        ("w_image", problem.depth * panels * width if problem.batch_axes else 0),
     ]
+    if problem.turned:
+        sizes.append(("x_run", problem.x_run))
+    if _stretched(problem)[0]:
+        sizes.append(("stretch", _stretched(problem)[1]))
+    return sizes + _right_sizes(problem, panels * width) + _cut_sizes(problem)
+
+
+def _right_sizes(problem: Problem, channels: int) -> Sizes:
+    """The strides of the right operand; those of panels follow from their sizes."""
+    right = problem.right
+    if right is None:
+        return [("w_image", problem.depth * channels if problem.batch_axes else 0)]
+    strides = [right.image, right.ky, right.kx, right.run]
+    return list(zip(("w_image", "w_ky", "w_kx", "w_run"), strides, strict=True))
+
+
+def _cut_sizes(problem: Problem) -> Sizes:
+    """Of each loop that is cut, all its steps, and in how many parts they fall."""
+    sizes: Sizes = []
+    for cut in problem.cuts:
+        part = getattr(problem, cut.loop)
+        parts = (cut.total + part - 1) // part
+        sizes += [(f"{cut.loop}_total", cut.total), (f"{cut.loop}_parts", parts)]
+    return sizes
 
 
 def _results(group: Anchored) -> list[tuple[str, Placed]]:
@@ -277,17 +220,18 @@ def _result_strides(name: str, layout: Placed, problem: Problem) -> Sizes:
     return [(f"{name}_{what}", s) for what, s in zip(("image", "row", "col"), strides, strict=True)]
 
 
-def _chunk(problem: Problem, pixels: int) -> int:
-    """Blocks whose operand stays in a core's cache."""
-    block_bytes = pixels * problem.run * problem.kys * FLOAT32.itemsize
-    return max(1, CHUNK_BYTES // max(1, block_bytes))
+def _chunk(problem: Problem, rows: Size, columns: Size, block: RegisterBlock) -> int:
+    """Blocks whose operand stays in a core's cache while the weights pass over.
 
-
-def _product(sizes: tuple[Size, ...]) -> Size:
-    total: Size = 1
-    for size in sizes:
-        total = total * size
-    return total
+    The blocks of a gradient all read the same: those of a part, or of a matrix.
+    """
+    if not problem.turned:
+        kys, _, run = problem.steps
+        pixels = block.rows * block.columns
+        return max(1, CHUNK_BYTES // max(1, pixels * run * kys * FLOAT32.itemsize))
+    if not isinstance(rows, int) or not isinstance(columns, int):
+        return ALL_BLOCKS
+    return -(-rows // block.rows) * -(-columns // block.columns)
 
 
 def _least(size: Size) -> int | None:

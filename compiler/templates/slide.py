@@ -60,7 +60,7 @@ def _depthwise(name: str, group: Anchored) -> Launch | None:
     ]
     start = x.origin - padding[0][0] * row - padding[1][0] * pixel
     flops = anchor.tensor_type.elements * (2 * kh * kw)
-    return group.launch(name, slide, start, None, sizes, flops)
+    return group.launch(name, slide, {"x": start}, None, sizes, flops)
 
 
 def _pooling(name: str, group: Anchored) -> Launch:
@@ -90,7 +90,7 @@ def _pooling(name: str, group: Anchored) -> Launch:
         *_all_strides(group),
     ]
     flops = group.anchor.tensor_type.elements * (kh * kw)
-    return group.launch(name, slide, x.origin, None, sizes, flops)
+    return group.launch(name, slide, {"x": x.origin}, None, sizes, flops)
 
 
 def _is_masked(group: Anchored) -> bool:

@@ -1,0 +1,77 @@
+"""Emits ``WindowSum`` kernels: gradients of depthwise filters, a vector of channels at a time."""
+
+from __future__ import annotations
+
+from ..kernels import Kernel, WindowSum
+from ..types import FLOAT32
+from .slide import SPLIT, load
+from .writer import Writer
+
+
+def emit_window_sum(writer: Writer, kernel: Kernel, body: WindowSum) -> None:
+    """Writes the kernel; each thread takes a contiguous share of (part, row, vector) units."""
+    writer.use("minimum")
+    writer.unpack(kernel.params)
+    zero = writer.constant(0.0, FLOAT32, True)
+    writer.line(f"vectors = (channels + {writer.lanes - 1}) // {writer.lanes}")
+    writer.line("units = image_parts * line_parts * kys * vectors")
+    with writer.block(SPLIT):
+        writer.line(f"channel = unit % vectors * {writer.lanes}")
+        writer.line("ky = unit // vectors % kys")
+        writer.line("part = unit // vectors // kys")
+        if body.masked:
+            writer.line(f"m0 = {writer.call('first', 'channels - channel')}")
+        for kx, p in _cells(body):
+            writer.line(f"a{kx}_{p} = {zero}")
+        _images(writer, body)
+        writer.line(f"yi = (part * kys + ky) * {body.width} * channels + channel")
+        for kx in range(body.width):
+            _store(writer, body, kx)
+
+
+def _cells(body: WindowSum) -> list[tuple[int, int]]:
+    return [(kx, p) for kx in range(body.width) for p in range(body.columns)]
+
+
+def _images(writer: Writer, body: WindowSum) -> None:
+    """All lines of a part."""
+    writer.line("image = part // line_parts * images_part")
+    writer.line("line = part % line_parts * lines_part")
+    writer.line("last_image = minimum(image + images_part, images)")
+    writer.line("last_line = minimum(line + lines_part, lines)")
+    writer.line(f"whole = cols // {body.columns} * {body.columns}")
+    with (
+        writer.block("for n in range(image, last_image):"),
+        writer.block("for oy in range(line, last_line):"),
+    ):
+        writer.line("xi = n * x_image + oy * x_row + ky * x_ky + channel")
+        writer.line("gi = n * w_image + oy * w_row + channel")
+        with writer.block(f"for ox in range(0, whole, {body.columns}):"):
+            _multiply(writer, body, body.columns)
+        with writer.block("for ox in range(whole, cols):"):
+            _multiply(writer, body, 1)
+
+
+def _multiply(writer: Writer, body: WindowSum, columns: int) -> None:
+    """Some positions of a line; neighbours share the columns of the image they both see."""
+    writer.line("xo = xi + ox * x_col")
+    for p in range(columns):
+        writer.line(f"g{p} = {load(writer, body, 'w', f'gi + (ox + {p}) * w_col')}")
+    uses: dict[int, list[tuple[int, int]]] = {}
+    for p in range(columns):
+        for kx in range(body.width):
+            uses.setdefault(p * body.stride + kx * body.dilation, []).append((p, kx))
+    for column in sorted(uses):
+        writer.line(f"v = {load(writer, body, 'x', f'xo + {column} * x_pixel')}")
+        for p, kx in uses[column]:
+            writer.line(f"a{kx}_{p} = {writer.call('fma', 'v', f'g{p}', f'a{kx}_{p}')}")
+
+
+def _store(writer: Writer, body: WindowSum, kx: int) -> None:
+    """The sum of what was added up apart, so that additions need not wait for each other."""
+    total = " + ".join(f"a{kx}_{p}" for p in range(body.columns))
+    index = f"yi + {kx} * channels"
+    if body.masked:
+        writer.line(writer.call("store_masked", "y", index, total, "m0"))
+    else:
+        writer.line(writer.call("store", "y", index, total))
