@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -66,6 +65,6 @@ class CSVLogger(Callback):
 
 
 def _text(value: Any) -> Any:
-    if isinstance(value, Iterable) and not isinstance(value, str) and np.ndim(value):
+    if np.ndim(value):
         return f'"[{", ".join(map(str, value))}]"'
     return value

@@ -191,6 +191,40 @@ class Model(Layer):
         """What was fused, folded, tiled or declined, and why: as ``keraunos.explain``."""
         return inspection.explain(self, *inputs, only=only)
 
+    # Saving
+
+    @user_facing
+    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+        """Writes all weights, and the optimizer's state, to a file that Keras 3 reads as well.
+
+        The file is replaced at once or not at all, even if the process is stopped meanwhile.
+
+        Args:
+            filepath: ends in ``.weights.h5``; its folder exists.
+            overwrite: False asks before replacing a file, or raises where there is no one to ask.
+
+        Raises:
+            ValueError: another path, or the model is not built.
+        """
+        lazy.load(".saving.weights").save_weights(self, filepath, overwrite)
+
+    @user_facing
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
+        """Sets all weights to those in a file, all or none of them; Keras 3 may have written it.
+
+        Layers are told apart by their places in the model, not by their names. The state of the
+        optimizer is set too, if it has that state already; else a warning tells.
+
+        Args:
+            filepath: of a ``.weights.h5`` file, or a ``.keras`` archive.
+            skip_mismatch: whether layers that do not fit the file keep their weights, with a
+                warning.
+
+        Raises:
+            ValueError: no such file, another file, or one for other layers or shapes.
+        """
+        lazy.load(".saving.weights").load_weights(self, filepath, skip_mismatch)
+
     # Calling
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:

@@ -1,0 +1,81 @@
+"""Files that are replaced at once or not at all, whenever the process or the machine stops."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ..errors import UsageError
+
+_MARK = ".partial"
+
+
+def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], None]) -> None:
+    """Makes a file, or replaces it: ``write`` is given the path of a new file beside it.
+
+    Until that is on the disk as a whole, ``path`` is what it was. A link stays one: the file it
+    leads to is replaced.
+
+    Raises:
+        ValueError: ``path`` is a folder, or the folder it is in does not exist.
+        OSError: the disk is full, or the folder is read-only.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise UsageError(f"expected the path of a file; {os.fspath(path)!r} is a folder")
+    if not target.parent.is_dir():
+        raise UsageError(
+            f"expected a folder that exists; received {os.fspath(path)!r}. Make "
+            f"{str(target.parent)!r} first"
+        )
+    _remove_leftovers(target)
+    new = target.with_name(f"{_prefix(target)}{os.getpid()}.{secrets.token_hex(4)}{_MARK}")
+    try:
+        write(new)
+        _to_disk(new)
+        os.replace(new, target)
+    finally:
+        new.unlink(missing_ok=True)
+    _to_disk(target.parent)
+
+
+def _prefix(target: Path) -> str:
+    """Process ids are those of one machine."""
+    return f".{target.name}.{platform.node()}."
+
+
+def _to_disk(path: Path) -> None:
+    """A file's contents, or a folder's names, as they are to be found after a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """What processes of this machine left that were stopped while they wrote this file."""
+    prefix = _prefix(target)
+    for leftover in _entries(target.parent, prefix):
+        process = leftover.name.removeprefix(prefix).partition(".")[0]
+        if process.isdecimal() and not _is_running(int(process)):
+            leftover.unlink(missing_ok=True)
+
+
+def _entries(folder: Path, prefix: str) -> Iterator[Path]:
+    for entry in folder.iterdir():
+        if entry.name.startswith(prefix) and entry.name.endswith(_MARK):
+            yield entry
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # someone else's
+        return True
+    return True

@@ -1,0 +1,249 @@
+"""Weights in HDF5 files, laid out as Keras 3 does, so that either reads what the other wrote."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ..errors import LayerError, UsageError
+from ..variable import Variable
+from .atomic import write_atomically
+from .layout import Place, places
+
+_ENDING = ".weights.h5"
+_MEMBER = "model.weights.h5"  # of a .keras archive
+
+Found = list[tuple[Variable, np.ndarray]]
+
+
+def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+    """As ``Model.save_weights``."""
+    path = os.fspath(filepath)
+    _check_built(model, "save_weights")
+    if not path.endswith(_ENDING):
+        raise UsageError(f"save_weights: expected a path that ends in {_ENDING}; received {path!r}")
+    if not overwrite and Path(path).exists() and not _may_overwrite(path):
+        return
+    write_atomically(path, lambda new: _write(model, new))
+
+
+def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
+    """As ``Model.load_weights``."""
+    _check_built(model, "load_weights")
+    with opened(os.fspath(filepath)) as file:
+        assign(read_variables(model, file, skip_mismatch))
+
+
+def _write(model: Any, path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        write_variables(model, file)
+
+
+def write_variables(model: Any, file: h5py.File) -> None:
+    """Adds the variables of all layers, and of an optimizer where there is one, to a new file."""
+    for place in places(model):
+        group = file.require_group(f"{place.path}/vars")
+        group.attrs["name"] = place.name
+        for index, variable in enumerate(place.variables):
+            group[str(index)] = variable.value
+
+
+def assign(found: Found) -> None:
+    for variable, array in found:
+        variable.assign(array)
+
+
+# Reading
+
+
+@contextmanager
+def opened(path: str) -> Iterator[h5py.File]:
+    """The HDF5 file at a path, or that within a ``.keras`` archive.
+
+    Raises:
+        ValueError: there is none, it is something else, or it is damaged.
+    """
+    if not path.endswith((_ENDING, ".keras")):
+        raise UsageError(
+            f"load_weights: expected a path that ends in {_ENDING} or .keras; received {path!r}"
+        )
+    if not Path(path).is_file():
+        raise UsageError(f"load_weights: expected a file; there is none at {path!r}")
+    try:
+        with h5py.File(_member(path) if path.endswith(".keras") else path, "r") as file:
+            yield file
+    except UsageError:
+        raise
+    # h5py raises these where addresses in a file lead nowhere.
+    except (OSError, RuntimeError, KeyError, zipfile.BadZipFile) as error:
+        raise UsageError(
+            f"load_weights: expected an HDF5 file of weights, as save_weights writes it; {path!r} "
+            f"is damaged or something else: {error}. Nothing was loaded"
+        ) from error
+
+
+def _member(path: str) -> BytesIO:
+    with zipfile.ZipFile(path) as archive:
+        return BytesIO(archive.read(_MEMBER))
+
+
+def read_variables(model: Any, file: h5py.File, skip_mismatch: bool = False) -> Found:
+    """Variables of a model and what a file has for them; nothing is assigned yet.
+
+    Raises:
+        ValueError: the file has other variables for a layer; ``skip_mismatch`` warns instead.
+    """
+    if "layer_names" in file.attrs or "model_weights" in file:
+        raise UsageError(
+            f"load_weights: expected a file of Keras 3; {file.filename!r} is of Keras 2. Load it "
+            "with Keras 3 and save it from there"
+        )
+    found: Found = []
+    problems: list[str] = []
+    here = places(model)
+    for place in here:
+        complaint = _complaint(place, file)
+        if complaint is None:
+            stored = _stored(file, place.path)
+            pairs = enumerate(place.variables)
+            found += [(variable, _array(stored[str(index)])) for index, variable in pairs]
+        elif place.is_optimizer:
+            _warn(f'the state of optimizer "{place.name}" was not loaded: {complaint}')
+        else:
+            problems.append(f'layer "{place.name}" ({place.path or "the model"}): {complaint}')
+    _tell_of(problems, len(here), skip_mismatch)
+    _tell_of_others(file, {place.path for place in here})
+    return found
+
+
+def _complaint(place: Place, file: h5py.File) -> str | None:
+    """What is wrong with what the file has for a layer; None where it fits."""
+    stored, variables = _stored(file, place.path), place.variables
+    if set(stored) != {str(index) for index in range(len(variables))}:
+        hint = "" if variables or not stored else ", which has none yet: build the model first"
+        return (
+            f"expected {len(variables)} variables {_named(variables)}; the file has "
+            f"{len(stored)}{hint}"
+        )
+    for index, variable in enumerate(variables):
+        data = stored[str(index)]
+        if data.shape != variable.shape:
+            return f"expected shape {variable.shape} of {variable.name}; the file has {data.shape}"
+        if data.dtype.kind not in "biuf" and data.attrs.get("dtype") != "bfloat16":
+            return f"expected numbers for {variable.name}; the file has {data.dtype}"
+    return None
+
+
+def _named(variables: list[Variable]) -> str:
+    return f"({', '.join(variable.name for variable in variables[:6])})" if variables else ""
+
+
+def _stored(file: h5py.File, path: str) -> dict[str, h5py.Dataset]:
+    """The arrays of a layer by number; none where the file has no such layer."""
+    group: Any = file
+    for part in [*path.split("/"), "vars"] if path else ["vars"]:
+        if not isinstance(group, h5py.Group) or part not in group:
+            return {}
+        group = _within(group, part)
+    names = list(group) if isinstance(group, h5py.Group) else []
+    return {name: _dataset(group, name) for name in names}
+
+
+def _within(group: h5py.Group, name: str) -> Any:
+    """A member; links may lead to other files, which are no business of whoever wrote this one."""
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise UsageError(
+            f"load_weights: expected a file without links; {group.file.filename!r} has one at "
+            f"{group.name}/{name}. Nothing was loaded"
+        )
+    return group[name]
+
+
+def _dataset(group: h5py.Group, name: str) -> h5py.Dataset:
+    data = _within(group, name)
+    if not isinstance(data, h5py.Dataset) or data.external or data.is_virtual:
+        raise UsageError(
+            f"load_weights: expected an array at {group.name}/{name} of {group.file.filename!r}; "
+            "it is a group, or in another file. Nothing was loaded"
+        )
+    return data
+
+
+def _array(data: h5py.Dataset) -> np.ndarray:
+    if data.attrs.get("dtype") != "bfloat16":
+        return np.asarray(data[()])
+    # The upper half of a float32; numpy has no such type.
+    halves = np.asarray(data[()]).view("uint16")
+    return (halves.astype("uint32") << 16).view("float32")
+
+
+# Telling
+
+
+def _tell_of(problems: list[str], number: int, skip_mismatch: bool) -> None:
+    if not problems:
+        return
+    shown = "; ".join(problems[:5])
+    more = f"; ... ({len(problems) - 5} more)" if len(problems) > 5 else ""
+    told = f"{len(problems)} of {number} layers do not fit the file: {shown}{more}"
+    if skip_mismatch:
+        _warn(f"{told}. They keep their weights")
+    else:
+        raise UsageError(
+            f"load_weights: {told}. Nothing was loaded. Load into a model of the same layers, or "
+            "pass skip_mismatch=True to load what fits"
+        )
+
+
+def _tell_of_others(file: h5py.File, known: set[str]) -> None:
+    others: list[str] = []
+
+    def visit(name: str, member: Any) -> None:
+        path, _, last = name.rpartition("/")
+        if last == "vars" and isinstance(member, h5py.Group) and len(member):
+            others.extend([path] if path not in known and not _is_optimizer(path) else [])
+
+    file.visititems(visit)
+    if others:
+        listed = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
+        _warn(f"the file has weights of {len(others)} layers that the model does not: {listed}")
+
+
+def _is_optimizer(path: str) -> bool:
+    """A model that is not compiled has none."""
+    return path.rpartition("/")[2] == "optimizer"
+
+
+def _warn(message: str) -> None:
+    warnings.warn(f"load_weights: {message}", stacklevel=6)
+
+
+def _check_built(model: Any, method: str) -> None:
+    if not model.built:
+        raise LayerError(
+            model,
+            f"{method}: expected a built model; its weights are made on the first call, or by "
+            "build(input_shape)",
+        )
+
+
+def _may_overwrite(path: str) -> bool:
+    """Asks, where there is someone to ask."""
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"save_weights: expected overwrite=True, or a path that is free; {path!r} is not"
+        )
+    answer = ""
+    while answer not in ("y", "n"):
+        answer = input(f"{path} is there already. Overwrite it? [y/n] ").strip().lower()
+    return answer == "y"
