@@ -10,15 +10,18 @@ from .frontend import (
     datasets,
     initializers,
     layers,
+    losses,
     models,
     ops,
     random,
     utils,
 )
 from .frontend.dtypes import floatx, set_floatx
+from .frontend.gradients import grad, value_and_grad
 from .frontend.initializers import Initializer
 from .frontend.inspection import compare, compile, dump, explain
 from .frontend.layers import Input, InputSpec, Layer
+from .frontend.losses import Loss
 from .frontend.models import Model, Sequential
 from .frontend.random import SeedGenerator
 from .frontend.tensor import KerasTensor
@@ -36,6 +39,7 @@ for _module in (
     datasets,
     initializers,
     layers,
+    losses,
     models,
     ops,
     random,
@@ -49,6 +53,7 @@ __all__ = [
     "InputSpec",
     "KerasTensor",
     "Layer",
+    "Loss",
     "Model",
     "SeedGenerator",
     "Sequential",
@@ -63,8 +68,10 @@ __all__ = [
     "dump",
     "explain",
     "floatx",
+    "grad",
     "initializers",
     "layers",
+    "losses",
     "models",
     "ops",
     "parse_ir",
@@ -72,4 +79,5 @@ __all__ = [
     "set_floatx",
     "trace",
     "utils",
+    "value_and_grad",
 ]

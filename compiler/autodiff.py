@@ -22,15 +22,17 @@ from .types import TensorType, TupleType
 def grad(graph: Graph, wrt: Sequence[Node]) -> Graph:
     """The graph of the derivatives of the one, scalar output of ``graph``, one per node of ``wrt``.
 
+    It updates no parameters, whatever ``graph`` does.
+
     Raises:
         IRError: as ``gradients``; ``graph`` has several outputs.
     """
-    if len(graph.outputs) != 1:
+    if len(graph.returned) != 1:
         raise IRError(
-            f"graph {graph.name}: expected one output to differentiate, got {len(graph.outputs)}; "
+            f"graph {graph.name}: expected one output to differentiate, got {len(graph.returned)}; "
             "use with_outputs to choose one"
         )
-    return graph.with_outputs(gradients(graph.outputs[0], wrt))
+    return Graph(graph.name, graph.inputs, gradients(graph.returned[0], wrt))
 
 
 def gradients(output: Node, wrt: Sequence[Node]) -> tuple[Node, ...]:

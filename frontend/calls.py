@@ -16,33 +16,36 @@ from .tracing import Spec, trace_call
 from .variable import Variable
 
 
-def call_on_arrays(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The layer's outputs for arrays, as arrays. Errors as ``program_for_arrays``."""
-    program, arrays = program_for_arrays(layer, args, kwargs)
+def call_on_arrays(
+    layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], exact: bool = False
+) -> Any:
+    """The layer's outputs for arrays, as arrays. Arguments and errors as ``program_for_arrays``."""
+    program, arrays = program_for_arrays(layer, args, kwargs, exact)
     return program.traced.pack(program(*arrays))
 
 
 def program_for_arrays(
-    layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], exact: bool = False
 ) -> tuple[Program, list[np.ndarray]]:
     """The program for a kind of arguments, and its inputs.
 
-    Programs are kept by dtypes and sizes, the batch size left out.
+    Programs are kept by dtypes and sizes, the batch size left out unless they are to be ``exact``:
+    what is no layer may take arrays that are no batches, or none at all.
 
     Raises:
         ValueError: the inputs do not fit.
         TypeError: an input is no array of numbers.
     """
     if args:
-        args = (_array_of_numbers(args[0]), *args[1:])
+        args = (array_of_numbers(args[0]), *args[1:])
     leaves = [_as_input(layer, leaf) for leaf in tree.flatten((args, kwargs))]
     arrays = [leaf for leaf in leaves if isinstance(leaf, np.ndarray)]
-    if not arrays:
+    if not arrays and not exact:
         raise LayerError(layer, f"expected tensors or arrays as inputs; received {args!r}")
-    batch = arrays[0].shape[:1]
+    batch = () if exact else arrays[0].shape[:1]
     specs = [_spec(leaf, batch) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
     program = _program(layer, (args, kwargs), specs)
-    return program, [np.ascontiguousarray(array) for array in arrays]
+    return program, [np.asarray(array, order="C") for array in arrays]
 
 
 def _program(layer: Any, structure: Any, specs: list[Any]) -> Program:
@@ -65,7 +68,7 @@ def _hashable(leaf: Any) -> Any:
     return leaf if isinstance(leaf, (Spec, str, int, float, bool, type(None))) else id(leaf)
 
 
-def _array_of_numbers(value: Any) -> Any:
+def array_of_numbers(value: Any) -> Any:
     """A (nested) list of numbers as an array; other structures as they are."""
     numbers = (bool, int, float, np.number)
     if isinstance(value, (list, tuple)) and value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -23,15 +23,32 @@ class Scope:
     training = False
 
     def __init__(self) -> None:
-        self._placeholders: dict[int, Node] = {}
+        self._current: dict[int, Node] = {}
         self.losses: list[Any] = []
 
     def parameter(self, variable: Variable) -> Node:
         """The node that stands for a weight, the same one each time."""
-        if id(variable) not in self._placeholders:
+        if id(variable) not in self._current:
             type_ = TensorType(dtype_of(variable.dtype), variable.shape)
-            self._placeholders[id(variable)] = parameter(variable.path, type_)
-        return self._placeholders[id(variable)]
+            self._current[id(variable)] = parameter(variable.path, type_)
+        return self._current[id(variable)]
+
+    @contextmanager
+    def reading(self, nodes: Mapping[int, Node]) -> Iterator[None]:
+        """Inside, weights (by their ``id``) are read as these nodes, until they are assigned."""
+        before = {key: self._current.get(key) for key in nodes}
+        self._current |= nodes
+        try:
+            yield
+        finally:
+            unchanged = [key for key, node in nodes.items() if self._current[key] is node]
+            self._current |= {key: node for key in unchanged if (node := before[key]) is not None}
+            for key in unchanged:
+                if before[key] is None:
+                    del self._current[key]
+
+    def substitute(self, known: Mapping[Node, Node]) -> None:
+        """Puts others in place of the nodes ``known``, wherever the scope keeps what reads them."""
 
     def assign(self, variable: Variable, value: Any) -> None:
         """Makes a tensor the value of a weight from now on.
@@ -75,7 +92,7 @@ class EagerScope(Scope):
         self.arrays: list[np.ndarray] = []
 
     def parameter(self, variable: Variable) -> Node:
-        return self.array(variable.value)
+        return self._current.get(id(variable)) or self.array(variable.value)
 
     def array(self, array: np.ndarray) -> Node:
         if array.ndim == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from ..compiler.ir import Graph, Node, Origin
 from ..compiler.ops.core import input_, parameter
+from ..compiler.ops.stepping import substituted
 from ..compiler.types import Shape, TensorType, dtype_of
 from . import tree
 from .dtypes import standard_dtype
@@ -80,7 +81,6 @@ class TraceScope(Scope):
         self._root = root
         self.updates: dict[Node, Node] = {}
         self._nodes: dict[int, Node] = {}
-        self._current: dict[int, Node] = {}
         self._paths: dict[int, str] = {}
         self._taken: set[str] = set()
 
@@ -102,6 +102,12 @@ class TraceScope(Scope):
         variable.check_shape(node.shape)
         new = cast_node(node, dtype_of(variable.dtype))
         self._current[id(variable)] = self.updates[self.leaf(variable)] = new
+
+    def substitute(self, known: Mapping[Node, Node]) -> None:
+        kept = tuple(self._current.values())
+        changed = dict(zip(kept, substituted(kept, known), strict=True))
+        self._current = {key: changed[node] for key, node in self._current.items()}
+        self.updates = {leaf: changed[node] for leaf, node in self.updates.items()}
 
     def assume_shape(self, node: Node, shape: Shape) -> Node:
         self.require_sizes(f"shapes {node.shape} and {shape} are equal only for some sizes")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,11 @@ class Layer(Weighted):
     programs: dict[Any, Any]
     input_spec: Any = None
     supports_masking = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "build" in vars(cls):
+            cls.build = _marking_built(cls.build)  # type: ignore[method-assign]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         layer = super().__new__(cls)
@@ -294,6 +299,17 @@ def _checked_name(name: Any) -> str:
     if not isinstance(name, str) or not name or "/" in name:
         raise ValueError(f"expected a layer's name as a string without '/'; received {name!r}")
     return name
+
+
+def _marking_built(build: Callable[..., None]) -> Callable[..., None]:
+    """``build`` that may be called by hand: the layer is built then, and not a second time."""
+
+    @wraps(build)
+    def run(self: Layer, *args: Any, **kwargs: Any) -> None:
+        build(self, *args, **kwargs)
+        self.built = True
+
+    return run
 
 
 @cache

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...compiler import ops as ir
 from ...compiler.evaluate import evaluate
-from ...compiler.ir import Graph, Node
+from ...compiler.ir import Graph, Node, Origin, current_origins, origin_scope
 from ...compiler.ops.core import constant
 from ...compiler.types import DType
 from ...runtime.dim import Size, symbols_of
@@ -20,6 +20,7 @@ from ..dtypes import BOOL, INT32, canonical_array, promote, scalar_dtype, standa
 from ..errors import UsageError, user_facing
 from ..history import FunctionOperation
 from ..scope import EagerScope, active_scope, current_scope, entered
+from ..source import user_line
 from ..tensor import KerasTensor
 from ..variable import Variable
 
@@ -35,9 +36,14 @@ def operation(function: Function) -> Function:
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if current_scope() is not None:
+        if current_scope() is None:
+            return _call_at_top_level(function, args, kwargs)
+        if current_origins():
             return function(*args, **kwargs)
-        return _call_at_top_level(function, args, kwargs)
+        # Outside of layers, which have lines of their own, the line that calls the function counts.
+        line = user_line()
+        with origin_scope(Origin("", line.file, line.line)):
+            return function(*args, **kwargs)
 
     return call  # type: ignore[return-value]
 

@@ -96,3 +96,19 @@ def test_aliases_are_the_same_layers():
     assert layers.MaxPool2D is layers.MaxPooling2D
     assert layers.Convolution2D is layers.Conv2D
     assert models.Input is layers.Input
+
+
+def test_a_layer_built_by_hand_keeps_its_weights():
+    class Scale(layers.Layer):
+        def build(self, shape):
+            self.scale = self.add_weight((shape[-1],))
+
+        def call(self, x):
+            return x * self.scale
+
+    for layer in (layers.Dense(3), Scale()):
+        layer.build((None, 4))
+        assert layer.built
+        made = [id(weight) for weight in layer.weights]
+        layer(np.ones((2, 4), "float32"))
+        assert [id(weight) for weight in layer.weights] == made
