@@ -40,7 +40,7 @@ def standard_dtype(spec: Any) -> DType:
         return _FLOATX[0]
     if isinstance(spec, str):
         name = {"int": "int32", "float": floatx()}.get(spec, spec)
-    elif spec in (int, float, bool):
+    elif isinstance(spec, type) and spec in (int, float, bool):  # a numpy dtype may equal one
         name = {int: "int32", float: floatx(), bool: "bool"}[spec]
     else:
         name = getattr(spec, "name", spec)

@@ -45,6 +45,45 @@ def described(obj: Any) -> dict[str, Any]:
     }
 
 
+def described_in(package: str, obj: Any) -> Any:
+    """A function, or an object of a package such as ``"losses"``, as Keras writes it in a config.
+
+    Classes from elsewhere are described by their own module, to be found again by their names.
+    """
+    if isinstance(obj, (str, type(None))):
+        return obj
+    if not hasattr(obj, "get_config"):
+        name = getattr(obj, "__name__", type(obj).__name__)
+        return _description("builtins", "function", name, "function")
+    cls = type(obj)
+    own = cls.__module__.startswith(__name__.rpartition(".")[0])
+    module, registered = (f"keras.{package}", None) if own else (cls.__module__, cls.__name__)
+    return _description(module, cls.__name__, obj.get_config(), registered)
+
+
+def _description(module: str, name: str, config: Any, registered: str | None) -> dict[str, Any]:
+    parts = {"module": module, "class_name": name, "config": config}
+    return {**parts, "registered_name": registered}
+
+
+def rebuilt(kind: str, config: Any, table: Mapping[str, Any], custom: Any = None) -> Any:
+    """The function or object that a config describes, looked up in ``custom``, then ``table``.
+
+    Raises:
+        ValueError: nothing has that name.
+    """
+    known = {**table, **(custom or {})}
+    if config["class_name"] == "function":
+        return find(kind, config["config"], known)
+    options = {
+        name: rebuilt(kind, value, table, custom)
+        if isinstance(value, dict) and "class_name" in value
+        else value
+        for name, value in (config.get("config") or {}).items()
+    }
+    return find(kind, config["class_name"], known).from_config(options)
+
+
 def config_of(obj: Any) -> dict[str, Any]:
     """The constructor's arguments as the attributes of the same names hold them."""
     return {name: plain(getattr(obj, name)) for name in parameters_of(type(obj))}

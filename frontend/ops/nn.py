@@ -220,28 +220,29 @@ def categorical_crossentropy(
     target: Any, output: Any, from_logits: bool = False, axis: int = -1
 ) -> KerasTensor:
     """-sum(target * log(output)); probabilities are held within [1e-7, 1 - 1e-7]."""
-    if from_logits:
-        return -sum_(tensor(floating(target)) * log_softmax(output, axis), axis)
-    value = tensor(floating(output))
-    shares = value / sum_(value, axis, True)
-    held = ir.clip(shares.node, low=1e-7, high=1 - 1e-7)
-    return -sum_(tensor(floating(target)) * log(tensor(held)), axis)
+    logs = _log_shares(tensor(floating(output)), from_logits, axis)
+    return -sum_(tensor(floating(target)) * logs, axis)
 
 
 @operation
 def sparse_categorical_crossentropy(
     target: Any, output: Any, from_logits: bool = False, axis: int = -1
 ) -> KerasTensor:
-    """``categorical_crossentropy`` with the class as an integer."""
+    """``categorical_crossentropy`` with the class as an integer; 0 where there is no such class."""
     node = floating(output)
     place = normal_axis(axis, node.tensor_type.rank)
     hot = ir.one_hot(as_node(target, "int32"), depth=node.shape[place], dtype=node.dtype.name)
-    if place != node.tensor_type.rank - 1:
-        raise UsageError(f"sparse_categorical_crossentropy: expected axis=-1; received {axis}")
+    last = hot.tensor_type.rank - 1
+    order = (*range(place), last, *range(place, last))
+    hot = hot if place == last else ir.transpose(hot, axes=order)
+    return -sum_(tensor(hot) * _log_shares(tensor(node), from_logits, axis), axis)
+
+
+def _log_shares(value: KerasTensor, from_logits: bool, axis: int) -> KerasTensor:
     if from_logits:
-        return categorical_crossentropy(tensor(hot), tensor(node), True)
-    held = ir.clip(node, low=1e-7, high=1 - 1e-7)
-    return -sum_(tensor(hot) * log(tensor(held)), -1)
+        return log_softmax(value, axis)
+    shares = value / sum_(value, axis, True)
+    return log(tensor(ir.clip(shares.node, low=1e-7, high=1 - 1e-7)))
 
 
 @operation
@@ -249,13 +250,9 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
     """-(t * log(o) + (1 - t) * log(1 - o)), element by element."""
     truth, value = tensor(floating(target)), tensor(floating(output))
     if from_logits:
-        return tensor(ir.relu(value.node)) - value * truth + softplus(-_magnitude(value))
+        return -(truth * log_sigmoid(value) + (1 - truth) * log_sigmoid(-value))
     held = tensor(ir.clip(value.node, low=1e-7, high=1 - 1e-7))
     return -(truth * log(held) + (1 - truth) * log(1 - held))
-
-
-def _magnitude(value: KerasTensor) -> KerasTensor:
-    return tensor(ir.abs(value.node))
 
 
 @operation

@@ -1,0 +1,168 @@
+"""Losses under Keras's names, as functions and as classes, and finding them by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import UsageError
+from ..serialize import described_in, find, rebuilt
+from .base import Loss, LossFunctionWrapper
+from .crossentropy import (
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_generalized_cross_entropy,
+    sparse_categorical_crossentropy,
+)
+from .crossentropy_classes import (
+    BinaryCrossentropy,
+    BinaryFocalCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
+    SparseCategoricalCrossentropy,
+)
+from .divergence import KLDivergence, Poisson, kl_divergence, poisson
+from .hinge import (
+    CategoricalHinge,
+    Hinge,
+    SquaredHinge,
+    categorical_hinge,
+    hinge,
+    squared_hinge,
+)
+from .overlap import Dice, Tversky, dice, tversky
+from .regression import (
+    CosineSimilarity,
+    Huber,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    cosine_similarity,
+    huber,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+)
+from .similarity import Circle, circle
+
+_TABLE: dict[str, Any] = {
+    each.__name__: each
+    for each in (
+        Loss, LossFunctionWrapper, BinaryCrossentropy, BinaryFocalCrossentropy,
+        CategoricalCrossentropy, CategoricalFocalCrossentropy, CategoricalGeneralizedCrossEntropy,
+        CategoricalHinge, Circle, CosineSimilarity, Dice, Hinge, Huber, KLDivergence, LogCosh,
+        MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredError,
+        MeanSquaredLogarithmicError, Poisson, SparseCategoricalCrossentropy, SquaredHinge, Tversky,
+        binary_crossentropy, binary_focal_crossentropy, categorical_crossentropy,
+        categorical_focal_crossentropy, categorical_generalized_cross_entropy, categorical_hinge,
+        circle, cosine_similarity, dice, hinge, huber, kl_divergence, log_cosh,
+        mean_absolute_error, mean_absolute_percentage_error, mean_squared_error,
+        mean_squared_logarithmic_error, poisson, sparse_categorical_crossentropy, squared_hinge,
+        tversky,
+    )
+}  # fmt: skip
+_SHORT = {
+    "bce": binary_crossentropy,
+    "kld": kl_divergence,
+    "mae": mean_absolute_error,
+    "mape": mean_absolute_percentage_error,
+    "mse": mean_squared_error,
+    "msle": mean_squared_logarithmic_error,
+}
+_TABLE |= _SHORT | {name.upper(): function for name, function in _SHORT.items()}
+
+
+def get(identifier: Any) -> Callable[..., Any] | None:
+    """The loss meant by a name, a config, a class or a callable; None stays None.
+
+    Names of functions give functions, those of classes instances.
+
+    Raises:
+        ValueError: no loss has that name, or it is something else.
+    """
+    if identifier is None:
+        return None
+    if isinstance(identifier, dict):
+        return deserialize(identifier)
+    found = find("loss", identifier, _TABLE) if isinstance(identifier, str) else identifier
+    made = found() if isinstance(found, type) else found
+    if not callable(made):
+        raise UsageError(
+            "expected a loss: a name such as 'mse', a function of (y_true, y_pred) or an instance "
+            f"of keraunos.losses.Loss; received {identifier!r}"
+        )
+    return made
+
+
+def serialize(loss: Any) -> Any:
+    """The config of a loss or of a function, as Keras writes it."""
+    return described_in("losses", loss)
+
+
+def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The loss that a name or a config from ``serialize`` describes.
+
+    Raises:
+        ValueError: there is no such loss, and it is not in ``custom_objects`` either.
+    """
+    if isinstance(name, dict):
+        return rebuilt("loss", name, _TABLE, custom_objects)
+    return find("loss", name, {**_TABLE, **(custom_objects or {})})
+
+
+__all__ = [
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
+    "CategoricalHinge",
+    "Circle",
+    "CosineSimilarity",
+    "Dice",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCosh",
+    "Loss",
+    "LossFunctionWrapper",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
+    "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+    "Tversky",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
+    "categorical_hinge",
+    "circle",
+    "cosine_similarity",
+    "deserialize",
+    "dice",
+    "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
+    "serialize",
+    "sparse_categorical_crossentropy",
+    "squared_hinge",
+    "tversky",
+]

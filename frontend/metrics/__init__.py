@@ -1,0 +1,1 @@
+"""Metrics under Keras's names, and finding them by name."""
