@@ -74,13 +74,17 @@ class Epochs:
 
     Without ``steps`` an epoch is one pass. With it, an epoch goes on where the last one ended, and
     a pass begins anew whenever one has ended.
+
+    Args:
+        from_start: whether each epoch begins a new pass all the same, as each validation does.
     """
 
-    def __init__(self, source: Source, steps: int | None = None) -> None:
+    def __init__(self, source: Source, steps: int | None = None, from_start: bool = False) -> None:
         if steps is not None and (isinstance(steps, bool) or steps < 1):
             raise UsageError(f"expected a number of steps of 1 or more; received {steps!r}")
         self.source = source
         self._per_epoch = steps
+        self._from_start = from_start or steps is None
         self._pass: Iterator[Batch] | None = None
         self._is_over = False
         self._has_begun = False
@@ -123,7 +127,7 @@ class Epochs:
         warnings.warn(RAN_OUT, stacklevel=2)
 
     def _running(self) -> Iterator[Batch]:
-        if self._pass is None or self._per_epoch is None:
+        if self._pass is None or self._from_start:
             self._pass = iter(self.source.batches())
         return self._pass
 

@@ -11,7 +11,7 @@ from ..errors import UsageError
 from ..progress import check_verbose
 from .array_data import split
 from .batch import Batch, unpack_x_y_sample_weight
-from .data import Epochs, source_of
+from .data import Epochs, Source, source_of
 from .streams import is_stream
 
 
@@ -62,10 +62,11 @@ def fit(
                 "validation_data instead"
             )
         (x, y, sample_weight), validation_data = split(x, y, sample_weight, validation_split)
-    data = _epochs(
-        model, x, y, sample_weight, steps_per_epoch, batch_size=batch_size, shuffle=shuffle,
+    source = _source(
+        model, x, y, sample_weight, steps=steps_per_epoch, batch_size=batch_size, shuffle=shuffle,
         class_weight=class_weight,
     )  # fmt: skip
+    data = Epochs(source, steps_per_epoch)
     validation = _validation(
         model, validation_data, validation_steps, validation_freq,
         validation_batch_size, batch_size,
@@ -91,7 +92,8 @@ def evaluate(
 ) -> Any:
     """As ``Model.evaluate``: the loss, or a list of it and the metrics, or a dict of them."""
     check_verbose(verbose)
-    data = _epochs(model, x, y, sample_weight, steps, batch_size=batch_size)
+    source = _source(model, x, y, sample_weight, steps=steps, batch_size=batch_size)
+    data = Epochs(source, steps)
     listeners = _listeners(model, callbacks, verbose=verbose, epochs=1, steps=data.steps)
     batches = data.begin()
     assert batches is not None, "data that give no batch at all raise"
@@ -206,12 +208,10 @@ def _read(logs: Mapping[str, Any]) -> dict[str, Any]:
     return dict(logs)
 
 
-def _epochs(
-    model: Any, x: Any, y: Any, sample_weight: Any, steps: int | None, **options: Any
-) -> Epochs:
-    source = source_of(x, y, sample_weight, steps=steps, **options)
+def _source(model: Any, x: Any, y: Any, sample_weight: Any, **options: Any) -> Source:
+    source = source_of(x, y, sample_weight, **options)
     model.check_targets(source.targets)
-    return Epochs(source, steps)
+    return source
 
 
 def _validation(
@@ -222,7 +222,8 @@ def _validation(
     _check_frequency(frequency)
     x, y, sample_weight = unpack_x_y_sample_weight(data)
     size = own_size if is_stream(x) else own_size or batch_size
-    return Validation(_epochs(model, x, y, sample_weight, steps, batch_size=size), frequency)
+    source = _source(model, x, y, sample_weight, steps=steps, batch_size=size)
+    return Validation(Epochs(source, steps, from_start=True), frequency)
 
 
 def _check_frequency(frequency: Any) -> None:
