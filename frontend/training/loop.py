@@ -90,14 +90,21 @@ def evaluate(
     callbacks: Any = None,
     return_dict: bool = False,
 ) -> Any:
-    """As ``Model.evaluate``: the loss, or a list of it and the metrics, or a dict of them."""
+    """As ``Model.evaluate``: the loss, or a list of it and the metrics, or a dict of them.
+
+    Ctrl-C goes on to the caller, after callbacks have heard of the end.
+    """
     check_verbose(verbose)
     source = _source(model, x, y, sample_weight, steps=steps, batch_size=batch_size)
     data = Epochs(source, steps)
     listeners = _listeners(model, callbacks, verbose=verbose, epochs=1, steps=data.steps)
     batches = data.begin()
     assert batches is not None, "data that give no batch at all raise"
-    logs = _test(model, batches, listeners)
+    try:
+        logs = _test(model, batches, listeners)
+    except KeyboardInterrupt:
+        listeners.on_test_end()
+        raise
     data.end()
     if return_dict:
         return dict(sorted(logs.items()))

@@ -438,6 +438,18 @@ def test_evaluate_takes_what_fit_takes(model):
         evaluate(model, X, Y, verbose="loud")
 
 
+def test_an_interrupt_of_evaluate_ends_in_good_order(model, capsys):
+    def batches():
+        yield X, Y
+        raise KeyboardInterrupt
+
+    recording = Recording()
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(model, batches(), callbacks=[recording])
+    assert recording.heard[-1] == ("on_test_end", {})
+    assert capsys.readouterr().out.endswith("\n")
+
+
 def test_evaluate_stops_when_asked(model):
     class Stop(Callback):
         def on_test_batch_end(self, batch, logs=None):
