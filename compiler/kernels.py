@@ -99,13 +99,18 @@ class Access:
     fill: float | None = None
 
     def stride_along(self, axis: str) -> str:
-        """``"0"``, ``"1"``, a parameter, or ``"?"`` where the access is not linear in ``axis``."""
-        found = [term for term in self.terms if term.axis == axis]
-        if not found:
-            return "0"
-        if len(found) > 1 or not found[0].is_plain:
-            return "?"
-        return found[0].stride
+        """As the function of that name."""
+        return stride_along(self.terms, axis)
+
+
+def stride_along(terms: tuple[Term, ...], axis: str) -> str:
+    """``"0"``, ``"1"``, a parameter, or ``"?"`` where the terms are not linear in ``axis``."""
+    found = [term for term in terms if term.axis == axis]
+    if not found:
+        return "0"
+    if len(found) > 1 or not found[0].is_plain:
+        return "?"
+    return found[0].stride
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,23 @@ class Gathered:
 
 
 @dataclass(frozen=True)
+class Generated:
+    """``name = fn(*numbers, index)``: a load that reads no array, but a few ``numbers``.
+
+    These are pointers to what is the same for all elements. ``terms`` give the index.
+    """
+
+    name: str
+    fn: str  # "count", "uniform"
+    numbers: tuple[str, ...]
+    terms: tuple[Term, ...]
+    dtype: DType
+
+
+AnyLoad: TypeAlias = Load | Gathered | Generated
+
+
+@dataclass(frozen=True)
 class Accumulate:
     """``name = combine(name, value)`` over the reduction axes, starting from ``initial``."""
 
@@ -161,11 +183,11 @@ class Stage:
     and ``after_stores``, whose names later stages may use.
     """
 
-    loads: tuple[Load | Gathered, ...] = ()
+    loads: tuple[AnyLoad, ...] = ()
     block: Block = ()
     accumulate: tuple[Accumulate, ...] = ()
     stores: tuple[Store, ...] = ()
-    after_loads: tuple[Load | Gathered, ...] = ()
+    after_loads: tuple[AnyLoad, ...] = ()
     after: Block = ()
     after_stores: tuple[Store, ...] = ()
 

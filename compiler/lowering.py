@@ -90,6 +90,17 @@ class Iota:
 
 
 @dataclass(frozen=True)
+class FromIndex:
+    """Each element is ``fn`` of its own index and of a few numbers, the operand's elements.
+
+    ``"count"``: the index along the attribute ``axis``, added to the one number. ``"uniform"``: the
+    random number of the row-major index under a key of two numbers (``runtime/threefry.py``).
+    """
+
+    fn: str
+
+
+@dataclass(frozen=True)
 class Window:
     """Slides a window over the spatial axes of a channels-last tensor.
 
@@ -147,6 +158,7 @@ Lowering: TypeAlias = (
     | Concatenation
     | Gather
     | Iota
+    | FromIndex
     | Window
     | Contraction
     | KernelGradient

@@ -21,6 +21,7 @@ from .lowering import (
     Concatenation,
     Contraction,
     Elementwise,
+    FromIndex,
     Gather,
     Movement,
     Reduction,
@@ -83,6 +84,9 @@ def _refusal(step: Step, schedule: Schedule) -> tuple[str, str] | None:
         return "NO_BATCH", "its result has no batch axis"
     body = step.node.attrs.get("body")
     nodes = [n for n in body.nodes if n.inputs] if isinstance(body, Graph) else [step.node]
+    numbered = [n for n in nodes if counts_samples(n)]
+    if numbered:
+        return "COUNTS_SAMPLES", f"{numbered[0].op.name} needs a sample's number in the whole batch"
     mixing = [n for n in nodes if not keeps_samples_apart(n)]
     if mixing:
         return "MIXES_SAMPLES", f"{mixing[0].op.name} combines or reorders samples"
@@ -141,6 +145,13 @@ def _is_batched(node: Node) -> bool:
     return bool(shape) and shape[0] == symbol(BATCH)
 
 
+def counts_samples(node: Node) -> bool:
+    """Whether an element is made of an index that its sample's number is part of."""
+    if not isinstance(node.op.lowering, FromIndex) or not _is_batched(node):
+        return False
+    return bool(node.attrs.get("axis", 0) % node.tensor_type.rank == 0)
+
+
 def keeps_samples_apart(node: Node) -> bool:
     """Whether sample ``n`` of the result depends on sample ``n`` of the operands alone."""
     batched = [i for i in node.inputs if BATCH in i.tensor_type.symbols]
@@ -167,7 +178,7 @@ def keeps_samples_apart(node: Node) -> bool:
             return bool(node.attrs["axis"] % rank != 0)
         case Gather():
             return node.inputs[0] not in batched and node.attrs["axis"] == 0
-        case View():
+        case FromIndex() | View():
             return True
     return False
 

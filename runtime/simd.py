@@ -55,6 +55,7 @@ from .simd_memory import (
     store_masked,
     store_strided,
 )
+from .simd_random import count_lanes, uniform, uniform_lanes
 from .simd_types import (
     F32V,
     LANES,
@@ -78,4 +79,5 @@ __all__ = [
     "mask_to_float", "maximum", "minimum", "round", "select", "sqrt", "truncate",
     "to_bool", "to_float32", "to_float64", "to_int32", "to_int64", "to_uint8",
     "all_lanes", "any_lanes", "max_lanes", "min_lanes", "prod_lanes", "sum_lanes",
+    "count_lanes", "uniform", "uniform_lanes",
 ]  # fmt: skip

@@ -8,6 +8,8 @@ Largest error against float64, in units in the last place, over the whole float3
 
     exp 1.0   expm1 1.5   log 0.8   log1p 1.5   tanh 2.5   sigmoid 2.4   erf 1.1   softplus 1.9
 
+erf_inverse, of float32 alone, is within 4e-7 of its value: 6 units.
+
 exp, expm1, log and log1p handle denormal numbers; sigmoid gives 0 where its value is below 6e-39.
 With 16 lanes, a core takes 0.16 ns (exp, rsqrt) to 0.4 ns (erf) an element, library functions 2 ns.
 """
@@ -23,6 +25,7 @@ from .simd_arithmetic import common_type, llvm_intrinsic, named_intrinsic
 from .simd_types import DOUBLE, F32V, FLOAT, I32, LANES, Emit, call_named
 from .vecmath_emit import (
     emit_erf,
+    emit_erf_inverse,
     emit_exp,
     emit_expm1,
     emit_log,
@@ -49,6 +52,20 @@ def _vector_function(name: str, vector: Emit, double: Emit) -> Any:
 
         def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return (double if common == types.float64 else vector)(builder, args[0])
+
+        return common(common), lower
+
+    return named_intrinsic(name, 1, typing)
+
+
+def _single(name: str, vector: Emit) -> Any:
+    """A function of float32 alone."""
+
+    def typing(context: Any, a: Any) -> Any:
+        common = F32V if a == F32V else types.float32
+
+        def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return vector(builder, args[0])
 
         return common(common), lower
 
@@ -126,6 +143,8 @@ sigmoid = _vector_function("sigmoid", emit_sigmoid, _double_sigmoid)
 softplus = _vector_function("softplus", emit_softplus, _double_softplus)
 erf = _vector_function("erf", emit_erf, _c_function("erf"))
 rsqrt = _vector_function("rsqrt", emit_rsqrt, _double_rsqrt)
+
+erf_inverse = _single("erf_inverse", emit_erf_inverse)
 
 sin = _lane_function("sin", "sin")
 cos = _lane_function("cos", "cos")

@@ -12,6 +12,7 @@ from typing import Any
 
 from llvmlite import ir
 
+from .erf_inverse import CENTRE, CENTRE_AT, TAIL, TAIL_AT, TAIL_FROM
 from .host import host
 from .simd_arithmetic import emit_fma, emit_is_nan, llvm_intrinsic
 from .simd_types import FLOAT, I8, I32, INTS, LANES, call_named
@@ -270,3 +271,14 @@ def emit_erf(builder: Any, x: Any) -> Any:
 def emit_rsqrt(builder: Any, x: Any) -> Any:
     one = Lanes(builder, x).number(1.0)
     return builder.fdiv(one, llvm_intrinsic("llvm.sqrt")(builder, x))
+
+
+def emit_erf_inverse(builder: Any, x: Any) -> Any:
+    g, one = Lanes(builder, x), Lanes(builder, x).number(1.0)
+    w = builder.fneg(emit_log(builder, builder.fmul(builder.fsub(one, x), builder.fadd(one, x))))
+    centre = g.polynomial(builder.fsub(w, g.number(CENTRE_AT)), CENTRE)
+    root = llvm_intrinsic("llvm.sqrt")(builder, w)
+    tail = g.polynomial(builder.fsub(root, g.number(TAIL_AT)), TAIL)
+    factor = g.where(w, "<", TAIL_FROM, centre, tail)
+    factor = g.where(w, "==", INFINITY, g.number(INFINITY), factor)
+    return builder.fmul(factor, x)

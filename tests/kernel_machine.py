@@ -35,7 +35,9 @@ from keraunos.runtime.binding import Binding
 from keraunos.runtime.dim import evaluate
 from keraunos.runtime.dim_solver import solve
 from keraunos.runtime.dispatcher import LAUNCH, LOOP, ROW
+from keraunos.runtime.erf_inverse import erf_inverse
 from keraunos.runtime.program import ARENA, CONSTANT, LaunchRow, Operand, Program
+from keraunos.runtime.threefry import uniform
 
 LANES = 0  # of the machine that runs; set by each launch from its text
 
@@ -198,6 +200,10 @@ def _splat(value: Any) -> np.ndarray:
     return np.full(LANES, value, np.float32)
 
 
+def _count_lanes(start: Any, index: int, step: int) -> np.ndarray:
+    return np.float32(start) + (index + step * np.arange(LANES)).astype(np.float32)
+
+
 def _first(count: int) -> np.ndarray:
     return np.arange(LANES) < count
 
@@ -314,7 +320,13 @@ VOCABULARY: dict[str, Any] = {
     "min_lanes": _fold(_minimum),
     "all_lanes": np.all,
     "any_lanes": np.any,
+    "uniform": lambda a, b, i: uniform((a, b), i)[()],
+    "uniform_lanes": lambda a, b, i, step: uniform((a, b), i + step * np.arange(LANES)),
+    "count_lanes": lambda start, i, step: (
+        np.float32(start) + np.float32(i + step * np.arange(LANES))
+    ),
     "sigmoid": _wide(_sigmoid),
+    "erf_inverse": _wide(erf_inverse),
     "erf": _wide(_erf),
     "rsqrt": _wide(lambda x: 1 / np.sqrt(x)),
     "softplus": _wide(lambda x: np.logaddexp(x, 0)),
@@ -497,6 +509,7 @@ class Supervised:
         self.tiles = choose_tiles(scheduled, decisions) if passes == "default" else ()
         planned = plan(scheduled, self.tiles)
         self.program = planned.program
+        self.state: dict[str, np.ndarray] = {}  # graphs that update parameters do not come here
         slots = self.program.slots
         self.constants = {i: np.zeros(slots[i].bytes, np.uint8) for i in self.program.constants}
         _Weights(self.stages.last, planned.prepared).prepare(parameters, self)

@@ -9,16 +9,18 @@ from __future__ import annotations
 from ..kernels import (
     Access,
     Accumulate,
+    AnyLoad,
     Axis,
     Block,
     Gathered,
+    Generated,
     Kernel,
     Let,
-    Load,
     Nest,
     Stage,
     Store,
     Term,
+    stride_along,
 )
 from ..types import BOOL, FLOAT32
 from .writer import Writer
@@ -61,6 +63,7 @@ class NestEmitter:
 
     def emit(self) -> None:
         writer, axes = self.writer, self.body.parallel
+        self._read_numbers()
         outer, inner = self._split()
         writer.line(
             f"units = {' * '.join([*(a.extent for a in outer), *self._blocks(inner)]) or 1}"
@@ -74,6 +77,15 @@ class NestEmitter:
                 return
             self._inner_loop(inner)
         assert axes or inner is None
+
+    def _read_numbers(self) -> None:
+        """What generated values are made of beside their index is read once."""
+        for stage in self.body.stages:
+            for load in (*stage.loads, *stage.after_loads):
+                for index, pointer in enumerate(_numbers(load)):
+                    self.writer.line(
+                        f"{load.name}_{index} = {self.writer.call('get', pointer, '0')}"
+                    )
 
     def _split(self) -> tuple[tuple[Axis, ...], Axis | None]:
         """The axes that a unit fixes, and the innermost axis whose block a unit sweeps."""
@@ -214,28 +226,39 @@ class NestEmitter:
             if vector:
                 self.vectors.add(let.name)
 
-    def _load(self, load: Load | Gathered) -> None:
-        if isinstance(load, Gathered):
-            self._gather(load)
-            return
+    def _load(self, load: AnyLoad) -> None:
+        match load:
+            case Gathered():
+                text = self._gathered(load)
+            case Generated():
+                text = self._generated(load)
+            case _:
+                text = self._read(load.access)
         self.names[load.name] = load.name
-        self.writer.line(f"{load.name} = {self._read(load.access)}")
+        self.writer.line(f"{load.name} = {text}")
         if self.vector is not None:
             self.vectors.add(load.name)
 
-    def _gather(self, load: Gathered) -> None:
+    def _generated(self, load: Generated) -> str:
+        numbers = [f"{load.name}_{index}" for index in range(len(load.numbers))]
+        index = self._index(load.terms)
+        if self.vector is not None:
+            step = stride_along(load.terms, self.vector)
+            return self.writer.call(f"{load.fn}_lanes", *numbers, index, step)
+        if load.fn == "count":
+            return f"{load.dtype.name}({numbers[0]} + {load.dtype.name}({index}))"
+        return self.writer.call(load.fn, *numbers, index)
+
+    def _gathered(self, load: Gathered) -> str:
         writer = self.writer
-        index = writer.call("get", load.index.pointer, self._index(load.index))
+        index = writer.call("get", load.index.pointer, self._index(load.index.terms))
         least = writer.call("maximum", f"int64({index})", "0")
         most = writer.call("minimum", least, f"{load.bound} - 1")
         writer.line(f"picked = {most} * {load.stride}")
-        self.names[load.name] = load.name
-        writer.line(f"{load.name} = {self._read(load.access, 'picked')}")
-        if self.vector is not None:
-            self.vectors.add(load.name)
+        return self._read(load.access, "picked")
 
     def _read(self, access: Access, extra: str = "") -> str:
-        index = " + ".join(filter(None, [extra, self._index(access)]))
+        index = " + ".join(filter(None, [extra, self._index(access.terms)]))
         if access.fill is None:
             return self._plain_read(access, index)
         return self._guarded_read(access, index)
@@ -269,8 +292,8 @@ class NestEmitter:
         value = writer.call("load_masked", access.pointer, index, "on")
         return writer.call("select", "on", value, fill)
 
-    def _index(self, access: Access) -> str:
-        return " + ".join(filter(None, map(self._term, access.terms))) or "0"
+    def _index(self, terms: tuple[Term, ...]) -> str:
+        return " + ".join(filter(None, map(self._term, terms))) or "0"
 
     def _term(self, term: Term) -> str:
         if term.is_plain:
@@ -295,15 +318,21 @@ class NestEmitter:
         if self.vector is None:
             value = self.names[store.value]
             value = f"uint8({value})" if access.dtype == BOOL else value
-            writer.line(writer.call("put", access.pointer, self._index(access), value))
+            writer.line(writer.call("put", access.pointer, self._index(access.terms), value))
             return
         value = self._value(store.value)
-        writer.line(writer.call("store_masked", access.pointer, self._index(access), value, "mask"))
+        writer.line(
+            writer.call("store_masked", access.pointer, self._index(access.terms), value, "mask")
+        )
 
 
 def _shifted(term: Term) -> str:
     axis = f"{term.axis} * {term.scale}" if term.axis else "0"
     return axis if term.offset == "0" and term.axis is None else f"({axis} + {term.offset})"
+
+
+def _numbers(load: AnyLoad) -> tuple[str, ...]:
+    return load.numbers if isinstance(load, Generated) else ()
 
 
 def _lets(stage: Stage) -> tuple[Let, ...]:

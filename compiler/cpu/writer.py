@@ -36,6 +36,7 @@ WRAPS = frozenset(
 MATH = frozenset(
     [
         *("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "erf", "power", "rsqrt"),
+        "erf_inverse",
         *("sin", "cos", "tan", "asin", "acos", "atan"),
         *("sinh", "cosh", "asinh", "acosh", "atanh"),
     ]

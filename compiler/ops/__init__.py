@@ -94,6 +94,7 @@ from .movement import broadcast_to, flip, pad, repeat, reshape, transpose
 from .movement import slice_ as slice
 from .normalizations import batch_norm, layer_norm, log_softmax, softmax
 from .pooling import avg_pool2d, avg_pool2d_gradient, max_pool2d, max_pool2d_gradient
+from .random import count_from, erf_inverse, random_normal, random_uniform
 from .reductions import all_ as all
 from .reductions import any_ as any
 from .reductions import argmax, argmin, logsumexp, mean, prod, variance
@@ -110,18 +111,18 @@ __all__ = [
     "all_ops", "any", "argmax", "argmin", "asin", "asinh", "atan", "atanh", "avg_pool2d",
     "avg_pool2d_gradient", "batch_norm", "broadcast_to", "cast", "ceil", "celu", "clip",
     "concatenate", "constant", "conv1d", "conv2d", "conv2d_kernel_gradient", "conv2d_transpose",
-    "copy", "cos", "cosh", "depthwise_conv2d", "depthwise_kernel_gradient", "divide", "einsum",
-    "elu", "equal", "erf", "exp", "expm1", "flip", "floor", "floor_divide", "gather", "gelu",
-    "get_op", "glu", "greater", "greater_equal", "hard_shrink", "hard_sigmoid", "hard_silu",
-    "hard_tanh", "input_", "iota", "is_finite", "is_inf", "is_nan", "layer_norm", "leaky_relu",
-    "less", "less_equal", "log", "log1p", "log_sigmoid", "log_softmax", "logical_and",
+    "copy", "cos", "cosh", "count_from", "depthwise_conv2d", "depthwise_kernel_gradient", "divide",
+    "einsum", "elu", "equal", "erf", "erf_inverse", "exp", "expm1", "flip", "floor", "floor_divide",
+    "gather", "gelu", "get_op", "glu", "greater", "greater_equal", "hard_shrink", "hard_sigmoid",
+    "hard_silu", "hard_tanh", "input_", "iota", "is_finite", "is_inf", "is_nan", "layer_norm",
+    "leaky_relu", "less", "less_equal", "log", "log1p", "log_sigmoid", "log_softmax", "logical_and",
     "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "max", "max_pool2d",
     "max_pool2d_gradient", "maximum", "mean", "min", "minimum", "mish", "mod", "multiply",
-    "negative", "not_equal", "one_hot", "pad", "parameter", "power", "prod", "reciprocal",
-    "register", "relu", "relu6", "repeat", "reshape", "round", "rsqrt", "scan", "scatter_add",
-    "select", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "slice", "soft_shrink", "softmax",
-    "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "sqrt", "square", "squareplus",
-    "stop_gradient", "subtract", "sum", "tan", "tanh", "tanh_shrink", "threshold", "trace_scan",
-    "transpose", "transposed_matmul", "variance",
+    "negative", "not_equal", "one_hot", "pad", "parameter", "power", "prod", "random_normal",
+    "random_uniform", "reciprocal", "register", "relu", "relu6", "repeat", "reshape", "round",
+    "rsqrt", "scan", "scatter_add", "select", "selu", "sigmoid", "sign", "silu", "sin", "sinh",
+    "slice", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus", "sparse_sigmoid",
+    "sqrt", "square", "squareplus", "stop_gradient", "subtract", "sum", "tan", "tanh",
+    "tanh_shrink", "threshold", "trace_scan", "transpose", "transposed_matmul", "variance",
 ]
 # fmt: on

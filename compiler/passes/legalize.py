@@ -8,8 +8,8 @@
 
 Depthwise filters with several outputs a channel become one filter a (repeated) channel; matrix
 products are of matrices, or of equal batches of them, in float32, else sums; the left one is read
-as it lies where it is a transpose; what is counted is a constant. Sums over all samples are cut in
-parts (``long_sums``). Results that no kernel makes are copied.
+as it lies where it is a transpose; what is counted is a constant where its size is known. Sums over
+all samples are cut in parts (``long_sums``). Results that no kernel makes are copied.
 
 The step of a loop reads and writes parts of wider values (a slice of a sequence, one of the two
 places of a carry), between whose rows there are gaps. What cannot work so gets a copy.
@@ -22,11 +22,12 @@ from collections.abc import Iterable
 import numpy as np
 
 from ..decisions import Decisions
-from ..ir import Graph, IRError, Node, apply, origin_scope, rewrite, substitute_nodes
+from ..ir import Graph, Node, apply, origin_scope, rewrite, substitute_nodes
 from ..lowering import (
     Concatenation,
     Contraction,
     Elementwise,
+    FromIndex,
     Gather,
     KernelGradient,
     Leaf,
@@ -78,11 +79,11 @@ def _single_filter_gradient(node: Node) -> Node | None:
 
 
 def _counted(node: Node) -> Node:
-    """iota(shape, axis) --> broadcast_to([0, 1, 2, ...])"""
+    """iota(shape, axis) --> broadcast_to([0, 1, 2, ...]), or count_from(0) where sizes vary"""
     axis, shape = node.attrs["axis"] % node.tensor_type.rank, node.shape
     size = shape[axis]
     if not isinstance(size, int):
-        raise IRError(f"iota: expected a fixed size along axis {axis}, got {size}")
+        return ops.count_from(constant(0, node.dtype), shape=shape, axis=axis)
     steps = np.arange(size, dtype=node.dtype.numpy)
     steps = steps.reshape([size if i == axis else 1 for i in range(len(shape))])
     return ops.broadcast_to(constant(steps), shape=shape)
@@ -220,7 +221,8 @@ def _reads_part(node: Node, index: int, scattered: bool) -> bool:
     """Whether the kernel of ``node`` can read its operand ``index`` with gaps between its rows."""
     if isinstance(node.op.lowering, (Contraction, Window)):
         return index == 0 and not scattered
-    return isinstance(node.op.lowering, (Elementwise, Reduction, Movement, Gather, Concatenation))
+    facets = (Concatenation, Elementwise, FromIndex, Gather, Movement, Reduction)
+    return isinstance(node.op.lowering, facets)
 
 
 def _writes_part(node: Node, scattered: bool) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..ir import Graph, Node
-from ..layout import Placed
+from ..layout import Address, Layout, Placed
 from ..lowering import AxisMap, IndexMap, Movement
 from ..types import Size
 from .domain import Domain, Value, is_gather
@@ -20,6 +20,9 @@ class Guard:
     map: AxisMap
     stride: Size
     bound: Size
+
+
+NOWHERE = -1
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,25 @@ class Accesses:
         slot = self.body.inputs.index(node.inputs[1])
         rank = node.inputs[1].tensor_type.rank
         return self._plain(slot, self.operands[slot], value.axes[at : at + rank])
+
+    def index(self, value: Value) -> Strided:
+        """How the index that a value is made of grows; it is read nowhere."""
+        node, axis = value.node, value.node.attrs.get("axis")
+        if axis is not None:
+            return Strided(NOWHERE, self._along([(value.axes[axis % len(node.shape)], 1)]), 0)
+        steps = Layout(node.tensor_type).strides
+        return Strided(NOWHERE, self._along(zip(value.axes, steps, strict=True)), 0)
+
+    def numbers(self, value: Value) -> tuple[Address, ...]:
+        """Where the numbers lie that such a value is made of."""
+        (operand,) = value.node.inputs
+        slot = self.body.inputs.index(operand)
+        layout = self.operands[slot]
+        if not layout.strides:
+            return (Address(slot, layout.origin),)
+        (stride,), (count,) = layout.strides, operand.shape
+        assert isinstance(count, int), "the type rule asks for so many numbers"
+        return tuple(Address(slot, layout.origin + stride * i) for i in range(count))
 
     def write(self, index: int, value: Value) -> Strided:
         """Where the result ``index`` is stored."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..ir import Graph, Node
-from ..lowering import Elementwise, Gather, Movement, Reduction
+from ..lowering import Elementwise, FromIndex, Gather, Movement, Reduction
 from ..types import Size
 from .scalars import is_constant
 
@@ -56,9 +56,14 @@ def is_gather(node: Node) -> bool:
     return isinstance(node.op.lowering, Gather)
 
 
+def is_generated(node: Node) -> bool:
+    return isinstance(node.op.lowering, FromIndex)
+
+
 def is_load(node: Node) -> bool:
-    """Whether a kernel reads the node's elements from memory."""
-    return node.op.name == "input" or isinstance(node.op.lowering, (Movement, Gather))
+    """Whether a kernel gets the node's elements by their index: from memory, or made of it."""
+    facets = (FromIndex, Gather, Movement)
+    return node.op.name == "input" or isinstance(node.op.lowering, facets)
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ class Values:
         return tuple(found)
 
     def operands(self, value: Value) -> tuple[Value, ...]:
-        """What ``value`` is computed from; nothing for what is read from memory."""
+        """What ``value`` is computed from; nothing for what is loaded."""
         node = value.node
         if is_load(node):
             return ()

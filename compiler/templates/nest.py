@@ -9,9 +9,11 @@ from ..ir import Graph
 from ..kernels import (
     Access,
     Accumulate,
+    AnyLoad,
     Axis,
     Block,
     Gathered,
+    Generated,
     Kernel,
     Let,
     Load,
@@ -26,7 +28,16 @@ from ..layout import Address, Launch, Placed
 from ..types import BOOL, FLOAT32
 from .accesses import Accesses, Group, Guard, Strided, extent, loop_groups
 from .arguments import Arguments
-from .domain import Domain, Value, Values, find_domain, is_gather, is_load, is_reduction
+from .domain import (
+    Domain,
+    Value,
+    Values,
+    find_domain,
+    is_gather,
+    is_generated,
+    is_load,
+    is_reduction,
+)
 from .scalars import is_constant, let_of, scalar_argument, sum_bytes
 from .sweeps import Output, Sweep, plan_sweeps
 
@@ -69,7 +80,9 @@ class _Builder:
 
     def _all_accesses(self) -> Iterable[Strided]:
         for value in self.values.reachable:
-            if is_load(value.node):
+            if is_generated(value.node):
+                yield self.accesses.index(value)
+            elif is_load(value.node):
                 yield self.accesses.read(value)
                 if is_gather(value.node):
                     yield self.accesses.picks(value)
@@ -91,13 +104,15 @@ class _Builder:
         layouts = (*self.accesses.operands, *self.accesses.results)
         dtype = layouts[strided.slot].type.dtype
         pointer = self.args.pointer(role, dtype, Address(strided.slot, strided.offset))
-        plain = (
+        guarded = map(self._guarded_term, strided.guards)
+        return Access(pointer, dtype, (*self._plain_terms(strided), *guarded), strided.fill)
+
+    def _plain_terms(self, strided: Strided) -> tuple[Term, ...]:
+        return tuple(
             Term(self._axis_name(group), self.args.stride(strided.strides[group[-1]]))
             for group in self.groups
             if strided.strides[group[-1]] != 0
         )
-        guarded = map(self._guarded_term, strided.guards)
-        return Access(pointer, dtype, (*plain, *guarded), strided.fill)
 
     def _guarded_term(self, guard: Guard) -> Term:
         group = next((g for g in self.groups if guard.axis in g), None)
@@ -125,10 +140,12 @@ class _Builder:
             after_stores=self._stores(sweep.after_outputs),
         )
 
-    def _loads(self, values: Iterable[Value]) -> tuple[Load | Gathered, ...]:
+    def _loads(self, values: Iterable[Value]) -> tuple[AnyLoad, ...]:
         return tuple(self._load(value) for value in values if is_load(value.node))
 
-    def _load(self, value: Value) -> Load | Gathered:
+    def _load(self, value: Value) -> AnyLoad:
+        if is_generated(value.node):
+            return self._generated(value)
         access = self._access(self.accesses.read(value), "x")
         name = self._name(value)
         if not is_gather(value.node):
@@ -138,6 +155,13 @@ class _Builder:
         index = self._access(self.accesses.picks(value), "x")
         bound = self.args.size(table.type.shape[at], "n")
         return Gathered(name, index, access, self.args.size(table.strides[at], "s"), bound)
+
+    def _generated(self, value: Value) -> Generated:
+        facet, (operand,) = value.node.op.lowering, value.node.inputs
+        addresses = self.accesses.numbers(value)
+        numbers = (self.args.pointer("x", operand.dtype, address) for address in addresses)
+        terms = self._plain_terms(self.accesses.index(value))
+        return Generated(self._name(value), facet.fn, tuple(numbers), terms, value.node.dtype)
 
     def _accumulate(self, value: Value) -> Accumulate:
         facet, (operand,) = value.node.op.lowering, self.values.operands(value)
@@ -207,7 +231,9 @@ def _in_vectors(value: Value) -> bool:
     return node.dtype in (FLOAT32, BOOL) and inputs <= {FLOAT32, BOOL}
 
 
-def _is_contiguous(load: Load | Gathered, axis: str) -> bool:
+def _is_contiguous(load: AnyLoad, axis: str) -> bool:
+    if isinstance(load, Generated):
+        return True
     if isinstance(load, Gathered) and load.index.stride_along(axis) != "0":
         return False
     return load.access.stride_along(axis) in ("0", "1")

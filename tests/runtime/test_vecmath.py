@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from keraunos.runtime.erf_inverse import erf_inverse
+
 Run = Callable[..., None]
 Reference = Callable[[np.ndarray], np.ndarray]
 
@@ -105,6 +107,20 @@ def test_polynomials(name: str, run_kernel: Run) -> None:
     assert error[worst] <= allowed, f"{name}({x[worst]!r}): {z[worst]!r}, not {exact[worst]!r}"
     np.testing.assert_array_equal(z.view(np.uint32)[~np.isnan(z)], s.view(np.uint32)[~np.isnan(z)])
     np.testing.assert_array_equal(np.isnan(z), np.isnan(s))
+
+
+@np.errstate(all="ignore")
+def test_erf_inverse(run_kernel: Run) -> None:
+    x = np.linspace(-1, 1, 2**16, dtype=np.float32)
+    x[:8] = [1.5, -2, np.nan, np.inf, 1, -1, np.nextafter(np.float32(1), np.float32(0)), 0]
+    z, s = run_both("erf_inverse", x, run_kernel)
+    np.testing.assert_array_equal(z.view(np.uint32), s.view(np.uint32))
+    assert np.isnan(z[:4]).all()
+    np.testing.assert_array_equal(z[4:6], [np.inf, -np.inf])
+    inside = np.abs(x) < 0.99  # beyond, erf hardly changes: float64 tells too little of z
+    np.testing.assert_allclose(erf(z[inside].astype(np.float64)), x[inside], rtol=5e-7, atol=1e-9)
+    np.testing.assert_allclose(z, erf_inverse(x), rtol=2e-6)
+    np.testing.assert_allclose(1 - erf(float(z[6])), 2.0**-24, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["expm1", "log1p", "tanh", "erf"])
