@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,16 @@ def set_random_seed(seed: int) -> None:
 def next_seed() -> int:
     """A seed from the global stream."""
     return _STREAM[0].randrange(2**31)
+
+
+def get_state() -> tuple[Any, ...]:
+    """The state of the global stream, for ``set_state``."""
+    return _STREAM[0].getstate()
+
+
+def set_state(state: tuple[Any, ...]) -> None:
+    """Makes the global stream go on as it did after ``get_state``."""
+    _STREAM[0].setstate(state)
 
 
 class SeedGenerator:

@@ -97,8 +97,14 @@ def _member(path: str) -> BytesIO:
         return BytesIO(archive.read(_MEMBER))
 
 
-def read_variables(model: Any, file: h5py.File, skip_mismatch: bool = False) -> Found:
+def read_variables(
+    model: Any, file: h5py.File, skip_mismatch: bool = False, with_optimizer: bool = False
+) -> Found:
     """Variables of a model and what a file has for them; nothing is assigned yet.
+
+    Args:
+        skip_mismatch: whether to leave out layers that do not fit.
+        with_optimizer: whether the state of the optimizer has to fit; else it may be left out.
 
     Raises:
         ValueError: the file has other variables for a layer; ``skip_mismatch`` warns instead.
@@ -117,7 +123,7 @@ def read_variables(model: Any, file: h5py.File, skip_mismatch: bool = False) -> 
             stored = _stored(file, place.path)
             pairs = enumerate(place.variables)
             found += [(variable, _array(stored[str(index)])) for index, variable in pairs]
-        elif place.is_optimizer:
+        elif place.is_optimizer and not with_optimizer:
             _warn(f'the state of optimizer "{place.name}" was not loaded: {complaint}')
         else:
             problems.append(f'layer "{place.name}" ({place.path or "the model"}): {complaint}')
