@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from .errors import UsageError, user_facing
 from .naming import clear_session
 from .progress import Progbar
 from .random import set_random_seed
 from .training.batch import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from .training.dataset import PyDataset
 from .training.splitting import split_dataset
+from .training.timeseries import timeseries_dataset_from_array
 
 Sequence = PyDataset  # its older name
 
@@ -42,15 +44,63 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray:
     return array / np.where(length == 0, 1, length)
 
 
+@user_facing
+def pad_sequences(
+    sequences: Any,
+    maxlen: int | None = None,
+    dtype: Any = "int32",
+    padding: str = "pre",
+    truncating: str = "pre",
+    value: float = 0.0,
+) -> np.ndarray:
+    """Sequences of different lengths as one array, shape ``(len(sequences), maxlen, ...)``.
+
+    Args:
+        maxlen: the length of all; that of the longest unless given.
+        padding: whether ``value`` comes before ("pre") or after ("post") a shorter sequence.
+        truncating: whether the beginning ("pre") or the end of a longer one is left out.
+
+    Raises:
+        ValueError: something is no sequence, or steps have different shapes.
+    """
+    for name, side in (("padding", padding), ("truncating", truncating)):
+        if side not in ("pre", "post"):
+            raise UsageError(f'pad_sequences: expected {name} "pre" or "post"; received {side!r}')
+    rows = [_sequence(row, dtype) for row in sequences]
+    length = max((len(row) for row in rows), default=0) if maxlen is None else maxlen
+    step = next((row.shape[1:] for row in rows if len(row)), ())
+    padded = np.full((len(rows), length, *step), value, dtype)
+    for place, row in enumerate(rows):
+        if len(row) and row.shape[1:] != step:
+            raise UsageError(
+                f"pad_sequences: expected steps of shape {step} as in the first sequence; received "
+                f"{row.shape[1:]} in sequence {place}"
+            )
+        kept = row[max(len(row) - length, 0) :] if truncating == "pre" else row[:length]
+        start = length - len(kept) if padding == "pre" else 0
+        if len(kept):
+            padded[place, start : start + len(kept)] = kept
+    return padded
+
+
+def _sequence(row: Any, dtype: Any) -> np.ndarray:
+    array = np.asarray(row, dtype)
+    if not array.ndim:
+        raise UsageError(f"pad_sequences: expected sequences of steps; received {row!r} as one")
+    return array
+
+
 __all__ = [
     "Progbar",
     "PyDataset",
     "Sequence",
     "clear_session",
     "normalize",
+    "pad_sequences",
     "pack_x_y_sample_weight",
     "set_random_seed",
     "split_dataset",
+    "timeseries_dataset_from_array",
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]

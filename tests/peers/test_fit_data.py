@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from keraunos import utils
 from keraunos.frontend.training.loop import evaluate, fit
 
 RANDOM = np.random.default_rng(2)
@@ -254,3 +255,14 @@ def test_what_callbacks_are_told():
     assert mine.history == history.history
     assert mine.epoch == history.epoch
     assert mine.params == history.params
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"maxlen": 2}, {"maxlen": 7, "padding": "post"}, {"maxlen": 2, "truncating": "post"},
+    {"dtype": "float32", "value": -1.5}, {"padding": "post", "truncating": "pre", "maxlen": 4},
+])  # fmt: skip
+def test_padding(options):
+    rows = [[1, 2, 3], [4], [], [5, 6, 7, 8, 9]]
+    padded, wanted = (each.pad_sequences(rows, **options) for each in (utils, keras.utils))
+    assert padded.dtype == wanted.dtype
+    np.testing.assert_array_equal(padded, wanted)

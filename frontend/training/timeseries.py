@@ -1,0 +1,102 @@
+"""``keraunos.utils.timeseries_dataset_from_array``: windows that slide over a series."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..errors import UsageError, user_facing
+from .array_data import checked_batch_size
+from .dataset import PyDataset
+from .nested import as_contiguous
+
+
+class Windows(PyDataset):
+    """Batches of windows of a series, and the targets at their first steps.
+
+    Args:
+        data: shape ``(steps, ...)``.
+        targets: an array with a row for each start of a window; or None.
+        starts: where windows begin.
+        offsets: the steps of a window, from its start.
+        batch_size: windows in a batch.
+    """
+
+    def __init__(
+        self, data: np.ndarray, targets: np.ndarray | None, starts: np.ndarray,
+        offsets: np.ndarray, batch_size: int,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self._data = data
+        self._targets = targets
+        self._starts = starts
+        self._offsets = offsets
+        self._batch_size = batch_size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._starts) / self._batch_size)
+
+    def __getitem__(self, index: int) -> Any:
+        if not 0 <= index < len(self):
+            raise IndexError(f"batch {index} of {len(self)}")
+        starts = self._starts[index * self._batch_size : (index + 1) * self._batch_size]
+        windows = self._data[starts[:, None] + self._offsets]
+        return windows if self._targets is None else (windows, self._targets[starts])
+
+
+@user_facing
+def timeseries_dataset_from_array(
+    data: Any,
+    targets: Any,
+    sequence_length: int,
+    sequence_stride: int = 1,
+    sampling_rate: int = 1,
+    batch_size: int = 128,
+    shuffle: bool = False,
+    seed: int | None = None,
+    start_index: int | None = None,
+    end_index: int | None = None,
+) -> Windows:
+    """Windows of ``sequence_length`` steps of a series, as batches for ``fit``.
+
+    The window from step s has the steps ``s, s + sampling_rate, ...`` and the target
+    ``targets[s]``; windows start ``sequence_stride`` steps apart.
+
+    Args:
+        data: shape ``(steps, ...)``.
+        targets: what belongs to the window that starts at each step; None for windows alone.
+        batch_size: windows in a batch; the last batch may have fewer.
+        shuffle: whether windows come in random order, drawn here, with ``seed``.
+        start_index, end_index: which steps to use; the end is not among them.
+
+    Raises:
+        ValueError: a number is out of its range; the series is shorter than one window.
+        TypeError: something is no array of numbers.
+    """
+    numbers = {
+        "sequence_length": sequence_length,
+        "sequence_stride": sequence_stride,
+        "sampling_rate": sampling_rate,
+    }
+    for name, number in numbers.items():
+        if number < 1:
+            raise UsageError(f"timeseries: expected {name} of 1 or more; received {number}")
+    size = checked_batch_size(batch_size)
+    if size is None:
+        raise UsageError("timeseries: expected a batch_size; received None")
+    used = slice(start_index, end_index)
+    series = as_contiguous(data)[used]
+    rows = None if targets is None else as_contiguous(targets)[used]
+    count = len(series) - (sequence_length - 1) * sampling_rate
+    starts = np.arange(0, count if rows is None else min(count, len(rows)), sequence_stride)
+    if not len(starts):
+        raise UsageError(
+            f"timeseries: expected {(sequence_length - 1) * sampling_rate + 1} steps or more for "
+            f"one window; received {len(series)}"
+        )
+    if shuffle:
+        (np.random if seed is None else np.random.RandomState(seed)).shuffle(starts)
+    offsets = np.arange(sequence_length) * sampling_rate
+    return Windows(series, rows, starts, offsets, size)
