@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent import futures  # its executors are imported when they are used
 from typing import Any
 
 # In a process that makes batches: the sequence, sent once.
@@ -30,7 +30,7 @@ def _ahead(
     sequence: Any, order: Iterable[int], workers: int, in_processes: bool, ahead: int
 ) -> Iterator[Any]:
     pool, fetch = _pool(sequence, workers, in_processes)
-    pending: deque[Future[Any]] = deque()
+    pending: deque[futures.Future[Any]] = deque()
     indices = iter(order)
     try:
         for index in itertools.islice(indices, ahead):
@@ -44,10 +44,10 @@ def _ahead(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _pool(sequence: Any, workers: int, in_processes: bool) -> tuple[Executor, Any]:
+def _pool(sequence: Any, workers: int, in_processes: bool) -> tuple[futures.Executor, Any]:
     if not in_processes:
-        return ThreadPoolExecutor(workers), sequence.__getitem__
-    return ProcessPoolExecutor(workers, initializer=_keep, initargs=(sequence,)), _item
+        return futures.ThreadPoolExecutor(workers), sequence.__getitem__
+    return futures.ProcessPoolExecutor(workers, initializer=_keep, initargs=(sequence,)), _item
 
 
 def _keep(sequence: Any) -> None:
