@@ -116,6 +116,7 @@ def read_variables(
         )
     found: Found = []
     problems: list[str] = []
+    warned: list[str] = []
     here = places(model)
     for place in here:
         complaint = _complaint(place, file)
@@ -124,11 +125,13 @@ def read_variables(
             pairs = enumerate(place.variables)
             found += [(variable, _array(stored[str(index)])) for index, variable in pairs]
         elif place.is_optimizer and not with_optimizer:
-            _warn(f'the state of optimizer "{place.name}" was not loaded: {complaint}')
+            warned.append(f'the state of optimizer "{place.name}" was not loaded: {complaint}')
         else:
             problems.append(f'layer "{place.name}" ({place.path or "the model"}): {complaint}')
-    _tell_of(problems, len(here), skip_mismatch)
-    _tell_of_others(file, {place.path for place in here})
+    warned += _told(problems, len(here), skip_mismatch)
+    warned += _others(file, {place.path for place in here})
+    for message in warned:
+        warnings.warn(f"load_weights: {message}", stacklevel=5)
     return found
 
 
@@ -196,22 +199,21 @@ def _array(data: h5py.Dataset) -> np.ndarray:
 # Telling
 
 
-def _tell_of(problems: list[str], number: int, skip_mismatch: bool) -> None:
+def _told(problems: list[str], number: int, skip_mismatch: bool) -> list[str]:
     if not problems:
-        return
+        return []
     shown = "; ".join(problems[:5])
     more = f"; ... ({len(problems) - 5} more)" if len(problems) > 5 else ""
     told = f"{len(problems)} of {number} layers do not fit the file: {shown}{more}"
     if skip_mismatch:
-        _warn(f"{told}. They keep their weights")
-    else:
-        raise UsageError(
-            f"load_weights: {told}. Nothing was loaded. Load into a model of the same layers, or "
-            "pass skip_mismatch=True to load what fits"
-        )
+        return [f"{told}. They keep their weights"]
+    raise UsageError(
+        f"load_weights: {told}. Nothing was loaded. Load into a model of the same layers, or "
+        "pass skip_mismatch=True to load what fits"
+    )
 
 
-def _tell_of_others(file: h5py.File, known: set[str]) -> None:
+def _others(file: h5py.File, known: set[str]) -> list[str]:
     others: list[str] = []
 
     def visit(name: str, member: Any) -> None:
@@ -220,18 +222,15 @@ def _tell_of_others(file: h5py.File, known: set[str]) -> None:
             others.extend([path] if path not in known and not _is_optimizer(path) else [])
 
     file.visititems(visit)
-    if others:
-        listed = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
-        _warn(f"the file has weights of {len(others)} layers that the model does not: {listed}")
+    if not others:
+        return []
+    listed = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
+    return [f"the file has weights of {len(others)} layers that the model does not: {listed}"]
 
 
 def _is_optimizer(path: str) -> bool:
     """A model that is not compiled has none."""
     return path.rpartition("/")[2] == "optimizer"
-
-
-def _warn(message: str) -> None:
-    warnings.warn(f"load_weights: {message}", stacklevel=6)
 
 
 def _check_built(model: Any, method: str) -> None:
