@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -123,11 +124,16 @@ class _Training:
         self._validation = validation
         self._listeners = listeners
         self._logs: dict[str, Any] = {}
+        self._skipped = 0
 
     def run(self, initial_epoch: int, epochs: int) -> History:
+        model = self._model
+        model._initial_epoch = model._initial_step = None
         try:
+            # A callback that goes on with an earlier training says where.
             self._listeners.on_train_begin()
-            self._epochs(range(self._first_epoch(initial_epoch), epochs))
+            self._skipped = model._initial_step or 0
+            self._epochs(range(model._initial_epoch or initial_epoch, epochs))
         except KeyboardInterrupt:
             self._listeners.on_train_end(self._logs)
             raise
@@ -136,10 +142,6 @@ class _Training:
         self._listeners.on_train_end(self._logs)
         assert self._listeners.history is not None
         return self._listeners.history
-
-    def _first_epoch(self, initial_epoch: int) -> int:
-        """What a callback has restored a training to, as BackupAndRestore does, comes first."""
-        return getattr(self._model, "_initial_epoch", None) or initial_epoch
 
     def _epochs(self, numbers: range) -> None:
         for epoch in numbers:
@@ -164,7 +166,8 @@ class _Training:
         model, listeners, step = self._model, self._listeners, self._model.train_step_on
         is_heard = listeners.wants_train_batches
         logs: Mapping[str, Any] = {}
-        for number, batch in enumerate(batches):
+        done, self._skipped = self._skipped, 0
+        for number, batch in enumerate(itertools.islice(batches, done, None), done):
             if is_heard:
                 listeners.on_train_batch_begin(number)
             logs = step(batch)

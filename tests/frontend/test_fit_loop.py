@@ -362,9 +362,20 @@ def test_a_callback_stops_the_training(model):
 def test_a_callback_says_where_to_go_on(model):
     class Restore(Callback):
         def on_train_begin(self, logs=None):
-            self.model._initial_epoch = 2
+            self.model._initial_epoch, self.model._initial_step = 2, 1
 
-    assert trained(model, X, Y, epochs=4, callbacks=[Restore()]).epoch == [2, 3]
+    recording = Recording()
+    utils.set_random_seed(4)
+    history = trained(
+        model, X, Y, batch_size=4, epochs=4, shuffle=True, callbacks=[Restore(), recording]
+    )  # fmt: skip
+    assert history.epoch == [2, 3]
+    begun = [event[1] for event in recording.heard if event[0] == "on_train_batch_begin"]
+    assert begun == [1, 2, 0, 1, 2]
+    np.random.seed(4)
+    order = np.random.permutation(10)[4:].tolist() + np.random.permutation(10).tolist()
+    assert np.concatenate([y for _, y, _ in model.trained]).tolist() == order
+    assert trained(model, X, Y, epochs=2).epoch == [0, 1]
 
 
 class Interrupting(Counting):
