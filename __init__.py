@@ -11,6 +11,7 @@ from .frontend import (
     initializers,
     layers,
     losses,
+    metrics,
     models,
     ops,
     random,
@@ -22,6 +23,7 @@ from .frontend.initializers import Initializer
 from .frontend.inspection import compare, compile, dump, explain
 from .frontend.layers import Input, InputSpec, Layer
 from .frontend.losses import Loss
+from .frontend.metrics import Metric
 from .frontend.models import Model, Sequential
 from .frontend.random import SeedGenerator
 from .frontend.tensor import KerasTensor
@@ -40,6 +42,7 @@ for _module in (
     initializers,
     layers,
     losses,
+    metrics,
     models,
     ops,
     random,
@@ -54,6 +57,7 @@ __all__ = [
     "KerasTensor",
     "Layer",
     "Loss",
+    "Metric",
     "Model",
     "SeedGenerator",
     "Sequential",
@@ -72,6 +76,7 @@ __all__ = [
     "initializers",
     "layers",
     "losses",
+    "metrics",
     "models",
     "ops",
     "parse_ir",

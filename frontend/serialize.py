@@ -66,22 +66,27 @@ def _description(module: str, name: str, config: Any, registered: str | None) ->
     return {**parts, "registered_name": registered}
 
 
-def rebuilt(kind: str, config: Any, table: Mapping[str, Any], custom: Any = None) -> Any:
-    """The function or object that a config describes, looked up in ``custom``, then ``table``.
+def rebuilt(
+    kind: str,
+    config: Any,
+    classes: Mapping[str, Any],
+    functions: Mapping[str, Any],
+    custom: Mapping[str, Any] | None = None,
+) -> Any:
+    """The function or object that a config describes; what is in ``custom`` comes first.
 
     Raises:
         ValueError: nothing has that name.
     """
-    known = {**table, **(custom or {})}
     if config["class_name"] == "function":
-        return find(kind, config["config"], known)
+        return find(kind, config["config"], {**functions, **(custom or {})})
     options = {
-        name: rebuilt(kind, value, table, custom)
+        name: rebuilt(kind, value, classes, functions, custom)
         if isinstance(value, dict) and "class_name" in value
         else value
         for name, value in (config.get("config") or {}).items()
     }
-    return find(kind, config["class_name"], known).from_config(options)
+    return find(kind, config["class_name"], {**classes, **(custom or {})}).from_config(options)
 
 
 def config_of(obj: Any) -> dict[str, Any]:

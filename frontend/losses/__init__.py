@@ -52,22 +52,20 @@ from .regression import (
 )
 from .similarity import Circle, circle
 
-_TABLE: dict[str, Any] = {
-    each.__name__: each
-    for each in (
-        Loss, LossFunctionWrapper, BinaryCrossentropy, BinaryFocalCrossentropy,
-        CategoricalCrossentropy, CategoricalFocalCrossentropy, CategoricalGeneralizedCrossEntropy,
-        CategoricalHinge, Circle, CosineSimilarity, Dice, Hinge, Huber, KLDivergence, LogCosh,
-        MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredError,
-        MeanSquaredLogarithmicError, Poisson, SparseCategoricalCrossentropy, SquaredHinge, Tversky,
-        binary_crossentropy, binary_focal_crossentropy, categorical_crossentropy,
-        categorical_focal_crossentropy, categorical_generalized_cross_entropy, categorical_hinge,
-        circle, cosine_similarity, dice, hinge, huber, kl_divergence, log_cosh,
-        mean_absolute_error, mean_absolute_percentage_error, mean_squared_error,
-        mean_squared_logarithmic_error, poisson, sparse_categorical_crossentropy, squared_hinge,
-        tversky,
-    )
-}  # fmt: skip
+_CLASSES = (
+    Loss, LossFunctionWrapper, BinaryCrossentropy, BinaryFocalCrossentropy,
+    CategoricalCrossentropy, CategoricalFocalCrossentropy, CategoricalGeneralizedCrossEntropy,
+    CategoricalHinge, Circle, CosineSimilarity, Dice, Hinge, Huber, KLDivergence, LogCosh,
+    MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredError, MeanSquaredLogarithmicError,
+    Poisson, SparseCategoricalCrossentropy, SquaredHinge, Tversky,
+)  # fmt: skip
+_NAMED = (
+    binary_crossentropy, binary_focal_crossentropy, categorical_crossentropy,
+    categorical_focal_crossentropy, categorical_generalized_cross_entropy, categorical_hinge,
+    circle, cosine_similarity, dice, hinge, huber, kl_divergence, log_cosh, mean_absolute_error,
+    mean_absolute_percentage_error, mean_squared_error, mean_squared_logarithmic_error, poisson,
+    sparse_categorical_crossentropy, squared_hinge, tversky,
+)  # fmt: skip
 _SHORT = {
     "bce": binary_crossentropy,
     "kld": kl_divergence,
@@ -76,7 +74,12 @@ _SHORT = {
     "mse": mean_squared_error,
     "msle": mean_squared_logarithmic_error,
 }
-_TABLE |= _SHORT | {name.upper(): function for name, function in _SHORT.items()}
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **{function.__name__: function for function in _NAMED},
+    **_SHORT,
+    **{name.upper(): function for name, function in _SHORT.items()},
+}
+_TABLE: dict[str, Any] = {**FUNCTIONS, **{cls.__name__: cls for cls in _CLASSES}}
 
 
 def get(identifier: Any) -> Callable[..., Any] | None:
@@ -113,7 +116,7 @@ def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Any:
         ValueError: there is no such loss, and it is not in ``custom_objects`` either.
     """
     if isinstance(name, dict):
-        return rebuilt("loss", name, _TABLE, custom_objects)
+        return rebuilt("loss", name, _TABLE, FUNCTIONS, custom_objects)
     return find("loss", name, {**_TABLE, **(custom_objects or {})})
 
 

@@ -1,1 +1,183 @@
 """Metrics under Keras's names, and finding them by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import losses
+from ..errors import UsageError
+from ..losses import (
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_hinge,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+)
+from ..naming import snake_case
+from ..serialize import described_in, find, rebuilt
+from .accuracy import (
+    Accuracy,
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    SparseCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy,
+    TopKCategoricalAccuracy,
+    binary_accuracy,
+    categorical_accuracy,
+    sparse_categorical_accuracy,
+    sparse_top_k_categorical_accuracy,
+    top_k_categorical_accuracy,
+)
+from .base import Metric
+from .of_losses import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalHinge,
+    Hinge,
+    KLDivergence,
+    LogCoshError,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    SparseCategoricalCrossentropy,
+    SquaredHinge,
+)
+from .reduction import Mean, MeanMetricWrapper, Sum
+
+_CLASSES = (
+    Metric, Mean, MeanMetricWrapper, Sum,
+    MeanSquaredError, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredLogarithmicError,
+    LogCoshError, Hinge, SquaredHinge, CategoricalHinge, KLDivergence, Poisson, BinaryCrossentropy,
+    CategoricalCrossentropy, SparseCategoricalCrossentropy, Accuracy, BinaryAccuracy,
+    CategoricalAccuracy, SparseCategoricalAccuracy, TopKCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy,
+)  # fmt: skip
+_TABLE: dict[str, Any] = {snake_case(cls.__name__): cls for cls in _CLASSES}
+_TABLE |= {cls.__name__: cls for cls in _CLASSES}
+_SHORT = {
+    "bce": BinaryCrossentropy,
+    "mae": MeanAbsoluteError,
+    "mape": MeanAbsolutePercentageError,
+    "mse": MeanSquaredError,
+    "msle": MeanSquaredLogarithmicError,
+}
+_TABLE |= _SHORT | {name.upper(): cls for name, cls in _SHORT.items()}
+
+
+_FUNCTIONS: dict[str, Any] = {
+    **losses.FUNCTIONS,
+    **{
+        function.__name__: function
+        for function in (
+            binary_accuracy, categorical_accuracy, sparse_categorical_accuracy,
+            sparse_top_k_categorical_accuracy, top_k_categorical_accuracy,
+        )
+    },
+}  # fmt: skip
+
+
+def get(identifier: Any) -> Any:
+    """The metric meant by a name, a config, a class or a callable; None stays None.
+
+    Names of classes, also in snake case, give instances; the other names of losses functions.
+
+    Raises:
+        ValueError: no metric has that name, or it is something else.
+    """
+    if identifier is None:
+        return None
+    if isinstance(identifier, dict):
+        return deserialize(identifier)
+    found = _found(identifier) if isinstance(identifier, str) else identifier
+    made = found() if isinstance(found, type) else found
+    if not callable(made):
+        raise UsageError(
+            "expected a metric: a name such as 'accuracy', a function of (y_true, y_pred) or an "
+            f"instance of keraunos.metrics.Metric; received {identifier!r}"
+        )
+    return made
+
+
+def _found(name: str) -> Any:
+    """The metric of a name; a loss serves as one too."""
+    return find("metric", name, {**losses.FUNCTIONS, **_TABLE})
+
+
+def serialize(metric: Any) -> Any:
+    """The config of a metric or of a function, as Keras writes it."""
+    return described_in("metrics", metric)
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The metric that a name or a config from ``serialize`` describes.
+
+    Raises:
+        ValueError: there is no such metric, and it is not in ``custom_objects`` either.
+    """
+    if isinstance(config, dict):
+        return rebuilt("metric", config, _TABLE, _FUNCTIONS, custom_objects)
+    return find("metric", config, {**_TABLE, **(custom_objects or {})})
+
+
+__all__ = [
+    "Accuracy",
+    "BinaryAccuracy",
+    "BinaryCrossentropy",
+    "CategoricalAccuracy",
+    "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "Hinge",
+    "KLDivergence",
+    "LogCoshError",
+    "Mean",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanMetricWrapper",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Metric",
+    "Poisson",
+    "SparseCategoricalAccuracy",
+    "SparseCategoricalCrossentropy",
+    "SparseTopKCategoricalAccuracy",
+    "SquaredHinge",
+    "Sum",
+    "TopKCategoricalAccuracy",
+    "binary_accuracy",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_accuracy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_hinge",
+    "deserialize",
+    "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
+    "serialize",
+    "sparse_categorical_accuracy",
+    "sparse_categorical_crossentropy",
+    "sparse_top_k_categorical_accuracy",
+    "squared_hinge",
+    "top_k_categorical_accuracy",
+]

@@ -1,0 +1,326 @@
+"""The argument ``loss`` of ``compile``: one loss for each output, weighted and added up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...compiler.ir import IRError
+from .. import losses, ops, tree
+from ..dtypes import floatx
+from ..errors import SizesUnknown, UsageError
+from ..naming import snake_case
+from ..tensor import KerasTensor
+from ..tracing import Spec
+from .outputs import Outputs, at, flat_targets, flat_weights, is_nested, outputs_of, per_output
+
+# What stands for the crossentropy that fits the shapes.
+_BY_SHAPE = ("crossentropy", "ce")
+
+
+@dataclass(frozen=True)
+class OutputLoss:
+    """The loss of one output.
+
+    Attributes:
+        index: of the output.
+        name: of the output, or of the loss where outputs have no names.
+        weight: what the loss is multiplied with in the total; None is 1.
+    """
+
+    index: int
+    name: str
+    loss: losses.Loss
+    weight: float | None
+
+
+class CompileLoss:
+    """What a model is trained to minimize, but for what layers add.
+
+    Args:
+        loss: a name, function, instance or config for all outputs; or one for each, in a list, a
+            dict by the outputs' names, or nested as the outputs are. Outputs that a dict leaves
+            out, or gives None, have no loss.
+        loss_weights: a number for each output, likewise.
+        output_names: of the layers that make the outputs, if known.
+
+    Attributes:
+        entries: the losses in the order of the outputs, once built.
+
+    Raises:
+        ValueError: there is no such loss; ``loss_weights`` are no numbers.
+    """
+
+    def __init__(
+        self, loss: Any, loss_weights: Any = None, output_names: list[str] | None = None
+    ) -> None:
+        self.output_names = output_names
+        self._loss, self._weights = loss, loss_weights
+        self.entries: tuple[OutputLoss, ...] = ()
+        self.built = False
+        for each in identifiers_in(loss):
+            if not _goes_by_shape(each):
+                losses.get(each)
+        for weight in tree.flatten(loss_weights):
+            if not isinstance(weight, (int, float, np.number, type(None))):
+                raise UsageError(f"expected loss_weights as numbers; received {loss_weights!r}")
+
+    def build(self, y_true: Any, y_pred: Any) -> None:
+        """Finds the loss of each output; ``y_true`` and ``y_pred`` are nestings of shaped leaves.
+
+        Raises:
+            ValueError: there are not as many losses, weights or targets as outputs, or they are
+                not called as the outputs are.
+        """
+        self.outputs = outputs_of(y_pred, self.output_names)
+        self.entries = self.resolved(y_true, y_pred)
+        self.built = True
+
+    def resolved(self, y_true: Any, y_pred: Any) -> tuple[OutputLoss, ...]:
+        """The losses of outputs and targets of such shapes; raises as ``build``."""
+        outputs = outputs_of(y_pred, self.output_names)
+        found = _per_output(self._loss, outputs)
+        wanted = [each is not None for each in found]
+        if not any(wanted):
+            raise UsageError(f"expected a loss for some output; received loss={self._loss!r}")
+        weights = _weights(self._weights, outputs, wanted)
+        targets = flat_targets(y_true, outputs, wanted)
+        _check_targets(targets, outputs, wanted)
+        predictions = [at(y_pred, path) for path in outputs.paths]
+        made = {
+            index: _made(found[index], targets[index], predictions[index])
+            for index in range(len(outputs))
+            if wanted[index]
+        }
+        names = _unique([outputs.names[index] or loss.name for index, loss in made.items()])
+        return tuple(
+            OutputLoss(index, name, loss, weights[index])
+            for name, (index, loss) in zip(names, made.items(), strict=True)
+        )
+
+    def __call__(
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """The weighted sum of the losses, and each loss by name, without its weight.
+
+        Raises:
+            ValueError: shapes do not fit, or targets are missing.
+        """
+        if not self.built:
+            self.build(y_true, y_pred)
+        wanted = [False] * len(self.outputs)
+        for entry in self.entries:
+            wanted[entry.index] = True
+        targets = flat_targets(y_true, self.outputs, wanted)
+        _check_targets(targets, self.outputs, wanted)
+        weights = flat_weights(sample_weight, self.outputs)
+        parts = {
+            entry.name: _value(
+                entry,
+                targets[entry.index],
+                at(y_pred, self.outputs.paths[entry.index]),
+                weights[entry.index],
+            )
+            for entry in self.entries
+        }
+        terms = [
+            parts[entry.name] if entry.weight is None else parts[entry.name] * float(entry.weight)
+            for entry in self.entries
+        ]
+        return sum(terms[1:], start=terms[0]), parts
+
+
+def _goes_by_shape(identifier: Any) -> bool:
+    return isinstance(identifier, str) and identifier.lower() in _BY_SHAPE
+
+
+def _is_config(value: Any) -> bool:
+    return isinstance(value, Mapping) and "class_name" in value
+
+
+def identifiers_in(value: Any) -> list[Any]:
+    """The losses or metrics in a nesting, without None; configs are no nestings."""
+    if value is None or _is_config(value) or not is_nested(value):
+        return [] if value is None else [value]
+    inner = value.values() if isinstance(value, Mapping) else value
+    return [leaf for each in inner for leaf in identifiers_in(each)]
+
+
+def _per_output(loss: Any, outputs: Outputs) -> list[Any]:
+    if is_nested(loss) and not _is_config(loss):
+        return per_output(loss, outputs, "loss")
+    return [loss] * len(outputs)
+
+
+def _weights(weights: Any, outputs: Outputs, wanted: list[bool]) -> list[float | None]:
+    if weights is None:
+        return [None] * len(outputs)
+    if not is_nested(weights):
+        weights = [weights]
+    found = per_output(weights, outputs, "loss_weights")
+    missing = [
+        label
+        for label, weight, used in zip(outputs.labels(), found, wanted, strict=True)
+        if used and weight is None
+    ]
+    if missing:
+        raise UsageError(
+            f"loss_weights: expected a number for each output with a loss; received {weights!r}, "
+            f"without {', '.join(map(repr, missing))}"
+        )
+    return found
+
+
+def _check_targets(targets: list[Any], outputs: Outputs, wanted: list[bool]) -> None:
+    missing = [
+        label
+        for label, target, used in zip(outputs.labels(), targets, wanted, strict=True)
+        if used and target is None
+    ]
+    if missing:
+        raise UsageError(
+            f"expected targets for each output with a loss; received none for "
+            f"{', '.join(map(repr, missing))}. Pass them as y, or give these outputs no loss"
+        )
+
+
+def _made(identifier: Any, y_true: Any, y_pred: Any) -> losses.Loss:
+    """The loss meant by what ``compile`` was given, once shapes are known."""
+    if _goes_by_shape(identifier):
+        found: Any = crossentropy_for(y_true, y_pred)
+    else:
+        found = losses.get(identifier)
+    if isinstance(found, losses.Loss):
+        return found
+    name = identifier if isinstance(identifier, str) else name_of(found)
+    return losses.LossFunctionWrapper(found, name=name)
+
+
+def name_of(target: Any) -> str:
+    """The name of a loss, metric or function in the history."""
+    given = getattr(target, "name", None)
+    return str(given or snake_case(getattr(target, "__name__", type(target).__name__)))
+
+
+def crossentropy_for(y_true: Any, y_pred: Any) -> Any:
+    """The crossentropy that fits targets and predictions of such shapes."""
+    kind = kind_of(y_true, y_pred)
+    return {
+        "binary": losses.binary_crossentropy,
+        "sparse": losses.sparse_categorical_crossentropy,
+        "categorical": losses.categorical_crossentropy,
+    }[kind]
+
+
+def kind_of(y_true: Any, y_pred: Any) -> str:
+    """Whether targets are "binary", "sparse" (integers) or "categorical" (one-hot), as Keras tells.
+
+    One prediction a sample is binary; targets with an axis less, or with size 1 where there are
+    several classes, are integers.
+    """
+    true, pred = tuple(y_true.shape), tuple(y_pred.shape)
+    if pred[-1:] == (1,):
+        return "binary"
+    one = true[-1:] == (1,) and pred[-1:] != (1,)
+    return "sparse" if len(true) < len(pred) or one else "categorical"
+
+
+def _unique(names: list[str]) -> list[str]:
+    taken: list[str] = []
+    for name in names:
+        count = sum(each == name or each.startswith(f"{name}_") for each in taken)
+        taken.append(f"{name}_{count}" if name in taken else name)
+    return taken
+
+
+def _value(entry: OutputLoss, y_true: Any, y_pred: Any, weights: Any) -> Any:
+    try:
+        value = entry.loss(y_true, y_pred, weights)
+    except SizesUnknown:
+        raise
+    except (UsageError, IRError) as error:
+        raise UsageError(
+            f'loss of output "{entry.name}", shape {shape_of(y_pred)}, with targets of shape '
+            f"{shape_of(y_true)}: {error}"
+        ) from error
+    return ops.cast(_scalar(entry, value), floatx())
+
+
+def shape_of(value: Any) -> tuple[Any, ...]:
+    """The shape of a tensor or an array; None where only the data tell."""
+    return value.shape if isinstance(value, KerasTensor) else tuple(np.shape(value))
+
+
+def _scalar(entry: OutputLoss, value: Any) -> Any:
+    if shape_of(value) == ():
+        return value
+    raise UsageError(
+        f'loss of output "{entry.name}": expected one number; received shape {shape_of(value)}. '
+        'Reduce it, for example with reduction="sum_over_batch_size"'
+    )
+
+
+def check_labels(loss: Any, y_true: Any, y_pred_shape: Any) -> None:
+    """Raises ``ValueError`` for targets that name a class which the predictions do not have.
+
+    Compiled steps cannot tell: this is for arrays, before they are cut into batches.
+
+    Args:
+        loss: a ``CompileLoss``, or a loss or function. All but the sparse ones take any targets.
+        y_true: arrays, nested as the targets of the loss.
+        y_pred_shape: the shape of the predictions, sizes or None; several, nested as the outputs.
+    """
+    if not isinstance(loss, CompileLoss):
+        _check_array(loss, np.asarray(y_true), y_pred_shape, "")
+        return
+    specs = _specs(y_pred_shape)
+    outputs = outputs_of(specs, loss.output_names)
+    entries = loss.resolved(y_true, specs)
+    used = {entry.index for entry in entries}
+    targets = flat_targets(y_true, outputs, [i in used for i in range(len(outputs))])
+    for entry in entries:
+        shape = at(specs, outputs.paths[entry.index]).shape
+        _check_array(entry.loss, np.asarray(targets[entry.index]), shape, f'"{entry.name}": ')
+
+
+def _specs(shapes: Any) -> Any:
+    """Shapes as leaves of a nesting."""
+    if isinstance(shapes, dict):
+        return {key: _specs(shape) for key, shape in shapes.items()}
+    if all(size is None or isinstance(size, (int, np.integer)) for size in shapes):
+        return Spec(tuple(shapes))
+    return [_specs(shape) for shape in shapes]
+
+
+_SPARSE = (losses.sparse_categorical_crossentropy, losses.categorical_generalized_cross_entropy)
+
+
+def _check_array(loss: Any, labels: np.ndarray, shape: tuple[Any, ...], head: str) -> None:
+    options = getattr(loss, "options", {})
+    if getattr(loss, "fn", loss) not in _SPARSE or not labels.size:
+        return
+    classes = shape[options.get("axis", -1)]
+    if classes is None or (labels.dtype.kind in "iub" and _within(labels, classes)):
+        return
+    wrong = ~((labels >= 0) & (labels < classes) & (labels == np.floor(labels)))
+    if options.get("ignore_class") is not None:
+        wrong &= labels != options["ignore_class"]
+    if wrong.any():
+        raise _wrong_label(labels, wrong, classes, head)
+
+
+def _within(labels: np.ndarray, classes: int) -> bool:
+    return bool(labels.min() >= 0 and labels.max() < classes)
+
+
+def _wrong_label(labels: np.ndarray, wrong: np.ndarray, classes: int, head: str) -> UsageError:
+    place = tuple(int(index[0]) for index in np.nonzero(wrong))
+    return UsageError(
+        f"{head}expected targets from 0 to {classes - 1}, for the {classes} classes that the model "
+        f"predicts; received {labels[place]} at index {place}, and {int(wrong.sum())} such targets "
+        "in all. Count classes from 0, give the last layer more units, or leave one class out with "
+        "SparseCategoricalCrossentropy(ignore_class=...)"
+    )
