@@ -17,6 +17,7 @@ from .passes.fuse import fuse
 from .passes.hoist import hoist
 from .passes.legalize import legalize
 from .passes.simplify import simplify
+from .passes.sink import sink
 from .passes.trim import trim
 from .suggest import did_you_mean
 from .verify import verify
@@ -31,6 +32,7 @@ PASSES: tuple[PassFunction, ...] = (
     simplify,  # what the expansion brought
     trim,
     hoist,
+    sink,
     legalize,
     fuse,
     borders,

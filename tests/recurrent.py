@@ -58,6 +58,28 @@ def lstm_layer(x: Node, units: int, name: str, reverse: bool = False) -> tuple[N
     return last, outputs
 
 
+def gru_layer(x: Node, units: int, name: str, reverse: bool = False) -> tuple[Node, Node]:
+    """The last and all states of a GRU that resets before the product, as in its paper."""
+    w = weight(f"{name}.w", f"f32[{x.shape[-1]}, {3 * units}]")
+    u = weight(f"{name}.u", f"f32[{units}, {2 * units}]")
+    v = weight(f"{name}.v", f"f32[{units}, {units}]")
+    b = weight(f"{name}.b", f"f32[{3 * units}]")
+
+    def step(state, slices):
+        (h,) = state
+        projected = ops.add(ops.matmul(slices[0], w), b)
+        zx, rx, nx = pieces(projected, 1, [units] * 3)
+        zh, rh = pieces(ops.matmul(h, u), 1, [units] * 2)
+        z, r = ops.sigmoid(ops.add(zx, zh)), ops.sigmoid(ops.add(rx, rh))
+        n = ops.tanh(ops.add(nx, ops.matmul(ops.multiply(r, h), v)))
+        h = ops.add(ops.multiply(z, ops.subtract(h, n)), n)
+        return [h], [h]
+
+    zeros = full(0, (x.shape[0], units), x.dtype)
+    (last,), (states,) = ops.trace_scan(step, [zeros], [x], reverse=reverse)
+    return last, states
+
+
 def tanh_reference(x: np.ndarray, weights: Arrays, name: str, reverse: bool = False) -> np.ndarray:
     """All states, float64[N, T, units]."""
     w, u, b = (weights[f"{name}.{part}"].astype(float) for part in "wub")

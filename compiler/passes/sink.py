@@ -1,0 +1,320 @@
+"""What a loop only adds up, or only hands out, is computed after it, for all steps at once.
+
+    %0 = scan(%h, %zeros, %x, $u, carries=2, sequences=1) { (%c0, %c1, %x0, %w0)
+      %0.0 = tanh(matmul(%c0, %w0))
+      %0.1 = matmul(transpose(%x0), %0.0)
+      %0.2 = add(%c1, %0.1)
+      return %0.0, %0.2
+    }
+    -->
+    %0 = scan(%h, %x, $u, carries=1, sequences=1) { (%c0, %x0, %w0)
+      %0.0 = tanh(matmul(%c0, %w0))
+      return %0.0, %0.0
+    }
+    %1 = matmul(transpose(reshape(%x)), reshape(item(%0, index=1)))
+
+The gradient of a weight that a loop reads is such a sum: step by step it is a product of few rows
+that goes over the whole sum in memory each time; afterwards it is one product, over time and batch.
+What is added up must be linear in what the steps hand out instead, which is stacked.
+
+Products of what a step hands out and of what stays the same are computed afterwards, too: the
+gradients of a recurrent net's inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ...runtime.dim import Size
+from ..decisions import Decision, Decisions
+from ..ir import Graph, Node, apply, origin_scope
+from ..lowering import Contraction, Elementwise
+from ..ops.building import count, reshaped
+from ..ops.core import input_
+from ..ops.registry import ops
+from ..ops.rules import normal_axes
+from ..ops.stepping import Step, is_one_number, items_of, over_all_steps, steps_of, substituted
+from .lifting import Operand, lift
+from .loops import Results, loop_of, rewrite_scans, tightened
+from .rewriting import change_bodies, constant_array
+
+
+def sink(graph: Graph, decisions: Decisions) -> Graph:
+    """Moves behind loops what need not be done in them; see the module's docstring."""
+    graph = change_bodies(graph, lambda body: sink(body, decisions))
+
+    def change(node: Node, used: Collection[int]) -> Results:
+        return _Sink(node, decisions).results(used)
+
+    return rewrite_scans(graph, change)
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """A carry that steps only add to: what is added after the loop, and what is so at each step."""
+
+    after: tuple[Node, ...]
+    inside: tuple[Node, ...]
+
+
+class _Sink:
+    """One scan. ``stacked`` holds, beside values of a step, what stands for all of them outside."""
+
+    def __init__(self, node: Node, decisions: Decisions) -> None:
+        self.node = node
+        self.decisions = decisions
+        self.loop = loop_of(node)
+        self.steps = steps_of(node)
+        step = self.loop.step
+        self.users = Graph("", (), self.loop.outputs).users
+        self.varying = _readers(self.loop.outputs, (*step.state, *step.slices))
+        self.stacked: dict[Node, Node] = {}
+
+    def results(self, used: Collection[int]) -> Results:
+        count_, step = len(self.loop.starts), self.loop.step
+        sums = {i: found for i in range(count_) if i in used and (found := self._sum(i))}
+        after = {
+            count_ + i: whole
+            for i, result in enumerate(step.results)
+            if count_ + i in used and (whole := self._afterwards(result))
+        }
+        if not sums and not after:
+            return items_of(self.node)
+        ends = (*after.values(), *(total for each in sums.values() for total in each.after))
+        read = Graph("", (), ends).nodes
+        stacked = {node: whole for node, whole in self.stacked.items() if whole in read}
+        new_state = (self._left(i, sums.get(i)) for i in range(count_))
+        rest = Step(step.state, step.slices, tuple(new_state), (*step.results, *stacked))
+        first = len(self.loop.outputs)
+        inside = (set(used) - set(after)) | set(range(first, first + len(stacked)))
+        made, _ = tightened(replace(self.loop, step=rest), inside)
+        known = {
+            whole: node
+            for whole, node in zip(stacked.values(), made[first:], strict=True)
+            if node is not None
+        }
+        results = list(made[:first])
+        for i, whole in after.items():
+            (results[i],) = substituted((whole,), known)
+        for i, each in sums.items():
+            results[i] = _added((results[i], *substituted(each.after, known)))
+        return results
+
+    # Sums
+
+    def _sum(self, index: int) -> _Sum | None:
+        """What is added to a carry; None if it is no mere sum, or nothing of it can be moved."""
+        terms = self._terms(index)
+        if terms is None:
+            return None
+        after: list[Node] = []
+        inside: list[Node] = []
+        for term in terms:
+            with origin_scope(*term.origins):
+                total = self._total(term)
+            if total is None:
+                inside.append(term)
+            else:
+                after.append(total)
+                self._record(term, "ONE_SUM", f"one sum over all {self.steps} steps")
+        return _Sum(tuple(after), tuple(inside)) if after else None
+
+    def _terms(self, index: int) -> list[Node] | None:
+        """What a step adds to a carry that nothing else reads, old or new."""
+        carry, node = self.loop.step.state[index], self.loop.step.new_state[index]
+        terms: list[Node] = []
+        while node is not carry:
+            running = [i for i in node.inputs if i is carry or self._contains(i, carry)]
+            alone = len(self.users[node]) + self.loop.outputs.count(node) == 1
+            if node.op is not ops.add or len(running) != 1 or not alone:
+                return None
+            (other,) = (i for i in node.inputs if i is not running[0])
+            if other.shape != node.shape:
+                return None
+            terms += _addends(other)
+            node = running[0]
+        return terms if terms and len(self.users[carry]) == 1 else None
+
+    def _contains(self, node: Node, carry: Node) -> bool:
+        return node in self.varying and carry in Graph("", (), (node,)).nodes
+
+    def _left(self, index: int, found: _Sum | None) -> Node:
+        """The new carry, of which a sum may be gone."""
+        if found is None:
+            return self.loop.step.new_state[index]
+        return _added((self.loop.step.state[index], *found.inside))
+
+    def _total(self, node: Node) -> Node | None:
+        """The sum of ``node`` over all steps, computed outside; None if there is no good way."""
+        if node not in self.varying:
+            return ops.multiply(node, count((self.steps,), node.dtype))
+        if node in self.loop.step.slices:
+            return ops.sum(self._sequence(node), axes=(self.loop.axis,))
+        if _is_linear(node):
+            inner = self._total(node.inputs[0])
+            return None if inner is None else apply(node.op, (inner,), node.attrs)
+        match node.op:
+            case ops.sum:
+                return self._total_of_sum(node)
+            case ops.matmul if node.tensor_type.rank == 2:
+                return self._total_of_matmul(node)
+            case ops.transposed_matmul if node.tensor_type.rank == 2:
+                return self._total_of_matmul(node)
+            case ops.conv2d_kernel_gradient | ops.depthwise_kernel_gradient:
+                return self._total_over_images(node)
+        return None
+
+    def _total_of_sum(self, node: Node) -> Node | None:
+        (x,) = node.inputs
+        whole, rank, axis = self._whole(x), x.tensor_type.rank, self.loop.axis
+        if whole is None:
+            return None
+        axes = [a if a < axis else a + 1 for a in normal_axes(node.attrs["axes"], rank)]
+        return reshaped(ops.sum(whole, axes=(*axes, axis)), node.shape)
+
+    def _total_of_matmul(self, node: Node) -> Node | None:
+        left, right = node.inputs
+        if left not in self.varying or right not in self.varying:
+            return self._bilinear(node)
+        if node.op is ops.transposed_matmul:
+            return self._total_of_product(node, left, right)
+        if left.op is not ops.transpose or left.attrs["axes"] != (1, 0):
+            return None
+        return self._total_of_product(node, left.inputs[0], right)
+
+    def _bilinear(self, node: Node) -> Node | None:
+        """A product with what stays the same, of the sum of what does not."""
+        inputs = [self._total(i) if i in self.varying else i for i in node.inputs]
+        found = [i for i in inputs if i is not None]
+        return apply(node.op, found, node.attrs) if len(found) == len(inputs) else None
+
+    def _total_of_product(self, node: Node, left: Node, right: Node) -> Node | None:
+        """Rows of all steps are rows of one long product."""
+        wholes = [self._whole(left), self._whole(right)]
+        if self.loop.axis > 1 or node.attrs.get("part") is not None or None in wholes:
+            return None
+        one, other = (_rows(whole) for whole in wholes if whole is not None)
+        return ops.matmul(ops.transpose(one, axes=(1, 0)), other)
+
+    def _total_over_images(self, node: Node) -> Node | None:
+        """Images of all steps as if they were more samples."""
+        if any(i not in self.varying for i in node.inputs):
+            return self._bilinear(node)
+        wholes = [self._whole(i) for i in node.inputs]
+        if self.loop.axis > 1 or node.attrs["part"] is not None or None in wholes:
+            return None
+        images = [
+            ops.reshape(whole, shape=(whole.shape[0] * whole.shape[1], *whole.shape[2:]))
+            for whole in wholes
+            if whole is not None
+        ]
+        return apply(node.op, images, node.attrs)
+
+    # Values of all steps
+
+    def _whole(self, node: Node) -> Node | None:
+        """``node`` at all steps: a sequence, one computed outside, or one that the loop stacks."""
+        step, axis = self.loop.step, self.loop.axis
+        if node in step.slices:
+            return self._sequence(node)
+        if node.tensor_type.rank < axis:
+            return None
+        if node not in self.stacked:
+            type_ = over_all_steps(node.tensor_type, axis, self.steps)
+            self.stacked[node] = input_("stacked", type_)
+        return self.stacked[node]
+
+    def _sequence(self, slice_: Node) -> Node:
+        return self.loop.sequences[self.loop.step.slices.index(slice_)]
+
+    def _afterwards(self, node: Node, reader: Node | None = None) -> Node | None:
+        """A product that a step hands out, and what is made of it; None if there is none in it."""
+        if not self._is_only_for(node, reader):
+            return None
+        if isinstance(node.op.lowering, Contraction):
+            moving = {i: self._whole(i) for i in node.inputs if i in self.varying}
+            return self._lifted(node, moving) if len(moving) == 1 else None
+        if not isinstance(node.op.lowering, Elementwise):
+            return None
+        moving = {i: self._afterwards(i, node) for i in node.inputs if i in self.varying}
+        if not any(moving.values()):
+            return None
+        return self._lifted(node, {i: whole or self._whole(i) for i, whole in moving.items()})
+
+    def _is_only_for(self, node: Node, reader: Node | None) -> bool:
+        """Whether ``reader`` alone needs ``node``, or the loop's caller if that is None."""
+        readers = set(self.users[node]) if node in self.varying else {node}
+        carried = node in self.loop.step.new_state
+        handed_out = reader is not None and node in self.loop.step.results
+        return not carried and not handed_out and readers == ({reader} if reader else set())
+
+    def _lifted(self, node: Node, moving: Mapping[Node, Node | None]) -> Node | None:
+        wholes = {i: whole for i, whole in moving.items() if whole is not None}
+        if len(wholes) < len(moving):
+            return None
+        operands = [Operand(i, wholes.get(i, i), i in wholes) for i in node.inputs]
+        with origin_scope(*node.origins):
+            found = lift(node, operands, self.loop.axis, self.steps)
+        if found is not None:
+            self._record(node, "WHOLE_SEQUENCE", f"all {self.steps} steps at once")
+        return found
+
+    def _record(self, node: Node, reason: str, detail: str) -> None:
+        layers = node.layers or self.node.layers
+        self.decisions.add(Decision("sink", node.op.name, layers, "sunk", reason, detail))
+
+
+def _is_linear(node: Node) -> bool:
+    """Whether ``node`` is a linear function of one operand."""
+    match node.op:
+        case ops.negative | ops.reshape | ops.transpose | ops.slice | ops.flip:
+            return True
+        case ops.pad:
+            return bool(node.attrs["value"] == 0)
+    return False
+
+
+def _addends(node: Node) -> list[Node]:
+    """What ``node`` is the sum of, element by element."""
+    found: list[Node] = []
+    waiting = [node]
+    while waiting:
+        term = waiting.pop()
+        if term.op is ops.add and all(i.shape == term.shape for i in term.inputs):
+            waiting += reversed(term.inputs)
+        else:
+            found.append(term)
+    return found
+
+
+def _added(nodes: Sequence[Node | None]) -> Node:
+    """The sum of ``nodes`` without those that are zeros."""
+    present = [node for node in nodes if node is not None]
+    some = [node for node in present if not _is_zero(node)] or present[:1]
+    total = some[0]
+    for node in some[1:]:
+        total = ops.add(total, node)
+    return total
+
+
+def _is_zero(node: Node) -> bool:
+    while is_one_number(node) and node.inputs:
+        (node,) = node.inputs
+    array = constant_array(node)
+    return array is not None and array.ndim == 0 and not array.any()
+
+
+def _rows(node: Node) -> Node:
+    """A matrix of every step, and the batch, as one long matrix."""
+    rows: Size = node.shape[0] * node.shape[1]
+    return ops.reshape(node, shape=(rows, node.shape[2]))
+
+
+def _readers(outputs: tuple[Node, ...], leaves: tuple[Node, ...]) -> frozenset[Node]:
+    """The nodes under ``outputs`` that depend on ``leaves``, and these."""
+    seen = set(leaves)
+    for node in Graph("", (), outputs).nodes:
+        if any(operand in seen for operand in node.inputs):
+            seen.add(node)
+    return frozenset(seen)
