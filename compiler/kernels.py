@@ -198,12 +198,14 @@ class Nest:
 
     ``vector`` names the axis whose neighbours are computed together (always the last of
     ``reduce``, or of ``parallel`` when nothing is reduced along the innermost axis).
+    ``stretched``: sums are so long that they are made of shorter ones, which round less.
     """
 
     parallel: tuple[Axis, ...]
     reduce: tuple[Axis, ...]
     stages: tuple[Stage, ...]
     vector: str | None
+    stretched: bool = False
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from .passes.fold_constants import fold_constants
 from .passes.fuse import fuse
 from .passes.hoist import hoist
 from .passes.legalize import legalize
+from .passes.reductions import reductions
 from .passes.simplify import simplify
-from .passes.sink import sink
 from .passes.trim import trim
 from .suggest import did_you_mean
 from .verify import verify
@@ -32,7 +32,7 @@ PASSES: tuple[PassFunction, ...] = (
     simplify,  # what the expansion brought
     trim,
     hoist,
-    sink,
+    reductions,
     legalize,
     fuse,
     borders,

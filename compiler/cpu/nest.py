@@ -6,6 +6,8 @@ reduced along the vector axis are scalars from then on. Without, the same code i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..kernels import (
     Access,
     Accumulate,
@@ -27,6 +29,8 @@ from .writer import Writer
 
 # Elements of the innermost axis that one unit of parallel work covers, in vectors.
 BLOCK_VECTORS = 64
+# Terms of the shorter sums that a long one is made of, in each lane.
+STRETCH = 256
 
 COMBINE = {"add": "{0} + {1}", "multiply": "{0} * {1}"}
 HORIZONTAL = {
@@ -52,6 +56,7 @@ class NestEmitter:
         self.body = body
         self.names: dict[str, str] = {}
         self.vectors: set[str] = set()
+        self.parts: dict[str, str] = {}  # sums of the stretch at hand
         self.masks = {
             let.name for stage in body.stages for let in _lets(stage) if let.dtype == BOOL
         }
@@ -151,18 +156,48 @@ class NestEmitter:
         self.vector = self.body.vector
         for accumulate in stage.accumulate:
             self._start(accumulate)
-        self._reduce_loops(stage, self.body.reduce)
+        if self.body.stretched:
+            self._stretches(stage)
+        else:
+            self._reduce_loops(stage, self.body.reduce)
         self.vector = self.unit_vector
         for accumulate in stage.accumulate:
             self._finish(accumulate)
 
-    def _reduce_loops(self, stage: Stage, axes: tuple[Axis, ...]) -> None:
+    def _stretches(self, stage: Stage) -> None:
+        """The sweep in stretches of the first axis; sums start anew in each."""
+        writer, (axis, *rest) = self.writer, self.body.reduce
+        sums = [a for a in stage.accumulate if a.combine == "add" and a.dtype == FLOAT32]
+        start, stop = f"{axis.name}_start", f"{axis.name}_stop"
+        with writer.block(f"for {start} in range(0, {axis.extent}, {self._stretch(axis, rest)}):"):
+            end = writer.call("minimum", axis.extent, f"{start} + {self._stretch(axis, rest)}")
+            writer.line(f"{stop} = {end}")
+            for total in sums:
+                self.parts[total.name] = f"{total.name}_part"
+                self._start(total)
+            self._reduce_loops(stage, self.body.reduce, (start, stop))
+            for total in sums:
+                part = self.parts.pop(total.name)
+                writer.line(f"{total.name} = {total.name} + {part}")
+
+    def _stretch(self, axis: Axis, rest: Sequence[Axis]) -> str:
+        """How far along ``axis`` about ``STRETCH`` terms (or vectors of them) go."""
+        if rest:
+            inner = " * ".join(other.extent for other in rest)
+            return self.writer.call("maximum", "1", f"{STRETCH} // ({inner})")
+        return str(STRETCH * (self.writer.lanes if axis.name == self.sweep_vector else 1))
+
+    def _reduce_loops(
+        self, stage: Stage, axes: tuple[Axis, ...], limits: tuple[str, str] | None = None
+    ) -> None:
+        """Loops over ``axes``, the first within ``limits``, around what is done at each place."""
         if not axes:
             self._visit(stage)
             return
         axis, writer = axes[0], self.writer
         vector = axis.name == self.sweep_vector
-        step = f"0, {axis.extent}, {writer.lanes}" if vector else axis.extent
+        start, stop = limits or ("0", axis.extent)
+        step = f"{start}, {stop}, {writer.lanes}" if vector else f"{start}, {stop}"
         with writer.block(f"for {axis.name} in range({step}):"):
             if vector:
                 writer.line(f"mask = {writer.call('first', f'{axis.extent} - {axis.name}')}")
@@ -180,21 +215,26 @@ class NestEmitter:
     def _start(self, accumulate: Accumulate) -> None:
         vector = self.vector is not None
         value = self.writer.constant(accumulate.initial, accumulate.dtype, vector)
-        self.writer.line(f"{accumulate.name} = {value}")
+        self.writer.line(f"{self._running(accumulate)} = {value}")
+
+    def _running(self, accumulate: Accumulate) -> str:
+        """What terms are added to: the accumulator, or the sum of the stretch."""
+        return self.parts.get(accumulate.name, accumulate.name)
 
     def _combine(self, accumulate: Accumulate) -> None:
         value, writer = self._value(accumulate.value), self.writer
+        name = self._running(accumulate)
         if self.sweep_vector is not None:
             value = writer.call(
                 "select", "mask", value, writer.constant(accumulate.initial, FLOAT32, True)
             )
         if accumulate.combine in COMBINE:
-            text = COMBINE[accumulate.combine].format(accumulate.name, value)
+            text = COMBINE[accumulate.combine].format(name, value)
         else:
-            text = writer.call(accumulate.combine, accumulate.name, value)
+            text = writer.call(accumulate.combine, name, value)
         narrow = accumulate.dtype.is_integer
         text = f"{accumulate.dtype.name}({text})" if narrow else text
-        writer.line(f"{accumulate.name} = {text}")
+        writer.line(f"{name} = {text}")
 
     def _finish(self, accumulate: Accumulate) -> None:
         self.names[accumulate.name] = accumulate.name

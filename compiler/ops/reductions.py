@@ -234,6 +234,15 @@ def _logsumexp_expand(node: Node) -> Node:
     return result if node.attrs["keepdims"] else ops.reshape(result, shape=node.shape)
 
 
+def _variance_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
+    """The mean does not matter: distances from it sum to 0."""
+    (x,), rank = node.inputs, node.inputs[0].tensor_type.rank
+    axes = normal_axes(node.attrs["axes"], rank)
+    centred = ops.subtract(x, ops.mean(x, axes=axes, keepdims=True))
+    share = ops.divide(number(2, x), count([x.shape[axis] for axis in axes], x.dtype))
+    return (ops.multiply(centred, ops.multiply(kept(grad, node), share)),)
+
+
 def _logsumexp_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
     shares = ops.exp(ops.subtract(node.inputs[0], kept(node, node)))
     return (ops.multiply(kept(grad, node), shares),)
@@ -241,7 +250,11 @@ def _logsumexp_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
 
 mean = statistic("mean", _mean, _mean_expand, "The arithmetic mean.")
 variance = statistic(
-    "variance", _variance, _variance_expand, "The mean squared distance from the mean."
+    "variance",
+    _variance,
+    _variance_expand,
+    "The mean squared distance from the mean.",
+    _variance_gradient,
 )
 logsumexp = statistic(
     "logsumexp",

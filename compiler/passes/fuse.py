@@ -14,97 +14,22 @@ data movement in front of them join where they share one loop domain: a softmax 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
 from ..decisions import Decision, Decisions
 from ..ir import Graph, Node, apply, origin_scope, rewrite
-from ..lowering import Contraction, Elementwise, Gather, Movement, Reduction, Window
+from ..lowering import Contraction, Elementwise, Reduction, Window
 from ..ops.core import ITEM, fuse_nodes
 from ..ops.registry import ops
 from ..prologue import fixed_nodes
-from ..templates.domain import Domain, reduced_axes
 from ..templates.epilogues import match_epilogue, pool_of
 from ..types import FLOAT32, Size, TupleType
+from .clusters import MAX_NODES, MOVES, Cluster, merged, shares_loops, start_cluster
 from .legalize import scattered_parts
+from .recompute import recompute
 
-MAX_NODES = 48  # of one group: longer kernels compile slowly and run out of registers
 # Where groups end by nature: nothing was missed, so nothing is reported.
 STRUCTURAL = frozenset({"ANCHOR", "MOVES_DATA", "CYCLE"})
-
-
-@dataclass(eq=False)
-class Cluster:
-    """Nodes that will be one kernel; ``anchor`` is its contraction or window, if any.
-
-    Without an anchor the nodes share the loops of ``domain``. A value is compact if it comes from
-    a reduction that dropped its axes: it has the kept axes alone.
-    """
-
-    nodes: list[Node]
-    anchor: Node | None
-    domain: Domain
-    compact: set[Node] = field(default_factory=set)
-
-    @property
-    def pattern(self) -> str:
-        return "+".join(node.op.name for node in self.nodes)
-
-    def add(self, node: Node) -> None:
-        self.nodes.append(node)
-        if isinstance(node.op.lowering, Reduction):
-            self.domain = Domain(node.inputs[0].shape, reduced_axes(node))
-        if is_compact(node, self):
-            self.compact.add(node)
-
-
-def merged(one: Cluster, other: Cluster, order: Mapping[Node, int]) -> Cluster | None:
-    """The group of both, or None where one kernel cannot compute them in the same loops."""
-    domains = one.domain, other.domain
-    reduced = max((domain.reduced for domain in domains), key=len)
-    same = domains[0].shape == domains[1].shape
-    if one.anchor or other.anchor or not same or len(one.nodes) + len(other.nodes) > MAX_NODES:
-        return None
-    nodes = sorted((*one.nodes, *other.nodes), key=lambda node: order[node])
-    cluster = Cluster([], None, Domain(domains[0].shape, reduced))
-    for node in nodes:
-        moves = isinstance(node.op.lowering, (Movement, Gather))
-        reads_memory = moves and any(operand in cluster.nodes for operand in node.inputs)
-        if reads_memory or not shares_loops(node, cluster):
-            return None
-        cluster.nodes.append(node)
-        if is_compact(node, cluster):
-            cluster.compact.add(node)
-    return cluster
-
-
-def start_cluster(node: Node) -> Cluster:
-    """A group of one."""
-    anchor = node if isinstance(node.op.lowering, (Contraction, Window)) else None
-    cluster = Cluster([], anchor, Domain(node.shape))
-    cluster.add(node)
-    return cluster
-
-
-def is_compact(node: Node, cluster: Cluster) -> bool:
-    """Whether ``node`` would have the kept axes alone in this group."""
-    if isinstance(node.op.lowering, Reduction):
-        return not node.attrs["keepdims"]
-    return any(operand in cluster.compact for operand in node.inputs)
-
-
-def shares_loops(node: Node, cluster: Cluster) -> bool:
-    """Whether ``node`` can be computed inside the loops of a group without an anchor."""
-    domain = cluster.domain
-    if isinstance(node.op.lowering, Reduction):
-        same = node.inputs[0].shape == domain.shape and node.inputs[0] not in cluster.compact
-        return same and domain.reduced in (frozenset(), reduced_axes(node))
-    if is_compact(node, cluster):
-        return node.shape == tuple(domain.shape[axis] for axis in domain.kept)
-    if node.shape == domain.shape:
-        return True
-    kept = tuple(1 if axis in domain.reduced else n for axis, n in enumerate(domain.shape))
-    return bool(domain.reduced) and node.shape == kept
 
 
 def fuse(graph: Graph, decisions: Decisions) -> Graph:
@@ -140,6 +65,8 @@ class _Fuser:
         for node in self.graph.nodes:
             if node.inputs and node not in self.fixed and _is_fusible(node):
                 self._place(node)
+        self._join_sweeps()
+        recompute(self.graph, self.cluster)
         return self._rebuild()
 
     def _place(self, node: Node) -> None:
@@ -160,15 +87,32 @@ class _Fuser:
     def _absorb(self, cluster: Cluster, others: list[Cluster]) -> None:
         """Takes in the groups of the other operands of a node that has joined ``cluster``."""
         for other in others:
-            both = merged(cluster, other, self.order)
-            if both is None or self._reaches([i for n in both.nodes for i in n.inputs], both):
+            self._merge(cluster, other)
+
+    def _merge(self, cluster: Cluster, other: Cluster) -> bool:
+        both = merged(cluster, other, self.order)
+        if both is None or self._reaches([i for n in both.nodes for i in n.inputs], both):
+            return False
+        cluster.nodes, cluster.domain, cluster.compact = both.nodes, both.domain, both.compact
+        self.cluster.update(dict.fromkeys(other.nodes, cluster))
+        return True
+
+    def _join_sweeps(self) -> None:
+        """Puts together groups that reduce the same values: they are read once for all."""
+        readers: dict[Node, Cluster] = {}
+        for cluster in dict.fromkeys(self.cluster.values()):
+            if not cluster.domain.reduced:
                 continue
-            cluster.nodes, cluster.domain, cluster.compact = both.nodes, both.domain, both.compact
-            self.cluster.update(dict.fromkeys(other.nodes, cluster))
+            for operand in cluster.operands:
+                other = readers.get(operand)
+                if other is not None and other is not cluster and self._merge(other, cluster):
+                    cluster = other
+            large = (n for n in cluster.operands if n.shape == cluster.domain.shape)
+            readers.update(dict.fromkeys(large, cluster))
 
     def _refusal(self, cluster: Cluster, operand: Node, node: Node) -> tuple[str, str] | None:
         """Why ``node`` cannot join ``cluster``: a code and a sentence; None if it can."""
-        if isinstance(node.op.lowering, (Movement, Gather)):
+        if isinstance(node.op.lowering, MOVES):
             return "MOVES_DATA", f"{node.op.name} reads its operand elsewhere"
         if len(cluster.nodes) >= MAX_NODES:
             return "LARGE", f"the group has {MAX_NODES} ops, enough to hide its loads and stores"
@@ -257,7 +201,7 @@ class _Fuser:
 
     def _rebuild(self) -> Graph:
         new: dict[Node, Node] = {}
-        clusters = {id(c): c for c in self.cluster.values() if len(c.nodes) > 1}
+        clusters = {id(c): c for c in self.cluster.values() if len(c.nodes) + len(c.copies) > 1}
         last = {c.nodes[-1]: c for c in clusters.values()}
         members = {n for c in clusters.values() for n in c.nodes}
         pending = list(self.graph.nodes)
@@ -274,14 +218,22 @@ class _Fuser:
             done.add(node)
         return self.graph.with_outputs(new[node] for node in self.graph.outputs)
 
+    def _reads(self, user: Node, node: Node) -> bool:
+        """Whether ``user`` reads a value of another group from memory."""
+        return user not in self.cluster or node not in self.cluster[user].copies
+
     def _build(self, cluster: Cluster, new: dict[Node, Node]) -> None:
         inside = set(cluster.nodes)
         escaping = [
             n
             for n in cluster.nodes
-            if n in self.outputs or any(u not in inside for u in self.graph.users[n])
+            if n in self.outputs
+            or any(u not in inside and self._reads(u, n) for u in self.graph.users[n])
         ]
-        fused = fuse_nodes(cluster.nodes, escaping, cluster.pattern, new)
+        if not escaping:
+            return  # all who need something of it compute it again
+        members = [*cluster.copies, *cluster.nodes]
+        fused = fuse_nodes(members, escaping, cluster.pattern, new)
         if isinstance(fused.type, TupleType):
             for i, node in enumerate(escaping):
                 new[node] = apply(ITEM, (fused,), {"index": i})
@@ -312,14 +264,17 @@ def _cluster_order(
     order: list[Node] = []
     seen: set[Node] = set()
 
-    def unit(node: Node) -> list[Node]:
-        return cluster[node].nodes if node in members else [node]
+    def unit(node: Node) -> tuple[list[Node], tuple[Node, ...]]:
+        """What is ordered together with ``node``, and what that reads."""
+        if node not in members:
+            return [node], node.inputs
+        return cluster[node].nodes, cluster[node].operands
 
     for root in nodes:
         stack: list[tuple[Node, bool]] = [(root, False)]
         while stack:
             node, ready = stack.pop()
-            group = unit(node)
+            group, operands = unit(node)
             if ready:
                 order.extend(group)
                 continue
@@ -327,8 +282,7 @@ def _cluster_order(
                 continue
             seen.update(group)
             stack.append((node, True))
-            operands = [i for n in group for i in n.inputs if i not in seen]
-            stack.extend((i, False) for i in reversed(operands))
+            stack.extend((i, False) for i in reversed(operands) if i not in seen)
     return order
 
 
@@ -341,7 +295,7 @@ def _on(node: Node, new: dict[Node, Node]) -> Node:
 
 
 def _is_fusible(node: Node) -> bool:
-    facets = (Elementwise, Reduction, Movement, Gather, Contraction, Window)
+    facets = (*MOVES, Elementwise, Reduction, Contraction, Window)
     return isinstance(node.op.lowering, facets) and not isinstance(node.type, TupleType)
 
 

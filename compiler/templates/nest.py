@@ -41,6 +41,8 @@ from .domain import (
 from .scalars import is_constant, let_of, scalar_argument, sum_bytes
 from .sweeps import Output, Sweep, plan_sweeps
 
+LONG_SUM = 512  # terms from which rounding calls for a sum of sums
+
 
 def build_nest(
     body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
@@ -69,12 +71,20 @@ class _Builder:
 
     def launch(self, name: str) -> Launch:
         stages = tuple(filter(_has_work, map(self._stage, self.sweeps)))
-        nest = Nest(self._axes(False), self._axes(True), stages, None)
+        nest = Nest(self._axes(False), self._axes(True), stages, None, self._is_stretched())
         kernel = Kernel(name, self.args.params, replace(nest, vector=self._vector_axis(nest)))
         steps = extent(self.domain, self.domain.axes)
         flops = steps * sum(not is_load(value.node) for value in self.values.reachable)
         moved = sum_bytes(self.accesses.operands, self.accesses.results)
         return Launch(kernel, self.args.values, flops, moved)
+
+    def _is_stretched(self) -> bool:
+        """Whether a float32 sum has many terms, or nobody knows how many."""
+        sums = (v.node for v in self.values.reachable if is_reduction(v.node))
+        if not any(n.dtype == FLOAT32 and n.op.lowering.combine == "add" for n in sums):
+            return False
+        terms = extent(self.domain, tuple(self.domain.reduced))
+        return not isinstance(terms, int) or terms > LONG_SUM
 
     # Axes and accesses
 
