@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,3 +36,11 @@ def user_line(depth: int = 1) -> SourceLine:
             return SourceLine()
         frame = frame.f_back
     return SourceLine(Path(frame.f_code.co_filename).name, frame.f_lineno)
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """A warning that shows the user's line, and comes once for each such line."""
+    frame, level = sys._getframe(1), 2
+    while is_inside(frame.f_code.co_filename) and frame.f_back is not None:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

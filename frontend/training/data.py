@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 from ..errors import UsageError
+from ..source import warn
 from .array_data import array_data
 from .batch import Batch
 from .streams import is_stream, stream_data
@@ -124,7 +124,7 @@ class Epochs:
         if not self._has_begun:
             raise UsageError("expected at least one batch; the data gave none")
         self._is_over = True
-        warnings.warn(RAN_OUT, stacklevel=2)
+        warn(RAN_OUT)
 
     def _running(self) -> Iterator[Batch]:
         if self._pass is None or self._from_start:
@@ -143,6 +143,6 @@ class Epochs:
             made += 1
             yield batch
         if made < steps:
-            warnings.warn(RAN_OUT, stacklevel=2)
+            warn(RAN_OUT)
             self._pass = None
             self._is_over = not self.source.restarts

@@ -221,8 +221,9 @@ def test_streams(model):
 def test_an_iterator_that_ends_early_ends_the_training(model):
     stream = ((X, Y + i) for i in range(5))
     recording = Recording()
-    with pytest.warns(UserWarning, match="ran out of data; interrupting training"):
+    with pytest.warns(UserWarning, match="ran out of data; interrupting training") as told:
         history = trained(model, stream, steps_per_epoch=3, epochs=9, callbacks=[recording])
+    assert [warning.filename for warning in told] == [__file__]
     assert len(model.trained) == 5
     assert history.epoch == [0, 1]
     assert recording.heard[-1][0] == "on_train_end"
