@@ -12,10 +12,14 @@ from .types import Size, TensorType
 
 @dataclass(frozen=True)
 class Layout:
-    """Row-major, with a border of ``halo[axis] = (before, after)`` elements around the value."""
+    """Row-major, with a border of ``halo[axis] = (before, after)`` elements around the value.
+
+    What is ``kept`` is read many times before it changes: by many calls, or all steps of a loop.
+    """
 
     type: TensorType
     halo: tuple[tuple[Size, Size], ...] = ()
+    kept: bool = False
 
     @cached_property
     def padded_shape(self) -> tuple[Size, ...]:
@@ -66,6 +70,7 @@ class Part:
     type: TensorType
     strides: tuple[Size, ...]
     origin: Size
+    kept: bool = False
 
     @property
     def has_border(self) -> bool:

@@ -126,7 +126,7 @@ def schedule(
     known = Schedule(
         graph,
         (),
-        {**_layouts(graph), **(placed or {})},
+        {**_layouts(graph, fixed), **(placed or {})},
         _homes(graph, fixed),
         fixed,
         weights or {},
@@ -154,7 +154,7 @@ def _homes(graph: Graph, fixed: frozenset[Node]) -> dict[Node, Node]:
     return homes
 
 
-def _layouts(graph: Graph) -> dict[Node, Layout]:
+def _layouts(graph: Graph, fixed: frozenset[Node]) -> dict[Node, Layout]:
     halos: dict[Node, Halo] = {}
     for node in graph.nodes:
         found = wanted_halo(node) if node.inputs else None
@@ -163,7 +163,7 @@ def _layouts(graph: Graph) -> dict[Node, Layout]:
             halos[x] = merge_halos(halos[x], halo) if x in halos else halo
     _spread_channels(graph, halos)
     return {
-        node: Layout(node.type, halos.get(node, ()))
+        node: Layout(node.type, halos.get(node, ()), node in fixed)
         for node in graph.nodes
         if not isinstance(node.type, TupleType)
     }
@@ -256,7 +256,7 @@ def _loop_step(node: Node, known: Schedule) -> Step:
     axis: int = node.attrs["axis"]
     slices = (at_index(known.layouts[n], axis) for n in outer.sequences)
     results = (at_index(layout, axis) for layout in stacked)
-    captured = (known.layouts[n] for n in outer.captured)
+    captured = (replace(known.layouts[n], kept=True) for n in outer.captured)
     placed = zip(
         (*body.inputs, *body.outputs),
         (*places, *slices, *captured, *places, *results),

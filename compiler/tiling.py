@@ -217,7 +217,10 @@ def _weights(stretch: Iterable[int], schedule: Schedule) -> dict[Node, int]:
         for arg in operands:
             if not isinstance(arg, Address) or arg.slot >= len(step.operands):
                 continue
-            weight = schedule.weight(step.operands[arg.slot])
+            operand = step.operands[arg.slot]
+            weight = schedule.weight(operand)
+            if weight is None and not operand.tensor_type.symbols:
+                weight = operand  # one that calls change
             if weight is not None:
                 type_ = weight.tensor_type
                 elements = packed_elements(type_, arg.packing) if arg.packing else type_.elements

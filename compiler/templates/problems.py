@@ -14,6 +14,8 @@ from .anchored import Anchored
 
 Walked: TypeAlias = "tuple[int | None, int | None, int | None]"
 FLAT: Walked = (None, None, -2)  # all but the last axis walked as one
+FAR_ROWS = 1024  # elements of a row: 4 KB
+MANY_WEIGHTS = 2**20
 USUAL_STEPS = 64  # of a sum of which nothing is known
 
 
@@ -103,8 +105,10 @@ def matmul_problem(group: Anchored, layouts: Sequence[Placed]) -> Problem | None
         return None
     if len(right) > 2 and left[:-2] != right[:-2]:
         return None
-    in_place = None if isinstance(depth, int) else _rows_of_matrices(group)
-    if in_place is None and not isinstance(depth, int):
+    in_place = _rows_of_matrices(group)
+    if isinstance(depth, int) and (in_place is None or _pays_packing(group)):
+        in_place = None
+    elif in_place is None:
         return None
     walk = _matmul_walk(left, len(right) > 2, layouts)
     if walk is None:
@@ -130,6 +134,22 @@ def matmul_problem(group: Anchored, layouts: Sequence[Placed]) -> Problem | None
         batch_axes=len(right) - 2,
         right=in_place,
     )
+
+
+def _pays_packing(group: Anchored) -> bool:
+    """Whether weights are worth a launch that packs them.
+
+    They are if that is done once for many calls, or all steps of a loop; else if they are too many
+    for the cache, and their rows, a page each, are read in pieces again and again.
+    """
+    weights = group.layout(group.anchor.inputs[1])
+    elements = weights.type.elements
+    many = isinstance(elements, int) and elements > MANY_WEIGHTS
+    return weights.kept or (many and _is_far(weights.strides[-2]))
+
+
+def _is_far(row: Size) -> bool:
+    return isinstance(row, int) and row >= FAR_ROWS
 
 
 def _rows_of_matrices(group: Anchored) -> Rows | None:
@@ -183,7 +203,8 @@ def transposed_problem(group: Anchored, layouts: Sequence[Placed]) -> Problem | 
         x_ky=0,
         x_kx=0,
         x_run=x.strides[-2],
-        right=right,
+        batch_axes=x.type.rank - 2,
+        right=None if not part and _is_far(right.run) else right,
         turned=True,
         cuts=(Cut("run", steps),) if part else (),
     )
@@ -222,7 +243,14 @@ def conv_problem(group: Anchored, layouts: Sequence[Placed]) -> Problem | None:
         x_ky=row * dy,
         x_kx=pixel * dx,
         x_group=cin,
+        right=None if _pays_packing(group) else _rows_of_kernel(group),
     )
+
+
+def _rows_of_kernel(group: Anchored) -> Rows:
+    """The kernel of a convolution where it lies."""
+    placed = group.layout(group.anchor.inputs[1])
+    return Rows(placed.origin, 0, *placed.strides[:3])
 
 
 def kernel_gradient_problems(group: Anchored) -> tuple[Problem, ...]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from kernel_machine import Supervised
 
 from keraunos.compiler import ops
 from keraunos.compiler.evaluate import evaluate
@@ -222,3 +223,70 @@ def test_products_of_symbolic_depth(depth):
     assert run.program.launches == 1
     x, y = matrix("x", f"f32[9, {depth}]"), matrix("y", f"f32[{depth}, 37]")
     check((x, y), ops.relu(ops.matmul(x, y)), batches=(1, 7, 900))
+
+
+# In the machine that watches what kernels read and write
+
+
+@pytest.mark.parametrize("name", ["plain", "grey", "strides", "dilation", "groups", "same"])
+def test_gradients_of_convolutions_touch_their_own_memory(name):
+    supervise(*conv_gradient(*CONVOLUTIONS[name]))
+
+
+@pytest.mark.parametrize("name", ["same", "strides", "dilation", "multiplier"])
+def test_gradients_of_depthwise_filters_touch_their_own_memory(name):
+    supervise(*depthwise_gradient(*DEPTHWISE[name]))
+
+
+@pytest.mark.parametrize("name", ["odd", "symbolic columns", "batches"])
+def test_products_of_transposes_touch_their_own_memory(name):
+    x, y = (matrix(n, text) for n, text in zip("xy", MATRICES[name], strict=True))
+    supervise((x, y), ops.matmul(turned(x), y))
+
+
+def supervise(inputs, node):
+    graph = Graph("gradient", inputs, (node,))
+    arrays = draw(inputs, 3)
+    (actual,) = Supervised(graph, {})(*arrays, seed=1)
+    (expected,) = evaluate(graph, arrays, dtype="float64")
+    np.testing.assert_allclose(actual, expected, atol=2e-6 * np.abs(expected).max())
+
+
+# Weights that are no constants
+
+
+def test_weights_computed_at_run_time_are_read_where_they_lie():
+    x, k = image("x", 8, 8, 5), matrix("k", "f32[3, 3, 5, 20]")
+    bias, w = matrix("b", "f32[20]"), matrix("w", "f32[720, 10]")
+    hidden = ops.relu(ops.add(ops.conv2d(x, k), bias))
+    flat = ops.reshape(hidden, shape=(x.shape[0], 720))
+    run = check((x, k, bias, w), ops.matmul(flat, w))
+    assert run.program.launches == 2
+    supervised = Supervised(Graph("g", (x, k, bias, w), (ops.matmul(flat, w),)), {})
+    assert supervised.program.launches == 2
+
+
+def test_weights_in_groups_and_dilated():
+    x, k = image("x", 9, 9, 12), matrix("k", "f32[3, 2, 3, 8]")
+    options = {"dilation": (2, 3), "groups": 4, "padding": "same"}
+    check((x, k), ops.conv2d(x, k, **options))
+    supervise((x, k), ops.conv2d(x, k, **options))
+
+
+def test_many_weights_far_apart_are_packed():
+    x, w = matrix("x", "f32[N, 1100]"), matrix("w", "f32[1100, 1100]")
+    run = check((x, w), ops.matmul(x, w), batches=(3,))
+    assert run.program.launches == 2
+
+
+def test_weights_of_the_steps_of_a_loop_are_packed_once():
+    xs, w = matrix("x", "f32[N, 7, 4]"), matrix("w", "f32[4, 4]")
+    start = matrix("h", "f32[N, 4]")
+
+    def step(state, slices):
+        new = ops.tanh(ops.add(ops.matmul(state[0], w), slices[0]))
+        return (new,), (new,)
+
+    last, _ = ops.trace_scan(step, (start,), (xs,), axis=1)
+    run = check((start, xs, w), last[0])
+    assert sum(row.label.startswith("pack") for row in run.program.rows) == 1
