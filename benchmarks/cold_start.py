@@ -1,6 +1,6 @@
 """What a user waits for: the import, the first compilation, and what the kernel cache saves.
 
-python benchmarks/cold_start.py --workload cnn --json result.json
+python benchmarks/cold_start.py --workload cnn --kind train --json result.json
 
 Every figure is from a process of its own, so none profits from another but through the cache:
 
@@ -10,6 +10,8 @@ Every figure is from a process of its own, so none profits from another but thro
     second model      then, in that process, first call of the network with twice the channels
     new process       first call in a new process, which finds the kernels in the cache
     same call again   in that process
+
+A call is a prediction, or with `--kind train` a step of Adam on the crossentropy.
 """
 
 import argparse
@@ -20,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,14 +40,17 @@ def import_seconds(module: str) -> float:
     return float(done.stdout)
 
 
-def first_calls(workload: str, batch: int, cache: Path) -> dict[str, float]:
+def first_calls(kind: str, workload: str, batch: int, cache: Path) -> dict[str, float]:
     """Runs `child` in a process whose kernel cache is `cache`."""
     environment = os.environ | {
         "KERAUNOS_CACHE_DIR": str(cache / "keraunos"),
         "NUMBA_CACHE_DIR": str(cache / "numba"),
     }
     done = subprocess.run(
-        [sys.executable, __file__, "--child", "--workload", workload, "--batch", str(batch)],
+        [
+            *(sys.executable, __file__, "--child", "--kind", kind),
+            *("--workload", workload, "--batch", str(batch)),
+        ],
         stdout=subprocess.PIPE,
         env=environment,
         check=True,
@@ -54,31 +60,35 @@ def first_calls(workload: str, batch: int, cache: Path) -> dict[str, float]:
     return seconds
 
 
-def child(workload: str, batch: int) -> dict[str, float]:
+def child(kind: str, workload: str, batch: int) -> dict[str, float]:
     """The first calls of one process, in seconds; a call builds its model first."""
     import keraunos as keras
 
-    case = Case("infer", workload, batch)
+    case = Case(kind, workload, batch)
     first, again = call_twice(keras, WORKLOADS[workload].build, case)
-    second_case = Case("infer", "cnn", batch)
+    second_case = Case(kind, "cnn", batch)
     second, _ = call_twice(keras, partial(cnn, width=2), second_case)
     return {"first": first, "again": again, "second": second}
 
 
 def call_twice(keras: Any, build: Builder, case: Case) -> tuple[float, float]:
-    images, _ = case.data()
+    images, labels = case.data()
     start = time.perf_counter()
     model = build(keras)
-    model.predict_on_batch(images)
+    call: Callable[[], Any] = partial(model.predict_on_batch, images)
+    if case.kind == "train":
+        model.compile("adam", "sparse_categorical_crossentropy")
+        call = partial(model.train_on_batch, images, labels)
+    call()
     first = time.perf_counter()
-    model.predict_on_batch(images)
+    call()
     return first - start, time.perf_counter() - first
 
 
-def measure(workload: str, batch: int) -> dict[str, float]:
+def measure(kind: str, workload: str, batch: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
-        cold = first_calls(workload, batch, Path(folder))
-        warm = first_calls(workload, batch, Path(folder))
+        cold = first_calls(kind, workload, batch, Path(folder))
+        warm = first_calls(kind, workload, batch, Path(folder))
     return {
         "import numba": import_seconds("numba"),
         "import keraunos": import_seconds("keraunos"),
@@ -92,6 +102,7 @@ def measure(workload: str, batch: int) -> dict[str, float]:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Import, cold compile and warm start, in seconds.")
     parser.add_argument("--workload", choices=WORKLOADS, default="cnn")
+    parser.add_argument("--kind", choices=("infer", "train"), default="infer")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", type=Path, help="where to write every figure")
@@ -111,10 +122,11 @@ def table_of(runs: list[dict[str, float]]) -> Table:
 def main() -> None:
     arguments = parse_arguments()
     if arguments.child:
-        print(json.dumps(child(arguments.workload, arguments.batch)))
+        print(json.dumps(child(arguments.kind, arguments.workload, arguments.batch)))
         return
     import_seconds("keraunos")  # writes the bytecode, which an installed package has
-    runs = [measure(arguments.workload, arguments.batch) for _ in range(arguments.repeats)]
+    what = (arguments.kind, arguments.workload, arguments.batch)
+    runs = [measure(*what) for _ in range(arguments.repeats)]
     Console().print(table_of(runs))
     if arguments.json:
         arguments.json.write_text(json.dumps(runs, indent=1) + "\n", "utf-8")
