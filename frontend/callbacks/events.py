@@ -8,7 +8,7 @@ with a ``Summary`` (core/framework/summary.proto); of both, only what is written
 from __future__ import annotations
 
 import os
-import socket
+import platform
 import struct
 import time
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ class EventWriter:
 
 def _unused(folder: Path) -> Path:
     """TensorBoard reads the files of a folder in the order of their names."""
-    base = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{os.getpid()}"
+    base = f"events.out.tfevents.{time.time():.0f}.{platform.node()}.{os.getpid()}"
     number = 0
     while (path := folder / f"{base}.{number}.v2").exists():
         number += 1
