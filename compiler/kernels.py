@@ -311,15 +311,32 @@ class WindowSum:
     """Filters of one channel each, as sums over positions: the gradient of depthwise filters.
 
     ``y[part, ky, kx, c] = sum over n, oy, ox of x[n, oy + ky, ox + kx, c] * g[n, oy, ox, c]`` for
-    the images and lines of a part. ``columns`` positions of a line are taken at a time;
-    ``width``, ``stride`` and ``dilation`` are fixed as those of ``Slide``.
+    the images and lines of a part. ``rows`` of the window are summed at once, over ``columns``
+    positions of a line at a time; ``width``, ``stride`` and ``dilation`` are fixed as in ``Slide``.
     """
 
     masked: bool
+    rows: int
     columns: int
     width: int
     stride: int
     dilation: int
+
+
+@dataclass(frozen=True)
+class Unpool:
+    """The gradient of pooling, by the image: "maximum" or "mean", a vector of channels at a time.
+
+    Windows of ``rows`` x ``columns`` that tile the image are done each at once. With 0 rows they
+    may overlap: sums grow in the rows of the image that windows still reach, and are finished after
+    that.
+    """
+
+    combine: str
+    masked: bool
+    epilogue: Epilogue
+    rows: int = 0
+    columns: int = 0
 
 
 @dataclass(frozen=True)
@@ -334,7 +351,7 @@ class Panels:
     """Packs a matrix computed at run time as a contraction's weights (``layout.Packing``)."""
 
 
-Body: TypeAlias = Nest | Contract | Slide | WindowSum | Border | Panels
+Body: TypeAlias = Nest | Contract | Slide | Unpool | WindowSum | Border | Panels
 
 
 @dataclass(frozen=True)

@@ -7,30 +7,38 @@ from ..types import FLOAT32
 from .slide import SPLIT, load
 from .writer import Writer
 
+# A multiply-add waits for the one before it in its sum: so many sums must be under way.
+MIN_CHAINS = 8
+
 
 def emit_window_sum(writer: Writer, kernel: Kernel, body: WindowSum) -> None:
-    """Writes the kernel; each thread takes a contiguous share of (part, row, vector) units."""
+    """Writes the kernel; each thread takes a share of (part, rows of the window, vector) units."""
     writer.use("minimum")
     writer.unpack(kernel.params)
     zero = writer.constant(0.0, FLOAT32, True)
     writer.line(f"vectors = (channels + {writer.lanes - 1}) // {writer.lanes}")
-    writer.line("units = image_parts * line_parts * kys * vectors")
+    writer.line(f"bands = kys // {body.rows}")
+    writer.line("units = image_parts * line_parts * bands * vectors")
     with writer.block(SPLIT):
         writer.line(f"channel = unit % vectors * {writer.lanes}")
-        writer.line("ky = unit // vectors % kys")
-        writer.line("part = unit // vectors // kys")
+        writer.line(f"ky = unit // vectors % bands * {body.rows}")
+        writer.line("part = unit // vectors // bands")
         if body.masked:
             writer.line(f"m0 = {writer.call('first', 'channels - channel')}")
-        for kx, p in _cells(body):
-            writer.line(f"a{kx}_{p} = {zero}")
+        for row in range(body.rows):
+            for kx in range(body.width):
+                for chain in range(_chains(body)):
+                    writer.line(f"a{row}_{kx}_{chain} = {zero}")
         _images(writer, body)
         writer.line(f"yi = (part * kys + ky) * {body.width} * channels + channel")
-        for kx in range(body.width):
-            _store(writer, body, kx)
+        for row in range(body.rows):
+            for kx in range(body.width):
+                _store(writer, body, row, kx)
 
 
-def _cells(body: WindowSum) -> list[tuple[int, int]]:
-    return [(kx, p) for kx in range(body.width) for p in range(body.columns)]
+def _chains(body: WindowSum) -> int:
+    """Sums that each element is made of, so that additions need not wait for each other."""
+    return max(1, min(body.columns, MIN_CHAINS // (body.rows * body.width)))
 
 
 def _images(writer: Writer, body: WindowSum) -> None:
@@ -54,23 +62,25 @@ def _images(writer: Writer, body: WindowSum) -> None:
 
 def _multiply(writer: Writer, body: WindowSum, columns: int) -> None:
     """Some positions of a line; neighbours share the columns of the image they both see."""
-    writer.line("xo = xi + ox * x_col")
+    writer.line("go = gi + ox * w_col")
     for p in range(columns):
-        writer.line(f"g{p} = {load(writer, body, 'w', f'gi + (ox + {p}) * w_col')}")
+        writer.line(f"g{p} = {load(writer, body, 'w', f'go + {p} * w_col')}")
     uses: dict[int, list[tuple[int, int]]] = {}
     for p in range(columns):
         for kx in range(body.width):
             uses.setdefault(p * body.stride + kx * body.dilation, []).append((p, kx))
-    for column in sorted(uses):
-        writer.line(f"v = {load(writer, body, 'x', f'xo + {column} * x_pixel')}")
-        for p, kx in uses[column]:
-            writer.line(f"a{kx}_{p} = {writer.call('fma', 'v', f'g{p}', f'a{kx}_{p}')}")
+    for row in range(body.rows):
+        writer.line(f"xo = xi + ox * x_col + {row} * x_ky")
+        for column in sorted(uses):
+            writer.line(f"v = {load(writer, body, 'x', f'xo + {column} * x_pixel')}")
+            for p, kx in uses[column]:
+                name = f"a{row}_{kx}_{p % _chains(body)}"
+                writer.line(f"{name} = {writer.call('fma', 'v', f'g{p}', name)}")
 
 
-def _store(writer: Writer, body: WindowSum, kx: int) -> None:
-    """The sum of what was added up apart, so that additions need not wait for each other."""
-    total = " + ".join(f"a{kx}_{p}" for p in range(body.columns))
-    index = f"yi + {kx} * channels"
+def _store(writer: Writer, body: WindowSum, row: int, kx: int) -> None:
+    total = " + ".join(f"a{row}_{kx}_{chain}" for chain in range(_chains(body)))
+    index = f"yi + {row * body.width + kx} * channels"
     if body.masked:
         writer.line(writer.call("store_masked", "y", index, total, "m0"))
     else:

@@ -9,10 +9,11 @@ from ..layout import Launch, Placed
 from ..lowering import KernelGradient
 from ..ops.kernel_gradients import part_counts
 from ..ops.windowing import resolve_padding
+from ..types import Size
 from .anchored import Sizes, match_anchored
 
-ACCUMULATORS = 20  # beside them the registers hold what is read
-MOST_COLUMNS = 4
+WINDOW_REGISTERS = 25  # of 32: a window of so many places is summed at once
+MOST_COLUMNS = 8
 
 
 def build_window_sum(
@@ -46,8 +47,22 @@ def build_window_sum(
         ("x_pixel", pixel),
         *zip(("w_image", "w_row", "w_col"), grad.strides, strict=False),
     ]
-    columns = max(1, min(MOST_COLUMNS, ACCUMULATORS // kw))
-    kernel = WindowSum(channels % host().lanes != 0, columns, kw, sx, dx)
+    rows, columns = _block(kh, kw, cols)
+    kernel = WindowSum(channels % host().lanes != 0, rows, columns, kw, sx, dx)
     first = x.origin - padding[0][0] * row - padding[1][0] * pixel
     flops = grad.type.elements * (2 * kh * kw)
     return (group.launch(name, kernel, {"x": first, "w": grad.origin}, None, sizes, flops),)
+
+
+def _block(height: int, width: int, cols: Size) -> tuple[int, int]:
+    """Rows of the window at once, and positions of a line: each kept in registers.
+
+    What is left of a line goes position by position, each about as long as loading three vectors.
+    """
+    registers = host().vector_registers
+    fitting = registers * WINDOW_REGISTERS // 32
+    rows = height if height * width <= fitting else 1
+    most = max(1, min(MOST_COLUMNS, registers - 3 - rows * width))
+    if not isinstance(cols, int):
+        return rows, most
+    return rows, min(range(1, most + 1), key=lambda p: cols // p * (p + 2) + cols % p * 3)
