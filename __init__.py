@@ -7,6 +7,7 @@ from .frontend import (
     activations,
     backend,
     callbacks,
+    constraints,
     datasets,
     initializers,
     layers,
@@ -14,7 +15,9 @@ from .frontend import (
     metrics,
     models,
     ops,
+    optimizers,
     random,
+    regularizers,
     utils,
 )
 from .frontend.dtypes import floatx, set_floatx
@@ -25,7 +28,9 @@ from .frontend.layers import Input, InputSpec, Layer
 from .frontend.losses import Loss
 from .frontend.metrics import Metric
 from .frontend.models import Model, Sequential
+from .frontend.optimizers import Optimizer
 from .frontend.random import SeedGenerator
+from .frontend.regularizers import Regularizer
 from .frontend.tensor import KerasTensor
 from .frontend.tracing import trace
 from .frontend.variable import Variable
@@ -38,6 +43,7 @@ for _module in (
     activations,
     backend,
     callbacks,
+    constraints,
     datasets,
     initializers,
     layers,
@@ -45,10 +51,13 @@ for _module in (
     metrics,
     models,
     ops,
+    optimizers,
     random,
+    regularizers,
     utils,
 ):
     _sys.modules[f"{__name__}.{_module.__name__.rpartition('.')[2]}"] = _module
+_sys.modules[f"{__name__}.optimizers.schedules"] = optimizers.schedules
 
 __all__ = [
     "Initializer",
@@ -59,6 +68,8 @@ __all__ = [
     "Loss",
     "Metric",
     "Model",
+    "Optimizer",
+    "Regularizer",
     "SeedGenerator",
     "Sequential",
     "Variable",
@@ -68,6 +79,7 @@ __all__ = [
     "compare",
     "compile",
     "config",
+    "constraints",
     "datasets",
     "dump",
     "explain",
@@ -79,8 +91,10 @@ __all__ = [
     "metrics",
     "models",
     "ops",
+    "optimizers",
     "parse_ir",
     "random",
+    "regularizers",
     "set_floatx",
     "trace",
     "utils",

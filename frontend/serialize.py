@@ -89,6 +89,26 @@ def rebuilt(
     return find(kind, config["class_name"], {**classes, **(custom or {})}).from_config(options)
 
 
+def resolved(kind: str, example: str, identifier: Any, table: Mapping[str, Any]) -> Any:
+    """What a name, a config, a class or a callable means; None stays None.
+
+    Raises:
+        ValueError: nothing has that name, or it is something else.
+    """
+    if identifier is None:
+        return None
+    if isinstance(identifier, dict):
+        return rebuilt(kind, identifier, table, {})
+    found = find(kind, identifier, table) if isinstance(identifier, str) else identifier
+    made = found() if isinstance(found, type) else found
+    if not callable(made):
+        raise UsageError(
+            f"expected a {kind}: a name such as {example!r}, an instance or a function; received "
+            f"{identifier!r}"
+        )
+    return made
+
+
 def config_of(obj: Any) -> dict[str, Any]:
     """The constructor's arguments as the attributes of the same names hold them."""
     return {name: plain(getattr(obj, name)) for name in parameters_of(type(obj))}

@@ -1,0 +1,58 @@
+"""Lamb: Adam's steps, as long for each weight as the weight itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Unpack
+
+from .. import ops
+from ..variable import Variable
+from .base import Optimizer
+from .options import Options, at_least, share
+
+
+class Lamb(Optimizer):
+    """You et al. 2019, for large batches.
+
+    Args:
+        beta_1: the share of the former mean gradient in the next one.
+        beta_2: the share of the former mean square in the next one.
+        options: as ``Optimizer`` takes them.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(learning_rate, **options)
+        self.beta_1 = share(self, "beta_1", beta_1)
+        self.beta_2 = share(self, "beta_2", beta_2)
+        self.epsilon = at_least(self, "epsilon", epsilon)
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        if self.built:
+            return
+        super().build(variables)
+        names = ["momentum", "velocity"]
+        self._momentums, self._velocities = self.add_optimizer_variables(variables, names)
+
+    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+        index = self._get_variable_index(variable)
+        mean, square = self._momentums[index], self._velocities[index]
+        time = ops.cast(self.iterations + 1, variable.dtype)
+        mean.assign(mean + (gradient - mean) * (1 - self.beta_1))
+        square.assign(square + (ops.square(gradient) - square) * (1 - self.beta_2))
+        spread = ops.sqrt(ops.divide(square, 1 - ops.power(self.beta_2, time))) + self.epsilon
+        step = ops.divide(ops.divide(mean, 1 - ops.power(self.beta_1, time)), spread)
+        variable.assign(variable - _length_ratio(variable, step) * learning_rate * step)
+
+
+def _length_ratio(weight: Any, step: Any) -> Any:
+    """How many times longer a weight is than a step; 1 where one of them is 0."""
+    lengths = [ops.sqrt(ops.sum(ops.square(each))) for each in (weight, step)]
+    are_some = ops.logical_and(ops.greater(lengths[0], 0), ops.greater(lengths[1], 0))
+    return ops.where(are_some, ops.divide(*lengths), 1.0)
