@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
 from .. import lazy
 from ..errors import LayerError, UsageError, user_facing
+from ..source import warn
 from .base import Callback, Logs, overrides
 from .model_checkpoint import BatchCounter, checked_frequency
 
@@ -145,9 +145,7 @@ class BackupAndRestore(Callback):
             except UsageError as error:
                 if path == files[-1]:
                     raise
-                warnings.warn(
-                    f"BackupAndRestore: {error}; the backup before it is taken", stacklevel=3
-                )
+                warn(f"BackupAndRestore: {error}; the backup before it is taken")
         return None
 
     def _delete(self) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
+from ..source import warn
 from .base import Logs
 from .monitor import MonitorCallback, listed
 
@@ -94,9 +94,8 @@ class EarlyStopping(MonitorCallback):
     def _value(self, logs: Logs) -> Any:
         value = logs.get(self.monitor)
         if value is None:
-            warnings.warn(
+            warn(
                 f"EarlyStopping: expected the metric {self.monitor!r}, which is not available; "
-                f"there are: {listed(logs)}",
-                stacklevel=3,
+                f"there are: {listed(logs)}"
             )
         return value

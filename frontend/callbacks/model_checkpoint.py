@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import UsageError, user_facing
+from ..source import warn
 from .base import Logs, overrides
 from .monitor import MonitorCallback
 
@@ -117,10 +117,9 @@ class ModelCheckpoint(MonitorCallback):
         value = logs.get(self.monitor)
         if value is None or np.ndim(value):
             what = "which is not available" if value is None else f"as a number; it is {value}"
-            warnings.warn(
+            warn(
                 f"ModelCheckpoint: expected the metric {self.monitor!r}, {what}; the model is "
-                "saved without regard to it",
-                stacklevel=4,
+                "saved without regard to it"
             )
             return True
         return self._is_best(epoch, value, path)

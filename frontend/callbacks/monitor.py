@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from ..errors import UsageError
+from ..source import warn
 from .base import Callback
 
 _SIGN_OF_MODE = {"min": -1, "max": 1}
@@ -35,10 +35,9 @@ class MonitorCallback(Callback):
         min_delta: float = 0.0,
     ) -> None:
         if mode not in ("auto", "min", "max"):
-            warnings.warn(
+            warn(
                 f'{type(self).__name__}: expected mode "auto", "min" or "max"; received {mode!r}, '
-                'for which "auto" is taken',
-                stacklevel=3,
+                'for which "auto" is taken'
             )
             mode = "auto"
         self.monitor = monitor

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from ..errors import UsageError, user_facing
+from ..source import warn
 from .base import Logs
 from .learning_rate import learning_rates, optimizers_of
 from .monitor import MonitorCallback, listed
@@ -64,10 +64,9 @@ class ReduceLROnPlateau(MonitorCallback):
         logs.update(learning_rates(self.model))
         current = logs.get(self.monitor)
         if current is None:
-            warnings.warn(
+            warn(
                 f"ReduceLROnPlateau: expected the metric {self.monitor!r}, which is not "
-                f"available; there are: {listed(logs)}",
-                stacklevel=2,
+                f"available; there are: {listed(logs)}"
             )
             return
         if self.in_cooldown():

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import warnings
 
 from .. import lazy
+from ..source import warn
 from .base import Callback, Logs
 
 
@@ -43,10 +43,7 @@ class RemoteMonitor(Callback):
             self.root + self.path, message, field, self.headers or {}
         )
         if complaint:
-            warnings.warn(
-                f"RemoteMonitor: could not reach the server at {self.root}: {complaint}",
-                stacklevel=2,
-            )
+            warn(f"RemoteMonitor: could not reach the server at {self.root}: {complaint}")
 
 
 def _as_list(value: object) -> object:

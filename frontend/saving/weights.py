@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import h5py
 import numpy as np
 
 from ..errors import LayerError, UsageError
+from ..source import warn
 from ..variable import Variable
 from .atomic import write_atomically
 from .layout import Place, places
@@ -131,7 +131,7 @@ def read_variables(
     warned += _told(problems, len(here), skip_mismatch)
     warned += _others(file, {place.path for place in here})
     for message in warned:
-        warnings.warn(f"load_weights: {message}", stacklevel=5)
+        warn(f"load_weights: {message}")
     return found
 
 
