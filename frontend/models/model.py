@@ -1,4 +1,4 @@
-"""Models: layers with inputs and outputs, that predict."""
+"""Models: layers with inputs and outputs, that predict and are trained."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..layers.base import Layer
 from ..programs import Program
 from ..tensor import KerasTensor
 from ..tracing import Spec, specs_of, trace_call
+from ..training.trainer import Trainer
 from ..variable import Generation
 from .arrays import arranged, fitted
 from .network import Network, network_between
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ...compiler.explain import Explanation
 
 
-class Model(Layer):
+class Model(Trainer, Layer):
     """Layers and a function of them.
 
     ``Model(inputs=x, outputs=y)`` makes a functional model of symbolic tensors; a subclass

@@ -82,10 +82,12 @@ class TracedStep:
     Attributes:
         traced: its graph, and the weights behind the graph's parameters.
         arrays: the batch that it was traced for.
+        names: of its results.
     """
 
     traced: Traced
     arrays: tuple[np.ndarray, ...]
+    names: tuple[str, ...]
 
     @property
     def graph(self) -> Graph:
@@ -120,26 +122,28 @@ def make_step(model: Any, batch: Batch, arrays: Sequence[np.ndarray], training: 
     Raises:
         ValueError: the batch does not fit the model, its loss or its metrics.
     """
-    traced = trace_step(model, batch, arrays, training)
-    names = tuple(traced.structure)
-    return Step(Program(traced), kinds_of(arrays), names)
+    step = trace_step(model, batch, arrays, training)
+    return Step(Program(step.traced), kinds_of(arrays), step.names)
 
 
-def trace_step(model: Any, batch: Batch, arrays: Sequence[np.ndarray], training: bool) -> Traced:
+def trace_step(
+    model: Any, batch: Batch, arrays: Sequence[np.ndarray], training: bool
+) -> TracedStep:
     """The graph of a step: outputs are the losses and metrics, all state is updated."""
     remaining = iter(arrays)
     parts = {"x": batch.x, "y": batch.y, "sample_weight": batch.sample_weight}
     specs = {name: _specs(part, name, remaining) for name, part in parts.items()}
 
-    def step(x: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
-        return train_step(model, x, y, sample_weight)
+    results: dict[str, Any] = {}
 
-    def test(x: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
-        return test_step(model, x, y, sample_weight)
+    def step(x: Any, y: Any, sample_weight: Any) -> list[Any]:
+        take = train_step if training else test_step
+        results.update(take(model, x, y, sample_weight))
+        return list(results.values())
 
-    target = step if training else test
-    target.__name__ = f"{model.name}_{'train' if training else 'test'}"
-    return trace_call(target, tuple(specs.values()), training=training, root=model)
+    step.__name__ = f"{model.name}_{'train' if training else 'test'}"
+    traced = trace_call(step, tuple(specs.values()), training=training, root=model)
+    return TracedStep(traced, tuple(arrays), tuple(results))
 
 
 def _specs(part: Any, name: str, remaining: Iterator[np.ndarray]) -> Any:
@@ -162,7 +166,8 @@ def train_step(model: Any, x: Any, y: Any, sample_weight: Any) -> dict[str, Any]
         raise UsageError(
             f'model "{model.name}": expected weights to train; received none that are trainable'
         )
-    model.optimizer.apply(gradients_by(total, variables), variables)
+    scaled = model.optimizer.scale_loss(total)
+    model.optimizer.apply(gradients_by(scaled, variables), variables)
     return results_of(model, x, y, predicted, sample_weight)
 
 
