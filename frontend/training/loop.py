@@ -167,7 +167,9 @@ class _Training:
         is_heard = listeners.wants_train_batches
         logs: Mapping[str, Any] = {}
         done, self._skipped = self._skipped, 0
-        for number, batch in enumerate(itertools.islice(batches, done, None), done):
+        if done:
+            batches = self._after(done, batches)
+        for number, batch in enumerate(batches, done):
             if is_heard:
                 listeners.on_train_batch_begin(number)
             logs = step(batch)
@@ -176,6 +178,15 @@ class _Training:
             if model.stop_training:
                 break
         return logs
+
+    def _after(self, steps: int, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches after some steps; the model has its metrics, so that they can be set."""
+        rest = itertools.islice(batches, steps, None)
+        first = next(rest, None)
+        if first is None:
+            return rest
+        self._model.training_step(first.x, first.y, first.sample_weight)
+        return itertools.chain((first,), rest)
 
     def _validated(self, data: Epochs) -> dict[str, Any]:
         batches = data.begin()
