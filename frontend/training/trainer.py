@@ -23,6 +23,7 @@ from .steps import (
     kinds_of,
     make_step,
     regularization,
+    samples_in,
     trace_step,
 )
 
@@ -135,7 +136,7 @@ class Trainer(Weighted):
         for name, value in named.items():
             if name not in self.output_trackers:
                 self.output_trackers[name] = _mean(f"{name}_loss")
-            self.output_trackers[name].update_state(value)
+            self.output_trackers[name].update_state(value, sample_weight=samples_in(y_pred))
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The losses and metrics so far by name, after this batch, traced."""
