@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from agreement import assert_close
 from op_cases import CASE_IDS, CASES
 
 from keraunos.compiler import ops
 from keraunos.compiler.autodiff import grad, gradients
 from keraunos.compiler.evaluate import evaluate
+from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir import Graph, IRError, Origin, origin_scope
 from keraunos.compiler.lowering import Composite, NoGrad
 from keraunos.compiler.types import parse_type
@@ -93,6 +95,26 @@ def test_every_op_with_a_float_result_has_a_gradient_or_says_why():
     }
     silent = {name for name in without if not isinstance(ops.get_op(name).gradient, NoGrad)}
     assert not silent
+
+
+def test_every_op_with_a_gradient_is_tried():
+    """A loop's gradient has tests of its own, and what holds its operand has none."""
+    tried = {case.op.name for case in CASES if is_differentiable(case)}
+    having = {op.name for op in ops.all_ops() if not isinstance(op.gradient, NoGrad)}
+    assert having - tried == {"scan", "stop_gradient"}
+
+
+@pytest.mark.parametrize("case", [p for p in SMOOTH if "random" not in p.id])
+def test_gradient_of_op_compiled(case):
+    """All gradients of an op, by kernels."""
+    rng = np.random.default_rng(1)
+    weights = ops.constant(rng.standard_normal(case.node.shape).astype(case.node.dtype.numpy))
+    loss = ops.cast(total(ops.multiply(case.node, weights)), dtype="float32")
+    floats = [i for i in case.inputs if i.dtype.is_float]
+    slopes = Graph("slopes", case.inputs, gradients(loss, floats))
+    arrays = case.arrays()
+    found = compile_graph(slopes)(*arrays)
+    assert_close(found, evaluate(slopes, arrays, dtype="float64"), slopes)
 
 
 # Whole graphs
