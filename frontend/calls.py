@@ -13,7 +13,7 @@ from .programs import Program
 from .scope import Scope, entered
 from .tensor import KerasTensor
 from .tracing import Spec, trace_call
-from .variable import Variable
+from .variable import Generation, Variable
 
 
 def call_on_arrays(
@@ -49,7 +49,9 @@ def program_for_arrays(
 
 
 def _program(layer: Any, structure: Any, specs: list[Any]) -> Program:
-    key = (repr(tree.map_structure(lambda _: 0, structure)), *map(_hashable, specs))
+    frozen = Generation.trainability  # layers that are frozen behave otherwise in training
+    shape = repr(tree.map_structure(lambda _: 0, structure))
+    key = (shape, frozen, *map(_hashable, specs))
     if key not in layer.programs:
         args, kwargs = tree.pack_as(structure, specs)
         # Another kind of input replaces the oldest program once there are many.

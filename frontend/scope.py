@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ class Scope:
     def __init__(self) -> None:
         self._current: dict[int, Node] = {}
         self.losses: list[Any] = []
+        self._loss_owners: list[Any] = []
 
     def parameter(self, variable: Variable) -> Node:
         """The node that stands for a weight, the same one each time."""
@@ -47,6 +48,15 @@ class Scope:
                 if before[key] is None:
                     del self._current[key]
 
+    @contextmanager
+    def during(self, training: bool) -> Iterator[None]:
+        """Inside, layers are in training, or are not, unless they are told otherwise."""
+        before, self.training = self.training, training
+        try:
+            yield
+        finally:
+            self.training = before
+
     def substitute(self, known: Mapping[Node, Node]) -> None:
         """Puts others in place of the nodes ``known``, wherever the scope keeps what reads them."""
 
@@ -56,9 +66,15 @@ class Scope:
         Here only types matter, and the old value does as well.
         """
 
-    def add_loss(self, loss: Any) -> None:
+    def add_loss(self, loss: Any, owner: Any = None) -> None:
         """Takes part of what training minimizes, a scalar tensor; ``losses`` has them in order."""
         self.losses.append(loss)
+        self._loss_owners.append(id(owner))
+
+    def losses_of(self, owners: Collection[int]) -> list[Any]:
+        """The losses that layers (by their ``id``) have added."""
+        pairs = zip(self.losses, self._loss_owners, strict=True)
+        return [loss for loss, owner in pairs if owner in owners]
 
     def array(self, array: np.ndarray) -> Node:
         """The node that stands for a numpy array."""

@@ -51,11 +51,14 @@ from .pooling import (
     MaxPooling2D,
 )
 from .regularization import (
+    ActivityRegularization,
+    AlphaDropout,
     Dropout,
     GaussianDropout,
     GaussianNoise,
     SpatialDropout1D,
     SpatialDropout2D,
+    SpatialDropout3D,
 )
 from .reshaping import (
     Cropping1D,
@@ -79,7 +82,9 @@ from .transposed import (
 
 __all__ = [
     "Activation",
+    "ActivityRegularization",
     "Add",
+    "AlphaDropout",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",
@@ -144,6 +149,7 @@ __all__ = [
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
+    "SpatialDropout3D",
     "Subtract",
     "UpSampling1D",
     "UpSampling2D",

@@ -53,9 +53,3 @@ DATA_FORMATS = ("channels_last", "channels_first")
 def checked_format(layer: Any, value: Any) -> str:
     """``"channels_last"``, the default, or ``"channels_first"``."""
     return str(choice(layer, "data_format", value or "channels_last", DATA_FORMATS))
-
-
-def inference_only(layer: Any, training: Any) -> None:
-    """Raises ``ValueError`` where a layer that differs in training is called with training=True."""
-    if training:
-        raise LayerError(layer, "expected training=False: only inference is there; received True")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, wraps
 from typing import Any
 
 import numpy as np
 
 from ...compiler.ir import IRError, origin_scope
+from ...compiler.ops.building import count
 from .. import initializers, tree
 from ..calls import call_on_arrays, symbolic_results
 from ..dtypes import canonical_array, compute_dtype_of, floatx, standard_dtype
 from ..errors import LayerError, SizesUnknown, UsageError, user_facing
 from ..naming import auto_name
+from ..ops.core import as_node
 from ..ops.elementwise import cast
 from ..scope import Scope, active_scope, current_scope, enclosing, entered, path_within
 from ..serialize import layer_config, without_idle_options
@@ -182,13 +184,18 @@ class Layer(Weighted):
         scope = active_scope()
         accepted = call_parameters(type(self).call)
         masks = tree.map_structure(_mask_of, args[0]) if args else None
-        if "training" in accepted and kwargs.get("training") is None:
-            kwargs = {**kwargs, "training": scope.training}
+        given = kwargs.get("training")
+        training = scope.training if given is None else bool(given)
+        if "training" in accepted:
+            kwargs = {**kwargs, "training": training}
+        elif "kwargs" not in accepted:
+            kwargs = {name: value for name, value in kwargs.items() if name != "training"}
         if "mask" in accepted and kwargs.get("mask") is None and _some(masks):
             kwargs = {**kwargs, "mask": masks}
-        with origin_scope(scope.origin(self)), enclosing(self):
+        with origin_scope(scope.origin(self)), enclosing(self), scope.during(training):
             outputs = self._located_call(args, kwargs)
             self._pass_mask_on(args, masks, outputs)
+            self._penalize(outputs)
         self.first_outputs = outputs if self.first_outputs is None else self.first_outputs
         return outputs
 
@@ -236,6 +243,48 @@ class Layer(Weighted):
             if complaint:
                 hint = _batch_hint(spec, tensor)
                 raise LayerError(self, f"expected {complaint}; received shape {tensor.shape}{hint}")
+
+    # Losses
+
+    def add_loss(self, loss: Any) -> None:
+        """Adds a scalar tensor, or several, to what training minimizes; to be called in ``call``.
+
+        Raises:
+            ValueError: no call is under way, or something else than tensors came.
+        """
+        scope = current_scope()
+        for each in tree.flatten(loss):
+            if scope is None or not isinstance(each, KerasTensor):
+                raise LayerError(
+                    self,
+                    "add_loss: expected a scalar tensor, within the method call(self, inputs) of a "
+                    f"layer; received {each!r}",
+                )
+            scope.add_loss(each, self)
+
+    @property
+    def losses(self) -> list[Any]:
+        """What the layer and those within add to the loss: by ``add_loss``, then by regularizers.
+
+        Scalar tensors within a call. At top level arrays, of the regularizers of weights alone:
+        what ``call`` adds there is none without its inputs.
+        """
+        scope = current_scope()
+        mine = {id(layer) for layer in all_layers(self)}
+        added = [] if scope is None else scope.losses_of(mine)
+        return [*added, *(w.regularizer(w) for w in self.trainable_weights if w.regularizer)]
+
+    def _penalize(self, outputs: Any) -> None:
+        """Adds the penalty on activity, the mean over samples."""
+        if self.activity_regularizer is None:
+            return
+        for output in tree.flatten(outputs):
+            if isinstance(output, KerasTensor):
+                penalty = self.activity_regularizer(output)
+                if output.ndim:
+                    samples = KerasTensor.of(count(output.sizes[:1], as_node(penalty).dtype))
+                    penalty = penalty / samples
+                self.add_loss(penalty)
 
     # Masks
 
@@ -293,6 +342,13 @@ class Layer(Weighted):
 
     def __repr__(self) -> str:
         return f"<{self.class_name} name={self.name}, built={self.built}>"
+
+
+def all_layers(layer: Weighted) -> Iterator[Weighted]:
+    """The layer and those within, each as often as it is held."""
+    yield layer
+    for inner in layer.sublayers:
+        yield from all_layers(inner)
 
 
 def _checked_name(name: Any) -> str:

@@ -11,7 +11,6 @@ from ..dtypes import as_array
 from ..errors import LayerError
 from ..tensor import KerasTensor
 from ..variable import Variable
-from .arguments import inference_only
 from .base import Layer
 from .core import known_size
 from .spec import InputSpec
@@ -26,7 +25,9 @@ def _axis_in(layer: Layer, axis: int, shape: tuple[int | None, ...]) -> int:
 class BatchNormalization(Layer):
     """(x - mean) / sqrt(variance + epsilon) * gamma + beta, per channel.
 
-    Inference uses the moving mean and variance.
+    Training uses mean and variance of the batch, and moves the moving ones towards them. Inference
+    uses these, and so does training while ``trainable`` is False. Where there is a mask, what it
+    hides does not count.
 
     Weights: gamma, beta, moving_mean, moving_variance, each ``(channels,)``.
     """
@@ -95,8 +96,12 @@ class BatchNormalization(Layer):
             name=name,
         )
 
-    def call(self, inputs: KerasTensor, training: bool = False) -> KerasTensor:
-        inference_only(self, training)
+    def call(
+        self, inputs: KerasTensor, training: bool = False, mask: KerasTensor | None = None
+    ) -> KerasTensor:
+        inputs = ops.cast(inputs, self.dtype)
+        if training and self.trainable:
+            return self._by_batch(inputs, mask)
         return ops.batch_normalization(
             inputs,
             self.moving_mean,
@@ -106,6 +111,51 @@ class BatchNormalization(Layer):
             self.gamma,
             self.epsilon,
         )
+
+    def _by_batch(self, inputs: KerasTensor, mask: KerasTensor | None) -> KerasTensor:
+        """Normalized by the batch's own statistics, towards which the moving ones go."""
+        place = self.axis % inputs.ndim
+        over = tuple(axis for axis in range(inputs.ndim) if axis != place)
+        mean, centred, variance = _moments(inputs, over, self._seen(inputs, mask))
+        self._move(self.moving_mean, mean)
+        self._move(self.moving_variance, variance)
+        shape = tuple(-1 if axis == place else 1 for axis in range(inputs.ndim))
+        factor = ops.rsqrt(variance + self.epsilon)
+        factor = factor if self.gamma is None else factor * ops.reshape(self.gamma, shape)
+        normal = centred * factor
+        return normal if self.beta is None else normal + ops.reshape(self.beta, shape)
+
+    def _seen(self, inputs: KerasTensor, mask: KerasTensor | None) -> KerasTensor | None:
+        """Which elements count, under a mask."""
+        if mask is None:
+            return None
+        if mask.ndim != inputs.ndim - 1:
+            raise LayerError(
+                self, f"expected a mask of {inputs.ndim - 1} axes; received shape {mask.shape}"
+            )
+        return ops.broadcast_to(ops.cast(ops.expand_dims(mask, -1), "bool"), inputs.sizes)
+
+    def _move(self, moving: Variable | None, value: KerasTensor) -> None:
+        assert moving is not None
+        new = moving * self.momentum + ops.reshape(value, moving.shape) * (1 - self.momentum)
+        moving.assign(new)
+
+
+def _moments(
+    x: KerasTensor, over: tuple[int, ...], seen: KerasTensor | None
+) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
+    """The mean over some axes of what is ``seen``, x less the mean, and the variance."""
+
+    def average(values: KerasTensor) -> KerasTensor:
+        if seen is None:
+            return ops.mean(values, over, keepdims=True)
+        total = ops.sum(ops.cast(seen, values.dtype), over, keepdims=True)
+        return ops.sum(ops.where(seen, values, 0.0), over, keepdims=True) / (total + 1e-7)
+
+    mean = average(x)
+    # Moving the mean does not change the variance, to first order: it needs no gradient there.
+    variance = average(ops.square(x - ops.stop_gradient(mean)))
+    return mean, x - mean, variance
 
 
 class LayerNormalization(Layer):

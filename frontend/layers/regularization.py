@@ -1,25 +1,42 @@
-"""Noise against overfitting. It is for training: inference passes through unchanged."""
+"""Noise against overfitting, and penalties on activity. Inference passes through unchanged."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from .. import ops, random
 from ..errors import LayerError
+from ..seeds import SeedGenerator
 from ..tensor import KerasTensor
-from .arguments import checked_format, inference_only
+from .arguments import checked_format
 from .arguments import rate as checked_rate
 from .base import Layer
 from .sliding import image_spec
 
 
 class _Noise(Layer):
-    """Changes nothing at inference."""
+    """Changes nothing at inference; draws from a stream of its own in training.
+
+    Attributes:
+        seed_generator: the stream.
+    """
 
     supports_masking = True
+    strength: float  # 0 changes nothing in training either
+
+    def _draws_from(self, seed: int | None, strength: float) -> None:
+        self.seed = seed
+        self.strength = strength
+        if strength > 0:
+            self.seed_generator = SeedGenerator(seed, name=self.name)
 
     def call(self, inputs: KerasTensor, training: bool = False) -> KerasTensor:
-        inference_only(self, training)
-        return inputs
+        return self.disturbed(inputs) if training and self.strength > 0 else inputs
+
+    def disturbed(self, inputs: KerasTensor) -> KerasTensor:
+        """The inputs with the noise of training."""
+        raise NotImplementedError
 
 
 class Dropout(_Noise):
@@ -30,8 +47,25 @@ class Dropout(_Noise):
     ) -> None:
         super().__init__(**kwargs)
         self.rate = checked_rate(self, "rate", rate)
-        self.noise_shape = noise_shape
-        self.seed = seed
+        self.noise_shape = _checked_noise_shape(self, noise_shape)
+        self._draws_from(seed, self.rate)
+
+    def disturbed(self, inputs: KerasTensor) -> KerasTensor:
+        return random.dropout(inputs, self.rate, self.noise_shape, self.seed_generator)
+
+
+def _checked_noise_shape(layer: Layer, noise_shape: Any) -> tuple[int | None, ...] | None:
+    """Sizes of 1 or more, None for those of the input."""
+    if noise_shape is None:
+        return None
+    sizes = tuple(noise_shape) if isinstance(noise_shape, (list, tuple)) else ()
+    if not sizes or not all(n is None or (isinstance(n, int) and n > 0) for n in sizes):
+        raise LayerError(
+            layer,
+            "expected noise_shape as ints of 1 or more, and None for sizes of the input; "
+            f"received {noise_shape!r}",
+        )
+    return sizes
 
 
 class _SpatialDropout(_Noise):
@@ -47,8 +81,14 @@ class _SpatialDropout(_Noise):
         super().__init__(**kwargs)
         self.rate = checked_rate(self, "rate", rate)
         self.data_format = checked_format(self, data_format)
-        self.seed = seed
+        self._draws_from(seed, self.rate)
         self.input_spec = image_spec(self.rank, self.data_format)
+
+    def disturbed(self, inputs: KerasTensor) -> KerasTensor:
+        space = (1,) * self.rank
+        last = self.data_format == "channels_last"
+        shape = (None, *space, None) if last else (None, None, *space)
+        return random.dropout(inputs, self.rate, shape, self.seed_generator)
 
 
 class SpatialDropout1D(_SpatialDropout):
@@ -63,6 +103,12 @@ class SpatialDropout2D(_SpatialDropout):
     rank = 2
 
 
+class SpatialDropout3D(_SpatialDropout):
+    """``Dropout`` of whole channels of a volume."""
+
+    rank = 3
+
+
 class GaussianNoise(_Noise):
     """In training, normally distributed noise of deviation ``stddev`` is added."""
 
@@ -71,7 +117,12 @@ class GaussianNoise(_Noise):
         if not isinstance(stddev, (int, float)) or stddev < 0:
             raise LayerError(self, f"expected stddev as a number of 0 or more; received {stddev!r}")
         self.stddev = float(stddev)
-        self.seed = seed
+        self._draws_from(seed, self.stddev)
+
+    def disturbed(self, inputs: KerasTensor) -> KerasTensor:
+        return inputs + random.normal(
+            inputs.sizes, 0.0, self.stddev, inputs.dtype, self.seed_generator
+        )
 
 
 class GaussianDropout(_Noise):
@@ -80,4 +131,55 @@ class GaussianDropout(_Noise):
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rate = checked_rate(self, "rate", rate, below_one=True)
-        self.seed = seed
+        self._draws_from(seed, self.rate)
+
+    def disturbed(self, inputs: KerasTensor) -> KerasTensor:
+        deviation = math.sqrt(self.rate / (1 - self.rate))
+        return inputs * random.normal(
+            inputs.sizes, 1.0, deviation, inputs.dtype, self.seed_generator
+        )
+
+
+# Klambauer et al., "Self-normalizing neural networks" (2017): the alpha and the scale of selu.
+SELU_FLOOR = -1.6732632423543772848170429916717 * 1.0507009873554804934193349852946
+
+
+class AlphaDropout(_Noise):
+    """``Dropout`` for ``selu``: to its least value, after which mean and variance are restored."""
+
+    def __init__(
+        self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.rate = checked_rate(self, "rate", rate, below_one=True)
+        self.noise_shape = _checked_noise_shape(self, noise_shape)
+        self._draws_from(seed, self.rate)
+
+    def disturbed(self, inputs: KerasTensor) -> KerasTensor:
+        shape = random.resolved_shape(inputs.sizes, self.noise_shape)
+        kept = random.uniform(shape, seed=self.seed_generator) >= self.rate
+        slope = ((1 - self.rate) * (1 + self.rate * SELU_FLOOR**2)) ** -0.5
+        offset = -slope * SELU_FLOOR * self.rate
+        return ops.where(kept, inputs, SELU_FLOOR) * slope + offset
+
+
+class ActivityRegularization(Layer):
+    """Passes its input through, and adds penalties on it to the loss.
+
+    Args:
+        l1: times the sum of the magnitudes, a sample.
+        l2: times the sum of the squares, a sample.
+    """
+
+    supports_masking = True
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(activity_regularizer=self._penalty, **kwargs)
+        self.l1 = float(l1)
+        self.l2 = float(l2)
+
+    def _penalty(self, outputs: KerasTensor) -> KerasTensor:
+        return self.l1 * ops.sum(ops.abs(outputs)) + self.l2 * ops.sum(ops.square(outputs))
+
+    def call(self, inputs: KerasTensor) -> KerasTensor:
+        return inputs

@@ -290,6 +290,7 @@ class Model(Trainer, Layer):
         return self._kept((training, sizes), (tree.pack_as(self.input_structure, specs),))
 
     def _kept(self, key: tuple[Any, ...], specs: tuple[Any, ...]) -> Program:
+        key = (*key, Generation.trainability)  # frozen layers behave otherwise in training
         if key not in self.programs:
             self.programs[key] = Program(trace_call(self, specs, training=key[0]))
         found: Program = self.programs[key]

@@ -188,12 +188,6 @@ def require_size(node: Node, axis: int, least: int) -> None:
         )
 
 
-def require_known(size: Size, what: str) -> None:
-    """Asks for known sizes where ``what`` depends on a varying one, other than the batch's."""
-    if not isinstance(size, int) and not symbols_of(size) <= {"N"}:
-        active_scope().require_sizes(f"{what} over {size} elements needs the sizes")
-
-
 def normal_axis(axis: int, rank: int) -> int:
     """``axis`` counted from the front. Raises ``UsageError`` if it is not below ``rank``."""
     if not -rank <= axis < rank:
@@ -212,5 +206,5 @@ def normal_axes(axis: Any, rank: int) -> tuple[int, ...]:
 __all__ = [
     "BOOL", "INT32", "aligned", "as_node", "cast_node", "common_dtype", "constant", "floating",
     "ir", "is_scalar", "normal_axes", "normal_axis", "operation", "promoted", "reconciled",
-    "require_known", "require_size", "tensor",
+    "require_size", "tensor",
 ]  # fmt: skip

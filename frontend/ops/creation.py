@@ -10,7 +10,7 @@ from ...compiler.types import Shape
 from ..dtypes import standard_dtype
 from ..scope import active_scope
 from ..tensor import KerasTensor
-from .core import as_node, cast_node, constant, ir, operation, require_known, tensor
+from .core import as_node, cast_node, constant, ir, operation, tensor
 
 
 def _filled(shape: Shape, value: Any, dtype: Any) -> KerasTensor:
@@ -68,7 +68,6 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
         start, stop = 0, start
     if isinstance(stop, (int, float)) and isinstance(start, (int, float)):
         return tensor(_constant(np.arange(start, stop, step), dtype))
-    require_known(stop, "arange")
     counted = ir.iota(shape=((stop - start + (step - 1)) // step,), axis=0, dtype="int32")
     shifted = ir.add(ir.multiply(counted, constant(step)), constant(start))
     return tensor(cast_node(shifted, standard_dtype(dtype or "int32")))

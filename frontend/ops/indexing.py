@@ -19,7 +19,6 @@ from .core import (
     ir,
     normal_axis,
     operation,
-    require_known,
     require_size,
     tensor,
 )
@@ -180,8 +179,6 @@ def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> Kera
 def _triangle(x: Any, k: int, keep: str) -> KerasTensor:
     node = as_node(x)
     shape = node.shape[-2:]
-    for size in shape:
-        require_known(size, "a triangle")
     rows = ir.iota(shape=shape, axis=0, dtype="int32")
     columns = ir.iota(shape=shape, axis=1, dtype="int32")
     edge = ir.add(rows, constant(k))

@@ -17,7 +17,6 @@ from .core import (
     normal_axes,
     normal_axis,
     operation,
-    require_known,
     tensor,
 )
 from .elementwise import count_cast, maximum, minimum, multiply, not_equal, sqrt, true_divide
@@ -128,7 +127,6 @@ def _arg_extreme(name: str, doc: str) -> Callable[..., Any]:
         if axis is None:
             node = ir.reshape(node, shape=(node.tensor_type.elements,))
         place = normal_axis(axis or 0, node.tensor_type.rank)
-        require_known(node.shape[place], name)
         found = getattr(ir, name)(node, axis=place)
         if not keepdims:
             return tensor(found)

@@ -38,9 +38,7 @@ def after(graph: Graph) -> tuple[Graph, list[str]]:
 @pytest.mark.parametrize("name", ["sum", "max", "min", "prod"])
 def test_over_samples_and_places_in_two(name: str) -> None:
     before = network(IMAGE, f"%0 = {name}(%x, axes=(0, 1, 2)) return %0")
-    expected = network(
-        IMAGE, f"%0 = {name}(%x, axes=(1, 2)) %1 = {name}(%0, axes=(0,)) return %1"
-    )
+    expected = network(IMAGE, f"%0 = {name}(%x, axes=(1, 2)) %1 = {name}(%0, axes=(0,)) return %1")
     result, reasons = after(before)
     assert result == expected
     assert reasons == ["OVER_SAMPLES"]

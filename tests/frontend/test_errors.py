@@ -249,10 +249,20 @@ CASES = {
     "no layers": (lambda: Sequential()(np.zeros((2, 3))), ValueError, "expected layers"),
     "no such layer": (lambda: image_model().get_layer("fc"), ValueError, "one of conv2d, flatten"),
     "no such index": (lambda: image_model().get_layer(index=9), ValueError, "an index below 3"),
-    "training": (
-        lambda: layers.BatchNormalization()(np.zeros((2, 3)), training=True),
+    "noise of no shape": (
+        lambda: layers.Dropout(0.5, noise_shape="ones"),
         ValueError,
-        "expected training=False",
+        "expected noise_shape as ints of 1 or more",
+    ),
+    "noise of another rank": (
+        lambda: layers.Dropout(0.5, noise_shape=(None, 1))(np.zeros((2, 3, 4)), training=True),
+        ValueError,
+        "expected noise_shape with 3 sizes",
+    ),
+    "a loss outside of a call": (
+        lambda: layers.Dense(2).add_loss(1.0),
+        ValueError,
+        "within the method call",
     ),
 }
 

@@ -145,10 +145,12 @@ def test_numbers_do_not_widen_the_graph():
     assert {node.dtype.name for node in graph.nodes} == {"float32"}
 
 
-def test_inference_only_layers_refuse_training():
+def test_training_changes_what_differs_in_training():
     model = Sequential([layers.Input((3,)), layers.Dropout(0.5)])
-    with pytest.raises(ValueError, match="expected training=False"):
-        keraunos.trace(model, training=True)
+    graph = keraunos.trace(model, training=True)
+    assert "random_uniform" in {node.op.name for node in graph.nodes}
+    assert [node.attrs["name"] for node in graph.updates] == ["dropout.seed_generator_state"]
+    assert not keraunos.trace(model).updates
     plain = Sequential([layers.Input((3,)), layers.Dense(2)])
     assert keraunos.trace(plain, training=True) == keraunos.trace(plain)
 
