@@ -127,7 +127,9 @@ def read_variables(
         elif place.is_optimizer and not with_optimizer:
             warned.append(f'the state of optimizer "{place.name}" was not loaded: {complaint}')
         else:
-            problems.append(f'layer "{place.name}" ({place.path or "the model"}): {complaint}')
+            kind = "optimizer" if place.is_optimizer else "layer"
+            where = place.path or "the model"
+            problems.append(f'{kind} "{place.name}" ({where}): {complaint}')
     warned += _told(problems, len(here), skip_mismatch)
     warned += _others(file, {place.path for place in here})
     for message in warned:
