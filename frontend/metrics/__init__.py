@@ -39,7 +39,18 @@ from .accuracy import (
     sparse_top_k_categorical_accuracy,
     top_k_categorical_accuracy,
 )
+from .auc import AUC
 from .base import Metric
+from .confusion import (
+    FalseNegatives,
+    FalsePositives,
+    Precision,
+    Recall,
+    TrueNegatives,
+    TruePositives,
+)
+from .fscore import F1Score, FBetaScore
+from .iou import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
 from .of_losses import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -55,7 +66,22 @@ from .of_losses import (
     SparseCategoricalCrossentropy,
     SquaredHinge,
 )
+from .operating_point import (
+    PrecisionAtRecall,
+    RecallAtPrecision,
+    SensitivityAtSpecificity,
+    SpecificityAtSensitivity,
+)
 from .reduction import Mean, MeanMetricWrapper, Sum
+from .regression import (
+    ConcordanceCorrelation,
+    CosineSimilarity,
+    PearsonCorrelation,
+    R2Score,
+    RootMeanSquaredError,
+    concordance_correlation,
+    pearson_correlation,
+)
 
 _CLASSES = (
     Metric, Mean, MeanMetricWrapper, Sum,
@@ -63,7 +89,11 @@ _CLASSES = (
     LogCoshError, Hinge, SquaredHinge, CategoricalHinge, KLDivergence, Poisson, BinaryCrossentropy,
     CategoricalCrossentropy, SparseCategoricalCrossentropy, Accuracy, BinaryAccuracy,
     CategoricalAccuracy, SparseCategoricalAccuracy, TopKCategoricalAccuracy,
-    SparseTopKCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy, AUC, FalseNegatives, FalsePositives, Precision, Recall,
+    TrueNegatives, TruePositives, F1Score, FBetaScore, BinaryIoU, IoU, MeanIoU, OneHotIoU,
+    OneHotMeanIoU, PrecisionAtRecall, RecallAtPrecision, SensitivityAtSpecificity,
+    SpecificityAtSensitivity, ConcordanceCorrelation, CosineSimilarity, PearsonCorrelation,
+    R2Score, RootMeanSquaredError,
 )  # fmt: skip
 _TABLE: dict[str, Any] = {snake_case(cls.__name__): cls for cls in _CLASSES}
 _TABLE |= {cls.__name__: cls for cls in _CLASSES}
@@ -83,7 +113,8 @@ _FUNCTIONS: dict[str, Any] = {
         function.__name__: function
         for function in (
             binary_accuracy, categorical_accuracy, sparse_categorical_accuracy,
-            sparse_top_k_categorical_accuracy, top_k_categorical_accuracy,
+            sparse_top_k_categorical_accuracy, top_k_categorical_accuracy, pearson_correlation,
+            concordance_correlation,
         )
     },
 }  # fmt: skip
@@ -133,29 +164,52 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
 
 
 __all__ = [
+    "AUC",
     "Accuracy",
     "BinaryAccuracy",
     "BinaryCrossentropy",
+    "BinaryIoU",
     "CategoricalAccuracy",
     "CategoricalCrossentropy",
     "CategoricalHinge",
+    "ConcordanceCorrelation",
+    "CosineSimilarity",
+    "F1Score",
+    "FBetaScore",
+    "FalseNegatives",
+    "FalsePositives",
     "Hinge",
+    "IoU",
     "KLDivergence",
     "LogCoshError",
     "Mean",
     "MeanAbsoluteError",
     "MeanAbsolutePercentageError",
+    "MeanIoU",
     "MeanMetricWrapper",
     "MeanSquaredError",
     "MeanSquaredLogarithmicError",
     "Metric",
+    "OneHotIoU",
+    "OneHotMeanIoU",
+    "PearsonCorrelation",
     "Poisson",
+    "Precision",
+    "PrecisionAtRecall",
+    "R2Score",
+    "Recall",
+    "RecallAtPrecision",
+    "RootMeanSquaredError",
+    "SensitivityAtSpecificity",
     "SparseCategoricalAccuracy",
     "SparseCategoricalCrossentropy",
     "SparseTopKCategoricalAccuracy",
+    "SpecificityAtSensitivity",
     "SquaredHinge",
     "Sum",
     "TopKCategoricalAccuracy",
+    "TrueNegatives",
+    "TruePositives",
     "binary_accuracy",
     "binary_crossentropy",
     "binary_focal_crossentropy",
@@ -163,6 +217,7 @@ __all__ = [
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
     "categorical_hinge",
+    "concordance_correlation",
     "deserialize",
     "get",
     "hinge",
@@ -173,6 +228,7 @@ __all__ = [
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "mean_squared_logarithmic_error",
+    "pearson_correlation",
     "poisson",
     "serialize",
     "sparse_categorical_accuracy",
