@@ -340,6 +340,14 @@ class Unpool:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """Copies ``y[i0, i1, i2, col, row] = x[i0, i1, i2, row, col]``: columns become rows.
+
+    Rows of ``x`` and columns of ``y`` are contiguous, the other strides are arguments.
+    """
+
+
+@dataclass(frozen=True)
 class Border:
     """Fills the border around images of channels with ``value``."""
 
@@ -351,7 +359,7 @@ class Panels:
     """Packs a matrix computed at run time as a contraction's weights (``layout.Packing``)."""
 
 
-Body: TypeAlias = Nest | Contract | Slide | Unpool | WindowSum | Border | Panels
+Body: TypeAlias = Nest | Contract | Slide | Unpool | WindowSum | Turn | Border | Panels
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ from .simd_memory import (
     store_mask,
     store_masked,
     store_strided,
+    turn,
 )
 from .simd_random import count_lanes, uniform, uniform_lanes
 from .simd_types import (
@@ -73,7 +74,7 @@ __all__ = [
     "F32V", "LANES", "MASK", "SIGNATURE", "KernelFunction", "kernel_jit",
     "pointer_f32", "pointer_f64", "pointer_i8", "pointer_i32", "pointer_i64", "pointer_u8",
     "load", "load_mask", "load_masked", "load_splat", "load_strided",
-    "store", "store_mask", "store_masked", "store_strided",
+    "store", "store_mask", "store_masked", "store_strided", "turn",
     "first", "get", "prefetch", "put", "splat",
     "absolute", "ceil", "clamp_high", "clamp_low", "copysign", "floor", "fma", "is_nan",
     "mask_to_float", "maximum", "minimum", "round", "select", "sqrt", "truncate",

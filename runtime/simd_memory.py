@@ -68,9 +68,7 @@ def _load_masked(context: Any, p: Any, i: Any, m: Any) -> Any:
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address = _as(builder, _at(builder, args[0], args[1]), FLOATS)
-        zero = ir.Constant(FLOATS, [0.0] * LANES)
-        name = f"llvm.masked.load.v{LANES}f32.p0"
-        return call_named(builder, name, FLOATS, [address, I32(ALIGNMENT), args[2], zero])
+        return _masked_load(builder, address, args[2])
 
     return F32V(p, types.int64, MASK), lower
 
@@ -81,11 +79,21 @@ def _store_masked(context: Any, p: Any, i: Any, v: Any, m: Any) -> Any:
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address = _as(builder, _at(builder, args[0], args[1]), FLOATS)
-        name = f"llvm.masked.store.v{LANES}f32.p0"
-        call_named(builder, name, ir.VoidType(), [args[2], address, I32(ALIGNMENT), args[3]])
+        _masked_store(builder, args[2], address, args[3])
         return context.get_dummy_value()
 
     return types.void(p, types.int64, F32V, MASK), lower
+
+
+def _masked_load(builder: Any, address: Any, mask: Any) -> Any:
+    zero = ir.Constant(FLOATS, [0.0] * LANES)
+    name = f"llvm.masked.load.v{LANES}f32.p0"
+    return call_named(builder, name, FLOATS, [address, I32(ALIGNMENT), mask, zero])
+
+
+def _masked_store(builder: Any, value: Any, address: Any, mask: Any) -> None:
+    name = f"llvm.masked.store.v{LANES}f32.p0"
+    call_named(builder, name, ir.VoidType(), [value, address, I32(ALIGNMENT), mask])
 
 
 def _load_splat(context: Any, p: Any, i: Any) -> Any:
@@ -168,12 +176,17 @@ def _first(context: Any, n: Any) -> Any:
     """A mask with the first n lanes on (none if n <= 0, all if n >= LANES)."""
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        at_most = call_named(builder, "llvm.smin.i64", I64, [args[0], I64(LANES)])
-        between = call_named(builder, "llvm.smax.i64", I64, [at_most, I64(0)])
-        count = broadcast(builder, builder.trunc(between, I32))
-        return builder.icmp_signed("<", lane_constant(list(range(LANES))), count)
+        return first_lanes(builder, args[0])
 
     return MASK(types.int64), lower
+
+
+def first_lanes(builder: Any, count: Any) -> Any:
+    """The mask of `first`, of an LLVM integer."""
+    at_most = call_named(builder, "llvm.smin.i64", I64, [count, I64(LANES)])
+    between = call_named(builder, "llvm.smax.i64", I64, [at_most, I64(0)])
+    lanes = broadcast(builder, builder.trunc(between, I32))
+    return builder.icmp_signed("<", lane_constant(list(range(LANES))), lanes)
 
 
 def _get(context: Any, p: Any, i: Any) -> Any:
@@ -212,6 +225,46 @@ def _prefetch(context: Any, p: Any, i: Any) -> Any:
     return types.void(p, types.int64), lower
 
 
+def _turn(
+    context: Any, p: Any, i: Any, step: Any, rows: Any, q: Any, o: Any, stride: Any, cols: Any
+) -> Any:
+    """Transpose ``rows`` x ``cols`` floats, at most LANES of both: rows from i on, ``step`` apart,
+    to rows from o on, ``stride`` apart. Other memory is not touched."""
+    expect_pointer("turn", p, F32)
+    expect_pointer("turn", q, F32)
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        p, i, step, rows, q, o, stride, cols = args
+        last, mask = builder.sub(rows, I64(1)), first_lanes(builder, cols)
+        vectors = []
+        for lane in range(LANES):
+            row = call_named(builder, "llvm.smin.i64", I64, [I64(lane), last])
+            address = _as(builder, _at(builder, p, builder.add(i, builder.mul(row, step))), FLOATS)
+            vectors.append(_masked_load(builder, address, mask))
+        for lane, column in enumerate(_columns(builder, vectors)):
+            there = builder.icmp_signed("<", I64(lane), cols)
+            mask = first_lanes(builder, builder.select(there, rows, I64(0)))
+            index = builder.add(o, builder.mul(I64(lane), stride))
+            _masked_store(builder, column, _as(builder, _at(builder, q, index), FLOATS), mask)
+        return context.get_dummy_value()
+
+    whole = (types.int64,) * 3
+    return types.void(p, *whole, q, *whole), lower
+
+
+def _columns(builder: Any, rows: list[Any]) -> list[Any]:
+    """The columns of a square of vectors: interleaved by halves until each lane is in place."""
+    for _ in range(LANES.bit_length() - 1):
+        pairs = zip(rows[: LANES // 2], rows[LANES // 2 :], strict=True)
+        rows = [_interleaved(builder, *pair, half) for pair in pairs for half in (0, LANES // 2)]
+    return rows
+
+
+def _interleaved(builder: Any, low: Any, high: Any, start: int) -> Any:
+    picked = [lane for i in range(start, start + LANES // 2) for lane in (i, LANES + i)]
+    return builder.shuffle_vector(low, high, lane_constant(picked))
+
+
 def _named(function: Any) -> Any:
     function.__name__ = function.__qualname__ = function.__name__.lstrip("_")
     return intrinsic(function)
@@ -231,3 +284,4 @@ first = _named(_first)
 get = _named(_get)
 put = _named(_put)
 prefetch = _named(_prefetch)
+turn = _named(_turn)

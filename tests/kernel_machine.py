@@ -174,6 +174,15 @@ def _runs(mask: np.ndarray) -> Iterable[slice]:
     return (slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True))
 
 
+def _turn(
+    p: Pointer, i: int, step: int, rows: int, q: Pointer, o: int, stride: int, cols: int
+) -> None:
+    rows, cols = min(rows, LANES), min(cols, LANES)
+    square = np.array([p.read(i + row * step, cols) for row in range(rows)])
+    for column, values in enumerate(square.T):
+        q.write(o + column * stride, values)
+
+
 def _get(p: Pointer, i: int) -> Any:
     value = p.read(i, 1)[0]
     return int(value) if p.dtype.kind == "i" else value
@@ -290,6 +299,7 @@ VOCABULARY: dict[str, Any] = {
     "store": lambda p, i, v: p.write(i, v),
     "store_masked": _store_masked,
     "get": _get,
+    "turn": _turn,
     "put": _put,
     "splat": _splat,
     "first": _first,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import cache
 
 from ...runtime.host import host
-from ..kernels import Border, Contract, Kernel, Nest, Panels, Slide, WindowSum
+from ..kernels import Border, Contract, Kernel, Nest, Panels, Slide, Turn, WindowSum
 from .border import emit_border
 from .contract import emit_contract
 from .nest import emit_nest
 from .panels import emit_panels
 from .slide import emit_slide
+from .turn import emit_turn
 from .window_sum import emit_window_sum
 from .writer import Writer
 
@@ -26,6 +27,8 @@ def emit(kernel: Kernel) -> str:
             emit_slide(writer, kernel, body)
         case WindowSum() as body:
             emit_window_sum(writer, kernel, body)
+        case Turn() as body:
+            emit_turn(writer, kernel, body)
         case Border() as body:
             emit_border(writer, kernel, body)
         case Panels() as body:

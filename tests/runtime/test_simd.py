@@ -233,6 +233,27 @@ store_strided(pointer_f32(args[2]), 1, 2, v)
     assert not spread[::2].any()
 
 
+def test_turn(run_kernel: Run) -> None:
+    x = np.arange(LANES * (LANES + 3), dtype=np.float32).reshape(LANES, LANES + 3)
+    whole = np.zeros((LANES, LANES + 1), np.float32)
+    part = np.full((LANES, LANES), -1, np.float32)
+    run_kernel(
+        """
+x = pointer_f32(args[0])
+turn(x, 1, LANES + 3, LANES + 9, pointer_f32(args[1]), 0, LANES + 1, LANES)
+turn(x, 0, LANES + 3, 3, pointer_f32(args[2]), LANES, LANES, 2)
+""",
+        x,
+        whole,
+        part,
+    )
+    np.testing.assert_array_equal(whole[:, :LANES], x[:, 1 : LANES + 1].T)
+    assert not whole[:, LANES:].any()
+    np.testing.assert_array_equal(part[1:3, :3], x[:3, :2].T)
+    part[1:3, :3] = -1
+    assert (part == -1).all()
+
+
 def test_mask_bytes(run_kernel: Run) -> None:
     rng = np.random.default_rng(1)
     flags = rng.integers(0, 3, LANES).astype(np.uint8)
