@@ -125,8 +125,19 @@ class _Training:
         self._listeners = listeners
         self._logs: dict[str, Any] = {}
         self._skipped = 0
+        self._has_stepped = False
 
     def run(self, initial_epoch: int, epochs: int) -> History:
+        try:
+            self._run(initial_epoch, epochs)
+        except KeyboardInterrupt:
+            self._listeners.on_train_end(self._logs)
+            raise
+        self._listeners.on_train_end(self._logs)
+        assert self._listeners.history is not None
+        return self._listeners.history
+
+    def _run(self, initial_epoch: int, epochs: int) -> None:
         model = self._model
         model._initial_epoch = model._initial_step = None
         try:
@@ -134,14 +145,8 @@ class _Training:
             self._listeners.on_train_begin()
             self._skipped = model._initial_step or 0
             self._epochs(range(model._initial_epoch or initial_epoch, epochs))
-        except KeyboardInterrupt:
-            self._listeners.on_train_end(self._logs)
-            raise
         finally:
             self._finish_weights()
-        self._listeners.on_train_end(self._logs)
-        assert self._listeners.history is not None
-        return self._listeners.history
 
     def _epochs(self, numbers: range) -> None:
         for epoch in numbers:
@@ -173,6 +178,7 @@ class _Training:
             if is_heard:
                 listeners.on_train_batch_begin(number)
             logs = step(batch)
+            self._has_stepped = True
             if is_heard:
                 listeners.on_train_batch_end(number, logs)
             if model.stop_training:
@@ -197,9 +203,9 @@ class _Training:
         return {f"val_{name}": value for name, value in logs.items()}
 
     def _finish_weights(self) -> None:
-        """Averages of weights that the optimizer kept take their places."""
+        """Averages of weights that the optimizer kept take their places, once there are any."""
         finalize = getattr(self._model.optimizer, "finalize_variable_values", None)
-        if finalize is not None:
+        if finalize is not None and self._has_stepped:
             finalize(self._model.trainable_variables)
 
 

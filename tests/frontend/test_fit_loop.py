@@ -1,5 +1,6 @@
 """The loops of fit and evaluate, around a model whose steps are counted and not computed."""
 
+import contextlib
 import io
 import re
 import sys
@@ -416,14 +417,43 @@ def test_averages_of_weights_take_their_places_at_the_end(model, broken):
 
     model.optimizer = Averaging()
     model.trainable_variables = ["kernel"]
+
+    class Breaking(Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise ZeroDivisionError
+
     if broken:
-        model.train_step_on = lambda batch: 1 / 0
         with pytest.raises(ZeroDivisionError):
-            trained(model, X, Y)
+            trained(model, X, Y, callbacks=[Breaking()])
     else:
         trained(model, X, Y, epochs=2)
     assert model.events.count(["kernel"]) == 1
     assert model.events[-1] == ["kernel"]
+
+
+def test_there_are_no_averages_before_the_first_step(model):
+    class Averaging:
+        def finalize_variable_values(self, variables):
+            raise AssertionError("zeros would take the place of the weights")
+
+    model.optimizer = Averaging()
+    trained(model, X, Y, epochs=0)
+    model.train_step_on = lambda batch: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        trained(model, X, Y)
+
+
+def test_averages_have_taken_their_places_before_an_end_is_told():
+    class Averaging:
+        def finalize_variable_values(self, variables):
+            recording.heard.append(("finalized",))
+
+    for model in (Counting(), Interrupting()):
+        recording = Recording()
+        model.optimizer = Averaging()
+        with contextlib.suppress(KeyboardInterrupt):
+            trained(model, X, Y, batch_size=1, callbacks=[recording])
+        assert [event[0] for event in recording.heard][-2:] == ["finalized", "on_train_end"]
 
 
 # Evaluation
