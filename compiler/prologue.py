@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .ir import Graph, Node
+from .ops.core import ITEM
 from .types import TupleType
 
 
@@ -18,7 +19,8 @@ def fixed_nodes(graph: Graph) -> frozenset[Node]:
         known = leaf or (node.inputs and all(operand in fixed for operand in node.inputs))
         if known and not _has_symbols(node):
             fixed.add(node)
-    return frozenset(node for node in fixed if not node.inputs or node not in graph.outputs)
+    written = {*graph.outputs, *(n.inputs[0] for n in graph.outputs if n.op is ITEM)}
+    return frozenset(node for node in fixed if not node.inputs or node not in written)
 
 
 def _has_symbols(node: Node) -> bool:

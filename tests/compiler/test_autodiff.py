@@ -9,8 +9,9 @@ from keraunos.compiler import ops
 from keraunos.compiler.autodiff import grad, gradients
 from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.ir import Graph, IRError, Origin, origin_scope
+from keraunos.compiler.ir import Graph, IRError, Node, Origin, origin_scope
 from keraunos.compiler.lowering import Composite, NoGrad
+from keraunos.compiler.pipeline import optimize
 from keraunos.compiler.types import parse_type
 
 pytestmark = pytest.mark.smoke
@@ -214,6 +215,60 @@ def test_gradient_nodes_carry_the_origin_of_their_op():
         hidden = ops.tanh(x)
     (slope,) = gradients(total(hidden), [x])
     assert slope.layers == ("dense_7",)
+
+
+# Only what is asked for
+
+
+def three_layers() -> tuple[Node, Node, list[Node]]:
+    """A loss of an input through three products with weights."""
+    x = hidden = input_("x", "f32[N, 4]")
+    weights = [ops.parameter(f"w{i}", parse_type("f32[4, 4]")) for i in range(3)]
+    for weight in weights:
+        hidden = ops.tanh(ops.matmul(hidden, weight))
+    return x, ops.mean(ops.square(hidden), axes=(0, 1)), weights
+
+
+def backward(loss: Node, wrt: list[Node], x: Node) -> list[str]:
+    """The ops that only the gradients need, in order."""
+    forward = set(Graph("loss", (x,), (loss,)).nodes)
+    graph = Graph("slopes", (x,), gradients(loss, wrt))
+    return [node.op.name for node in graph.nodes if node.inputs and node not in forward]
+
+
+def test_the_backward_part_goes_no_farther_than_what_is_asked_for():
+    x, loss, weights = three_layers()
+    products = [
+        backward(loss, wrt, x).count("matmul")
+        for wrt in ([weights[2]], weights[1:], weights, [x], [x, *weights], [weights[0]])
+    ]
+    # For each layer one by the weight, and one by its input if something before it is asked for.
+    assert products == [1, 3, 5, 3, 6, 3]
+
+
+def test_frozen_weights_cost_no_backward_work_after_passes_either():
+    """The head of a network that is kept as it is: its inputs get no gradients."""
+    x, loss, weights = three_layers()
+    graph = Graph("loss", (x,), (loss, *gradients(loss, [weights[2]])))
+    done = optimize(graph, stop_after="sink").last
+    names = [node.op.name for node in done.nodes]
+    assert names.count("matmul") == 3
+    assert names.count("transposed_matmul") == 1
+
+
+def test_a_weight_used_twice_gets_the_sum_of_both_uses():
+    x, w = input_("x", "f32[3, 4]"), ops.parameter("w", parse_type("f32[4, 4]"))
+    loss = total(ops.tanh(ops.matmul(ops.tanh(ops.matmul(x, w)), w)))
+    one, two = (ops.parameter(name, w.tensor_type) for name in ("one", "two"))
+    apart = total(ops.tanh(ops.matmul(ops.tanh(ops.matmul(x, one)), two)))
+    rng = np.random.default_rng(0)
+    xs, ws = rng.standard_normal((3, 4)), rng.standard_normal((4, 4))
+    (whole,) = evaluate(Graph("g", (x,), gradients(loss, [w])), [xs], {"w": ws}, "float64")
+    slopes = Graph("g", (x,), gradients(apart, [one, two]))
+    parts = evaluate(slopes, [xs], {"one": ws, "two": ws}, "float64")
+    np.testing.assert_allclose(whole, parts[0] + parts[1], rtol=1e-12)
+    names = [node.op.name for node in Graph("g", (x,), gradients(loss, [w])).nodes]
+    assert names.count("matmul") == 2 + 3, "two uses, one of which hands its gradient on"
 
 
 # Corners

@@ -10,6 +10,7 @@ from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir import Graph, Op, Sample
 from keraunos.compiler.lowering import Leaf, Projection, Region
 from keraunos.compiler.ops import all_ops
+from keraunos.compiler.ops.building import full
 from keraunos.compiler.ops.core import input_
 from keraunos.compiler.types import TensorType, parse_type
 
@@ -47,3 +48,13 @@ def test_compiled_op_matches_its_reference(op: Op, sample: Sample) -> None:
         np.testing.assert_allclose(actual, expected, rtol=2e-5, atol=2e-6)
     else:
         np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("shapes", [("[3, 4]", "[3, 4]"), ("[3, 4]", "[4]", "[3, 4]"), ("[3, 4]",)])
+def test_outputs_that_no_input_has_a_part_in(shapes):
+    """One of them twice is a group of two results, which a kernel has to write."""
+    x = input_("x", parse_type("f32[3, 4]"))
+    outputs = tuple(full(1.5, parse_type(f"f32{shape}").shape, x.dtype) for shape in shapes)
+    found = compile_graph(Graph("fills", (x,), outputs))(np.zeros((3, 4), "float32"))
+    for array, node in zip(found, outputs, strict=True):
+        np.testing.assert_array_equal(array, np.full(node.shape, 1.5))
