@@ -6,12 +6,24 @@ from typing import Any
 
 import numpy as np
 
+from .. import losses
 from ..errors import UsageError
 from ..source import warn
 from .base import Callback
 
 _SIGN_OF_MODE = {"min": -1, "max": 1}
 _SIGN_OF_DIRECTION = {"down": -1, "up": 1}
+
+# Metrics of which more is better, themselves or what they derive from. Less is better of losses
+# and of root mean squared errors; of the others, such as sums, neither can be said.
+_UP = {
+    *("Accuracy", "BinaryAccuracy", "CategoricalAccuracy", "SparseCategoricalAccuracy"),
+    *("TopKCategoricalAccuracy", "SparseTopKCategoricalAccuracy"),
+    *("AUC", "Precision", "Recall", "PrecisionAtRecall", "RecallAtPrecision"),
+    *("SensitivityAtSpecificity", "SpecificityAtSensitivity", "FBetaScore", "IoU"),
+    *("ConcordanceCorrelation", "PearsonCorrelation", "CosineSimilarity", "R2Score"),
+}
+_DOWN = {"RootMeanSquaredError"}
 
 
 class MonitorCallback(Callback):
@@ -74,13 +86,35 @@ class MonitorCallback(Callback):
         if name == "loss":
             return -1
         for metric in getattr(self.model, "metrics", ()):
-            direction = getattr(metric, "_direction", None)
-            if metric.name == name and direction in _SIGN_OF_DIRECTION:
-                return _SIGN_OF_DIRECTION[direction]
+            sign = sign_of(metric)
+            if metric.name == name and sign is not None:
+                return sign
         raise UsageError(
             f"{type(self).__name__}: expected a metric that tells whether less or more of it is "
             f'better; monitor={self.monitor!r} does not. Pass mode="min" or mode="max"'
         )
+
+
+def sign_of(metric: Any) -> int | None:
+    """1 for a metric of which more is better, -1 where less is, None where it does not tell.
+
+    A metric of one's own may say so by an attribute ``_direction``, "up" or "down".
+    """
+    direction = getattr(metric, "_direction", None)
+    if direction is not None:
+        return _SIGN_OF_DIRECTION[direction]
+    names = {kind.__name__ for kind in type(metric).__mro__}
+    if names & _UP:
+        return 1
+    return -1 if names & _DOWN or _is_loss(getattr(metric, "fn", None)) else None
+
+
+def _is_loss(function: Any) -> bool:
+    """Whether a metric is the mean of one of this package's losses."""
+    name = getattr(function, "__name__", "")
+    return isinstance(function, losses.Loss) or (
+        function is not None and getattr(losses, name, None) is function
+    )
 
 
 def listed(names: Any) -> str:

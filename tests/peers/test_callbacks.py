@@ -1,5 +1,6 @@
 """Callbacks against Keras's: what they decide, on the same logs; what they keep, in training."""
 
+import inspect
 import itertools
 import warnings
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from twins import keras
 
 import keraunos
+from keraunos.frontend.callbacks.monitor import sign_of
 
 PACKAGES = {"keras": keras, "keraunos": keraunos}
 
@@ -65,6 +67,39 @@ def train(package: ModuleType, callback: Any, values: list[float], batches: int 
     history = model.history
     left = [value.tolist() for value in model.values]
     return history.epoch, history.history, rates, model.saved, left
+
+
+def metrics_of(package: ModuleType, name: str) -> Any:
+    kind = getattr(package.metrics, name)
+    options = {
+        "num_classes": 3,
+        "target_class_ids": [1],
+        "fn": package.losses.mean_squared_error,
+        **dict.fromkeys(("recall", "precision", "sensitivity", "specificity"), 0.5),
+    }
+    wanted = inspect.signature(kind.__init__).parameters.values()
+    needed = [p.name for p in wanted if p.default is p.empty and p.name in options]
+    return kind(**{name: options[name] for name in needed})
+
+
+METRICS = [
+    name
+    for name in keraunos.metrics.__all__
+    if isinstance(getattr(keras.metrics, name, None), type)
+]
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_which_way_is_better(name):
+    expected = getattr(metrics_of(keras, name), "_direction", None)
+    sign = sign_of(metrics_of(keraunos, name))
+    assert {1: "up", -1: "down", None: None}[sign] == expected
+
+
+def test_which_way_is_better_of_functions():
+    metric = keraunos.metrics.MeanMetricWrapper
+    assert sign_of(metric(keraunos.losses.MeanSquaredError())) == -1
+    assert sign_of(metric(lambda y_true, y_pred: y_pred)) is None
 
 
 SERIES = [
