@@ -20,6 +20,9 @@ _WIDER = {
     "uint32": "int64",
 }
 
+# Those that arrays keep whatever the default float is.
+_CANONICAL = frozenset(np.dtype(name) for name in ("bool", "uint8", "int32", "int64", "float32"))
+
 
 def floatx() -> str:
     """The name of the default float type: ``"float32"`` unless ``set_floatx`` changed it."""
@@ -86,7 +89,11 @@ def canonical_array(value: Any) -> np.ndarray:
     float64 becomes the default float and Python ints become int32, as in Keras; types without a
     counterpart become a wider one. Raises ``TypeError`` for strings, objects and complex numbers.
     """
+    if type(value) is np.ndarray and value.dtype in _CANONICAL:  # the way of every batch
+        return value
     array = as_array(value)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype.name in _WIDER:
         return array.astype(_WIDER[array.dtype.name])
     if array.dtype == np.float64:

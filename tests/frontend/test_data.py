@@ -110,10 +110,15 @@ def test_dtypes_are_those_of_the_compiler():
         (Y.astype("int16"), "int32"),
         (Y.astype("uint8"), "uint8"),
         (Y > 3, "bool"),
+        (Y.astype(">i4"), "int32"),
+        (X.astype(">f8"), "float32"),
+        (X.astype(">f4"), "float32"),
         ([1, 2, 3], "int32"),
         ([1.5, 2.5], "float32"),
     ):
-        assert batches(array_data(given))[0][0].dtype == kept
+        x, _, _ = batches(array_data(given))[0]
+        assert x.dtype == np.dtype(kept)
+        np.testing.assert_array_equal(x, given)
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
