@@ -139,8 +139,7 @@ class CompileMetrics:
         targets, weights = self._targets(y_true), flat_weights(sample_weight, self.outputs)
         for entry in self.entries:
             prediction = at(y_pred, self.outputs.paths[entry.index])
-            weight = weights[entry.index] if entry.weighted else None
-            _update(entry, targets[entry.index], prediction, weight)
+            _update(entry, targets[entry.index], prediction, weights[entry.index])
 
     def result(self) -> dict[str, Any]:
         """The results by name; those of a name that is taken get a number, or ``weighted_``."""
@@ -193,8 +192,10 @@ def _made(identifier: Any, y_true: Any, y_pred: Any) -> Metric:
 
 
 def _update(entry: OutputMetric, y_true: Any, y_pred: Any, weight: Any) -> None:
+    # One's own metric needs no argument sample_weight if it is not among the weighted ones.
+    weights = (weight,) if entry.weighted else ()
     try:
-        entry.metric.update_state(y_true, y_pred, sample_weight=weight)
+        entry.metric.update_state(y_true, y_pred, *weights)
     except SizesUnknown:
         raise
     except (UsageError, IRError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,11 +71,8 @@ def _paths(structure: Any, path: Path) -> Any:
 
 
 def is_nested(value: Any) -> bool:
+    """Whether a value is a dict, list or tuple."""
     return isinstance(value, (dict, list, tuple))
-
-
-class NoSuchOutput(UsageError):
-    """Something is said about an output that the model does not have."""
 
 
 def per_output(value: Any, outputs: Outputs, what: str) -> list[Any]:
@@ -86,23 +84,33 @@ def per_output(value: Any, outputs: Outputs, what: str) -> list[Any]:
         ValueError: it has another number of entries, or names what is no output.
     """
     if isinstance(value, Mapping):
-        by_name = _by_name(value, outputs)
-        return _by_path(value, outputs, what) if by_name is None else by_name
+        return _by_name(value, outputs, what)
     if isinstance(value, (list, tuple)):
         if outputs.is_flat and len(value) == len(outputs):
             return list(value)
         if not outputs.is_flat:
             return _by_path(value, outputs, what)
     raise UsageError(
-        f"{what}: expected one entry for each output, {_listed(outputs)}; received {value!r}"
+        f"{what}: expected one entry for each output, {_listed(outputs)}; received {_told(value)}"
     )
 
 
-def _by_name(value: Mapping[str, Any], outputs: Outputs) -> list[Any] | None:
-    """The entries by the names of the outputs; None where some key is no such name."""
-    if not set(value) <= set(outputs.names) - {None}:
-        return None
-    return [None if name is None else value.get(name) for name in outputs.names]
+def _told(value: Any) -> str:
+    """A value in a message; arrays by their shapes."""
+    return repr(tree.map_structure(lambda leaf: getattr(leaf, "shape", leaf), value))
+
+
+def _by_name(value: Mapping[str, Any], outputs: Outputs, what: str) -> list[Any]:
+    unknown = [key for key in value if key not in outputs.names]
+    if not unknown:
+        return [None if name is None else value.get(name) for name in outputs.names]
+    if not outputs.is_flat:
+        return _by_path(value, outputs, what)
+    known = [name for name in outputs.names if name is not None]
+    close = difflib.get_close_matches(str(unknown[0]), known, n=1)
+    hint = f". Did you mean {close[0]!r}?" if close else ""
+    expected = f"keys among the outputs, {', '.join(map(repr, known))}" if known else "a list"
+    raise UsageError(f"{what}: expected {expected}; received {', '.join(map(repr, unknown))}{hint}")
 
 
 def _by_path(value: Any, outputs: Outputs, what: str) -> list[Any]:
@@ -131,7 +139,7 @@ def _check_keys(value: Any, outputs: Outputs, path: Path, what: str) -> None:
     if not given <= keys or (isinstance(value, (list, tuple)) and given != keys):
         names = ", ".join(map(repr, given - keys))
         where = f" at {shown(path)}" if path else ""
-        raise NoSuchOutput(
+        raise UsageError(
             f"{what}: expected keys{where} among {', '.join(map(repr, sorted(keys, key=str)))}; "
             f"received {names or f'{len(value)} entries'}. The outputs are {_listed(outputs)}"
         )
@@ -164,6 +172,8 @@ def flat_targets(y_true: Any, outputs: Outputs, wanted: Sequence[bool]) -> list[
     if not is_nested(y_true):
         return _single(y_true, outputs, wanted)
     leaves = tree.flatten(y_true)
+    if outputs.names == (None,) and len(leaves) == 1:
+        return leaves
     if isinstance(y_true, (list, tuple)) and len(leaves) == len(y_true):
         if len(leaves) == len(outputs):
             return leaves
@@ -203,6 +213,6 @@ def flat_weights(sample_weight: Any, outputs: Outputs) -> list[Any]:
 
 
 __all__ = [
-    "NoSuchOutput", "Outputs", "at", "flat_targets", "flat_weights", "is_nested", "outputs_of",
+    "Outputs", "at", "flat_targets", "flat_weights", "is_nested", "outputs_of",
     "per_output", "shown",
 ]  # fmt: skip
