@@ -103,6 +103,18 @@ def test_anything_that_is_an_array(given, shuffle):
     assert all(batch[2] is None for batch in found)
 
 
+def test_a_file_mapped_into_memory_is_read_by_the_batch(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    source = array_data(mapped, Y, batch_size=4)
+    for batch in source.batches():
+        assert type(batch.x) is np.ndarray
+        assert np.shares_memory(batch.x, mapped)
+        same(batch.x, X[batch.y])
+    for batch in array_data(mapped, Y, batch_size=4, shuffle=True).batches():
+        same(batch.x, X[batch.y])
+
+
 def test_dtypes_are_those_of_the_compiler():
     for given, kept in (
         (X.astype("float64"), "float32"),
