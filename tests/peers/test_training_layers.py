@@ -91,7 +91,7 @@ NOISES = [
 
 @pytest.mark.parametrize(("name", "options"), NOISES, ids=str)
 def test_noise_has_the_same_distribution(name, options):
-    x = np.linspace(-3, 3, 200 * 50 * 40, dtype="float32").reshape(200, 50, 40)
+    x = RNG.normal(0.5, 1.0, (2000, 6, 30)).astype("float32")
     samples = [
         np.asarray(getattr(package.layers, name)(**options, seed=1)(x, training=True))
         for package in (keras, keraunos)
