@@ -57,9 +57,11 @@ def source_of(
 
     Raises:
         ValueError: arrays of different lengths, or empty; y, weights or a batch size beside a
-            stream of batches.
+            stream of batches; another ``shuffle`` than True, False or "batch".
         TypeError: something is no array of numbers.
     """
+    if shuffle not in (True, False, "batch"):
+        raise UsageError(f'shuffle: expected True, False or "batch"; received {shuffle!r}')
     if is_stream(x):
         beside = {"y": y, "sample_weight": sample_weight, "batch_size": batch_size}
         return stream_data(x, beside=beside, shuffle=shuffle, class_weight=class_weight)

@@ -261,6 +261,7 @@ def test_initial_epoch_and_none(model):
     ({"x": X, "y": Y[:4]}, ValueError, "one number of samples"),
     ({"x": X[:0], "y": Y[:0]}, ValueError, "at least one sample"),
     ({"x": X, "y": Y, "verbose": 3}, ValueError, "verbose: expected 0, 1, 2"),
+    ({"x": X, "y": Y, "shuffle": "all"}, ValueError, "shuffle: expected True, False or"),
     ({"x": X, "y": Y, "steps_per_epoch": 0}, ValueError, "steps of 1 or more"),
     ({"x": X, "y": Y, "validation_data": (X, Y), "validation_freq": 0}, ValueError,
      "validation_freq: expected"),
