@@ -11,7 +11,7 @@ import numpy as np
 
 from ...compiler.ir import IRError, origin_scope
 from ...compiler.ops.building import count
-from .. import initializers, tree
+from .. import constraints, initializers, regularizers, tree
 from ..calls import call_on_arrays, symbolic_results
 from ..dtypes import canonical_array, compute_dtype_of, floatx, standard_dtype
 from ..errors import LayerError, SizesUnknown, UsageError, user_facing
@@ -88,7 +88,7 @@ class Layer(Weighted):
             raise TypeError(
                 f"{type(self).__name__}: unexpected arguments {', '.join(sorted(kwargs))}"
             )
-        self.activity_regularizer = activity_regularizer
+        self.activity_regularizer = regularizers.get(activity_regularizer)
         self.autocast = autocast
         self.dtype = compute_dtype_of(dtype).name
         self._trainable = bool(trainable)
@@ -135,8 +135,8 @@ class Layer(Weighted):
             trainable,
             label,
             path=path_within(self, label),
-            regularizer=regularizer,
-            constraint=constraint,
+            regularizer=regularizers.get(regularizer),
+            constraint=constraints.get(constraint),
         )
         self.made_weights.append(variable)
         return variable

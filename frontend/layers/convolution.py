@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import initializers, ops
+from .. import constraints, initializers, ops, regularizers
 from ..errors import LayerError
 from ..tensor import KerasTensor
 from ..variable import Variable
@@ -52,8 +52,8 @@ class _Conv(Sliding):
         self.filters = positive(self, "filters", filters)
         self.groups = positive(self, "groups", groups)
         self.kernel_initializer = initializers.get(kernel_initializer)
-        self.kernel_regularizer = kernel_regularizer
-        self.kernel_constraint = kernel_constraint
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
         self.kernel: Variable | None = None
         if self.filters % self.groups:
             raise LayerError(

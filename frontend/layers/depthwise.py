@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import initializers, ops
+from .. import constraints, initializers, ops, regularizers
 from ..tensor import KerasTensor
 from ..variable import Variable
 from .arguments import positive
@@ -49,8 +49,8 @@ class _DepthwiseConv(Sliding):
         )
         self.depth_multiplier = positive(self, "depth_multiplier", depth_multiplier)
         self.depthwise_initializer = initializers.get(depthwise_initializer)
-        self.depthwise_regularizer = depthwise_regularizer
-        self.depthwise_constraint = depthwise_constraint
+        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
+        self.depthwise_constraint = constraints.get(depthwise_constraint)
         self.kernel: Variable | None = None
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -132,11 +132,11 @@ class _SeparableConv(Sliding):
         self.filters = positive(self, "filters", filters)
         self.depth_multiplier = positive(self, "depth_multiplier", depth_multiplier)
         self.depthwise_initializer = initializers.get(depthwise_initializer)
-        self.depthwise_regularizer = depthwise_regularizer
-        self.depthwise_constraint = depthwise_constraint
+        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
+        self.depthwise_constraint = constraints.get(depthwise_constraint)
         self.pointwise_initializer = initializers.get(pointwise_initializer)
-        self.pointwise_regularizer = pointwise_regularizer
-        self.pointwise_constraint = pointwise_constraint
+        self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
+        self.pointwise_constraint = constraints.get(pointwise_constraint)
         self.depthwise_kernel: Variable | None = None
         self.pointwise_kernel: Variable | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import activations, initializers, ops
+from .. import activations, constraints, initializers, ops, regularizers
 from ..errors import LayerError
 from ..tensor import KerasTensor
 from ..variable import Variable
@@ -58,8 +58,8 @@ class Sliding(Layer):
         self.activation = activations.get(activation)
         self.use_bias = use_bias
         self.bias_initializer = initializers.get(bias_initializer)
-        self.bias_regularizer = bias_regularizer
-        self.bias_constraint = bias_constraint
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.bias_constraint = constraints.get(bias_constraint)
         self.bias: Variable | None = None
         self.input_spec = image_spec(self.rank, self.data_format)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:

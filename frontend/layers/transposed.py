@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import initializers, ops
+from .. import constraints, initializers, ops, regularizers
 from ..tensor import KerasTensor
 from ..variable import Variable
 from .arguments import positive, sizes
@@ -53,8 +53,8 @@ class _ConvTranspose(Sliding):
         if output_padding is not None:
             self.output_padding = sizes(self, "output_padding", output_padding, self.rank, least=0)
         self.kernel_initializer = initializers.get(kernel_initializer)
-        self.kernel_regularizer = kernel_regularizer
-        self.kernel_constraint = kernel_constraint
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
         self.kernel: Variable | None = None
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
