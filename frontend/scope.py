@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..compiler.ir import Node, Origin
 from ..compiler.ops.core import constant, input_, parameter
 from ..compiler.types import Shape, TensorType, dtype_of
-
-if TYPE_CHECKING:
-    from .variable import Variable
 
 
 class Scope:
@@ -27,7 +24,7 @@ class Scope:
         self.losses: list[Any] = []
         self._loss_owners: list[Any] = []
 
-    def parameter(self, variable: Variable) -> Node:
+    def parameter(self, variable: Any) -> Node:
         """The node that stands for a weight, the same one each time."""
         if id(variable) not in self._current:
             type_ = TensorType(dtype_of(variable.dtype), variable.shape)
@@ -60,7 +57,7 @@ class Scope:
     def substitute(self, known: Mapping[Node, Node]) -> None:
         """Puts others in place of the nodes ``known``, wherever the scope keeps what reads them."""
 
-    def assign(self, variable: Variable, value: Any) -> None:
+    def assign(self, variable: Any, value: Any) -> None:
         """Makes a tensor the value of a weight from now on.
 
         Here only types matter, and the old value does as well.
@@ -107,7 +104,7 @@ class EagerScope(Scope):
         self.inputs: list[Node] = []
         self.arrays: list[np.ndarray] = []
 
-    def parameter(self, variable: Variable) -> Node:
+    def parameter(self, variable: Any) -> Node:
         return self._current.get(id(variable)) or self.array(variable.value)
 
     def array(self, array: np.ndarray) -> Node:
