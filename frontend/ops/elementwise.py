@@ -247,8 +247,9 @@ def convert_to_tensor(x: Any, dtype: Any = None) -> KerasTensor:
 
 @operation
 def stop_gradient(variable: Any) -> KerasTensor:
-    """The same value."""
-    return tensor(as_node(variable))
+    """The same value, held constant in differentiation."""
+    node = as_node(variable)
+    return tensor(ir.stop_gradient(node) if node.dtype.is_float else node)
 
 
 @operation

@@ -390,3 +390,8 @@ def test_graphs_with_several_outputs_or_other_names():
     twice = graph.with_outputs((*graph.outputs, *graph.outputs))
     assert "expected a graph with one output" in message(keraunos.grad, twice)
     assert "expected floats" in message(keraunos.grad, graph, "rows")
+
+
+def test_what_is_stopped_counts_as_constant():
+    slope = keraunos.grad(lambda x: ops.sum(x * ops.stop_gradient(x)))
+    np.testing.assert_array_equal(slope(np.array([1.0, 2.0])), [1, 2])
