@@ -168,7 +168,7 @@ def _slice_map(node: Node) -> IndexMap:
 def _slice_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
     start, step = node.attrs["start"], node.attrs["step"]
     rows = zip(node.inputs[0].shape, start, step, node.shape, strict=True)
-    high = tuple(size - at - ((n - 1) * gap + 1) for size, at, gap, n in rows)
+    high = tuple(size - at - _padded(n, 0, 0, gap - 1) for size, at, gap, n in rows)
     return (ops.pad(grad, low=start, high=high, interior=tuple(gap - 1 for gap in step)),)
 
 

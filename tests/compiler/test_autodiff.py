@@ -274,6 +274,15 @@ def test_a_weight_used_twice_gets_the_sum_of_both_uses():
 # Corners
 
 
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_gradient_of_a_slice_of_nothing(step):
+    x = input_("x", "f32[5, 4]")
+    nothing = ops.slice(x, start=(2, 0), stop=(2, 4), step=(step, 1))
+    (slope,) = gradients(total(nothing), [x])
+    (found,) = evaluate(Graph("g", (x,), (slope,)), [np.ones((5, 4))])
+    np.testing.assert_array_equal(found, np.zeros((5, 4)))
+
+
 @pytest.mark.parametrize(
     ("node", "value", "expected"),
     [
