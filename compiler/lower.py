@@ -11,6 +11,7 @@ from .templates.contract import build_contract, build_kernel_gradient
 from .templates.nest import build_nest
 from .templates.slide import build_slide
 from .templates.turn import build_turn
+from .templates.unpool import build_unpool
 from .templates.window_sum import build_window_sum
 
 
@@ -36,7 +37,7 @@ def _compute(
     if isinstance(facet, KernelGradient):
         build = build_kernel_gradient if facet.kind == "conv2d" else build_window_sum
         return build(body, operands, results, name)
-    for template in (build_contract, build_slide, build_turn, build_nest):
+    for template in (build_contract, build_slide, build_unpool, build_turn, build_nest):
         launch = template(body, operands, results, name)
         if launch is not None:
             return (launch,)

@@ -133,6 +133,18 @@ class KernelGradient:
 
 
 @dataclass(frozen=True)
+class WindowGradient:
+    """Gives back to the elements of windows what a ``Window`` made of them received.
+
+    The operands end with that gradient. ``"maximum"``, whose operands begin with the image and what
+    the window made of it, or ``"mean"``. ``expand(node)`` gives the equivalent in other ops.
+    """
+
+    combine: str
+    expand: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
 class Composite:
     """Stands for other ops: ``expand(node)`` gives the equivalent node made of them."""
 
@@ -162,6 +174,7 @@ Lowering: TypeAlias = (
     | Window
     | Contraction
     | KernelGradient
+    | WindowGradient
     | Composite
     | Region
     | Projection

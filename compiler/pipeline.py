@@ -18,6 +18,7 @@ from .passes.hoist import hoist
 from .passes.legalize import legalize
 from .passes.reductions import reductions
 from .passes.simplify import simplify
+from .passes.sink import sink
 from .passes.trim import trim
 from .suggest import did_you_mean
 from .verify import verify
@@ -32,6 +33,7 @@ PASSES: tuple[PassFunction, ...] = (
     simplify,  # what the expansion brought
     trim,
     hoist,
+    sink,
     reductions,
     legalize,
     fuse,

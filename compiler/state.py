@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from .ir import Graph, Node
-from .lowering import Concatenation, Contraction, Elementwise, Window
+from .lowering import Concatenation, Contraction, Elementwise, Window, WindowGradient
 from .ops.core import FUSED
 
 
@@ -54,8 +54,9 @@ def _can_overwrite(step: Work, parameter: Node, homes: Mapping[Node, Node]) -> b
     if step.node.op is not FUSED:
         return isinstance(step.node.op.lowering, Elementwise) and step.node.type == parameter.type
     body: Graph = step.node.attrs["body"]
-    # At the end of a row these kernels compute some elements twice.
-    if any(isinstance(n.op.lowering, (Concatenation, Contraction, Window)) for n in body.nodes):
+    # These kernels compute some elements twice, or write sums before they are done.
+    twice = (Concatenation, Contraction, Window, WindowGradient)
+    if any(isinstance(n.op.lowering, twice) for n in body.nodes):
         return False
     return _stays_in_place(body.inputs[step.node.inputs.index(parameter)], body)
 

@@ -27,6 +27,7 @@ from .lowering import (
     Reduction,
     View,
     Window,
+    WindowGradient,
 )
 from .packing import packed_elements
 from .schedule import Loop, Schedule, Step
@@ -167,7 +168,7 @@ def keeps_samples_apart(node: Node) -> bool:
             return 0 not in {a % node.inputs[0].tensor_type.rank for a in node.attrs["axes"]}
         case Contraction():
             return node.inputs[1] not in batched or node.inputs[1].tensor_type.rank > 2
-        case Window():
+        case Window() | WindowGradient():
             return node.inputs[0] in batched
         case Movement():
             if not batched:

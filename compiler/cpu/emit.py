@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import cache
 
 from ...runtime.host import host
-from ..kernels import Border, Contract, Kernel, Nest, Panels, Slide, Turn, WindowSum
+from ..kernels import Border, Contract, Kernel, Nest, Panels, Slide, Turn, Unpool, WindowSum
 from .border import emit_border
 from .contract import emit_contract
 from .nest import emit_nest
 from .panels import emit_panels
 from .slide import emit_slide
 from .turn import emit_turn
+from .unpool import emit_unpool
 from .window_sum import emit_window_sum
 from .writer import Writer
 
@@ -25,6 +26,8 @@ def emit(kernel: Kernel) -> str:
             emit_contract(writer, kernel, body)
         case Slide() as body:
             emit_slide(writer, kernel, body)
+        case Unpool() as body:
+            emit_unpool(writer, kernel, body)
         case WindowSum() as body:
             emit_window_sum(writer, kernel, body)
         case Turn() as body:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..kernels import Kernel, RegisterBlock, Slide, WindowSum
+from ..kernels import Kernel, RegisterBlock, Slide, Unpool, WindowSum
 from ..types import FLOAT32
 from .epilogue import finish_block
 from .writer import Writer
@@ -24,12 +24,10 @@ def emit_slide(writer: Writer, kernel: Kernel, body: Slide) -> None:
             _pool_row(writer, body)
 
 
-def _channels(writer: Writer, body: Slide) -> None:
-    """What varies with the vector of channels: its mask, bias and epilogue operands."""
+def begin_channels(writer: Writer, body: Slide | Unpool) -> None:
+    """What varies with the vector of channels: its mask and the epilogue's operands."""
     if body.masked:
         writer.line(f"m0 = {writer.call('first', 'channels - channel')}")
-    if body.bias:
-        writer.line(f"b0 = {load(writer, body, 'bias', 'channel')}")
     for operand in body.epilogue.loads:
         if operand.kind == "channel":
             writer.line(f"{operand.name}_0 = {load(writer, body, operand.pointer, 'channel')}")
@@ -37,7 +35,7 @@ def _channels(writer: Writer, body: Slide) -> None:
             writer.line(f"{operand.name} = {writer.call('load_splat', operand.pointer, '0')}")
 
 
-def load(writer: Writer, body: Slide | WindowSum, pointer: str, index: str) -> str:
+def load(writer: Writer, body: Slide | Unpool | WindowSum, pointer: str, index: str) -> str:
     """The text of a vector load, masked where the channels are no whole number of vectors."""
     if body.masked:
         return writer.call("load_masked", pointer, index, "m0")
@@ -47,7 +45,9 @@ def load(writer: Writer, body: Slide | WindowSum, pointer: str, index: str) -> s
 def _dot_row(writer: Writer, body: Slide) -> None:
     block = RegisterBlock(1, body.columns, 1)
     with writer.block(f"for channel in range(0, channels, {writer.lanes}):"):
-        _channels(writer, body)
+        begin_channels(writer, body)
+        if body.bias:
+            writer.line(f"b0 = {load(writer, body, 'bias', 'channel')}")
         with writer.block(f"for start in range(0, cols, {body.columns}):"):
             writer.line(f"ox = minimum(start, cols - {body.columns})")
             first = "b0" if body.bias else writer.constant(0.0, FLOAT32, True)
@@ -88,7 +88,7 @@ def _pool_row(writer: Writer, body: Slide) -> None:
             count = writer.call("splat", "float32((y_stop - y_start) * (x_stop - x_start))")
             writer.line(f"count = {count}")
         with writer.block(f"for channel in range(0, channels, {writer.lanes}):"):
-            _channels(writer, body)
+            begin_channels(writer, body)
             start = float("-inf") if body.combine == "maximum" else 0.0
             writer.line(f"a0_0_0 = {writer.constant(start, FLOAT32, True)}")
             _pool_window(writer, body)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...runtime.dim import Size
 from ..ir import REQUIRED, Node, Op, Sample
-from ..lowering import Composite, Window
+from ..lowering import Window, WindowGradient
 from ..types import BOOL, Shape, TensorType
 from .building import full, number
 from .registry import ops, register
@@ -178,7 +178,7 @@ max_pool2d_gradient = register(
         "max_pool2d_gradient",
         _max_pool_gradient_type,
         _max_pool_gradient_value,
-        Composite(_max_pool_gradient_expand),
+        WindowGradient("maximum", _max_pool_gradient_expand),
         POOL_ATTRS,
         _max_pool_second_gradient,
         _pool_samples(_pooled_text, _pooled_text),
@@ -293,7 +293,7 @@ avg_pool2d_gradient = register(
         "avg_pool2d_gradient",
         _avg_pool_gradient_type,
         _avg_pool_gradient_value,
-        Composite(_avg_pool_gradient_expand),
+        WindowGradient("mean", _avg_pool_gradient_expand),
         {"spatial": REQUIRED, **POOL_ATTRS},
         _avg_pool_second_gradient,
         tuple(

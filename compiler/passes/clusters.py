@@ -6,9 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..ir import Node
-from ..lowering import Contraction, FromIndex, Gather, Movement, Reduction, Window
+from ..lowering import (
+    Contraction,
+    FromIndex,
+    Gather,
+    Movement,
+    Reduction,
+    Window,
+    WindowGradient,
+)
 from ..templates.domain import Domain, reduced_axes
 
+ANCHORS = (Contraction, Window, WindowGradient)
 MAX_NODES = 48  # of one group: longer kernels compile slowly and run out of registers
 # These ops read their operands elsewhere than at their own index.
 MOVES = (FromIndex, Gather, Movement)
@@ -69,7 +78,7 @@ def merged(one: Cluster, other: Cluster, order: Mapping[Node, int]) -> Cluster |
 
 def start_cluster(node: Node) -> Cluster:
     """A group of one."""
-    anchor = node if isinstance(node.op.lowering, (Contraction, Window)) else None
+    anchor = node if isinstance(node.op.lowering, ANCHORS) else None
     cluster = Cluster([], anchor, Domain(node.shape))
     cluster.add(node)
     return cluster

@@ -18,15 +18,15 @@ from collections.abc import Iterable
 
 from ..decisions import Decision, Decisions
 from ..ir import Graph, Node, apply, origin_scope, rewrite
-from ..lowering import Contraction, Elementwise, Reduction, Window
+from ..lowering import Elementwise, Reduction, Window
 from ..ops.core import ITEM, fuse_nodes
 from ..ops.registry import ops
 from ..prologue import fixed_nodes
 from ..templates.epilogues import match_epilogue, pool_of
 from ..types import FLOAT32, Size, TupleType
-from .clusters import MAX_NODES, MOVES, Cluster, merged, shares_loops, start_cluster
+from .clusters import ANCHORS, MAX_NODES, MOVES, Cluster, merged, shares_loops, start_cluster
 from .legalize import scattered_parts
-from .recompute import recompute
+from .recompute import masks_of, recompute
 
 # Where groups end by nature: nothing was missed, so nothing is reported.
 STRUCTURAL = frozenset({"ANCHOR", "MOVES_DATA", "CYCLE"})
@@ -66,7 +66,8 @@ class _Fuser:
             if node.inputs and node not in self.fixed and _is_fusible(node):
                 self._place(node)
         self._join_sweeps()
-        recompute(self.graph, self.cluster)
+        for node in recompute(self.graph, self.cluster):
+            self._recomputed(node)
         return self._rebuild()
 
     def _place(self, node: Node) -> None:
@@ -77,6 +78,8 @@ class _Fuser:
         for cluster, operand in sorted(ordered, key=lambda c: c[0].anchor is None):
             reason = self._refusal(cluster, operand, node)
             if reason is None:
+                if cluster.anchor is not None:
+                    cluster.copies += masks_of(node, cluster)
                 cluster.add(node)
                 self.cluster[node] = cluster
                 self._absorb(cluster, [other for other in candidates if other is not cluster])
@@ -120,7 +123,7 @@ class _Fuser:
             return "CYCLE", "another operand waits for this group's result"
         if cluster.anchor is not None:
             return self._anchored_refusal(cluster, operand, node)
-        if isinstance(node.op.lowering, (Contraction, Window)):
+        if isinstance(node.op.lowering, ANCHORS):
             return "ANCHOR", f"{node.op.name} reads its operand from memory"
         if not shares_loops(node, cluster):
             return "OTHER_DOMAIN", f"its loops run over {node.shape}, the group's differ"
@@ -131,7 +134,7 @@ class _Fuser:
     ) -> tuple[str, str] | None:
         facet = node.op.lowering
         pools = isinstance(facet, Window) and facet.combine != "dot"
-        heavy = isinstance(facet, (Contraction, Reduction, Window)) and not pools
+        heavy = isinstance(facet, (*ANCHORS, Reduction)) and not pools
         if heavy or (pools and cluster.nodes[0].op.name != "conv2d"):
             return "ANCHOR", f"{node.op.name} reads its operand from memory"
         if pools and pool_of(node) is None:
@@ -148,7 +151,7 @@ class _Fuser:
         if not self.scattered.isdisjoint((node, *node.inputs)):
             return "GAPS", "time as the last axis leaves gaps between the elements of a value"
         body = self._body(cluster, node)
-        anchor = next(n for n in body.nodes if isinstance(n.op.lowering, (Contraction, Window)))
+        anchor = next(n for n in body.nodes if isinstance(n.op.lowering, ANCHORS))
         if match_epilogue(body, anchor) is None:
             return (
                 "OPERAND_SHAPE",
@@ -157,7 +160,7 @@ class _Fuser:
         return None
 
     def _body(self, cluster: Cluster, node: Node) -> Graph:
-        members = [*cluster.nodes, node]
+        members = [*cluster.copies, *masks_of(node, cluster), *cluster.nodes, node]
         fused = fuse_nodes(members, (node,), "")
         body: Graph = fused.attrs["body"]
         return body
@@ -196,6 +199,19 @@ class _Fuser:
                 action="declined",
                 reason=code,
                 detail=detail,
+            )
+        )
+
+    def _recomputed(self, node: Node) -> None:
+        self.decisions.add(
+            Decision(
+                stage="fuse",
+                pattern=node.op.name,
+                layers=node.layers,
+                action="recomputed",
+                reason="CHEAP",
+                detail="it is computed where it is needed, rather than stored and read back",
+                bytes_saved=node.tensor_type.bytes,
             )
         )
 
@@ -295,7 +311,7 @@ def _on(node: Node, new: dict[Node, Node]) -> Node:
 
 
 def _is_fusible(node: Node) -> bool:
-    facets = (*MOVES, Elementwise, Reduction, Contraction, Window)
+    facets = (*MOVES, *ANCHORS, Elementwise, Reduction)
     return isinstance(node.op.lowering, facets) and not isinstance(node.type, TupleType)
 
 

@@ -16,32 +16,56 @@ from collections.abc import Mapping
 
 from ..ir import Graph, Node
 from ..lowering import Elementwise, Reduction
+from ..types import BOOL
 from .clusters import MAX_NODES, Cluster
 
 STEPS = 3  # ops that are cheaper than storing a value and reading it back
 
 
-def recompute(graph: Graph, cluster: Mapping[Node, Cluster]) -> int:
-    """Gives groups copies of what is cheap; how many values need not be stored for it."""
-    saved = 0
+def recompute(graph: Graph, cluster: Mapping[Node, Cluster]) -> tuple[Node, ...]:
+    """Gives groups copies of what is cheap; the values that need not be stored for it."""
+    saved: dict[Node, None] = {}
     for node in graph.nodes:
-        if node not in cluster or node in graph.outputs or not _is_simple(node):
+        if node not in cluster or node in graph.outputs or not is_simple(node):
             continue
         home = cluster[node]
-        users = [user for user in graph.users[node] if cluster.get(user) is not home]
+        users = [u for u in graph.users[node] if not _has(cluster.get(u), node)]
         if not users or not all(_takes(node, user, cluster) for user in users):
             continue
-        recipe = _recipe(node, home)
+        recipe = masks_leading_to(node) if node.dtype == BOOL else _recipe(node, home)
         takers = {id(cluster[user]): cluster[user] for user in users}.values()
         if recipe and all(_is_worth(recipe, taker) for taker in takers):
-            saved += 1
+            saved[node] = None
             for taker in takers:
                 taker.copies += [n for n in recipe if n not in taker.copies]
-    return saved
+    return tuple(saved)
 
 
-def _is_simple(node: Node) -> bool:
+def is_simple(node: Node) -> bool:
+    """Whether ``node`` is computed element by element."""
     return isinstance(node.op.lowering, Elementwise)
+
+
+def _has(cluster: Cluster | None, node: Node) -> bool:
+    return cluster is not None and (node in cluster.nodes or node in cluster.copies)
+
+
+def masks_of(node: Node, cluster: Cluster) -> list[Node]:
+    """The conditions that ``node`` reads and what leads to them, for a group to compute again.
+
+    Memory holds a byte for each, vectors a bit: what they compare is read instead.
+    """
+    masks = [i for i in node.inputs if i.dtype == BOOL and is_simple(i)]
+    found = dict.fromkeys(n for mask in masks for n in masks_leading_to(mask))
+    return [n for n in found if not _has(cluster, n)]
+
+
+def masks_leading_to(mask: Node) -> list[Node]:
+    """``mask`` and the conditions it is made of, those first."""
+    before = (
+        n for i in mask.inputs if i.dtype == BOOL and is_simple(i) for n in masks_leading_to(i)
+    )
+    return [*dict.fromkeys(before), mask]
 
 
 def _takes(node: Node, user: Node, cluster: Mapping[Node, Cluster]) -> bool:
@@ -60,7 +84,7 @@ def _recipe(node: Node, home: Cluster) -> list[Node]:
         current = stack.pop()
         if current in found or current not in members:
             continue
-        if not _is_simple(current) or current.shape != node.shape or len(found) == STEPS:
+        if not is_simple(current) or current.shape != node.shape or len(found) == STEPS:
             return []
         found.append(current)
         stack.extend(current.inputs)

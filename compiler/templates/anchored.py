@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..ir import Graph, Node
@@ -60,17 +60,29 @@ class Anchored:
         if len(self.anchor.inputs) == 2:
             start = starts.get("w", 0)
             pointers.append(("w", Address(self.slot(self.anchor.inputs[1]), start, packing)))
-        first = self.result.origin + starts.get("y", 0)
-        pointers.append(("y", Address(len(self.operands), first)))
+        return self.launch_on(pointers, name, body, sizes, flops, starts.get("y", 0))
+
+    def launch_on(
+        self,
+        operands: Sequence[tuple[str, Address]],
+        name: str,
+        body: Body,
+        sizes: Sizes,
+        flops: Size,
+        start: Size = 0,
+    ) -> Launch:
+        """The launch that reads the anchor's operands at these addresses; ``start``: of ``y``."""
+        pointers = [*operands, ("y", Address(len(self.operands), self.result.origin + start))]
         if self.parts.bias is not None:
-            pointers.append(("bias", self._origin(self.parts.bias)))
-        pointers += [(load.pointer, self._origin(load.node)) for load in self.parts.operands]
+            pointers.append(("bias", self.origin(self.parts.bias)))
+        pointers += [(load.pointer, self.origin(load.node)) for load in self.parts.operands]
         params = (*(Param(n, FLOAT32) for n, _ in pointers), *(Param(n) for n, _ in sizes))
         values = (*(address for _, address in pointers), *(size for _, size in sizes))
         total = sum_bytes(self.operands, (self.result,))
         return Launch(Kernel(name, params, body), values, flops, total)
 
-    def _origin(self, node: Node) -> Address:
+    def origin(self, node: Node) -> Address:
+        """Where an operand begins."""
         return Address(self.slot(node), self.layout(node).origin)
 
 

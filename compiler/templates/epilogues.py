@@ -9,7 +9,7 @@ from ..ir import Graph, Node
 from ..kernels import Block, EpilogueLoad, Let, Pool, ScalarArg
 from ..lowering import Elementwise, Window
 from ..types import FLOAT32, Size
-from .scalars import let_of, scalar_argument
+from .scalars import in_vectors, let_of, scalar_argument
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,9 @@ class EpilogueParts:
 def match_epilogue(body: Graph, anchor: Node) -> EpilogueParts | None:
     """The epilogue of ``anchor`` in ``body``, or None where it is more than kernels can do.
 
-    They can do float32 elementwise code on the anchor's shape, whose other operands are scalars,
-    one value a channel or one an element; and one pooling whose window is its stride.
+    They can do elementwise code on float32 and conditions of the anchor's shape, whose other
+    operands are scalars, one value a channel or one an element; and one pooling whose window is
+    its stride.
     """
     matcher = _Matcher(body, anchor)
     return matcher.match()
@@ -95,9 +96,8 @@ class _Matcher:
     def match(self) -> EpilogueParts | None:
         before: list[Let] = []
         after: list[Let] = []
-        nodes = self.body.nodes
-        for node in nodes[nodes.index(self.anchor) + 1 :]:
-            if not node.inputs:
+        for node in self.body.nodes:
+            if not node.inputs or node is self.anchor:
                 continue
             if self._is_bias(node, before):
                 self.bias = next(i for i in node.inputs if i is not self.anchor)
@@ -135,9 +135,9 @@ class _Matcher:
         return only and operand_kind(others[0].shape, self.anchor.shape) == "channel"
 
     def _let(self, node: Node) -> Let | None:
-        if not isinstance(node.op.lowering, Elementwise) or node.dtype != FLOAT32:
+        if not isinstance(node.op.lowering, Elementwise) or node.shape != self.shape:
             return None
-        if node.shape != self.shape:
+        if not in_vectors(node):
             return None
         args: list[ScalarArg] = []
         for operand in node.inputs:

@@ -25,7 +25,7 @@ from ..kernels import (
     Term,
 )
 from ..layout import Address, Launch, Placed
-from ..types import BOOL, FLOAT32
+from ..types import FLOAT32
 from .accesses import Accesses, Group, Guard, Strided, extent, loop_groups
 from .arguments import Arguments
 from .domain import (
@@ -38,7 +38,7 @@ from .domain import (
     is_load,
     is_reduction,
 )
-from .scalars import is_constant, let_of, scalar_argument, sum_bytes
+from .scalars import in_vectors, is_constant, let_of, scalar_argument, sum_bytes
 from .sweeps import Output, Sweep, plan_sweeps
 
 LONG_SUM = 512  # terms from which rounding calls for a sum of sums
@@ -227,18 +227,10 @@ class _Builder:
         return name
 
 
-COMPARISONS = frozenset(["equal", "not_equal", "less", "less_equal", "greater", "greater_equal"])
-
-
 def _in_vectors(value: Value) -> bool:
-    """Vectors hold float32. Masks, their truth values, can be combined but not compared."""
-    node = value.node
-    if is_load(node):
-        return node.dtype == FLOAT32
-    inputs = {operand.dtype for operand in node.inputs}
-    if node.dtype == BOOL and (is_reduction(node) or BOOL in inputs):
-        return not is_reduction(node) and node.op.name not in COMPARISONS
-    return node.dtype in (FLOAT32, BOOL) and inputs <= {FLOAT32, BOOL}
+    if is_load(value.node):
+        return value.node.dtype == FLOAT32
+    return in_vectors(value.node)
 
 
 def _is_contiguous(load: AnyLoad, axis: str) -> bool:

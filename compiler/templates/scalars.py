@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from ..ir import Node
 from ..kernels import Let, Number, ScalarArg
 from ..layout import Placed
-from ..lowering import Elementwise
-from ..types import BOOL, Size
+from ..lowering import Elementwise, Reduction
+from ..types import BOOL, FLOAT32, Size
 
 
 def is_constant(node: Node) -> bool:
@@ -37,6 +37,21 @@ def _cast(node: Node, name: str, arg: ScalarArg) -> Let:
     if node.dtype == BOOL:
         return Let(name, "not_equal", (arg, Number.of(0, source)), BOOL)
     return Let(name, "cast", (arg,), node.dtype)
+
+
+COMPARISONS = frozenset(["equal", "not_equal", "less", "less_equal", "greater", "greater_equal"])
+
+
+def in_vectors(node: Node) -> bool:
+    """Whether vectors compute ``node``.
+
+    They hold float32. Masks, their truth values, can be combined but not compared.
+    """
+    inputs = {operand.dtype for operand in node.inputs}
+    reduces = isinstance(node.op.lowering, Reduction)
+    if node.dtype == BOOL and (reduces or BOOL in inputs):
+        return not reduces and node.op.name not in COMPARISONS
+    return node.dtype in (FLOAT32, BOOL) and inputs <= {FLOAT32, BOOL}
 
 
 def sum_bytes(*layouts: Iterable[Placed]) -> Size:

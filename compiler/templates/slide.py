@@ -40,8 +40,8 @@ def _depthwise(name: str, group: Anchored) -> Launch | None:
     image, row, pixel, _ = x.strides
     slide = Slide(
         combine="dot",
-        masked=_is_masked(group),
-        epilogue=_epilogue(group),
+        masked=is_masked(group),
+        epilogue=epilogue_of(group),
         bias=group.parts.bias is not None,
         columns=_columns(anchor.shape[2]),
         width=kw,
@@ -56,7 +56,7 @@ def _depthwise(name: str, group: Anchored) -> Launch | None:
         ("x_pixel", pixel),
         ("kys", kh),
         ("x_image", image),
-        *_all_strides(group),
+        *all_strides(group),
     ]
     start = x.origin - padding[0][0] * row - padding[1][0] * pixel
     flops = anchor.tensor_type.elements * (2 * kh * kw)
@@ -70,8 +70,8 @@ def _pooling(name: str, group: Anchored) -> Launch:
     image, row, pixel, _ = x.strides
     slide = Slide(
         combine=group.anchor.op.lowering.combine,
-        masked=_is_masked(group),
-        epilogue=_epilogue(group),
+        masked=is_masked(group),
+        epilogue=epilogue_of(group),
         bias=group.parts.bias is not None,
     )
     sizes: Sizes = [
@@ -87,13 +87,13 @@ def _pooling(name: str, group: Anchored) -> Launch:
         ("x_image", image),
         ("x_line", row),
         ("x_pixel", pixel),
-        *_all_strides(group),
+        *all_strides(group),
     ]
     flops = group.anchor.tensor_type.elements * (kh * kw)
     return group.launch(name, slide, {"x": x.origin}, None, sizes, flops)
 
 
-def _is_masked(group: Anchored) -> bool:
+def is_masked(group: Anchored) -> bool:
     return group.anchor.shape[-1] % host().lanes != 0
 
 
@@ -105,7 +105,7 @@ def _columns(size: Size) -> int:
     return min(fitting, key=lambda p: (-(-size // p) * (p + 1.5), -p))
 
 
-def _epilogue(group: Anchored) -> Epilogue:
+def epilogue_of(group: Anchored) -> Epilogue:
     parts = group.parts
     return Epilogue(parts.loads, parts.block, parts.pooled, None, (), parts.result)
 
@@ -114,14 +114,14 @@ def _common_sizes(group: Anchored) -> Sizes:
     return list(zip(("images", "rows", "cols", "channels"), group.anchor.shape, strict=True))
 
 
-def _all_strides(group: Anchored) -> Sizes:
+def all_strides(group: Anchored) -> Sizes:
     """Strides of the result and of the epilogue's full-size operands."""
-    sizes = _strides("y", group.result)
+    sizes = strides_of("y", group.result)
     for load in group.parts.element_loads:
-        sizes += _strides(load.pointer, group.layout(load.node))
+        sizes += strides_of(load.pointer, group.layout(load.node))
     return sizes
 
 
-def _strides(name: str, layout: Placed) -> Sizes:
+def strides_of(name: str, layout: Placed) -> Sizes:
     named = zip(("image", "row", "col"), layout.strides, strict=False)
     return [(f"{name}_{axis}", stride) for axis, stride in named]
