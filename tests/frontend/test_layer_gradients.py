@@ -59,7 +59,7 @@ def takes_training(layer_case: Case) -> bool:
     return "training" in call_parameters(type(layer_case.make()).call)
 
 
-TRAINED: list[Case] = []
+TRAINED = [each for each in CASES if takes_training(each)]
 EVERY = [
     *(pytest.param(each, False, id=str(each)) for each in CASES),
     *(pytest.param(each, True, id=f"{each}, training") for each in TRAINED),
