@@ -60,7 +60,7 @@ def _same_class(labels: Any, others: Any, remove_diagonal: bool) -> tuple[Any, A
 
 def _places(labels: KerasTensor) -> Any:
     if labels.shape[0] is None:
-        active_scope().require_sizes("circle: leaving out each sample's pair with itself")
+        active_scope().require_sizes("circle: what pairs are of one sample twice depends on the sizes")
     return ops.arange(labels.sizes[0])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .. import ops
@@ -182,8 +183,10 @@ def _score(
     count: KerasTensor,
 ) -> Any:
     spread = squares - total * (total / count)
-    scores = 1 - residual / spread
-    scores = ops.where(ops.isinf(scores), 0.0, scores)
+    # Targets that are all the same: 0, and no number at all where the predictions are right.
+    same = ops.equal(spread, 0.0)
+    scores = 1 - residual / ops.where(same, 1.0, spread)
+    scores = ops.where(same, ops.where(ops.equal(residual, 0.0), math.nan, 0.0), scores)
     if aggregation is None:
         return scores
     if aggregation == "uniform_average":

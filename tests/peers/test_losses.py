@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from twins import assert_close, draw, keras
 
 import keraunos
+from keraunos.compiler.evaluate import evaluate
 from keraunos.frontend.tracing import Spec, trace_call
 
 N, C = 6, 5
@@ -161,6 +163,18 @@ def test_compiled(case):
     run = keraunos.compile(trace_call(lambda t, p: loss(t, p), tuple(specs)).graph)
     expected = case.loss(keras, reduction="none")(case.y_true, case.y_pred)
     assert_close(run(case.y_true, case.y_pred), np.asarray(expected))
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.y_pred.any()], ids=str)
+def test_gradient(case):
+    """What training follows, by predictions off the edges at which slopes are a convention."""
+    pred = (case.y_pred * 0.7).astype("float32")
+    loss, reference = case.loss(keraunos), case.loss(keras)
+    slope = keraunos.grad(lambda true, pred: loss(true, pred), wrt=1)
+    specs = [Spec(array.shape, array.dtype.name) for array in (case.y_true, pred)]
+    (ours,) = evaluate(keraunos.trace(slope, *specs), [case.y_true, pred])
+    theirs = jax.grad(lambda pred: reference(case.y_true, pred))(pred)
+    assert_close(ours, np.asarray(theirs))
 
 
 WEIGHTED = [
