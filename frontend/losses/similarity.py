@@ -60,7 +60,8 @@ def _same_class(labels: Any, others: Any, remove_diagonal: bool) -> tuple[Any, A
 
 def _places(labels: KerasTensor) -> Any:
     if labels.shape[0] is None:
-        active_scope().require_sizes("circle: what pairs are of one sample twice depends on the sizes")
+        reason = "circle: which pairs are of one sample twice depends on the sizes"
+        active_scope().require_sizes(reason)
     return ops.arange(labels.sizes[0])
 
 

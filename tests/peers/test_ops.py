@@ -326,6 +326,7 @@ def neural() -> list[Call]:
         call("categorical_crossentropy", truth, np.abs(X), axis=0),
         call("sparse_categorical_crossentropy", classes, shares),
         call("sparse_categorical_crossentropy", classes, X, from_logits=True),
+        call("sparse_categorical_crossentropy", classes, np.abs(X)),
         call("binary_crossentropy", SIGNS.astype("float32"), np.abs(UNIT)),
         call("binary_crossentropy", SIGNS.astype("float32"), X * 30, from_logits=True),
         *(call(name, IMAGE, (2, 2), strides, padding)

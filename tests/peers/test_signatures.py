@@ -48,7 +48,16 @@ def means_the_same(name, theirs, ours):
 
 CALLABLES = [
     pair
-    for part in ("layers", "ops", "activations", "initializers", "models", "utils")
+    for part in (
+        "layers",
+        "ops",
+        "activations",
+        "initializers",
+        "losses",
+        "metrics",
+        "models",
+        "utils",
+    )
     for pair in shared(part)
 ]
 
