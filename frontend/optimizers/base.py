@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,12 +16,14 @@ from ..serialize import parameters_of, plain
 from ..source import user_line
 from ..variable import Variable
 from . import schedules
+from .averages import Averages
 from .clipping import clipped_by_norm, clipped_by_value, clipped_together
+from .decay import WeightDecay
+from .gradients import present
 from .options import above_zero, at_least, clip_option, count, refuse_unknown, share
-from .state import OptimizerState
 
 
-class Optimizer(OptimizerState):
+class Optimizer(WeightDecay, Averages):
     """Changes weights by their gradients. Subclasses define ``build`` and ``update_step``.
 
     An update is written once with ``keraunos.ops`` and ``variable.assign``: it is part of the
@@ -79,8 +79,6 @@ class Optimizer(OptimizerState):
         self.gradient_accumulation_steps = _checked(
             count, self, "gradient_accumulation_steps", gradient_accumulation_steps, 2
         )
-        self._kept_whole: set[int] = set()
-        self._kept_whole_names: list[re.Pattern[str]] = []
         self.start(learning_rate)
 
     # What subclasses define
@@ -139,7 +137,7 @@ class Optimizer(OptimizerState):
         weights = self._weights_for(gradients, trainable_variables)
         origin = Origin(self.name, self.source.file, self.source.line)
         with origin_scope(origin), np.errstate(all="ignore"):
-            self._apply(*_present(gradients, weights))
+            self._apply(*present(gradients, weights))
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
         """``apply`` for pairs of a gradient and its weight. Returns the count of calls."""
@@ -164,21 +162,13 @@ class Optimizer(OptimizerState):
                 f"{type(self).__name__}: expected a gradient for each of {len(weights)} weights; "
                 f"received {len(gradients)} gradients"
             )
-        # At top level: what `build` makes are arrays, not parts of the graph under way.
-        with entered(None):
-            self.build(weights)
-        self.built = True
+        if not self.built:
+            # At top level: what `build` makes are arrays, not parts of the graph under way.
+            with entered(None):
+                self.build(weights)
+            self.built = True
         self._check_known(weights)
         return weights
-
-    def _check_known(self, weights: Sequence[Variable]) -> None:
-        unknown = [weight.path for weight in weights if id(weight) not in self._indices]
-        if unknown:
-            raise UsageError(
-                f"{type(self).__name__}: expected weights that it was built for; received "
-                f"{', '.join(unknown)}. Make another optimizer, or compile the model again, when "
-                "the weights to train have changed"
-            )
 
     def _apply(self, gradients: list[Any], weights: list[Variable]) -> None:
         if self.loss_scale_factor is not None:
@@ -197,10 +187,7 @@ class Optimizer(OptimizerState):
     def _update(self, gradients: list[Any], weights: list[Variable]) -> None:
         rate = self.learning_rate
         gradients = self._clipped(gradients)
-        for weight in weights:
-            decay = self.decay_of(weight)
-            if decay:
-                weight.assign(weight - weight * decay * ops.cast(rate, weight.dtype))
+        self._decay(weights, rate)
         self.update_all(gradients, weights, rate)
 
     def _clipped(self, gradients: list[Any]) -> list[Any]:
@@ -231,77 +218,10 @@ class Optimizer(OptimizerState):
 
     def _slots(self) -> list[Variable]:
         """What subclasses keep."""
-        own = [self._iterations, self._learning_rate, *self._accumulated_gradients]
-        aside = {
-            id(each)
-            for each in [*own, *(self._model_variables_moving_average if self.use_ema else [])]
-        }
+        aside = {id(each) for each in (self._iterations, self._learning_rate)}
+        aside |= {id(each) for each in self._accumulated_gradients}
+        aside |= {id(average) for _, average in self.averages}
         return [variable for variable in self.variables if id(variable) not in aside]
-
-    # Weight decay
-
-    def exclude_from_weight_decay(
-        self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
-    ) -> None:
-        """Says which weights do not shrink; to be called before the optimizer is built.
-
-        Args:
-            var_list: the weights themselves.
-            var_names: regular expressions; one found in a weight's name excludes it.
-
-        Raises:
-            ValueError: the optimizer is built.
-        """
-        if self.built:
-            raise UsageError(
-                f"{type(self).__name__}: expected exclude_from_weight_decay before the optimizer "
-                "is built: call it before fit, apply and build"
-            )
-        self._kept_whole = {id(variable) for variable in var_list or ()}
-        self._kept_whole_names = [re.compile(pattern) for pattern in var_names or ()]
-
-    def decay_of(self, variable: Variable) -> float | None:
-        """The decay of a weight, None if it is excluded."""
-        return self.weight_decay if self._is_decayed(variable) else None
-
-    def _is_decayed(self, variable: Variable) -> bool:
-        named = any(pattern.search(variable.name) for pattern in self._kept_whole_names)
-        return not named and id(variable) not in self._kept_whole
-
-    # Moving averages
-
-    @property
-    def averages(self) -> list[tuple[Variable, Variable]]:
-        """Each weight and its moving average."""
-        if not self.use_ema or not self.built:
-            return []
-        return list(
-            zip(self._trainable_variables, self._model_variables_moving_average, strict=True)
-        )
-
-    def _average(self) -> None:
-        is_first = ops.equal(self.iterations, 0)
-        overwrites = None
-        if self.ema_overwrite_frequency:
-            update = self.iterations + 1
-            overwrites = ops.equal(ops.mod(update, self.ema_overwrite_frequency), 0)
-        for weight, average in self.averages:
-            momentum = ops.where(is_first, 0.0, ops.cast(self.ema_momentum, weight.dtype))
-            average.assign(momentum * average + (1 - momentum) * weight)
-            if overwrites is not None:
-                weight.assign(ops.where(overwrites, average, weight))
-
-    def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
-        """Puts the moving averages in the place of the weights, where there are averages.
-
-        Raises:
-            ValueError: the optimizer was built for other weights.
-        """
-        if not self.use_ema:
-            return
-        self._check_known(var_list)
-        for weight in var_list:
-            weight.assign(self._model_variables_moving_average[self._get_variable_index(weight)])
 
     # Losses and configuration
 
@@ -313,11 +233,8 @@ class Optimizer(OptimizerState):
         """All options, then the arguments of the subclass that it keeps under their names."""
         config = {"name": self.name, "learning_rate": self._described_rate()}
         config |= {name: getattr(self, name) for name in _OPTIONS if name not in config}
-        own = (name for name in parameters_of(type(self)) if name not in config)
-        return {
-            **config,
-            **{name: plain(getattr(self, name)) for name in own if hasattr(self, name)},
-        }
+        own = [name for name in parameters_of(type(self)) if hasattr(self, name)]
+        return config | {name: plain(getattr(self, name)) for name in own if name not in config}
 
     def _described_rate(self) -> Any:
         if isinstance(self._learning_rate, Variable):
@@ -348,34 +265,3 @@ def _checked(check: Any, owner: Any, name: str, value: Any, *least: Any) -> Any:
 def _now(variable: Variable) -> Any:
     """The value as it is, whatever the variable is assigned later."""
     return variable.numpy() if current_scope() is None else ops.convert_to_tensor(variable)
-
-
-def _present(gradients: list[Any], weights: list[Variable]) -> tuple[list[Any], list[Variable]]:
-    """Gradients as tensors of the dtypes of their weights; weights without one are left out.
-
-    Raises:
-        ValueError: there is none, or one has another shape than its weight.
-    """
-    pairs = [(g, w) for g, w in zip(gradients, weights, strict=True) if g is not None]
-    if not pairs:
-        raise UsageError(
-            "expected a gradient for some weight; received None for each. Does the loss depend on "
-            "the weights?"
-        )
-    if len(pairs) < len(weights):
-        missing = [w.path for g, w in zip(gradients, weights, strict=True) if g is None]
-        warnings.warn(
-            f"there are no gradients for {', '.join(missing)}, which stay as they are",
-            stacklevel=4,
-        )
-    return [_fitting(*pair) for pair in pairs], [weight for _, weight in pairs]
-
-
-def _fitting(gradient: Any, weight: Variable) -> Any:
-    tensor = ops.cast(gradient, weight.dtype)
-    if tuple(tensor.shape) != weight.shape:
-        raise UsageError(
-            f"expected a gradient of shape {weight.shape} for {weight.path}; received shape "
-            f"{tuple(tensor.shape)}"
-        )
-    return tensor

@@ -12,7 +12,7 @@ from .. import ops
 def clipped_by_norm(gradient: Any, limit: float) -> Any:
     """A gradient scaled down to a length of ``limit`` where it is longer."""
     length = ops.sqrt(ops.sum(ops.square(gradient)))
-    return ops.divide(ops.multiply(gradient, limit), ops.maximum(length, limit))
+    return ops.multiply(gradient, ops.divide(limit, ops.maximum(length, limit)))
 
 
 def clipped_by_value(gradient: Any, limit: float) -> Any:

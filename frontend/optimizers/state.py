@@ -168,6 +168,15 @@ class OptimizerState:
         """The place of a weight among those that the optimizer was built for."""
         return self._indices[id(variable)]
 
+    def _check_known(self, weights: Sequence[Variable]) -> None:
+        unknown = [weight.path for weight in weights if id(weight) not in self._indices]
+        if unknown:
+            raise UsageError(
+                f"{type(self).__name__}: expected weights that it was built for; received "
+                f"{', '.join(unknown)}. Make another optimizer, or compile the model again, when "
+                "the weights to train have changed"
+            )
+
     # Updates, under the names that Keras gives them
 
     def assign(self, variable: Variable, value: Any) -> None:
