@@ -24,7 +24,7 @@ import numpy as np
 from keraunos.compiler.ir import Graph, IRError, Node, Origin, origin_scope
 from keraunos.compiler.ops.core import constant, input_, parameter
 from keraunos.compiler.ops.registry import ops
-from keraunos.compiler.types import BOOL, DTYPES, FLOAT32, FLOAT64, DType, TensorType
+from keraunos.compiler.types import BOOL, DTYPES, FLOAT32, FLOAT64, INT32, DType, TensorType
 from keraunos.runtime.dim import Size, evaluate, symbol
 
 N, H, W = map(symbol, "NHW")
@@ -301,6 +301,28 @@ def cast(b: Wild, x: Made) -> Made | None:
     if x.dtype.is_float and dtype.is_integer:
         x = x.like(ops.clip(x.node, low=0.0, high=100.0))  # other numbers may not fit
     return Made(ops.cast(x.node, dtype=dtype), x.bound, x.dtype != FLOAT64 or not dtype.is_float)
+
+
+@move(2)
+def count(b: Wild, x: Made) -> Made | None:
+    """With the index along an axis added."""
+    if x.dtype == BOOL or not x.rank:
+        return None
+    index = ops.iota(shape=x.shape, axis=b.rng.randrange(-x.rank, x.rank), dtype=x.dtype)
+    return Made(ops.add(x.node, index), x.bound + 40, x.exact and x.dtype.is_integer)
+
+
+@move(3)
+def disturb(b: Wild, x: Made) -> Made | None:
+    """With some elements dropped, or noise added."""
+    if x.dtype != FLOAT32:
+        return None
+    key = constant(np.array([b.rng.randrange(99), 1]), INT32)
+    drawn = ops.random_uniform(b.rng.choice([key, b.parameter((2,), INT32).node]), shape=x.shape)
+    if b.rng.random() < 0.5:
+        kept = ops.less(drawn, constant(0.5))
+        return x.like(ops.select(kept, x.node, constant(0.0)))
+    return Made(ops.add(x.node, drawn), x.bound + 1, False)
 
 
 # Reductions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import ops, random
+from .. import ops, random, regularizers
 from ..errors import LayerError
 from ..seeds import SeedGenerator
 from ..tensor import KerasTensor
@@ -96,6 +96,9 @@ class SpatialDropout1D(_SpatialDropout):
 
     rank = 1
 
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(rate, seed=seed, **kwargs)
+
 
 class SpatialDropout2D(_SpatialDropout):
     """``Dropout`` of whole channels of an image."""
@@ -174,12 +177,9 @@ class ActivityRegularization(Layer):
     supports_masking = True
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
-        super().__init__(activity_regularizer=self._penalty, **kwargs)
-        self.l1 = float(l1)
-        self.l2 = float(l2)
-
-    def _penalty(self, outputs: KerasTensor) -> KerasTensor:
-        return self.l1 * ops.sum(ops.abs(outputs)) + self.l2 * ops.sum(ops.square(outputs))
+        super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **kwargs)
+        self.l1 = l1
+        self.l2 = l2
 
     def call(self, inputs: KerasTensor) -> KerasTensor:
         return inputs

@@ -72,7 +72,7 @@ def unary() -> list[Call]:
     return [
         *each(smooth, X),
         *each("log log1p log2 log10 sqrt rsqrt reciprocal", POSITIVE),
-        *each("arcsin arccos arctanh", UNIT),
+        *each("arcsin arccos arctanh erfinv", UNIT),
         *each("arccosh", POSITIVE + 1),
         *each(kept, X),
         *each("negative absolute sign square floor ceil exp sqrt tanh sin", WHOLE),
