@@ -269,3 +269,82 @@ def test_an_old_file_is_declined(tmp_path):
     (tmp_path / "old.h5").rename(tmp_path / "old.weights.h5")
     with pytest.raises(ValueError, match="of Keras 2"):
         ours.load_weights(tmp_path / "old.weights.h5")
+
+
+def small(package: ModuleType) -> Any:
+    layers = package.layers
+    return package.Sequential(
+        [package.Input((4,)), layers.Dense(5, activation="tanh"), layers.Dense(1)]
+    )
+
+
+OPTIMIZERS: dict[str, Callable[[ModuleType], Any]] = {
+    "sgd": lambda package: package.optimizers.SGD(0.1),
+    "momentum": lambda package: package.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+    "adam": lambda package: package.optimizers.Adam(0.1),
+    "amsgrad": lambda package: package.optimizers.Adam(0.1, amsgrad=True),
+    "rmsprop": lambda package: package.optimizers.RMSprop(0.1, momentum=0.5, centered=True),
+    "averages": lambda package: package.optimizers.AdamW(0.1, use_ema=True, ema_momentum=0.5),
+    "schedule": lambda package: package.optimizers.Adam(
+        package.optimizers.schedules.CosineDecay(0.1, 20)
+    ),
+    "adagrad": lambda package: package.optimizers.Adagrad(0.1),
+    "nadam": lambda package: package.optimizers.Nadam(0.1),
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_trainings_go_on_in_the_other(optimizer, tmp_path):
+    """Two epochs in one, then two in the other, are four in either."""
+    x, y = draw((24, 4)), draw((24, 1), seed=1)
+    for first, second in ((keras, keraunos), (keraunos, keras)):
+        models = {package: small(package) for package in (first, second)}
+        for package, model in models.items():
+            model.compile(optimizer(package), "mse")
+            set_all_weights(model, 3)
+        _fit(models[first], x, y)
+        path = tmp_path / f"{first.__name__}.weights.h5"
+        models[first].save_weights(path)
+        # Keras fits again after averages took the place of weights only if these are loaded.
+        models[first].load_weights(path)
+        going_on = models[second]
+        going_on.optimizer.build(going_on.trainable_variables)
+        going_on.load_weights(path)
+        _fit(models[first], x, y)
+        _fit(going_on, x, y)
+        for ours, theirs in zip(going_on.get_weights(), models[first].get_weights(), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def _fit(model: Any, x: Any, y: Any) -> None:
+    model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_contents_of_a_trained_model_are_those_of_keras(optimizer, tmp_path):
+    theirs, ours = small(keras), small(keraunos)
+    x, y = draw((24, 4)), draw((24, 1), seed=1)
+    for package, model in ((keras, theirs), (keraunos, ours)):
+        model.compile(optimizer(package), "mse")
+        _fit(model, x, y)
+    theirs.save_weights(tmp_path / "theirs.weights.h5")
+    ours.load_weights(tmp_path / "theirs.weights.h5")
+    ours.save_weights(tmp_path / "ours.weights.h5")
+    assert_same_contents(tmp_path / "ours.weights.h5", tmp_path / "theirs.weights.h5")
+
+
+def test_an_optimizer_that_has_no_state_yet(tmp_path):
+    """Both load the weights alone, and warn."""
+    x, y = draw((24, 4)), draw((24, 1), seed=1)
+    theirs = small(keras)
+    theirs.compile("adam", "mse")
+    _fit(theirs, x, y)
+    theirs.save_weights(tmp_path / "a.weights.h5")
+    for package in (keras, keraunos):
+        model = small(package)
+        model.compile("adam", "mse")
+        with pytest.warns(UserWarning, match="optimizer"):
+            model.load_weights(tmp_path / "a.weights.h5")
+        for loaded, saved in zip(model.get_weights(), theirs.get_weights(), strict=True):
+            np.testing.assert_array_equal(loaded, saved)
+        assert int(model.optimizer.iterations) == 0
