@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from .. import ops
 from ..ops.core import floating, operation, tensor
 from ..scope import active_scope
@@ -53,16 +55,23 @@ def _same_class(labels: Any, others: Any, remove_diagonal: bool) -> tuple[Any, A
     differ = ops.logical_not(same)
     if not remove_diagonal:
         return same, differ
-    rows, columns = _places(left), _places(right)
-    diagonal = ops.equal(ops.expand_dims(rows, 1), ops.expand_dims(columns, 0))
-    return ops.logical_and(same, ops.logical_not(diagonal)), differ
+    return ops.logical_and(same, ops.logical_not(_diagonal(same))), differ
 
 
-def _places(labels: KerasTensor) -> Any:
-    if labels.shape[0] is None:
-        reason = "circle: which pairs are of one sample twice depends on the sizes"
-        active_scope().require_sizes(reason)
-    return ops.arange(labels.sizes[0])
+def _diagonal(pairs: KerasTensor) -> Any:
+    """Where row and column are the same, for any batch size.
+
+    A square of unknown size is made of rows of a 1 and as many zeros as there are columns: laid
+    end to end and cut anew, one element shorter, each row has its 1 a place further on.
+    """
+    rows, columns = pairs.sizes
+    if isinstance(rows, int) and isinstance(columns, int):
+        return np.eye(rows, columns, dtype=bool)
+    if rows != columns:
+        active_scope().require_sizes("circle: which pairs are of one index depends on the sizes")
+    lead = ops.concatenate([ops.ones((rows, 1)), ops.zeros((rows, columns))], 1)
+    line = ops.reshape(lead, (-1,))
+    return ops.cast(ops.reshape(line[: rows * columns], (rows, columns)), "bool")
 
 
 class Circle(LossFunctionWrapper):
