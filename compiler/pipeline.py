@@ -20,6 +20,7 @@ from .passes.reductions import reductions
 from .passes.simplify import simplify
 from .passes.sink import sink
 from .passes.trim import trim
+from .passes.unpad import unpad
 from .suggest import did_you_mean
 from .verify import verify
 
@@ -34,6 +35,7 @@ PASSES: tuple[PassFunction, ...] = (
     trim,
     hoist,
     sink,
+    unpad,
     reductions,
     legalize,
     fuse,
