@@ -17,6 +17,7 @@ from .passes.fuse import fuse
 from .passes.hoist import hoist
 from .passes.legalize import legalize
 from .passes.reductions import reductions
+from .passes.retain import retain
 from .passes.simplify import simplify
 from .passes.sink import sink
 from .passes.trim import trim
@@ -34,6 +35,7 @@ PASSES: tuple[PassFunction, ...] = (
     simplify,  # what the expansion brought
     trim,
     hoist,
+    retain,
     sink,
     unpad,
     reductions,
