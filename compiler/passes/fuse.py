@@ -60,6 +60,7 @@ class _Fuser:
         self.outputs = set(graph.outputs)
         self.cluster: dict[Node, Cluster] = {}
         self.order = {node: i for i, node in enumerate(graph.nodes)}
+        self.read_by_copies: set[Node] = set()
 
     def run(self) -> Graph:
         for node in self.graph.nodes:
@@ -220,6 +221,7 @@ class _Fuser:
         clusters = {id(c): c for c in self.cluster.values() if len(c.nodes) + len(c.copies) > 1}
         last = {c.nodes[-1]: c for c in clusters.values()}
         members = {n for c in clusters.values() for n in c.nodes}
+        self.read_by_copies = {n for c in clusters.values() for n in _read_by_copies(c)}
         pending = list(self.graph.nodes)
         done: set[Node] = set()
         # A cluster is built when its last node comes up; its operands may come later in the order.
@@ -244,6 +246,7 @@ class _Fuser:
             n
             for n in cluster.nodes
             if n in self.outputs
+            or n in self.read_by_copies
             or any(u not in inside and self._reads(u, n) for u in self.graph.users[n])
         ]
         if not escaping:
@@ -300,6 +303,11 @@ def _cluster_order(
             stack.append((node, True))
             stack.extend((i, False) for i in reversed(operands) if i not in seen)
     return order
+
+
+def _read_by_copies(cluster: Cluster) -> set[Node]:
+    """What a group reads of others to compute again what follows from it."""
+    return {i for n in cluster.copies for i in n.inputs} - {*cluster.copies, *cluster.nodes}
 
 
 def _on(node: Node, new: dict[Node, Node]) -> Node:

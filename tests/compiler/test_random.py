@@ -7,6 +7,7 @@ import pytest
 from kernel_machine import Supervised
 
 from keraunos.compiler import ops
+from keraunos.compiler.autodiff import gradients
 from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir import Graph, IRError
@@ -158,6 +159,28 @@ def test_normal_numbers():
 def test_a_key_is_two_integers():
     with pytest.raises(IRError, match=r"expected a key of type i32\[2\], got f32\[2\]"):
         ops.random_uniform(ops.input_("key", parse_type("f32[2]")), shape=(3,))
+
+
+def test_the_backward_pass_reads_the_numbers_of_the_forward_pass():
+    """They are drawn once, although the mask made of them is compared again."""
+    x = ops.input_("x", parse_type("f32[N, 64]"))
+    key = ops.input_("key", parse_type("i32[2]"))
+    first, second = (ops.parameter(name, parse_type("f32[64, 64]")) for name in "wv")
+    hidden = ops.relu(ops.matmul(x, first))
+    kept = ops.less(ops.random_uniform(key, shape=x.shape), ops.constant(0.8))
+    dropped = ops.select(kept, hidden, ops.constant(0.0))
+    loss = ops.sum(ops.square(ops.matmul(dropped, second)), axes=(0, 1))
+    slopes = gradients(loss, (first, second))
+    graph = Graph("backward", (x, key), (loss, *slopes))
+    rng = np.random.default_rng(0)
+    weights = {name: rng.normal(size=(64, 64)).astype(np.float32) for name in "wv"}
+    data = rng.normal(size=(10, 64)).astype(np.float32)
+    run = compile_graph(graph)
+    run.set_parameters(weights)
+    assert sum("uniform" in kernel.source for kernel in run.program.kernels) == 1
+    expected = evaluate(graph, (data, KEY), weights)
+    for one, other in zip(run(data, KEY), expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-2)
 
 
 def test_what_counts_samples_is_not_tiled():
