@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ from ...compiler.ir import IRError
 from .. import losses, ops, tree
 from ..dtypes import floatx
 from ..errors import SizesUnknown, UsageError
-from ..naming import snake_case
-from ..tensor import KerasTensor
 from ..tracing import Spec
+from .identifiers import identifiers_in, is_config, kind_of, name_of, shape_of
+from .labels import check_array
 from .outputs import Outputs, at, flat_targets, flat_weights, is_nested, outputs_of, per_output
 
 # What stands for the crossentropy that fits the shapes.
@@ -87,8 +87,7 @@ class CompileLoss:
         if not any(wanted):
             raise UsageError(f"expected a loss for some output; received loss={self._loss!r}")
         weights = _weights(self._weights, outputs, wanted)
-        targets = flat_targets(y_true, outputs, wanted)
-        _check_targets(targets, outputs, wanted)
+        targets = _targets(y_true, outputs, wanted)
         predictions = [at(y_pred, path) for path in outputs.paths]
         made = {
             index: _made(found[index], targets[index], predictions[index])
@@ -111,46 +110,28 @@ class CompileLoss:
         """
         if not self.built:
             self.build(y_true, y_pred)
-        wanted = [False] * len(self.outputs)
-        for entry in self.entries:
-            wanted[entry.index] = True
-        targets = flat_targets(y_true, self.outputs, wanted)
-        _check_targets(targets, self.outputs, wanted)
+        used = {entry.index for entry in self.entries}
+        targets = _targets(y_true, self.outputs, [i in used for i in range(len(self.outputs))])
         weights = flat_weights(sample_weight, self.outputs)
-        parts = {
-            entry.name: _value(
-                entry,
-                targets[entry.index],
-                at(y_pred, self.outputs.paths[entry.index]),
-                weights[entry.index],
-            )
-            for entry in self.entries
-        }
-        terms = [
-            parts[entry.name] if entry.weight is None else parts[entry.name] * float(entry.weight)
-            for entry in self.entries
-        ]
+        parts: dict[str, Any] = {}
+        for entry in self.entries:
+            prediction = at(y_pred, self.outputs.paths[entry.index])
+            target, weight = targets[entry.index], weights[entry.index]
+            parts[entry.name] = _value(entry, target, prediction, weight)
+        terms = [_weighted(parts[entry.name], entry.weight) for entry in self.entries]
         return sum(terms[1:], start=terms[0]), parts
+
+
+def _weighted(value: Any, weight: float | None) -> Any:
+    return value if weight is None else value * float(weight)
 
 
 def _goes_by_shape(identifier: Any) -> bool:
     return isinstance(identifier, str) and identifier.lower() in _BY_SHAPE
 
 
-def _is_config(value: Any) -> bool:
-    return isinstance(value, Mapping) and "class_name" in value
-
-
-def identifiers_in(value: Any) -> list[Any]:
-    """The losses or metrics in a nesting, without None; configs are no nestings."""
-    if value is None or _is_config(value) or not is_nested(value):
-        return [] if value is None else [value]
-    inner = value.values() if isinstance(value, Mapping) else value
-    return [leaf for each in inner for leaf in identifiers_in(each)]
-
-
 def _per_output(loss: Any, outputs: Outputs) -> list[Any]:
-    if is_nested(loss) and not _is_config(loss):
+    if is_nested(loss) and not is_config(loss):
         return per_output(loss, outputs, "loss")
     return [loss] * len(outputs)
 
@@ -174,7 +155,9 @@ def _weights(weights: Any, outputs: Outputs, wanted: list[bool]) -> list[float |
     return found
 
 
-def _check_targets(targets: list[Any], outputs: Outputs, wanted: list[bool]) -> None:
+def _targets(y_true: Any, outputs: Outputs, wanted: list[bool]) -> list[Any]:
+    """The targets by output. Raises ``ValueError`` where one that is ``wanted`` is missing."""
+    targets = flat_targets(y_true, outputs, wanted)
     missing = [
         label
         for label, target, used in zip(outputs.labels(), targets, wanted, strict=True)
@@ -185,12 +168,13 @@ def _check_targets(targets: list[Any], outputs: Outputs, wanted: list[bool]) -> 
             f"expected targets for each output with a loss; received none for "
             f"{', '.join(map(repr, missing))}. Pass them as y, or give these outputs no loss"
         )
+    return targets
 
 
 def _made(identifier: Any, y_true: Any, y_pred: Any) -> losses.Loss:
     """The loss meant by what ``compile`` was given, once shapes are known."""
     if _goes_by_shape(identifier):
-        found: Any = crossentropy_for(y_true, y_pred)
+        found: Any = _crossentropy_for(y_true, y_pred)
     else:
         found = losses.get(identifier)
     if isinstance(found, losses.Loss):
@@ -199,13 +183,7 @@ def _made(identifier: Any, y_true: Any, y_pred: Any) -> losses.Loss:
     return losses.LossFunctionWrapper(found, name=name)
 
 
-def name_of(target: Any) -> str:
-    """The name of a loss, metric or function in the history."""
-    given = getattr(target, "name", None)
-    return str(given or snake_case(getattr(target, "__name__", type(target).__name__)))
-
-
-def crossentropy_for(y_true: Any, y_pred: Any) -> Any:
+def _crossentropy_for(y_true: Any, y_pred: Any) -> Any:
     """The crossentropy that fits targets and predictions of such shapes."""
     kind = kind_of(y_true, y_pred)
     return {
@@ -215,24 +193,12 @@ def crossentropy_for(y_true: Any, y_pred: Any) -> Any:
     }[kind]
 
 
-def kind_of(y_true: Any, y_pred: Any) -> str:
-    """Whether targets are "binary", "sparse" (integers) or "categorical" (one-hot), as Keras tells.
-
-    One prediction a sample is binary; targets with an axis less, or with size 1 where there are
-    several classes, are integers.
-    """
-    true, pred = tuple(y_true.shape), tuple(y_pred.shape)
-    if pred[-1:] == (1,):
-        return "binary"
-    one = true[-1:] == (1,) and pred[-1:] != (1,)
-    return "sparse" if len(true) < len(pred) or one else "categorical"
-
-
 def _unique(names: list[str]) -> list[str]:
+    """The names, those that are taken with the first number that makes them another."""
     taken: list[str] = []
     for name in names:
-        count = sum(each == name or each.startswith(f"{name}_") for each in taken)
-        taken.append(f"{name}_{count}" if name in taken else name)
+        free = (f"{name}_{number}" for number in count(1))
+        taken.append(next(each for each in free if each not in taken) if name in taken else name)
     return taken
 
 
@@ -247,11 +213,6 @@ def _value(entry: OutputLoss, y_true: Any, y_pred: Any, weights: Any) -> Any:
             f"{shape_of(y_true)}: {error}"
         ) from error
     return ops.cast(_scalar(entry, value), floatx())
-
-
-def shape_of(value: Any) -> tuple[Any, ...]:
-    """The shape of a tensor or an array; None where only the data tell."""
-    return value.shape if isinstance(value, KerasTensor) else tuple(np.shape(value))
 
 
 def _scalar(entry: OutputLoss, value: Any) -> Any:
@@ -274,7 +235,7 @@ def check_labels(loss: Any, y_true: Any, y_pred_shape: Any) -> None:
         y_pred_shape: the shape of the predictions, sizes or None; several, nested as the outputs.
     """
     if not isinstance(loss, CompileLoss):
-        _check_array(loss, np.asarray(y_true), y_pred_shape, "")
+        check_array(loss, np.asarray(y_true), y_pred_shape, "")
         return
     specs = _specs(y_pred_shape)
     outputs = outputs_of(specs, loss.output_names)
@@ -283,7 +244,7 @@ def check_labels(loss: Any, y_true: Any, y_pred_shape: Any) -> None:
     targets = flat_targets(y_true, outputs, [i in used for i in range(len(outputs))])
     for entry in entries:
         shape = at(specs, outputs.paths[entry.index]).shape
-        _check_array(entry.loss, np.asarray(targets[entry.index]), shape, f'"{entry.name}": ')
+        check_array(entry.loss, np.asarray(targets[entry.index]), shape, f'"{entry.name}": ')
 
 
 def _specs(shapes: Any) -> Any:
@@ -293,34 +254,3 @@ def _specs(shapes: Any) -> Any:
     if all(size is None or isinstance(size, (int, np.integer)) for size in shapes):
         return Spec(tuple(shapes))
     return [_specs(shape) for shape in shapes]
-
-
-_SPARSE = (losses.sparse_categorical_crossentropy, losses.categorical_generalized_cross_entropy)
-
-
-def _check_array(loss: Any, labels: np.ndarray, shape: tuple[Any, ...], head: str) -> None:
-    options = getattr(loss, "options", {})
-    if getattr(loss, "fn", loss) not in _SPARSE or not labels.size:
-        return
-    classes = shape[options.get("axis", -1)]
-    if classes is None or (labels.dtype.kind in "iub" and _within(labels, classes)):
-        return
-    wrong = ~((labels >= 0) & (labels < classes) & (labels == np.floor(labels)))
-    if options.get("ignore_class") is not None:
-        wrong &= labels != options["ignore_class"]
-    if wrong.any():
-        raise _wrong_label(labels, wrong, classes, head)
-
-
-def _within(labels: np.ndarray, classes: int) -> bool:
-    return bool(labels.min() >= 0 and labels.max() < classes)
-
-
-def _wrong_label(labels: np.ndarray, wrong: np.ndarray, classes: int, head: str) -> UsageError:
-    place = tuple(int(index[0]) for index in np.nonzero(wrong))
-    return UsageError(
-        f"{head}expected targets from 0 to {classes - 1}, for the {classes} classes that the model "
-        f"predicts; received {labels[place]} at index {place}, and {int(wrong.sum())} such targets "
-        "in all. Count classes from 0, give the last layer more units, or leave one class out with "
-        "SparseCategoricalCrossentropy(ignore_class=...)"
-    )

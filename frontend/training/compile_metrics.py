@@ -12,7 +12,7 @@ from .. import metrics as metrics_module
 from ..errors import SizesUnknown, UsageError
 from ..metrics import MeanMetricWrapper, Metric
 from ..variable import Variable
-from .compile_loss import identifiers_in, kind_of, name_of, shape_of
+from .identifiers import identifiers_in, kind_of, name_of, shape_of
 from .outputs import Outputs, at, flat_targets, flat_weights, outputs_of, per_output
 
 _ACCURACIES = {
