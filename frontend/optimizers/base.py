@@ -21,13 +21,14 @@ from .clipping import clipped_by_norm, clipped_by_value, clipped_together
 from .decay import WeightDecay
 from .gradients import present
 from .options import above_zero, at_least, clip_option, count, refuse_unknown, share
+from .updates import update_on_arrays
 
 
 class Optimizer(WeightDecay, Averages):
     """Changes weights by their gradients. Subclasses define ``build`` and ``update_step``.
 
     An update is written once with ``keraunos.ops`` and ``variable.assign``: it is part of the
-    compiled step of ``fit``, and works on arrays when ``apply`` is called by hand.
+    compiled step of ``fit``, and a program of its own where ``apply`` is called on arrays.
 
     Args:
         learning_rate: a number, a schedule of ``keraunos.optimizers.schedules``, or a function
@@ -135,9 +136,15 @@ class Optimizer(WeightDecay, Averages):
         if not gradients:
             return
         weights = self._weights_for(gradients, trainable_variables)
-        origin = Origin(self.name, self.source.file, self.source.line)
-        with origin_scope(origin), np.errstate(all="ignore"):
-            self._apply(*present(gradients, weights))
+        gradients, weights = present(gradients, weights)
+        if current_scope() is not None:
+            self._apply(gradients, weights)
+        elif self.has_function_as_rate:
+            # What it gives may change from call to call, and is no part of a program.
+            with np.errstate(all="ignore"):
+                self._apply(gradients, weights)
+        else:
+            update_on_arrays(self, self._apply, gradients, weights)
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
         """``apply`` for pairs of a gradient and its weight. Returns the count of calls."""
@@ -170,7 +177,11 @@ class Optimizer(WeightDecay, Averages):
         self._check_known(weights)
         return weights
 
-    def _apply(self, gradients: list[Any], weights: list[Variable]) -> None:
+    def _apply(self, gradients: Sequence[Any], weights: Sequence[Variable]) -> None:
+        with origin_scope(Origin(self.name, self.source.file, self.source.line)):
+            self._apply_here(list(gradients), list(weights))
+
+    def _apply_here(self, gradients: list[Any], weights: list[Variable]) -> None:
         if self.loss_scale_factor is not None:
             gradients = [gradient / self.loss_scale_factor for gradient in gradients]
         if self.gradient_accumulation_steps:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ class OptimizerState:
 
     def start(self, learning_rate: Any) -> None:
         """Makes the count of steps, and the learning rate where it is a number."""
+        self.programs: dict[Any, Any] = {}
         self._variables: list[Variable] = []
         self._trainable_variables: list[Variable] = []
         self._indices: dict[int, int] = {}
@@ -78,6 +79,21 @@ class OptimizerState:
         Generation.trainability += 1
 
     @property
+    def has_function_as_rate(self) -> bool:
+        """Whether the learning rate is a function that knows no step."""
+        rate = self._learning_rate
+        return callable(rate) and not isinstance(rate, LearningRateSchedule)
+
+    @property
+    def rate_key(self) -> Hashable:
+        """Equal for learning rates that make the same program."""
+        return (
+            id(self._learning_rate)
+            if isinstance(self._learning_rate, Variable)
+            else self._learning_rate
+        )
+
+    @property
     def iterations(self) -> Any:
         """The number of updates so far: a variable, or a quotient where gradients accumulate."""
         if self.gradient_accumulation_steps:
@@ -97,8 +113,8 @@ class OptimizerState:
         return [*self._variables, *held.values()]
 
     def _held(self) -> Iterator[Variable]:
-        for value in vars(self).values():
-            if isinstance(value, (Variable, list, tuple, dict)):
+        for name, value in vars(self).items():
+            if name != "programs" and isinstance(value, (Variable, list, tuple, dict)):
                 yield from (leaf for leaf in tree.flatten(value) if isinstance(leaf, Variable))
 
     def add_variable(

@@ -1,0 +1,52 @@
+"""Updates on arrays, outside of ``fit``: traced once for some weights, compiled, then run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..programs import Program
+from ..tracing import Spec, trace_call
+from ..variable import Variable
+
+# Options are part of a program: one that changes them at each update gains nothing by old ones.
+_MOST = 8
+
+
+def update_on_arrays(
+    optimizer: Any,
+    update: Callable[[Sequence[Any], Sequence[Variable]], None],
+    gradients: Sequence[np.ndarray],
+    weights: Sequence[Variable],
+) -> None:
+    """``update(gradients, weights)`` as one program, kept with the optimizer.
+
+    Options of the optimizer are constants of the program: it is made anew where one was changed.
+    """
+    programs = optimizer.programs
+    key = _kind(optimizer, weights)
+    if key not in programs:
+        if len(programs) >= _MOST:
+            programs.pop(next(iter(programs)))
+        programs[key] = _program(optimizer, update, weights)
+    programs[key](*(np.asarray(gradient, order="C") for gradient in gradients))
+
+
+def _program(optimizer: Any, update: Callable[..., None], weights: Sequence[Variable]) -> Program:
+    def step(*gradients: Any) -> None:
+        update(gradients, weights)
+
+    step.__name__ = f"{optimizer.name}_update"
+    specs = tuple(Spec(weight.shape, weight.dtype, "gradient") for weight in weights)
+    return Program(trace_call(step, specs, training=True))
+
+
+def _kind(optimizer: Any, weights: Sequence[Variable]) -> Hashable:
+    """What a program depends on, besides the values of arrays and variables."""
+    plain = (bool, int, float, str, type(None))
+    options = tuple(each for each in vars(optimizer).items() if isinstance(each[1], plain))
+    # A program holds on to its weights, so their ids are not given to others.
+    places = tuple((id(weight), weight.constraint) for weight in weights)
+    return optimizer.rate_key, options, places
