@@ -272,6 +272,7 @@ class Contract:
     the last panel has fewer channels than the block. ``fixed`` sizes are structure: so short a sum
     is unrolled. ``stretched`` names the loop of so long a sum that it is made of shorter ones.
     ``streamed``: the weights are too many for the work; the next panel's are asked for in time.
+    ``far`` lists operands (``x``, ``w``) whose rows along the sum are asked for in time.
     """
 
     block: RegisterBlock
@@ -285,6 +286,7 @@ class Contract:
     in_place: bool = False
     turned: bool = False
     cuts: tuple[str, ...] = ()
+    far: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -348,6 +350,18 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Scatter:
+    """Rows added to the rows of zeros that integers name: what picks rows, led back.
+
+    ``by_table``: there are several tables, for the same integers. ``row`` says how long rows are:
+    ``"one"`` element, a ``"whole"`` number of vectors, or any, ``"masked"``.
+    """
+
+    by_table: bool
+    row: str
+
+
+@dataclass(frozen=True)
 class Border:
     """Fills the border around images of channels with ``value``."""
 
@@ -359,7 +373,7 @@ class Panels:
     """Packs a matrix computed at run time as a contraction's weights (``layout.Packing``)."""
 
 
-Body: TypeAlias = Nest | Contract | Slide | Unpool | WindowSum | Turn | Border | Panels
+Body: TypeAlias = Nest | Contract | Slide | Unpool | Scatter | WindowSum | Turn | Border | Panels
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ MIN_CHAINS = 8
 # Weights are asked for this many elements before they are used: the hardware's own prefetching
 # stops at every page.
 PREFETCH_AHEAD = 8192
+ROWS_AHEAD = 16  # of an operand whose rows lie far apart
 
 
 def emit_contract(writer: Writer, kernel: Kernel, body: Contract) -> None:
@@ -255,9 +256,20 @@ def _multiply(writer: Writer, body: Contract, block: RegisterBlock, chain: int =
             for j in range(block.vectors):
                 name = accumulator(r, p, j, chain)
                 writer.line(f"{name} = {writer.call('fma', 'v', f'w{j}', name)}")
+    _ask(writer, body, block)
     if body.turned:
         writer.line("xk += x_run")
     writer.line("wj += w_run" if body.in_place else f"wj += {block.vectors * writer.lanes}")
+
+
+def _ask(writer: Writer, body: Contract, block: RegisterBlock) -> None:
+    """Asks for rows that lie far apart: the hardware's own prefetching stops at every page."""
+    last = {"x": block.columns - 1, "w": (block.vectors - 1) * writer.lanes}
+    for pointer in body.far:
+        row = f"{'xk' if pointer == 'x' else 'wj'} + {ROWS_AHEAD} * {pointer}_run"
+        for offset in range(0, last[pointer] + writer.lanes, writer.lanes):
+            at = min(offset, last[pointer])
+            writer.line(writer.call("prefetch", pointer, f"{row} + {at}"))
 
 
 def _operand(body: Contract, r: int, p: int, chain: int) -> str:

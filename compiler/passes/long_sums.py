@@ -32,16 +32,17 @@ def kernel_gradient_in_parts(node: Node) -> Node | None:
         return None
     x, grad = node.inputs
     lines, width = (_known(size) for size in grad.shape[1:3])
-    products = _products(node.shape)
-    image_products = max(1, lines * width)
-    if image_products > MOST:
-        part = (1, max(1, -(-products // width)))
-    else:
-        bytes_ = (_elements(x.shape[1:]) + _elements(grad.shape[1:])) * FLOAT32.itemsize
-        fitting = host().l2_bytes // max(1, bytes_)
-        least = -(-FEWEST // image_products)
-        part = (max(least, min(fitting, -(-products // image_products))), lines)
+    image_bytes = (_elements(x.shape[1:]) + _elements(grad.shape[1:])) * FLOAT32.itemsize
+    part_lines = _lines(_elements(node.shape), max(1, image_bytes // max(1, lines)), max(1, width))
+    part = (-(-part_lines // max(1, lines)), min(lines, part_lines))
     return _added(apply(node.op, node.inputs, node.attrs | {"part": part}), node.shape)
+
+
+def _lines(outputs: int, line_bytes: int, width: int) -> int:
+    """Lines of positions in a part: as many as a cache holds, within limits."""
+    wanted = max(FEWEST, min(MOST, outputs // 2))  # few outputs need many parts for all threads
+    fitting = host().l2_bytes // line_bytes
+    return max(-(-FEWEST // width), min(fitting, -(-wanted // width)))
 
 
 def product_in_parts(node: Node) -> Node | None:
@@ -53,7 +54,7 @@ def product_in_parts(node: Node) -> Node | None:
     if not _is_long(x.shape[0]) or outputs > MANY_OUTPUTS:
         return None
     row_bytes = (_elements(x.shape[1:]) + _elements(y.shape[1:])) * FLOAT32.itemsize
-    part = max(FEWEST, min(_products(node.shape), host().l2_bytes // row_bytes))
+    part = _lines(outputs, row_bytes, 1)
     return _added(apply(node.op, node.inputs, node.attrs | {"part": part}), node.shape)
 
 
@@ -61,11 +62,6 @@ def _added(parts: Node, shape: Shape) -> Node:
     if parts.shape[0] == 1:
         return reshaped(parts, shape)
     return ops.sum(parts, axes=(0,))
-
-
-def _products(outputs: Shape) -> int:
-    """Products of a part for so many outputs: few outputs need many parts for all threads."""
-    return max(FEWEST, min(MOST, _elements(outputs) // 2))
 
 
 def _is_long(size: Size) -> bool:

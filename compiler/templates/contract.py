@@ -31,6 +31,7 @@ STRETCH = 512  # products of one of those: rounding grows with the length of eac
 STREAMED_BYTES = 2**20
 STREAMED_PIXELS = 64
 CHUNK_BYTES = 256 * 1024  # operand bytes that stay in a core's cache while the weights pass over
+FAR_ROW = 512  # elements: 2 KB
 ALL_BLOCKS = 2**30  # of a matrix of unknown size
 
 
@@ -130,7 +131,16 @@ def _contract(
         in_place=problem.right is not None,
         turned=problem.turned,
         cuts=tuple(cut.loop for cut in problem.cuts),
+        far=_far(problem),
     )
+
+
+def _far(problem: Problem) -> tuple[str, ...]:
+    """The operands of a gradient whose rows lie so far apart that they are asked for in time."""
+    if not problem.turned:
+        return ()
+    rows = {"x": problem.x_run, "w": problem.right.run if problem.right is not None else 0}
+    return tuple(name for name, row in rows.items() if isinstance(row, int) and row >= FAR_ROW)
 
 
 def _stretched(problem: Problem) -> tuple[str, int]:
