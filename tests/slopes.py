@@ -99,15 +99,10 @@ class Slopes:
         return float(value)
 
     def assert_compiled(self, **options: object) -> None:
-        """The kernels' gradients in float32 agree with the interpreter's in float64."""
+        """The kernels' gradients, in the types of the graph, agree with the interpreter's."""
         run = compile_graph(self.graph, **options)
-        run.set_parameters(_single(self.weights))
-        arrays = [a.astype("float32") if a.dtype == "float64" else a for a in self.arrays]
+        weights = {node.attrs["name"]: node for node in self.graph.parameters}
+        run.set_parameters({n: self.weights[n].astype(w.dtype.numpy) for n, w in weights.items()})
+        pairs = zip(self.arrays, self.graph.inputs, strict=True)
+        arrays = [array.astype(node.dtype.numpy) for array, node in pairs]
         assert_close(run(*arrays), self.values, self.graph)
-
-
-def _single(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {
-        name: array.astype("float32") if array.dtype == "float64" else array
-        for name, array in weights.items()
-    }
