@@ -6,7 +6,9 @@ import warnings
 from typing import Any
 
 from .. import ops
+from ..dtypes import as_array
 from ..errors import UsageError
+from ..scope import current_scope
 from ..variable import Variable
 
 
@@ -32,7 +34,10 @@ def present(gradients: list[Any], weights: list[Variable]) -> tuple[list[Any], l
 
 
 def _fitting(gradient: Any, weight: Variable) -> Any:
-    tensor = ops.cast(gradient, weight.dtype)
+    if current_scope() is None:
+        tensor: Any = as_array(gradient).astype(weight.dtype, copy=False)
+    else:
+        tensor = ops.cast(gradient, weight.dtype)
     if tuple(tensor.shape) != weight.shape:
         raise UsageError(
             f"expected a gradient of shape {weight.shape} for {weight.path}; received shape "
