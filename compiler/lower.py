@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from .ir import Graph, IRError, Node
 from .layout import Launch, Layout, Placed
-from .lowering import Concatenation, KernelGradient
+from .lowering import Concatenation, KernelGradient, ScatterAdd
 from .templates.border import build_border
 from .templates.concatenate import build_concatenate
 from .templates.contract import build_contract, build_kernel_gradient
 from .templates.nest import build_nest
+from .templates.scatter import build_scatter
 from .templates.slide import build_slide
 from .templates.turn import build_turn
 from .templates.unpool import build_unpool
@@ -37,6 +38,8 @@ def _compute(
     if isinstance(facet, KernelGradient):
         build = build_kernel_gradient if facet.kind == "conv2d" else build_window_sum
         return build(body, operands, results, name)
+    if isinstance(facet, ScatterAdd):
+        return build_scatter(body, operands, results, name)
     for template in (build_contract, build_slide, build_unpool, build_turn, build_nest):
         launch = template(body, operands, results, name)
         if launch is not None:

@@ -145,6 +145,16 @@ class WindowGradient:
 
 
 @dataclass(frozen=True)
+class ScatterAdd:
+    """Adds rows of the first operand to rows of zeros that the integers of the second name.
+
+    ``expand(node)`` gives the equivalent in other ops.
+    """
+
+    expand: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
 class Composite:
     """Stands for other ops: ``expand(node)`` gives the equivalent node made of them."""
 
@@ -175,6 +185,7 @@ Lowering: TypeAlias = (
     | Contraction
     | KernelGradient
     | WindowGradient
+    | ScatterAdd
     | Composite
     | Region
     | Projection

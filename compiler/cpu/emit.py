@@ -5,11 +5,23 @@ from __future__ import annotations
 from functools import cache
 
 from ...runtime.host import host
-from ..kernels import Border, Contract, Kernel, Nest, Panels, Slide, Turn, Unpool, WindowSum
+from ..kernels import (
+    Border,
+    Contract,
+    Kernel,
+    Nest,
+    Panels,
+    Scatter,
+    Slide,
+    Turn,
+    Unpool,
+    WindowSum,
+)
 from .border import emit_border
 from .contract import emit_contract
 from .nest import emit_nest
 from .panels import emit_panels
+from .scatter import emit_scatter
 from .slide import emit_slide
 from .turn import emit_turn
 from .unpool import emit_unpool
@@ -26,6 +38,8 @@ def emit(kernel: Kernel) -> str:
             emit_contract(writer, kernel, body)
         case Slide() as body:
             emit_slide(writer, kernel, body)
+        case Scatter() as body:
+            emit_scatter(writer, kernel, body)
         case Unpool() as body:
             emit_unpool(writer, kernel, body)
         case WindowSum() as body:

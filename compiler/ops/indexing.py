@@ -8,7 +8,7 @@ import numpy as np
 
 from ...runtime.dim import Size
 from ..ir import REQUIRED, Node, Op, Sample
-from ..lowering import Composite, Concatenation, Gather, Iota, NoGrad
+from ..lowering import Composite, Concatenation, Gather, Iota, NoGrad, ScatterAdd
 from ..types import FLOAT32, DType, Shape, TensorType, dtype_of
 from .building import number, pieces, reshaped
 from .registry import TypedOp, ops, register
@@ -158,7 +158,7 @@ scatter_add = register(
         "scatter_add",
         _scatter_type,
         _scatter_add,
-        Composite(_scatter_expand),
+        ScatterAdd(_scatter_expand),
         {"axis": 0, "size": REQUIRED},
         _scatter_gradient,
         (

@@ -14,7 +14,15 @@ from __future__ import annotations
 
 from ..decisions import Decisions
 from ..ir import Graph, Node, apply, origin_scope, rewrite
-from ..lowering import Concatenation, KernelGradient, Leaf, Projection, Region, View
+from ..lowering import (
+    Concatenation,
+    KernelGradient,
+    Leaf,
+    Projection,
+    Region,
+    ScatterAdd,
+    View,
+)
 from ..ops.core import FUSED, copy
 from ..ops.windowing import resolve_padding
 from ..prologue import fixed_nodes
@@ -110,6 +118,6 @@ def _wants_rows(node: Node) -> bool:
     if node.op is FUSED:
         body: Graph = node.attrs["body"]
         return any(map(_wants_rows, body.nodes))
-    kinds = (View, Concatenation, Region)
+    kinds = (View, Concatenation, Region, ScatterAdd)
     products = ("matmul", "transposed_matmul")
     return node.op.name in products or isinstance(node.op.lowering, kinds)

@@ -1,10 +1,12 @@
-"""Composite ops give way to the primitives that kernels are made of."""
+"""Composite ops, and those that no kernel takes as they are, give way to primitives."""
 
 from __future__ import annotations
 
 from ..decisions import Decisions
 from ..ir import Graph, IRError, Node
-from ..lowering import Composite
+from ..lowering import Composite, ScatterAdd, WindowGradient
+from ..templates.scatter import takes_scatter
+from ..templates.unpool import takes_unpool
 from .rewriting import all_nodes, rewrite_everywhere
 
 ROUNDS = 32  # composites nested deeper than this expand into themselves
@@ -19,15 +21,26 @@ def expand(graph: Graph, decisions: Decisions) -> Graph:
         %1 = multiply(%x, %0)
     """
     for _ in range(ROUNDS):
-        if not any(isinstance(node.op.lowering, Composite) for node in all_nodes(graph)):
+        if not any(map(_expands, all_nodes(graph))):
             return graph
         graph = rewrite_everywhere(graph, _expanded)
-    left = {n.op.name for n in all_nodes(graph) if isinstance(n.op.lowering, Composite)}
+    left = {node.op.name for node in all_nodes(graph) if _expands(node)}
     raise IRError(f"composites expand into themselves: {', '.join(sorted(left))}")
 
 
+def _expands(node: Node) -> bool:
+    """Whether ``node`` stands for other ops: always, or where no kernel takes it."""
+    match node.op.lowering:
+        case WindowGradient():
+            return not takes_unpool(node)
+        case ScatterAdd():
+            return not takes_scatter(node)
+        case facet:
+            return isinstance(facet, Composite)
+
+
 def _expanded(node: Node) -> Node | None:
-    if not isinstance(node.op.lowering, Composite):
+    if not _expands(node):
         return None
     result: Node = node.op.lowering.expand(node)
     if result.type != node.type:

@@ -34,6 +34,7 @@ from ..lowering import (
     Movement,
     Projection,
     Reduction,
+    ScatterAdd,
     View,
     Window,
     WindowGradient,
@@ -43,7 +44,6 @@ from ..ops.core import constant, copy
 from ..ops.registry import get_op, ops
 from ..ops.stepping import parts_of
 from ..prologue import fixed_nodes
-from ..templates.unpool import takes_unpool
 from ..types import FLOAT32, Size
 from .long_sums import kernel_gradient_in_parts, product_in_parts
 from .rewriting import change_bodies
@@ -53,7 +53,7 @@ def legalize(graph: Graph, decisions: Decisions) -> Graph:
     """Rewrites, then copies results; see the module's docstring."""
     graph = change_bodies(graph, lambda body: legalize(body, decisions))
     graph = substitute_nodes(graph, {n: _counted(n) for n in graph.nodes if n.op is ops.iota})
-    for rule in (_single_filters, _gathered_gradient, _plain_matmul, _summed_in_parts):
+    for rule in (_single_filters, _plain_matmul, _summed_in_parts):
         graph = rewrite(graph, rule)
     return rewrite(_copy_outputs(graph), _with_dense_values)
 
@@ -69,15 +69,6 @@ def _single_filters(node: Node) -> Node | None:
     wide = ops.repeat(x, factors=(1, 1, 1, multiplier))
     flat = ops.reshape(kernel, shape=(kh, kw, channels * multiplier, 1))
     return apply(get_op("depthwise_conv2d"), (wide, flat), node.attrs)
-
-
-def _gathered_gradient(node: Node) -> Node | None:
-    """The gradient of a pooling in other ops, where its kernel does not take it."""
-    facet = node.op.lowering
-    if not isinstance(facet, WindowGradient) or takes_unpool(node):
-        return None
-    result: Node = facet.expand(node)
-    return result
 
 
 def _single_filter_gradient(node: Node) -> Node | None:
@@ -241,7 +232,7 @@ def _reads_part(node: Node, index: int, scattered: bool) -> bool:
 def _writes_part(node: Node, scattered: bool) -> bool:
     if isinstance(node.op.lowering, (Contraction, Window, WindowGradient)):
         return not scattered
-    return not isinstance(node.op.lowering, View)
+    return not isinstance(node.op.lowering, (ScatterAdd, View))
 
 
 def _product(sizes: Iterable[Size]) -> Size:

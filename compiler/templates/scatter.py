@@ -1,0 +1,62 @@
+"""Builds ``Scatter`` kernels: rows added to the rows of a table that integers name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ...runtime.host import host
+from ..ir import Graph, Node
+from ..kernels import Kernel, Param, Scatter
+from ..layout import Address, Launch, Placed
+from ..types import FLOAT32, Size
+from .scalars import sum_bytes
+
+
+def takes_scatter(node: Node) -> bool:
+    """Whether the kernel computes this op; else it is made of others."""
+    return node.dtype == FLOAT32
+
+
+def build_scatter(
+    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
+) -> tuple[Launch, ...]:
+    """The launch for a ``scatter_add`` of float32 rows between values without gaps."""
+    (node,) = body.outputs
+    rows, indices = node.inputs
+    axis, rank = node.attrs["axis"], indices.tensor_type.rank
+    tail = _product(rows.shape[axis + rank :])
+    scatter = Scatter(
+        by_table=axis > 0,
+        row="one" if tail == 1 else "masked" if _is_ragged(tail) else "whole",
+    )
+    pointers = [
+        ("x", rows.dtype, _address(body, rows)),
+        ("picks", indices.dtype, _address(body, indices)),
+        ("y", node.dtype, Address(len(operands))),
+    ]
+    sizes = [
+        ("tables", _product(rows.shape[:axis])),
+        ("count", indices.tensor_type.elements),
+        ("size", node.shape[axis]),
+        ("width", tail),
+    ]
+    params = (*(Param(n, dtype) for n, dtype, _ in pointers), *(Param(n) for n, _ in sizes))
+    values = (*(address for _, _, address in pointers), *(size for _, size in sizes))
+    kernel = Kernel(name, params, scatter)
+    flops = rows.tensor_type.elements
+    return (Launch(kernel, values, flops, sum_bytes(operands, results)),)
+
+
+def _address(body: Graph, node: Node) -> Address:
+    return Address(body.inputs.index(node))
+
+
+def _is_ragged(width: Size) -> bool:
+    return not isinstance(width, int) or width % host().lanes != 0
+
+
+def _product(sizes: Iterable[Size]) -> Size:
+    total: Size = 1
+    for size in sizes:
+        total = total * size
+    return total
