@@ -433,3 +433,39 @@ def test_regularizers_of_weights_are_among_the_losses():
 def test_losses_of_inner_layers_come_first():
     stack = keraunos.Sequential([layers.Input((C,)), Sparse(), layers.ActivityRegularization(0.1)])
     assert len(losses_of(stack, X)) == 2
+
+
+# Whole trainings
+
+
+def trained(steps=4):
+    """The losses of a few steps of a model with noise and batch normalization, from one seed."""
+    utils.set_random_seed(11)
+    stack = keraunos.Sequential(
+        [
+            layers.Input((C,)),
+            layers.Dense(16, use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Dropout(0.5),
+            layers.Dense(1),
+        ]
+    )
+    stack.compile("sgd", "mse")
+    target = X[:, :1] * 0.5
+    losses = [float(stack.train_on_batch(X, target)) for _ in range(steps)]
+    return stack, target, losses
+
+
+def test_trainings_with_noise_are_reproducible():
+    (stack, target, losses), (_, _, again) = trained(), trained()
+    assert losses == again
+    assert losses[-1] < losses[0]
+    dropout, normalization = stack.layers[3], stack.layers[1]
+    assert dropout.seed_generator.state.value[1] == 4
+    moved = normalization.moving_mean.numpy()
+    assert (moved != 0).all()
+    stack.test_on_batch(X, target)
+    np.testing.assert_array_equal(normalization.moving_mean.value, moved)
+    assert dropout.seed_generator.state.value[1] == 4
+    np.testing.assert_array_equal(stack(X), stack(X))
