@@ -56,6 +56,7 @@ CALLABLES = [
         "losses",
         "metrics",
         "models",
+        "random",
         "utils",
     )
     for pair in shared(part)
