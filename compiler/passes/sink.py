@@ -262,7 +262,8 @@ class _Sink:
 
     def _record(self, node: Node, reason: str, detail: str) -> None:
         layers = node.layers or self.node.layers
-        self.decisions.add(Decision("sink", node.op.name, layers, "sunk", reason, detail))
+        pattern = "sum" if node in self.loop.step.slices else node.op.name
+        self.decisions.add(Decision("sink", pattern, layers, "sunk", reason, detail))
 
 
 def _is_linear(node: Node) -> bool:

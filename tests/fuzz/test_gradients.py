@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from agreement import SIZES
-from graphs import random_arguments, random_graph
+from graphs import assert_same_values, random_arguments, random_graph
 from scan_graphs import random_scan_graph
 from slopes import Slopes, weighted_squares
 from wild_graphs import wild_graph
@@ -17,6 +17,7 @@ from keraunos.compiler.autodiff import gradients
 from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.ir import Graph, IRError, Node
 from keraunos.compiler.passes.rewriting import all_nodes
+from keraunos.compiler.pipeline import optimize
 
 FAST, SLOW = 4, 120
 MAKERS = [wild_graph, random_graph, random_scan_graph]
@@ -86,6 +87,19 @@ def test_compiled_gradients_of_random_graphs(make, seed):
     slopes = slopes_of(make, seed, sizes_for(make, seed))
     if slopes is not None:
         slopes.assert_compiled()
+
+
+@pytest.mark.parametrize("seed", seeds(FAST * 4, SLOW * 3))
+def test_passes_over_loops_keep_gradients(seed):
+    """The gradients of loops are what ``retain`` and ``sink`` are for: forward and back at once."""
+    slopes = slopes_of(random_scan_graph, seed, LOOP_SIZES)
+    if slopes is None:
+        return
+    both = (*slopes.loss.outputs, *slopes.graph.outputs)
+    graph = Graph("both", slopes.graph.inputs, both)
+    stages = optimize(graph, stop_after="sink")
+    for stage in ("hoist", "retain", "sink"):
+        assert_same_values(graph, stages[stage], seed, LOOP_SIZES, rtol=1e-8)
 
 
 @pytest.mark.slow
