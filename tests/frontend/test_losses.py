@@ -1,5 +1,6 @@
 """Losses: values worked out by hand, weights, masks, reductions, names, errors."""
 
+import itertools
 import math
 
 import numpy as np
@@ -105,6 +106,25 @@ def test_a_mask_of_the_predictions():
     assert np.allclose(run(TRUE, PRED, np.array([False, False])), 0)
 
 
+def spread_over(steps, labels):
+    """All ways to say labels in so many steps, blanks (0) and repetitions left out."""
+    for path in itertools.product(range(3), repeat=steps):
+        said = [label for label, _ in itertools.groupby(path) if label]
+        if said == labels:
+            yield path
+
+
+@pytest.mark.parametrize("labels", [[1], [1, 2], [1, 1], [2, 1, 2]], ids=str)
+def test_ctc_sums_over_all_ways_to_spread_labels(labels):
+    logits = np.random.default_rng(0).standard_normal((1, 5, 3)).astype("float32")
+    shares = np.exp(logits[0]) / np.exp(logits[0]).sum(-1, keepdims=True)
+    ways = [shares[np.arange(5), path].prod() for path in spread_over(5, labels)]
+    expected = -np.log(np.sum(ways))
+    assert np.allclose(losses.ctc([labels], logits), expected, rtol=1e-5)
+    padded = np.array([[*labels, 0, 0]], "float32")
+    assert np.allclose(losses.CTC()(padded, logits), expected, rtol=1e-5)
+
+
 def test_one_program_serves_any_batch():
     loss = losses.CategoricalCrossentropy(from_logits=True)
     traced = trace_call(loss, (Spec((None, 3)), Spec((None, 3)), Spec((None,))))
@@ -177,6 +197,7 @@ def test_names_of_classes_make_instances():
     (lambda: losses.categorical_crossentropy(TRUE, PRED, axis=2), "expected axis as an int"),
     (lambda: losses.sparse_categorical_crossentropy(TRUE, PRED), "For one-hot targets take"),
     (lambda: losses.sparse_categorical_crossentropy([1], PRED), r"shape \(2,\).*received \(1,\)"),
+    (lambda: losses.ctc([1], np.zeros((1, 3, 2))), r"ctc: expected y_true of shape \(N, labels"),
     (lambda: losses.Huber()(TRUE, PRED, [1.0, 2, 3]), r"expected sample_weight .*\(3,\)"),
 ])  # fmt: skip
 def test_errors(call, message):
