@@ -1,11 +1,14 @@
-"""``keraunos demo``: one small network on its way from Keras code to timed kernels."""
+"""``keraunos demo``: one small network, from Keras code to timed kernels, and taught to read."""
 
 from __future__ import annotations
 
 import inspect
+import time
+from typing import Any
 
 from rich.console import Console
 from rich.rule import Rule
+from rich.status import Status
 from rich.text import Text
 
 from ..compiler.compare import compare_graph
@@ -18,12 +21,21 @@ from ..runtime.dim import evaluate
 from ..runtime.host import host
 from ..runtime.program import LaunchRow
 from . import builtin
-from .inspection import compile
+from .callbacks import Callback
+from .datasets import digits
+from .inspection import compare, compile
+from .models import Model
+from .optimizers import Adam
+from .optimizers.schedules import CosineDecay
+from .random import set_random_seed
 from .shorten import shortened
 from .tables import BeforeAndAfter, Drawn, code
 from .targets import Target, load_target
 
 BATCHES = (1, 64)
+EPOCHS = 20
+TRAINING_BATCH = 16
+SHOWN_EPOCHS = 5  # of which a line is printed
 KERNEL_LINES = 80
 NEXT = """\
 keraunos explain cnn            the decisions alone
@@ -33,7 +45,7 @@ keraunos compare model.py:build the same table for a model of yours"""
 
 
 def demo(console: Console) -> None:
-    """Builds, compiles, explains and times the built-in convolutional network."""
+    """Builds, compiles, explains, times and trains the built-in convolutional network."""
     _head(console, "The model", "in Keras's words")
     console.print(code(inspect.getsource(builtin.cnn).rstrip()))
     with console.status("compiling"):
@@ -44,6 +56,7 @@ def demo(console: Console) -> None:
     console.print(Drawn(executable.explain().table()))
     _show_kernel(console, executable)
     _show_times(console, target)
+    _show_training(console)
     _head(console, "Next")
     console.print(Text(NEXT))
 
@@ -97,7 +110,55 @@ def _show_times(console: Console, target: Target) -> None:
     console.print(
         Text(
             "|error| is the largest difference from the same graph in float64. The weights are "
-            "random: nothing is trained here.",
+            "random so far.",
             style="dim",
         )
     )
+
+
+class _Told(Callback):
+    """Shows how far the training is: in the status line, and in a line for some epochs."""
+
+    def __init__(self, console: Console, status: Status) -> None:
+        super().__init__()
+        self.console, self.status = console, status
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        line = f"epoch {epoch + 1:2}: loss {logs['loss']:.4f}, accuracy {logs['accuracy']:.4f}"
+        self.status.update(line)
+        if (epoch + 1) % max(1, EPOCHS // SHOWN_EPOCHS) == 0 or epoch == 0:
+            self.console.print(Text(line))
+
+
+def _show_training(console: Console) -> None:
+    """Teaches the network to read digits, and tests it on those that it has not seen."""
+    (images, labels), held_out = digits.load_data()
+    _head(console, "Training", "forward, loss, backward, update and metrics in one program")
+    set_random_seed(0)
+    model = builtin.cnn()
+    steps = -(-len(images) // TRAINING_BATCH) * EPOCHS
+    model.compile(
+        optimizer=Adam(CosineDecay(0.002, steps)),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    with console.status("compiling the step") as status:
+        start = time.perf_counter()
+        model.fit(
+            images, labels, TRAINING_BATCH, EPOCHS, verbose=0, callbacks=[_Told(console, status)]
+        )
+        seconds = time.perf_counter() - start
+    accuracy = model.evaluate(*held_out, verbose=0, return_dict=True)["accuracy"]
+    done = f"{steps} steps of {TRAINING_BATCH} in {seconds:.1f} s, compilation included."
+    console.print(Text(f"\n{done} Accuracy on digits never seen: {accuracy:.4f}"))
+    _show_step(console, model)
+
+
+def _show_step(console: Console, model: Model) -> None:
+    """What a training step is made of, and what fusion gives there."""
+    (images, labels), _ = digits.load_data()
+    step = model.training_step(images[:64], labels[:64])
+    console.print()
+    with console.status("timing training steps", refresh_per_second=0.2):
+        comparison = compare(step, variants=("none", "default"))
+    console.print(Drawn(comparison.table()))

@@ -16,9 +16,12 @@ PRINTS = {
     "compare_fusion": ["+fuse", "no fusion", "Fusion saves", "conv2d+batch_norm", "folded"],
     "edit_ir": ["relu(%1)", "= fused conv2d+add", "erf(", "Logits of the first digit"],
     "inspect_cnn": ["fold_batch_norm", "= fused conv2d+add+relu+max_pool2d(", "launches of"],
+    "multi_task": ["digit_accuracy", "val_odd_loss", "'ink_mae'"],
     "own_layer": ["rsqrt(", "= fused", "kernel(args, thread, threads)", "# norm"],
+    "pretrain_digits": ["without a label", "pre-trained", "dense_4.kernel", "Fine-tuned together"],
     "profile_launches": ["digits (N=1)", "digits (N=64)", "launches", "Longest: "],
     "residual_digits": ["batch   1", "batch 359", "conv2d+add", "tiled"],
+    "train_digits": ["Epoch 8/8", "update $conv2d.kernel", "conv2d_kernel_gradient", "never seen"],
 }
 
 

@@ -227,8 +227,11 @@ def test_the_demo(monkeypatch, width, terminal):
     out = io.StringIO()
     demo(Console(file=out, width=width, force_terminal=terminal, color_system=None))
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.getvalue())
-    for title in ("The model", "The graph", "Decisions", "A generated kernel", "Unfused and fused"):
+    titles = ("The model", "The graph", "Decisions", "A generated kernel", "Unfused and fused")
+    for title in (*titles, "Training"):
         assert f"\n{title} " in text
+    (accuracy,) = re.findall(r"Accuracy on digits never seen: (\S+)", text)
+    assert float(accuracy) >= 0.98
     assert "layers.Conv2D(32, (3, 3), activation=" in text
     assert "before: 21 kernels" in text
     assert "after: 6 kernels" in text
