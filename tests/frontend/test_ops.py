@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from interpreted import interpreted
 
+import keraunos
 from keraunos import KerasTensor, Model, Variable, layers, ops
 
 RANDOM = np.random.default_rng(3)
@@ -319,3 +320,31 @@ def test_what_is_no_number_is_refused():
         ops.relu(np.array(["a"]))
     with pytest.raises(TypeError, match="rows of different lengths"):
         ops.relu([[1, 2], [3]])
+
+
+def test_counting_over_sizes_that_only_the_data_tell():
+    def counted(x):
+        samples, steps, _ = ops.shape(x)
+        products = ops.matmul(x, ops.transpose(x, (0, 2, 1)))
+        return (
+            ops.arange(steps),
+            ops.arange(2, samples, 2),
+            ops.argmax(x, axis=1),
+            ops.argmin(x, axis=0),
+            ops.argmax(x),
+            ops.tril(products),
+        )
+
+    run = keraunos.compile(counted, (None, None, 6))
+    for shape in ((5, 7, 6), (9, 2, 6)):
+        x = np.random.default_rng(0).normal(size=shape).astype("float32")
+        expected = (
+            np.arange(shape[1]),
+            np.arange(2, shape[0], 2),
+            x.argmax(1),
+            x.argmin(0),
+            x.argmax(),
+            np.tril(x @ x.transpose(0, 2, 1)),
+        )
+        for found, wanted in zip(run(x), expected, strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
