@@ -15,15 +15,10 @@ FEW = np.concatenate([np.flatnonzero(y == digit)[:10] for digit in range(10)])
 
 
 def make_encoder():
-    return keras.Sequential(
-        [
-            keras.Input((16, 16, 1)),
-            layers.Conv2D(16, 3, strides=2, padding="same", activation="relu"),
-            layers.Conv2D(32, 3, strides=2, padding="same", activation="relu"),
-            layers.Flatten(),
-            layers.Dense(16, activation="relu"),
-        ]
-    )
+    options = {"strides": 2, "padding": "same", "activation": "relu"}
+    convolutions = [layers.Conv2D(filters, 3, **options) for filters in (16, 32)]
+    code = layers.Dense(16, activation="relu")
+    return keras.Sequential([keras.Input((16, 16, 1)), *convolutions, layers.Flatten(), code])
 
 
 def pretrain(encoder):
@@ -52,9 +47,8 @@ def main():
         classifier = keras.Sequential([encoder, layers.Dense(10, activation="softmax")])
         print(f"Encoder {what:15}, frozen: accuracy {teach(classifier, 0.003, 200):.2f}")
 
-    step = classifier.training_step(x[FEW], y[FEW])
-    learned = [node.attrs["name"] for node in step.graph.updates]
-    print(f"What a step updates: {', '.join(sorted(learned))}")
+    updated = classifier.training_step(x[FEW], y[FEW]).graph.updates
+    print("What a step updates:", ", ".join(sorted(node.attrs["name"] for node in updated)))
 
     encoder.trainable = True
     print(f"Fine-tuned together: accuracy {teach(classifier, 1e-4, 60):.2f}")

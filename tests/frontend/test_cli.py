@@ -230,7 +230,7 @@ def test_the_demo(monkeypatch, width, terminal):
     titles = ("The model", "The graph", "Decisions", "A generated kernel", "Unfused and fused")
     for title in (*titles, "Training"):
         assert f"\n{title} " in text
-    (accuracy,) = re.findall(r"Accuracy on digits never seen: (\S+)", text)
+    (accuracy,) = re.findall(r"Accuracy on digits never seen:\s+(0\.\d+)", text)
     assert float(accuracy) >= 0.98
     assert "layers.Conv2D(32, (3, 3), activation=" in text
     assert "before: 21 kernels" in text
