@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from twins import keras
+from twins import draw, keras
 
 import keraunos
 from keraunos.frontend.callbacks.monitor import sign_of
@@ -271,3 +271,85 @@ def test_the_order_of_hooks(tmp_path: Path):
             train(package, callback, [1.0, 2.0], batches=2)
     assert told["keras"] == told["keraunos"]
     assert told["keras"]
+
+
+# In trainings
+
+
+def trained(package: ModuleType, optimizer: Any, given: Any, metrics: Any = ("mae",)) -> Any:
+    """The model and its history after six epochs, from the same weights on the same data."""
+    layers = package.layers
+    model = package.Sequential([package.Input((4,)), layers.Dense(5, "tanh"), layers.Dense(1)])
+    model.set_weights([draw(w.shape, seed=i) * 0.5 for i, w in enumerate(model.weights)])
+    model.compile(optimizer, "mse", metrics=list(metrics))
+    x, y = draw((40, 4), seed=8), draw((40, 1), seed=9)
+    history = model.fit(
+        x, y, batch_size=8, epochs=6, validation_split=0.2, shuffle=False, verbose=0,
+        callbacks=given,
+    )  # fmt: skip
+    return model, history
+
+
+def assert_trained_alike(make: Any) -> Any:
+    """``make`` gives the optimizer and the callbacks of a package; our history is returned."""
+    (theirs, expected), (ours, history) = (
+        trained(package, *make(package)) for package in PACKAGES.values()
+    )
+    assert history.epoch == expected.epoch
+    assert history.history.keys() == expected.history.keys()
+    for name, values in expected.history.items():
+        np.testing.assert_allclose(history.history[name], values, rtol=2e-4, err_msg=name)
+    for weight, reference in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, reference, rtol=1e-3, atol=1e-4)
+    return history
+
+
+def test_stopping_and_best_weights():
+    history = assert_trained_alike(
+        lambda package: (
+            package.optimizers.SGD(0.3),
+            [package.callbacks.EarlyStopping("val_mae", patience=1, restore_best_weights=True)],
+        )
+    )
+    assert len(history.epoch) < 6
+
+
+def test_learning_rates():
+    assert_trained_alike(
+        lambda package: (
+            package.optimizers.SGD(0.2, momentum=0.5),
+            [
+                package.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.8),
+                package.callbacks.ReduceLROnPlateau("val_mae", patience=1, factor=0.5),
+            ],
+        )
+    )
+
+
+def test_averages_are_what_is_validated():
+    assert_trained_alike(
+        lambda package: (
+            package.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.7),
+            [package.callbacks.SwapEMAWeights()],
+        )
+    )
+
+
+def test_averages_are_what_is_saved(tmp_path):
+    kept = {}
+    for name, package in PACKAGES.items():
+        path = tmp_path / (name + "-{epoch}.weights.h5")
+        saving = package.callbacks.ModelCheckpoint(path, save_weights_only=True)
+        optimizer = package.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.7)
+        swapping = package.callbacks.SwapEMAWeights(swap_on_epoch=True)
+        model, _ = trained(package, optimizer, [swapping, saving])
+        kept[name] = [model.get_weights()]
+        for epoch in range(1, 7):
+            fresh = package.Sequential(
+                [package.Input((4,)), package.layers.Dense(5), package.layers.Dense(1)]
+            )
+            fresh.load_weights(str(path).format(epoch=epoch))
+            kept[name].append(fresh.get_weights())
+    for ours, theirs in zip(kept["keraunos"], kept["keras"], strict=True):
+        for weight, reference in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(weight, reference, rtol=1e-4, atol=1e-5)
