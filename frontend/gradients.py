@@ -111,8 +111,8 @@ class Gradient:
         self.with_value = with_value
         self.source = user_line()
         self.programs: dict[Any, Any] = {}
-        shown = getattr(function, "name", None) or getattr(function, "__name__", "function")
-        self.name = self.__name__ = f"{self.class_name}_of_{shown}"
+        named = getattr(function, "name", None) or getattr(function, "__name__", "function")
+        self.name = self.__name__ = f"{self.class_name}_of_{named}"
 
     @property
     def class_name(self) -> str:
@@ -182,11 +182,10 @@ class Gradient:
 
     def _scalar(self, result: Any) -> Node:
         """The node of the one number that the function gave."""
-        shown = getattr(self.function, "name", None) or getattr(self.function, "__name__", "")
         if isinstance(result, (list, tuple, dict)) or result is None:
             found = f"a {type(result).__name__}" if result is not None else "None"
             raise UsageError(
-                f"{self.name}: expected one scalar tensor as the result of {shown}; received "
+                f"{self.name}: expected one scalar tensor as the function's result; received "
                 f"{found}. Give the loss alone"
             )
         node = as_node(result)
@@ -195,7 +194,7 @@ class Gradient:
         how = "Take keraunos.ops.mean or sum of it" if node.dtype.is_float else "It has no slope"
         shape = tuple(n if isinstance(n, int) else None for n in node.shape)
         raise UsageError(
-            f"{self.name}: expected a float scalar as the result of {shown}; received shape "
+            f"{self.name}: expected a float scalar as the function's result; received shape "
             f"{shape}, dtype {node.dtype.name}. {how}"
         )
 
@@ -204,8 +203,9 @@ def _stand_in(known: dict[Node, Node], what: str, leaf: Any) -> Any:
     """A tensor of the type of ``leaf``, entered in ``known`` with the node that it stands for."""
     if leaf is None:
         return None
-    if isinstance(leaf, (str, bool)) or not isinstance(node := as_node(leaf), Node):
+    if isinstance(leaf, (str, bool)):
         raise UsageError(f"grad: expected tensors of floats as {what}; received {leaf!r}")
+    node = as_node(leaf)
     if not node.dtype.is_float:
         raise UsageError(
             f"grad: expected floats as {what}, to differentiate by; received dtype "
