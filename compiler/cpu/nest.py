@@ -69,18 +69,20 @@ class NestEmitter:
     def emit(self) -> None:
         writer, axes = self.writer, self.body.parallel
         self._read_numbers()
-        outer, inner = self._split()
-        writer.line(
-            f"units = {' * '.join([*(a.extent for a in outer), *self._blocks(inner)]) or 1}"
-        )
+        outer, rows, inner = self._split()
+        if rows is not None and inner is not None:
+            least = writer.call("maximum", "1", f"{self._block_size()} // {inner.extent}")
+            writer.line(f"{rows.name}_block = {least}")
+        counts = [*(a.extent for a in outer), *self._row_blocks(rows), *self._blocks(inner)]
+        writer.line(f"units = {' * '.join(counts) or 1}")
         with writer.block(
             "for unit in range(units * thread // threads, units * (thread + 1) // threads):"
         ):
-            self._decode(outer, inner)
+            self._decode(outer, rows, inner)
             if inner is None:
                 self._stages()
                 return
-            self._inner_loop(inner)
+            self._row_loop(rows, inner)
         assert axes or inner is None
 
     def _read_numbers(self) -> None:
@@ -92,14 +94,19 @@ class NestEmitter:
                         f"{load.name}_{index} = {self.writer.call('get', pointer, '0')}"
                     )
 
-    def _split(self) -> tuple[tuple[Axis, ...], Axis | None]:
-        """The axes that a unit fixes, and the innermost axis whose block a unit sweeps."""
+    def _split(self) -> tuple[tuple[Axis, ...], Axis | None, Axis | None]:
+        """The axes that a unit fixes, and the two innermost, of which it sweeps a block.
+
+        Of the inner axis that is a stretch; where it is shorter, rows of it until it is as long.
+        """
         axes = self.body.parallel
         if self.body.reduce and self.sweep_vector is None and self.unit_vector is None:
-            return axes, None
+            return axes, None, None
         if self.sweep_vector is not None or not axes:
-            return axes, None
-        return axes[:-1], axes[-1]
+            return axes, None, None
+        if self.body.reduce or len(axes) == 1:
+            return axes[:-1], None, axes[-1]
+        return axes[:-2], axes[-2], axes[-1]
 
     def _block_size(self) -> int:
         """One vector a unit while reducing (it stays in a register), else a stretch of them."""
@@ -112,7 +119,12 @@ class NestEmitter:
         size = self._block_size()
         return [f"(({inner.extent} + {size - 1}) // {size})"]
 
-    def _decode(self, outer: tuple[Axis, ...], inner: Axis | None) -> None:
+    def _row_blocks(self, rows: Axis | None) -> list[str]:
+        if rows is None:
+            return []
+        return [f"(({rows.extent} + {rows.name}_block - 1) // {rows.name}_block)"]
+
+    def _decode(self, outer: tuple[Axis, ...], rows: Axis | None, inner: Axis | None) -> None:
         writer, rest = self.writer, "unit"
         if inner is not None:
             size = self._block_size()
@@ -120,15 +132,30 @@ class NestEmitter:
             writer.line(f"{inner.name}_start = unit % {blocks} * {size}")
             stop = writer.call("minimum", inner.extent, f"{inner.name}_start + {size}")
             writer.line(f"{inner.name}_stop = {stop}")
-            if outer:
+            if outer or rows:
                 writer.line(f"rest = unit // {blocks}")
                 rest = "rest"
+        if rows is not None:
+            (blocks,) = self._row_blocks(rows)
+            writer.line(f"{rows.name}_start = {rest} % {blocks} * {rows.name}_block")
+            end = f"{rows.name}_start + {rows.name}_block"
+            writer.line(f"{rows.name}_stop = {writer.call('minimum', rows.extent, end)}")
+            if outer:
+                writer.line(f"rest = {rest} // {blocks}")
         for axis in reversed(outer[1:]):
             writer.line(f"{axis.name} = {rest} % {axis.extent}")
             writer.line(f"rest = {rest} // {axis.extent}")
             rest = "rest"
         if outer:
             writer.line(f"{outer[0].name} = {rest}")
+
+    def _row_loop(self, rows: Axis | None, inner: Axis) -> None:
+        if rows is None:
+            self._inner_loop(inner)
+            return
+        name = rows.name
+        with self.writer.block(f"for {name} in range({name}_start, {name}_stop):"):
+            self._inner_loop(inner)
 
     def _inner_loop(self, inner: Axis) -> None:
         writer, name = self.writer, inner.name
