@@ -101,7 +101,7 @@ def _plain_matmul(node: Node) -> Node | None:
         wide_right = _with_axis(right, 1) if right.tensor_type.rank == 1 else right
         product = apply(node.op, (wide_left, wide_right), node.attrs)
         return ops.reshape(_plain_matmul(product) or product, shape=node.shape)
-    if node.dtype != FLOAT32 or not isinstance(right.shape[-1], int):
+    if node.dtype != FLOAT32:
         return _summed_product(node)
     turned = _untransposed(left)
     if turned is not None and left.shape[:-2] == right.shape[:-2]:
@@ -139,7 +139,7 @@ def _batched(node: Node, batch: tuple[Size, ...]) -> Node:
 
 
 def _summed_product(node: Node) -> Node:
-    """matmul(a, b) --> sum(a[..., m, k, 1] * b[..., 1, k, n], over k): any dtype and size."""
+    """matmul(a, b) --> sum(a[..., m, k, 1] * b[..., 1, k, n], over k): any dtype."""
     left, right = node.inputs
     wide_left = _with_axis(left, left.tensor_type.rank)
     wide_right = _with_axis(right, right.tensor_type.rank - 2)

@@ -22,6 +22,7 @@ from .problems import (
     Problem,
     conv_problem,
     kernel_gradient_problems,
+    known,
     matmul_problem,
     transposed_problem,
 )
@@ -100,7 +101,7 @@ def _extent(group: Anchored, problem: Problem, rows: Size, columns: Size) -> Ext
     return Extent(
         rows=rows if isinstance(rows, int) else None,
         columns=_least(columns),
-        channels=problem.channels,
+        channels=known(problem.channels),
         depth=kys * kxs * run,
         sweeps=kys * kxs,
         row_unit=pool.rows if pool else 1,
@@ -120,7 +121,7 @@ def _contract(
     return Contract(
         block=block,
         tail="single" if extent.columns is None else "overlap",
-        masked=problem.channels % width != 0,
+        masked=not isinstance(problem.channels, int) or problem.channels % width != 0,
         epilogue=Epilogue(
             parts.loads, parts.block, parts.pooled, parts.pool, parts.after, parts.result
         ),
@@ -160,7 +161,7 @@ def _is_streamed(problem: Problem, extent: Extent) -> bool:
     if extent.rows is None or extent.columns is None or problem.right is not None:
         return False
     few = extent.rows * extent.columns <= STREAMED_PIXELS
-    weights = extent.depth * problem.channels * problem.groups * FLOAT32.itemsize
+    weights = extent.depth * extent.channels * problem.groups * FLOAT32.itemsize
     return few and weights >= STREAMED_BYTES
 
 
@@ -173,7 +174,7 @@ def _fixed_sizes(problem: Problem) -> tuple[tuple[str, int], ...]:
 
 
 def _sizes(problem: Problem, rows: Size, columns: Size, block: RegisterBlock, width: int) -> Sizes:
-    panels = -(-problem.channels // width)
+    panels = (problem.channels + width - 1) // width
     sizes: Sizes = [
         ("images", problem.images),
         ("rows", rows),
@@ -199,7 +200,7 @@ def _sizes(problem: Problem, rows: Size, columns: Size, block: RegisterBlock, wi
     return sizes + _right_sizes(problem, panels * width) + _cut_sizes(problem)
 
 
-def _right_sizes(problem: Problem, channels: int) -> Sizes:
+def _right_sizes(problem: Problem, channels: Size) -> Sizes:
     """The strides of the right operand; those of panels follow from their sizes."""
     right = problem.right
     if right is None:

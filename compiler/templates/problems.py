@@ -16,7 +16,7 @@ Walked: TypeAlias = "tuple[int | None, int | None, int | None]"
 FLAT: Walked = (None, None, -2)  # all but the last axis walked as one
 FAR_ROWS = 1024  # elements of a row: 4 KB
 MANY_WEIGHTS = 2**20
-USUAL_STEPS = 64  # of a sum of which nothing is known
+USUAL_SIZE = 64  # of a size of which nothing is known
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Problem:
     images: Size
     rows: Size
     columns: Size
-    channels: int  # per group
+    channels: Size  # per group
     groups: int
     kys: Size
     kxs: Size
@@ -77,11 +77,7 @@ class Problem:
     @property
     def steps(self) -> tuple[int, int, int]:
         """Steps of the three loops of a sum, as far as they are known."""
-        ky, kx, run = (
-            size if isinstance(size, int) else USUAL_STEPS
-            for size in (self.kys, self.kxs, self.run)
-        )
-        return ky, kx, run
+        return known(self.kys), known(self.kxs), known(self.run)
 
     @property
     def flops(self) -> Size:
@@ -101,8 +97,6 @@ def matmul_problem(group: Anchored, layouts: Sequence[Placed]) -> Problem | None
     if len(right) < 2 or len(left) < 2:
         return None
     depth, channels = right[-2:]
-    if not isinstance(channels, int):
-        return None
     if len(right) > 2 and left[:-2] != right[:-2]:
         return None
     in_place = _rows_of_matrices(group)
@@ -181,7 +175,7 @@ def transposed_problem(group: Anchored, layouts: Sequence[Placed]) -> Problem | 
     """Rows of the left operand times those of the right one: both lie as the kernel reads them."""
     anchor, x, right = group.anchor, group.x, _rows_of_matrices(group)
     steps, channels = anchor.inputs[1].shape[-2:]
-    if right is None or not isinstance(channels, int):
+    if right is None:
         return None
     if not all(are_even(layout, 0, layout.type.rank - 3) for layout in layouts):
         return None
@@ -312,6 +306,11 @@ def _padding(anchor: Node, x: Placed, window: tuple[int, int]) -> Padding:
 def _first_seen(x: Placed, padding: Padding) -> Size:
     """Where the first window starts: in the border, if there is padding."""
     return x.origin - padding[0][0] * x.strides[1] - padding[1][0] * x.strides[2]
+
+
+def known(size: Size) -> int:
+    """``size``, or what is usual where a call tells."""
+    return size if isinstance(size, int) else USUAL_SIZE
 
 
 def product(sizes: Sequence[Size]) -> Size:

@@ -290,3 +290,18 @@ def test_weights_of_the_steps_of_a_loop_are_packed_once():
     last, _ = ops.trace_scan(step, (start,), (xs,), axis=1)
     run = check((start, xs, w), last[0])
     assert sum(row.label.startswith("pack") for row in run.program.rows) == 1
+
+
+@pytest.mark.parametrize("steps", [1, 16, 70])
+def test_products_of_symbolic_columns(steps):
+    """Attention over as many steps as a call has."""
+    query, keys, values = (matrix(n, "f32[N, 2, T, 8]") for n in "qkv")
+    scores = ops.softmax(ops.matmul(query, turned(keys)))
+    graph = Graph("attention", (query, keys, values), (ops.matmul(scores, values),))
+    run, rng = compile_graph(graph), np.random.default_rng(0)
+    assert run.program.launches == 4
+    arrays = [rng.standard_normal((3, 2, steps, 8)).astype(np.float32) for _ in range(3)]
+    (expected,) = evaluate(graph, arrays, dtype="float64")
+    np.testing.assert_allclose(run(*arrays)[0], expected, rtol=1e-4, atol=1e-5)
+    if steps < 20:
+        np.testing.assert_allclose(Supervised(graph, {})(*arrays)[0], expected, atol=1e-5)
