@@ -250,8 +250,13 @@ class Trainer(Weighted):
         return trace_step(self, batch, arrays_of(batch), training)
 
     def check_targets(self, y: Any) -> None:
-        """Raises ``ValueError`` where labels name classes that the model does not have."""
-        if self._compile_loss is not None and y is not None:
+        """Raises ``ValueError`` where labels name classes that the model does not have.
+
+        A model that does not know its outputs yet, one that is not built or defines ``call``, is
+        not looked at.
+        """
+        known = getattr(self, "outputs", None) is not None
+        if known and self._compile_loss is not None and y is not None:
             check_labels(self._compile_loss, y, self.output_shape)
 
     # Loops

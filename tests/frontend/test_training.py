@@ -339,3 +339,18 @@ def test_a_model_without_weights_to_train_is_told_so():
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match="expected weights to train"):
         model.train_on_batch(X, X)
+
+
+def test_models_that_are_not_built_yet_are_trained():
+    class Line(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(1)
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    for model in (Line(), keras.Sequential([layers.Dense(1)])):
+        model.compile("sgd", "mse")
+        losses = model.fit(X, X[:, :1], epochs=3, verbose=0).history["loss"]
+        assert losses[-1] < losses[0]
