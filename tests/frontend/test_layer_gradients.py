@@ -132,6 +132,8 @@ SIGNS = np.sign(REAL)
 YES_OR_NO = (REAL > 0).astype("float32")
 CLASSES = np.int32([0, 1, 2, 3, 1, 2])
 ONE_HOT = np.eye(4, dtype="float32")[CLASSES]
+LABELS = np.int32([[1, 2, 2], [3, 1, 0], [2, 0, 0], [1, 1, 1], [3, 2, 1], [2, 3, 0]])
+STEPS = RANDOM.standard_normal((6, 7, 4)).astype("float32")
 LENGTH_ONE = OTHER / np.linalg.norm(OTHER, axis=-1, keepdims=True)
 
 LOSSES = [
@@ -160,6 +162,7 @@ LOSSES = [
     (losses.SparseCategoricalCrossentropy(True, ignore_class=1), CLASSES, OTHER),
     (losses.Dice(), YES_OR_NO, SHARES[0]),
     (losses.Tversky(alpha=0.3, beta=0.6), YES_OR_NO, SHARES[0]),
+    (losses.CTC(), LABELS, STEPS),
     (losses.Circle(gamma=2.0), np.int32([0, 1, 0, 1, 2, 2]), LENGTH_ONE),
 ]
 
