@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TypeAlias
 
 from .kernels import Kernel
@@ -91,8 +92,9 @@ def at_index(whole: Placed, axis: int) -> Part:
 def are_even(layout: Placed, first: int, last: int) -> bool:
     """Whether the axes from ``first`` to ``last`` can be walked as one."""
     shape, strides = layout.type.shape, layout.strides
-    pairs = range(first, last)
-    return all(strides[i] == strides[i + 1] * shape[i + 1] or shape[i] == 1 for i in pairs)
+    # Along an axis of one element nothing is walked: those around it follow one another.
+    axes = [*(axis for axis in range(first, last) if shape[axis] != 1), last]
+    return all(strides[a] == strides[b] * shape[b] for a, b in pairwise(axes))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from keraunos.compiler import ops
 from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir import Graph, Op, Sample
@@ -58,3 +59,19 @@ def test_outputs_that_no_input_has_a_part_in(shapes):
     found = compile_graph(Graph("fills", (x,), outputs))(np.zeros((3, 4), "float32"))
     for array, node in zip(found, outputs, strict=True):
         np.testing.assert_array_equal(array, np.full(node.shape, 1.5))
+
+
+@pytest.mark.parametrize("height", [1, 2])
+@pytest.mark.parametrize("groups", [1, 6])
+def test_images_of_one_row_in_front_of_a_border(height, groups):
+    """The product writes rows that lie apart, however few an image has."""
+    x = input_("x", parse_type(f"f32[N, {height}, 7, 4]"))
+    product = ops.conv2d(x, k := input_("k", parse_type("f32[1, 1, 4, 6]")))
+    d = input_("d", parse_type(f"f32[1, 3, {6 // groups}, 6]"))
+    last = ops.conv2d(product, d, padding=((0, 0), (2, 2)), groups=groups)
+    graph = Graph("rows", (x, k, d), (last,))
+    rng = np.random.default_rng(0)
+    shapes = [(3, *x.shape[1:]), k.shape, d.shape]
+    arrays = [rng.standard_normal(shape).astype("float32") for shape in shapes]
+    (expected,) = evaluate(graph, arrays)
+    np.testing.assert_allclose(compile_graph(graph)(*arrays)[0], expected, rtol=1e-4, atol=1e-5)
