@@ -11,6 +11,7 @@ from ..ir import REQUIRED, Node, Op, Sample
 from ..lowering import Composite, Concatenation, Gather, Iota, NoGrad, ScatterAdd
 from ..types import FLOAT32, DType, Shape, TensorType, dtype_of
 from .building import number, pieces, reshaped
+from .reductions import EXACT
 from .registry import TypedOp, ops, register
 from .rules import normal_axis, same_size, want_integer, want_same_dtype
 
@@ -212,7 +213,11 @@ def _one_hot(indices: Any, *, depth: int, dtype: DType | str) -> Any:
 
 def _one_hot_expand(node: Node) -> Node:
     (indices,) = node.inputs
-    steps = ops.iota(shape=(node.attrs["depth"],), axis=0, dtype=indices.dtype)
+    depth = node.attrs["depth"]
+    if isinstance(depth, int) and depth <= EXACT:
+        # Kernels compare floats in vectors. An integer beyond these rounds to none of them.
+        indices = ops.cast(indices, dtype=FLOAT32)
+    steps = ops.iota(shape=(depth,), axis=0, dtype=indices.dtype)
     hit = ops.equal(reshaped(indices, (*indices.shape, 1)), steps)
     return hit if node.dtype.name == "bool" else ops.cast(hit, dtype=node.dtype)
 

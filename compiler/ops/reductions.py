@@ -10,7 +10,7 @@ import numpy as np
 
 from ..ir import REQUIRED, Node, Op, Sample
 from ..lowering import Composite, NoGrad, Reduction
-from ..types import INT32, TensorType
+from ..types import FLOAT32, INT32, TensorType
 from .building import broadcast, count, expanded, number
 from .registry import ops, register
 from .rules import (
@@ -22,6 +22,7 @@ from .rules import (
     want_number,
 )
 
+EXACT = 2**24  # up to here float32 has all integers
 SAMPLE_ATTRS = (
     {"axes": (1,)},
     {"axes": (0, -1), "keepdims": True},
@@ -162,9 +163,13 @@ def argument(name: str, reference: Callable[..., Any], extreme: str, doc: str) -
         if x.dtype.is_float:
             hit = ops.logical_or(hit, ops.is_nan(x))
         shape = tuple(n if axis == place else 1 for axis, n in enumerate(x.shape))
-        steps = ops.iota(shape=shape, axis=place, dtype=INT32)
-        far = number(np.iinfo(np.int32).max, steps)
-        return ops.min(ops.select(hit, steps, far), axes=(place,))
+        size = x.shape[place]
+        exact = isinstance(size, int) and size <= EXACT
+        steps = ops.iota(shape=shape, axis=place, dtype=FLOAT32 if exact else INT32)
+        # Kernels compare floats in vectors; there is always an index below this one.
+        far = number(EXACT if exact else np.iinfo(np.int32).max, steps)
+        first = ops.min(ops.select(hit, steps, far), axes=(place,))
+        return ops.cast(first, dtype=INT32) if exact else first
 
     samples = (
         Sample(("f32[3, 4]",), {"axis": -1}),

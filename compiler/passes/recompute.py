@@ -12,8 +12,9 @@ for others: they read that operand, and what follows from it costs nothing besid
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
+from ..cpu.writer import MATH
 from ..ir import Graph, Node
 from ..lowering import Elementwise, Reduction
 from ..types import BOOL
@@ -32,7 +33,8 @@ def recompute(graph: Graph, cluster: Mapping[Node, Cluster]) -> tuple[Node, ...]
         users = [u for u in graph.users[node] if not _has(cluster.get(u), node)]
         if not users or not all(_takes(node, user, cluster) for user in users):
             continue
-        recipe = masks_leading_to(node) if node.dtype == BOOL else _recipe(node, home)
+        stored = {n for n in home.nodes if _is_stored(n, graph, cluster)} - {node}
+        recipe = masks_leading_to(node) if node.dtype == BOOL else _recipe(node, home, stored)
         takers = {id(cluster[user]): cluster[user] for user in users}.values()
         if recipe and all(_is_worth(recipe, taker) for taker in takers):
             saved[node] = None
@@ -44,6 +46,11 @@ def recompute(graph: Graph, cluster: Mapping[Node, Cluster]) -> tuple[Node, ...]
 def is_simple(node: Node) -> bool:
     """Whether ``node`` is computed element by element."""
     return isinstance(node.op.lowering, Elementwise)
+
+
+def _is_stored(node: Node, graph: Graph, cluster: Mapping[Node, Cluster]) -> bool:
+    """Whether someone reads ``node`` from memory, as things stand."""
+    return node in graph.outputs or not all(_has(cluster.get(u), node) for u in graph.users[node])
 
 
 def _has(cluster: Cluster | None, node: Node) -> bool:
@@ -75,16 +82,19 @@ def _takes(node: Node, user: Node, cluster: Mapping[Node, Cluster]) -> bool:
     return computes and taker is not None and not taker.anchor and taker.domain.shape == node.shape
 
 
-def _recipe(node: Node, home: Cluster) -> list[Node]:
-    """The ops of a group that lead to ``node``; none where they are many or more than simple."""
-    members = {*home.nodes, *home.copies}
+def _recipe(node: Node, home: Cluster, stored: Collection[Node]) -> list[Node]:
+    """The ops of a group that lead to ``node`` from what lies in memory, or is small.
+
+    None where they are many, or cost more than reading the value.
+    """
+    members = {*home.nodes, *home.copies}.difference(stored)
     found: list[Node] = []
     stack = [node]
     while stack:
         current = stack.pop()
-        if current in found or current not in members:
+        if current in found or current not in members or current.shape != node.shape:
             continue
-        if not is_simple(current) or current.shape != node.shape or len(found) == STEPS:
+        if not is_simple(current) or current.op.name in MATH or len(found) == STEPS:
             return []
         found.append(current)
         stack.extend(current.inputs)
@@ -96,6 +106,6 @@ def _is_worth(recipe: list[Node], taker: Cluster) -> bool:
     if len(taker.nodes) + len(taker.copies) + len(recipe) > MAX_NODES:
         return False
     own = {*taker.nodes, *taker.copies, *recipe}
-    read = {operand for node in taker.nodes for operand in node.inputs}
+    read = {operand for node in (*taker.nodes, *taker.copies) for operand in node.inputs}
     more = {i for node in recipe for i in node.inputs if i not in own and i not in read}
     return sum(operand.shape == recipe[0].shape for operand in more) <= 1

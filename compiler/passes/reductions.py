@@ -32,8 +32,49 @@ def reductions(graph: Graph, decisions: Decisions) -> Graph:
     Threads share the samples, each of which lies in one place; a sum of sums rounds less, and is
     the same for any number of threads. A factor comes out where the sum without it is there anyway.
     """
-    graph = _factored(graph, decisions)
+    graph = rewrite_everywhere(graph, _from_the_front)
+    graph = _kept(_factored(graph, decisions))
     return rewrite_everywhere(graph, lambda node: _in_two(node, decisions) or _without_ones(node))
+
+
+def _from_the_front(node: Node) -> Node | None:
+    """sum(x, axes=(-1,)) --> sum(x, axes=(1,)), so that equal reductions are one node."""
+    if not isinstance(node.op.lowering, Reduction):
+        return None
+    axes = tuple(sorted(reduced_axes(node)))
+    return (
+        None
+        if axes == node.attrs["axes"]
+        else apply(node.op, node.inputs, node.attrs | {"axes": axes})
+    )
+
+
+def _kept(graph: Graph) -> Graph:
+    """reshape(sum(x, axes=(1,)), shape=(n, 1)) --> sum(x, axes=(1,), keepdims=True)
+
+    What follows stays in the loops of the reduction.
+    """
+    graph = change_bodies(graph, _kept)
+    chosen: dict[Node, Callable[[Node], Node]] = {}
+    for node in graph.nodes:
+        if not isinstance(node.op.lowering, Reduction) or node.attrs["keepdims"]:
+            continue
+        (x,), axes = node.inputs, reduced_axes(node)
+        shape = tuple(1 if axis in axes else n for axis, n in enumerate(x.shape))
+        users = graph.users[node]
+        if (
+            node in graph.outputs
+            or 0 in axes
+            or any(u.op is not ops.reshape or u.shape != shape for u in users)
+        ):
+            continue
+        chosen |= dict.fromkeys(users, _with_axes_kept)
+    return rewrite_chosen(graph, chosen) if chosen else graph
+
+
+def _with_axes_kept(reshape: Node) -> Node:
+    (node,) = reshape.inputs
+    return apply(node.op, node.inputs, node.attrs | {"keepdims": True})
 
 
 def _in_two(node: Node, decisions: Decisions) -> Node | None:

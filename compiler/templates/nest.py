@@ -212,19 +212,25 @@ class _Builder:
 
     def _vector_axis(self, nest: Nest) -> str | None:
         """The innermost axis, if float32 values lie side by side along it everywhere."""
-        if not self.groups or not all(map(_in_vectors, self.values.reachable)):
+        if not self.groups:
             return None
         name = self._axis_name(self.groups[-1])
-        # What a sweep leaves is one number; along other axes every element is stored.
-        stored = ("0", "1") if name.startswith("r") else ("1",)
+        # Around a sweep in vectors all is numbers, of any kind.
+        swept = name.startswith("r")
+        within = [v for v in self.values.reachable if not swept or self._is_swept(v)]
+        if not all(map(_in_vectors, within)):
+            return None
         for stage in nest.stages:
-            loads = (*stage.loads, *stage.after_loads)
-            stores = (*stage.stores, *stage.after_stores)
+            loads = (*stage.loads, *(() if swept else stage.after_loads))
+            stores = (*stage.stores, *(() if swept else stage.after_stores))
             if not all(_is_contiguous(load, name) for load in loads):
                 return None
-            if not all(_is_stored(store, stored, name) for store in stores):
+            if not all(_is_stored(store, name) for store in stores):
                 return None
         return name
+
+    def _is_swept(self, value: Value) -> bool:
+        return self.values.is_inside(value) or is_reduction(value.node)
 
 
 def _in_vectors(value: Value) -> bool:
@@ -241,8 +247,8 @@ def _is_contiguous(load: AnyLoad, axis: str) -> bool:
     return load.access.stride_along(axis) in ("0", "1")
 
 
-def _is_stored(store: Store, strides: tuple[str, ...], axis: str) -> bool:
-    return store.access.dtype == FLOAT32 and store.access.stride_along(axis) in strides
+def _is_stored(store: Store, axis: str) -> bool:
+    return store.access.dtype == FLOAT32 and store.access.stride_along(axis) == "1"
 
 
 def _has_work(stage: Stage) -> bool:

@@ -150,3 +150,33 @@ def test_sums_over_samples_alone_round_little() -> None:
     one, two = (compile_graph(graph, threads=t)(array)[0] for t in (1, 2))
     np.testing.assert_array_equal(one, two)
     np.testing.assert_allclose(one, array.sum(0, dtype="float64"), rtol=1e-6)
+
+
+@pytest.mark.smoke
+def test_equal_axes_are_one_reduction() -> None:
+    before = network(IMAGE, "%0 = sum(%x, axes=(-1,)) %1 = sum(%x, axes=(3,)) return %0, %1")
+    assert after(before)[0] == network(IMAGE, "%0 = sum(%x, axes=(3,)) return %0, %0")
+
+
+@pytest.mark.smoke
+def test_axes_that_are_put_back_are_kept() -> None:
+    signature = "%x: f32[N, 6]"
+    before = network(
+        signature,
+        """%0 = sum(%x, axes=(1,)) %1 = reshape(%0, shape=(N, 1))
+        %2 = subtract(%x, %1) return %2""",
+    )
+    expected = network(
+        signature, "%0 = sum(%x, axes=(1,), keepdims=True) %1 = subtract(%x, %0) return %1"
+    )
+    assert after(before)[0] == expected
+
+
+@pytest.mark.smoke
+def test_axes_that_someone_reads_without_stay_dropped() -> None:
+    before = network(
+        "%x: f32[N, 6]",
+        """%0 = sum(%x, axes=(1,)) %1 = reshape(%0, shape=(N, 1))
+        %2 = subtract(%x, %1) %3 = exp(%0) return %2, %3""",
+    )
+    assert after(before)[0] == before

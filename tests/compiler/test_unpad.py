@@ -16,7 +16,6 @@ from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir import Graph
 from keraunos.compiler.ops.core import input_
 from keraunos.compiler.parser import parse_ir
-from keraunos.compiler.passes.simplify import simplify
 from keraunos.compiler.passes.unpad import unpad
 from keraunos.compiler.types import parse_type
 from keraunos.compiler.verify import verify
@@ -42,7 +41,7 @@ def after(graph: Graph) -> tuple[Graph, list[str]]:
     result = unpad(graph, decisions)
     verify(result, "unpad")
     assert_same_values(graph, result, sizes={"N": 2}, rtol=1e-9)
-    return simplify(result, Decisions()), [decision.reason for decision in decisions]
+    return result, [decision.reason for decision in decisions]
 
 
 def by_image(size: Any, window: Any, strides: Any, padding: Any, filters: int = 5) -> Graph:
@@ -89,6 +88,14 @@ def test_rows_and_columns_of_a_stride_are_made_by_dense_convolutions() -> None:
     convolutions = [node for node in result.nodes if node.op is ops.conv2d]
     assert [node.inputs[1].shape for node in convolutions] == [(2, 2, 5, 6), (1, 2, 5, 6)]
     assert all(node.inputs[0].shape[1:3] == (4, 4) for node in convolutions)
+    assert result.outputs[0].op is ops.reshape  # nothing is cut off
+
+
+@pytest.mark.smoke
+def test_what_a_whole_number_of_strides_is_too_much_is_cut_off() -> None:
+    result, reasons = after(by_image((9, 7), (3, 3), (2, 2), "same"))
+    assert reasons == ["DENSE"]
+    assert result.outputs[0].op is ops.slice
 
 
 @pytest.mark.smoke
