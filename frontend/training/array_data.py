@@ -39,9 +39,9 @@ class ArrayData:
         self._buffers: list[np.ndarray] | None = None
 
     @property
-    def targets(self) -> Any:
-        """All of ``y``."""
-        return self._whole.y
+    def known(self) -> Batch:
+        """All of the data."""
+        return self._whole
 
     @property
     def count(self) -> int:

@@ -100,7 +100,8 @@ class CompileMetrics:
             for argument, value in self._given.items()
         }
         self._wanted = [any(found) for found in zip(*several.values(), strict=True)]
-        targets = self._targets(y_true)
+        # Without metrics it does not matter how targets are nested.
+        targets = self._targets(y_true) if any(self._wanted) else [None] * len(self.outputs)
         predictions = [at(y_pred, path) for path in self.outputs.paths]
         labels = self.outputs.labels() if len(self.outputs) > 1 else [""]
         self.entries = tuple(

@@ -28,8 +28,8 @@ class Source(Protocol):
     restarts: bool
 
     @property
-    def targets(self) -> Any:
-        """All of ``y``, where it is known beforehand, else None."""
+    def known(self) -> Batch | None:
+        """All of the data, where they are known beforehand, else None."""
 
     @property
     def count(self) -> int | None:

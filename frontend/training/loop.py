@@ -237,7 +237,8 @@ def _read(logs: Mapping[str, Any]) -> dict[str, Any]:
 
 def _source(model: Any, x: Any, y: Any, sample_weight: Any, **options: Any) -> Source:
     source = source_of(x, y, sample_weight, **options)
-    model.check_targets(source.targets)
+    if source.known is not None:
+        model.check_data(source.known)
     return source
 
 

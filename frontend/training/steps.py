@@ -16,7 +16,7 @@ from .. import ops, tree
 from ..dtypes import canonical_array
 from ..errors import UsageError
 from ..programs import Program
-from ..scope import active_scope
+from ..scope import Scope, active_scope, entered
 from ..tensor import KerasTensor
 from ..tracing import Spec, Traced, TraceScope, trace_call
 from ..variable import Variable
@@ -185,6 +185,24 @@ def results_of(model: Any, x: Any, y: Any, predicted: Any, sample_weight: Any) -
     for name, value in model.compute_metrics(x, y, predicted, sample_weight).items():
         results.update(value if isinstance(value, dict) else {name: value})
     return results
+
+
+def predicted_shapes(model: Any, x: Any) -> Any:
+    """The shapes of what the model makes of arrays, nested as its outputs; builds it if need be.
+
+    Raises:
+        ValueError: the arrays do not fit the model.
+    """
+    if getattr(model, "network", None) is not None:
+        return model.output_shape
+    with entered(Scope()):
+        predicted = model.apply((tree.map_structure(_symbolic, x),), {})
+    return tree.map_structure(lambda tensor: tensor.shape, predicted)
+
+
+def _symbolic(array: np.ndarray) -> KerasTensor:
+    """What stands for any batch of such samples."""
+    return KerasTensor((None, *array.shape[1:]), canonical_array(array[:0]).dtype.name)
 
 
 def gradients_by(total: KerasTensor, variables: Sequence[Variable]) -> list[KerasTensor]:

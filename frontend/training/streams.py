@@ -62,7 +62,7 @@ class StreamData:
         class_weight: a weight a class, for batches without weights of their own.
     """
 
-    targets = None  # they come with the batches
+    known = None  # all of them come with the batches
 
     def __init__(self, stream: Any, shuffle: bool = False, class_weight: Any = None) -> None:
         self._stream = stream

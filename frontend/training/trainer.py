@@ -22,6 +22,7 @@ from .steps import (
     arrays_of,
     kinds_of,
     make_step,
+    predicted_shapes,
     regularization,
     samples_in,
     trace_step,
@@ -213,8 +214,8 @@ class Trainer(Weighted):
         """One step of training on one batch.
 
         Returns:
-            The loss, or a list of it and the metrics as ``metrics_names`` lists them, each since
-            ``reset_metrics``; by name if ``return_dict``.
+            The loss, or a list of it and the metrics as ``metrics_names`` lists them, each of
+            this batch alone; by name if ``return_dict``.
 
         Raises:
             ValueError: the batch does not fit the model or the loss; ``compile`` was not called.
@@ -222,6 +223,7 @@ class Trainer(Weighted):
         """
         self._require_compiled("train_on_batch")
         batch = _batch(x, y, sample_weight, class_weight)
+        self.reset_metrics()
         return _returned(self.train_step_on(batch), return_dict)
 
     @user_facing
@@ -230,7 +232,9 @@ class Trainer(Weighted):
     ) -> Any:
         """The loss and the metrics on one batch. Returns and raises as ``train_on_batch``."""
         self._require_compiled("test_on_batch")
-        return _returned(self.test_step_on(_batch(x, y, sample_weight, None)), return_dict)
+        batch = _batch(x, y, sample_weight, None)
+        self.reset_metrics()
+        return _returned(self.test_step_on(batch), return_dict)
 
     @user_facing
     def training_step(
@@ -249,15 +253,15 @@ class Trainer(Weighted):
         batch = _batch(x, y, sample_weight, None)
         return trace_step(self, batch, arrays_of(batch), training)
 
-    def check_targets(self, y: Any) -> None:
-        """Raises ``ValueError`` where labels name classes that the model does not have.
+    def check_data(self, data: Batch) -> None:
+        """Builds the model for all of the data, and checks what no compiled step can tell.
 
-        A model that does not know its outputs yet, one that is not built or defines ``call``, is
-        not looked at.
+        Raises:
+            ValueError: labels name classes that the model does not have.
         """
-        known = getattr(self, "outputs", None) is not None
-        if known and self._compile_loss is not None and y is not None:
-            check_labels(self._compile_loss, y, self.output_shape)
+        shapes = predicted_shapes(self, data.x)
+        if self._compile_loss is not None and data.y is not None:
+            check_labels(self._compile_loss, data.y, shapes)
 
     # Loops
 

@@ -52,11 +52,12 @@ def test_a_step_is_gradient_descent_on_the_loss():
             np.testing.assert_allclose(mine, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_a_mean_goes_on_until_the_metrics_are_reset():
+def test_a_batch_by_hand_counts_alone():
     model = classifier(metrics=["accuracy"])
     first = model.test_on_batch(X[:5], LABELS[:5], return_dict=True)
-    both = model.test_on_batch(X[5:], LABELS[5:], return_dict=True)
-    model.reset_metrics()
+    rest = model.test_on_batch(X[5:], LABELS[5:], return_dict=True)
+    assert rest == model.test_on_batch(X[5:], LABELS[5:], return_dict=True)
+    both = {name: (5 * first[name] + 15 * rest[name]) / 20 for name in first}
     whole = model.test_on_batch(X, LABELS, return_dict=True)
     assert list(whole) == ["loss", "accuracy"] == model.metrics_names
     assert both == pytest.approx(whole, rel=1e-5)
@@ -303,6 +304,15 @@ def test_the_op_that_made_the_first_nan_is_named():
         np.testing.assert_array_equal(one, other)
 
 
+def test_targets_may_be_those_of_the_outputs_with_a_loss():
+    x = keras.Input((6,))
+    classes = layers.Dense(3, activation="softmax", name="classes")(x)
+    model = keras.Model(x, [layers.Dense(1, name="other")(x), classes])
+    model.compile("sgd", [None, "sparse_categorical_crossentropy"])
+    loss = model.test_on_batch(X, [Y[:, :1], LABELS])
+    assert model.test_on_batch(X, [LABELS]) == model.test_on_batch(X, LABELS) == loss
+
+
 # Refusals
 
 
@@ -316,6 +326,21 @@ def test_steps_need_compile():
 def test_labels_out_of_range_are_refused():
     with pytest.raises(ValueError, match="7"):
         classifier().fit(X, np.where(np.arange(20) == 3, 7, LABELS), verbose=0)
+
+
+def test_labels_out_of_range_are_refused_before_models_are_built():
+    class Classes(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(3, activation="softmax")
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    for model in (Classes(), keras.Sequential([layers.Dense(3, activation="softmax")])):
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        with pytest.raises(ValueError, match="for the 3 classes"):
+            model.fit(X, LABELS + 1, verbose=0)
 
 
 def test_targets_of_another_shape_are_refused():

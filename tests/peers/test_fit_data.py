@@ -41,7 +41,7 @@ class Ours(Batches):
     def reset_metrics(self):
         pass
 
-    def check_targets(self, y):
+    def check_data(self, data):
         pass
 
 
