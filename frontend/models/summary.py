@@ -195,13 +195,24 @@ def _print_all(console: Console, model: Model, table: Table) -> None:
     console.print(f'[bold]Model: "{escape(model.name)}"[/]')
     console.print(table)
     learned, fixed = model.trainable_weights, model.non_trainable_weights
-    for label, weights in (
-        ("Total", [*learned, *fixed]),
-        ("Trainable", learned),
-        ("Non-trainable", fixed),
-    ):
+    kept = _optimizer_state(model)
+    groups = {
+        "Total": [*learned, *fixed, *kept],
+        "Trainable": learned,
+        "Non-trainable": fixed,
+        "Optimizer": kept,
+    }
+    for label, weights in groups.items():
+        if label == "Optimizer" and not kept:
+            continue
         count = sum(weight.size for weight in weights)
         console.print(f"[bold] {label} params: [/]{_colored(f'{count:,}')} ({_memory(weights)})")
+
+
+def _optimizer_state(model: Model) -> list[Variable]:
+    """What the optimizer keeps; nothing before the first step."""
+    built = model.compiled and model.optimizer.built
+    return list(model.optimizer.variables) if built else []
 
 
 def _memory(weights: list[Variable]) -> str:

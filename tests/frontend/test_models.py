@@ -41,6 +41,21 @@ def test_summary_of_inner_layers_is_that_of_keras():
     assert received == (SUMMARIES / "nested_expanded.txt").read_text("utf-8")
 
 
+def test_summary_counts_what_the_optimizer_keeps_once_there_is_a_step():
+    model = Sequential([keraunos.Input((6,)), layers.Dense(5), layers.Dense(1)])
+    plain = summary(model)
+    model.compile("adam", "mse")
+    assert summary(model) == plain
+    model.train_on_batch(np.ones((2, 6)), np.ones((2, 1)))
+    # As Keras prints it: step, rate, and two moments of 41 weights, beside these.
+    assert summary(model).splitlines()[-4:] == [
+        " Total params: 125 (500.00 B)",
+        " Trainable params: 41 (164.00 B)",
+        " Non-trainable params: 0 (0.00 B)",
+        " Optimizer params: 84 (336.00 B)",
+    ]
+
+
 def test_summary_before_the_weights_exist_and_of_some_layers():
     text = summary(Sequential([layers.Dense(3), layers.Dense(2)]))
     assert "dense (Dense)" in text
