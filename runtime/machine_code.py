@@ -34,6 +34,12 @@ class KernelError(RuntimeError):
     """A kernel cannot be compiled or loaded."""
 
 
+# By the models of some processors (Zen 4 and 5) LLVM moves loads so far ahead that the accumulators of
+# a block no longer fit the registers: half the speed. The machine itself reorders well enough, and
+# its instructions are named by its features.
+SCHEDULING = "generic"
+
+
 @cache
 def machine(reach: str) -> Any:
     """The host with constants and functions within 2 GB ("near"), or anywhere ("far").
@@ -44,7 +50,7 @@ def machine(reach: str) -> Any:
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_triple(llvm.get_process_triple())
     return target.create_target_machine(
-        cpu=llvm.get_host_cpu_name(),
+        cpu=SCHEDULING,
         features=llvm.get_host_cpu_features().flatten(),
         opt=3,
         reloc="pic" if reach == "near" else "static",
