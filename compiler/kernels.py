@@ -273,6 +273,7 @@ class Contract:
     is unrolled. ``stretched`` names the loop of so long a sum that it is made of shorter ones.
     ``streamed``: the weights are too many for the work; the next panel's are asked for in time.
     ``far`` lists operands (``x``, ``w``) whose rows along the sum are asked for in time.
+    ``clipped``: rows of the window that lie above or below the image are left out.
     """
 
     block: RegisterBlock
@@ -287,6 +288,7 @@ class Contract:
     turned: bool = False
     cuts: tuple[str, ...] = ()
     far: tuple[str, ...] = ()
+    clipped: bool = False
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,9 @@ class KernelError(RuntimeError):
     """A kernel cannot be compiled or loaded."""
 
 
-# By the models of some processors (Zen 4 and 5) LLVM moves loads so far ahead that the accumulators of
-# a block no longer fit the registers: half the speed. The machine itself reorders well enough, and
-# its instructions are named by its features.
+# By the models of some processors (Zen 4 and 5) LLVM moves loads so far ahead that the accumulators
+# of a block no longer fit the registers: half the speed. The machine itself reorders well enough,
+# and its instructions are named by its features.
 SCHEDULING = "generic"
 
 

@@ -132,8 +132,19 @@ def _micro_kernel(writer: Writer, body: Contract, block: RegisterBlock) -> None:
     zero = writer.constant(0.0, FLOAT32, True)
     for r, p, j in cells(block):
         writer.line(f"a{r}_{p}_{j} = {f'b{j}' if body.bias else zero}")
+    if body.clipped:
+        _clip(writer, body, block)
     _loops(writer, body, block, zero)
     finish_block(writer, body.epilogue, block, body.masked)
+
+
+def _clip(writer: Writer, body: Contract, block: RegisterBlock) -> None:
+    """The rows of the window that see any row of the image."""
+    last = f" - {block.rows - 1}" if block.rows > 1 else ""
+    writer.line(f"first_ky = {writer.call('maximum', f'above - oy{last}', '0')}")
+    writer.line(f"stop_ky = {writer.call('minimum', 'kys', 'height + above - oy')}")
+    if not body.in_place:
+        writer.line(f"wj += first_ky * kxs * run * {block.vectors * writer.lanes}")
 
 
 def _cut(writer: Writer, body: Contract) -> None:
@@ -180,6 +191,8 @@ def _loop(
         _sum(writer, body, block, *stretch, zero)
         return
     first, stop = stretch
+    if outer == 0 and body.clipped:
+        first, stop = "first_ky", "stop_ky"
     head = stop if first == "0" else f"{first}, {stop}"
     with writer.block(f"for {LOOPS[outer][0]} in range({head}):"):
         if outer == len(LOOPS) - 2:

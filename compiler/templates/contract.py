@@ -65,6 +65,8 @@ def _launch(group: Anchored, problem: Problem, name: str) -> Launch:
     sizes = _sizes(problem, rows, columns, block, width)
     for pointer, layout in _results(group):
         sizes += _result_strides(pointer, layout, problem)
+    if contract.clipped and problem.clip is not None:
+        sizes += [("above", problem.clip.above), ("height", problem.clip.height)]
     sizes = [(size, value) for size, value in sizes if size not in dict(fixed)]
     starts = {"x": problem.x_offset, "y": problem.y_offset}
     packing = None
@@ -133,7 +135,13 @@ def _contract(
         turned=problem.turned,
         cuts=tuple(cut.loop for cut in problem.cuts),
         far=_far(problem),
+        clipped=_is_clipped(problem, fixed),
     )
+
+
+def _is_clipped(problem: Problem, fixed: tuple[tuple[str, int], ...]) -> bool:
+    """Whether the loop over a window's rows may be shorter: it is neither unrolled nor in parts."""
+    return problem.clip is not None and not fixed and _stretched(problem)[0] != "kys"
 
 
 def _far(problem: Problem) -> tuple[str, ...]:

@@ -39,6 +39,14 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class Clip:
+    """Rows of zeros around an image that need not be read: ``above`` it, and its own ``height``."""
+
+    above: Size
+    height: Size
+
+
+@dataclass(frozen=True)
 class Problem:
     """A contraction as the kernel sees it: extents, and strides of the operand.
 
@@ -68,6 +76,7 @@ class Problem:
     right: Rows | None = None
     turned: bool = False
     cuts: tuple[Cut, ...] = ()
+    clip: Clip | None = None
 
     @property
     def depth(self) -> Size:
@@ -238,7 +247,15 @@ def conv_problem(group: Anchored, layouts: Sequence[Placed]) -> Problem | None:
         x_kx=pixel * dx,
         x_group=cin,
         right=None if _pays_packing(group) else _rows_of_kernel(group),
+        clip=_clip(padding[0], (sy, dy), x.type.shape[1]),
     )
+
+
+def _clip(padding: tuple[Size, Size], steps: tuple[int, int], height: Size) -> Clip | None:
+    """What can be left out of a window that moves by single rows."""
+    if steps != (1, 1) or padding == (0, 0):
+        return None
+    return Clip(padding[0], height)
 
 
 def _rows_of_kernel(group: Anchored) -> Rows:
