@@ -1,8 +1,8 @@
 """Whole trainings, as in Keras: the history, the weights afterwards, and what evaluate returns."""
 
-import keras
 import numpy as np
 import pytest
+from twins import keras
 
 import keraunos
 

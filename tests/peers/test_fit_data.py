@@ -2,9 +2,9 @@
 
 import random
 
-import keras
 import numpy as np
 import pytest
+from twins import keras
 
 from keraunos import utils
 from keraunos.frontend.training.loop import evaluate, fit

@@ -3,7 +3,6 @@
 import inspect
 import warnings
 
-import jax
 import numpy as np
 import pytest
 from twins import assert_close, draw, keras
@@ -11,6 +10,8 @@ from twins import assert_close, draw, keras
 import keraunos
 from keraunos.compiler.evaluate import evaluate
 from keraunos.frontend.tracing import Spec, trace_call
+
+jax = pytest.importorskip("jax")
 
 STEPS = 100
 SHAPES = {

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
+from twins import keras
 
 import keraunos
 

@@ -1,11 +1,12 @@
 """Layers in training against Keras: batch normalization by value, noise by its statistics."""
 
-import jax
 import numpy as np
 import pytest
 from twins import keras
 
 import keraunos
+
+jax = pytest.importorskip("jax")
 
 RNG = np.random.default_rng(0)
 
