@@ -68,14 +68,12 @@ def choose_tiles(schedule: Schedule, decisions: Decisions) -> tuple[Tile, ...]:
         _close(stretch, schedule, tiles, decisions)
         fits = tiled and (step.loop is not None or _affordable([index], schedule))
         stretch = [index] if fits else []
-        if reason is not None and BATCH in _symbols(schedule):
+        # What belongs to no sample, such as an update of weights, ends a stretch by nature.
+        missed = any(BATCH in result.tensor_type.symbols for result in step.results)
+        if reason is not None and missed:
             decisions.add(Decision("tile", step.label, step.node.layers, "declined", *reason))
     _close(stretch, schedule, tiles, decisions)
     return tuple(tiles)
-
-
-def _symbols(schedule: Schedule) -> tuple[str, ...]:
-    return schedule.graph.symbols
 
 
 def _refusal(step: Step, schedule: Schedule) -> tuple[str, str] | None:
