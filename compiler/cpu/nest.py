@@ -6,7 +6,7 @@ reduced along the vector axis are scalars from then on. Without, the same code i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ..kernels import (
     Access,
@@ -17,7 +17,6 @@ from ..kernels import (
     Gathered,
     Generated,
     Kernel,
-    Let,
     Nest,
     Stage,
     Store,
@@ -57,9 +56,7 @@ class NestEmitter:
         self.names: dict[str, str] = {}
         self.vectors: set[str] = set()
         self.parts: dict[str, str] = {}  # sums of the stretch at hand
-        self.masks = {
-            let.name for stage in body.stages for let in _lets(stage) if let.dtype == BOOL
-        }
+        self.masks = {name for stage in body.stages for name in _truths(stage)}
         reduced = {axis.name for axis in body.reduce}
         # The innermost axis is computed in vectors inside a sweep, or all along.
         self.sweep_vector = body.vector if body.vector in reduced else None
@@ -402,5 +399,9 @@ def _numbers(load: AnyLoad) -> tuple[str, ...]:
     return load.numbers if isinstance(load, Generated) else ()
 
 
-def _lets(stage: Stage) -> tuple[Let, ...]:
-    return (*stage.block, *stage.after)
+def _truths(stage: Stage) -> Iterator[str]:
+    """The names of truth values, which are masks in vectors: computed or read."""
+    yield from (let.name for let in (*stage.block, *stage.after) if let.dtype == BOOL)
+    for load in (*stage.loads, *stage.after_loads):
+        if not isinstance(load, Generated) and load.access.dtype == BOOL:
+            yield load.name
