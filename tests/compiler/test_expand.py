@@ -40,7 +40,9 @@ def test_a_composite_is_what_it_expands_to(op: Op, sample: Sample) -> None:
     found = expand(start, Decisions())
     verify(found)
     assert not composites(found)
-    assert_same_values(start, found)
+    # Random numbers are float32 by nature, whatever they are made of.
+    wide = any(type_.dtype.is_float for type_ in types)
+    assert_same_values(start, found, rtol=1e-10 if wide else 1e-5)
 
 
 @pytest.mark.smoke
