@@ -11,9 +11,10 @@ import numpy as np
 from ...compiler import ops as ir
 from ...compiler.evaluate import evaluate
 from ...compiler.ir import Graph, Node, Origin, current_origins, origin_scope
+from ...compiler.ops.building import count
 from ...compiler.ops.core import constant
 from ...compiler.types import DType
-from ...runtime.dim import Size, symbols_of
+from ...runtime.dim import Dim, Size, symbols_of
 from ...runtime.dim import evaluate as evaluate_size
 from .. import tree
 from ..dtypes import BOOL, INT32, canonical_array, promote, scalar_dtype, standard_dtype
@@ -83,8 +84,10 @@ def _node(value: Any) -> Node:
         return value.node
     if isinstance(value, Variable):
         return active_scope().parameter(value)
+    if isinstance(value, Dim):
+        return count((value,), INT32)
     if isinstance(value, (list, tuple)) and any(
-        isinstance(leaf, (KerasTensor, Variable)) for leaf in tree.flatten(value)
+        isinstance(leaf, (KerasTensor, Variable, Dim)) for leaf in tree.flatten(value)
     ):
         return _stacked([_node(item) for item in value])
     return active_scope().array(canonical_array(value))

@@ -11,6 +11,7 @@ from ...compiler.ir import IRError
 from .. import metrics as metrics_module
 from ..errors import SizesUnknown, UsageError
 from ..metrics import MeanMetricWrapper, Metric
+from ..scope import entered
 from ..variable import Variable
 from .identifiers import identifiers_in, kind_of, name_of, shape_of
 from .outputs import Outputs, at, flat_targets, flat_weights, outputs_of, per_output
@@ -115,6 +116,8 @@ class CompileMetrics:
             for index, identifiers in enumerate(per_index)
             for identifier in identifiers
         )
+        with entered(None):  # one's own metric may have counted for another model before
+            self.reset_state()
         self.built = True
 
     def _targets(self, y_true: Any) -> list[Any]:

@@ -160,7 +160,7 @@ def train_step(model: Any, x: Any, y: Any, sample_weight: Any) -> dict[str, Any]
     """One step of gradient descent, traced: the loss and the metrics by name."""
     predicted = model(x, training=True)
     total = model.compute_loss(x, y, predicted, sample_weight, training=True)
-    model.loss_tracker.update_state(total, sample_weight=samples_in(x))
+    model._loss_tracker.update_state(total, sample_weight=samples_in(x))
     variables = model.trainable_variables
     if not variables:
         raise UsageError(
@@ -175,7 +175,7 @@ def test_step(model: Any, x: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
     """The loss and the metrics of a batch, traced."""
     predicted = model(x, training=False)
     total = model.compute_loss(x, y, predicted, sample_weight, training=False)
-    model.loss_tracker.update_state(total, sample_weight=samples_in(x))
+    model._loss_tracker.update_state(total, sample_weight=samples_in(x))
     return results_of(model, x, y, predicted, sample_weight)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import lazy, metrics, optimizers
+from .. import lazy, metrics, ops, optimizers
 from ..errors import LayerError, user_facing
 from ..scope import active_scope
 from ..variable import Generation
@@ -13,6 +13,7 @@ from ..weights import Weighted
 from .batch import Batch
 from .compile_loss import CompileLoss, check_labels
 from .compile_metrics import CompileMetrics
+from .held_metrics import held_metrics
 from .nested import as_contiguous, mapped
 from .sample_weights import weights_for
 from .steps import (
@@ -88,8 +89,9 @@ class Trainer(Weighted):
             "metrics": metrics,
             "weighted_metrics": weighted_metrics,
         }
-        self.loss_tracker = _mean("loss")
-        self.output_trackers: dict[str, Any] = {}
+        self._loss_tracker = _mean("loss")
+        self._output_trackers: dict[str, Any] = {}
+        self._held_metrics = held_metrics(self, Trainer)
         self._steps: dict[Any, Step] = {}
         self.hot_steps: dict[bool, Step] = {}
         self._trained = -1
@@ -113,10 +115,10 @@ class Trainer(Weighted):
     ) -> Any:
         """The scalar to minimize, traced: the loss, and what layers and regularizers add to it.
 
-        A subclass may define its own.
+        A subclass may define its own. Without anything to minimize it is 0 in evaluation.
 
         Raises:
-            ValueError: there is nothing to minimize.
+            ValueError: there is nothing to minimize in training.
         """
         parts: list[Any] = []
         if self._compile_loss is not None:
@@ -125,19 +127,21 @@ class Trainer(Weighted):
             self._track_outputs(named, y_pred)
         parts += regularization(self.trainable_variables)
         parts += active_scope().losses
-        if not parts:
+        if not parts and training:
             raise LayerError(
                 self, "expected a loss to minimize: pass compile(loss=...), or add_loss in a layer"
             )
+        if not parts:
+            return ops.zeros(())
         return sum(parts[1:], start=parts[0])
 
     def _track_outputs(self, named: dict[str, Any], y_pred: Any) -> None:
         if len(named) < 2:
             return
         for name, value in named.items():
-            if name not in self.output_trackers:
-                self.output_trackers[name] = _mean(f"{name}_loss")
-            self.output_trackers[name].update_state(value, sample_weight=samples_in(y_pred))
+            if name not in self._output_trackers:
+                self._output_trackers[name] = _mean(f"{name}_loss")
+            self._output_trackers[name].update_state(value, sample_weight=samples_in(y_pred))
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The losses and metrics so far by name, after this batch, traced."""
@@ -147,17 +151,25 @@ class Trainer(Weighted):
 
     def get_metrics_result(self) -> dict[str, Any]:
         """The losses and metrics by name, as they stand: tensors while traced, arrays else."""
-        trackers = [self.loss_tracker, *self.output_trackers.values()]
-        results = {tracker.name: tracker.result() for tracker in trackers}
-        return {**results, **self._compile_metrics.result()}
+        self._held_metrics = held_metrics(self, Trainer)  # layers make theirs when they are built
+        results = _results([self._loss_tracker, *self._output_trackers.values()])
+        return {**results, **self._compile_metrics.result(), **_results(self._further_metrics())}
 
     @property
     def metrics(self) -> list[Any]:
-        """The loss and the metrics, in the order of their results."""
+        """The loss and the metrics, in the order of their results.
+
+        First those of ``compile``, then what the model and its layers hold as attributes.
+        """
         if not self.compiled:
             return []
-        trackers = [self.loss_tracker, *self.output_trackers.values()]
-        return [*trackers, *self._compile_metrics.metrics]
+        trackers = [self._loss_tracker, *self._output_trackers.values()]
+        return [*trackers, *self._compile_metrics.metrics, *self._further_metrics()]
+
+    def _further_metrics(self) -> list[Any]:
+        """Metrics that are attributes, but for those that ``compile`` was given."""
+        given = {id(metric) for metric in self._compile_metrics.metrics}
+        return [metric for metric in self._held_metrics if id(metric) not in given]
 
     @property
     def metrics_names(self) -> list[str]:
@@ -384,6 +396,10 @@ def output_names(model: Any) -> list[str] | None:
 
 def _mean(name: str) -> Any:
     return metrics.Mean(name=name)
+
+
+def _results(trackers: list[Any]) -> dict[str, Any]:
+    return {tracker.name: tracker.result() for tracker in trackers}
 
 
 def _batch(x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Batch:

@@ -304,6 +304,70 @@ def test_the_op_that_made_the_first_nan_is_named():
         np.testing.assert_array_equal(one, other)
 
 
+class Deviation(keras.metrics.Metric):
+    """The mean deviation, with the samples counted by their size."""
+
+    def __init__(self, name="deviation"):
+        super().__init__(name=name)
+        self.total = self.add_weight(name="total")
+        self.samples = self.add_weight(name="samples", dtype="int32")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.total.assign_add(ops.sum(ops.abs(y_true - y_pred)) / ops.shape(y_pred)[1])
+        self.samples.assign_add(ops.shape(y_pred)[0])
+
+    def result(self):
+        return self.total / ops.cast(self.samples, "float32")
+
+
+def test_a_metric_of_ones_own_may_count_samples():
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(2)])
+    model.compile("sgd", "mse", metrics=[Deviation(), "mae"])
+    _, mine, known = model.evaluate(X, Y, batch_size=7, verbose=0)
+    assert mine == pytest.approx(known, rel=1e-5)
+
+
+def test_metrics_that_are_attributes_count_too():
+    class Watched(keras.Model):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.loss_tracker = keras.metrics.Mean(name="deviation")
+
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            self.loss_tracker.update_state(ops.abs(y - y_pred))
+            return ops.mean(ops.square(y - y_pred))
+
+    x = keras.Input((6,))
+    model = Watched(x, layers.Dense(2)(x))
+    model.compile("sgd", metrics=["mae"])
+    assert [metric.name for metric in model.metrics] == ["loss", "deviation"]
+    for _ in range(2):
+        logs = model.evaluate(X, Y, batch_size=7, verbose=0, return_dict=True)
+        assert list(logs) == ["deviation", "loss", "mae"]
+        assert logs["deviation"] == pytest.approx(logs["mae"], rel=1e-5)
+    history = model.fit(X, Y, epochs=2, verbose=0).history
+    assert history["deviation"] == pytest.approx(history["mae"], rel=1e-5)
+    assert [metric.name for metric in model.metrics] == ["loss", "mae", "deviation"]
+
+
+def test_a_metric_of_two_models_counts_for_each_anew():
+    shared = keras.metrics.MeanAbsoluteError()
+    for _ in range(2):
+        model = keras.Sequential([keras.Input((6,)), layers.Dense(2, kernel_initializer="ones")])
+        model.compile("sgd", "mse", metrics=[shared])
+        expected = np.abs(model.predict(X, verbose=0) - Y).mean()
+        assert model.evaluate(X, Y, verbose=0)[1] == pytest.approx(expected, rel=1e-5)
+
+
+def test_metrics_are_evaluated_without_a_loss():
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(2)])
+    model.compile(metrics=["mae"])
+    expected = np.abs(model.predict(X, verbose=0) - Y).mean()
+    assert model.evaluate(X, Y, verbose=0) == pytest.approx([0, expected], rel=1e-5)
+    with pytest.raises(ValueError, match="expected a loss to minimize"):
+        model.fit(X, Y, verbose=0)
+
+
 def test_targets_may_be_those_of_the_outputs_with_a_loss():
     x = keras.Input((6,))
     classes = layers.Dense(3, activation="softmax", name="classes")(x)

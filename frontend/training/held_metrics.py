@@ -1,0 +1,45 @@
+"""The metrics that a model and its layers keep as attributes, beside those of ``compile``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..layers.base import all_layers
+from ..metrics import Metric
+from ..weights import Weighted
+
+# What `compile` was given and has made is listed elsewhere.
+_NOT_HELD = frozenset(
+    {"given_arguments", "loss", "_compile_config", "_loss_tracker", "_output_trackers"}
+)
+
+
+def held_metrics(model: Weighted, is_model: type) -> list[Metric]:
+    """The metrics among the attributes of a model and of its layers, lists and dicts included.
+
+    Models within are trained by this one, so that metrics of theirs do not count.
+
+    Args:
+        is_model: the class of models.
+    """
+    holders = [model, *(each for each in all_layers(model) if not isinstance(each, is_model))]
+    found = [metric for holder in holders for metric in _metrics_of(holder)]
+    return list({id(metric): metric for metric in found}.values())
+
+
+def _metrics_of(holder: Weighted) -> Iterator[Metric]:
+    for name, value in vars(holder).items():
+        if name not in _NOT_HELD:
+            yield from _within(value)
+
+
+def _within(value: Any) -> Iterator[Metric]:
+    if isinstance(value, Metric):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _within(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _within(item)
