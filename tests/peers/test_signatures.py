@@ -11,7 +11,7 @@ import keraunos
 ABSENT = {
     "lora_rank", "lora_alpha", "quantization_config", "renorm", "renorm_clipping",
     "renorm_momentum", "sparse", "ragged", "custom_objects", "name", "dtype", "optional",
-    "allow_last_axis_squeeze", "retstep",
+    "allow_last_axis_squeeze", "retstep", "format", "preferred_backend",
 }  # fmt: skip
 # What is the same said otherwise: sizes for each axis, or an argument that has a default here.
 LAXER = {"pool_size", "strides", "dilation_rate", "padding", "cropping", "axes"}
