@@ -8,7 +8,7 @@ from typing import Any
 from .. import lazy, metrics, ops, optimizers
 from ..errors import LayerError, user_facing
 from ..scope import active_scope
-from ..variable import Generation
+from ..variable import Generation, Variable
 from ..weights import Weighted
 from .batch import Batch
 from .compile_loss import CompileLoss, check_labels
@@ -177,6 +177,11 @@ class Trainer(Weighted):
         for step in self.hot_steps.values() if self.compiled else ():
             return list(step.names)
         return [metric.name for metric in self.metrics]
+
+    @property
+    def metrics_variables(self) -> list[Variable]:
+        """What the metrics keep, in their order."""
+        return [variable for metric in self.metrics for variable in metric.variables]
 
     def reset_metrics(self) -> None:
         """Begins the means and counts of all metrics anew."""
