@@ -231,7 +231,7 @@ def test_the_demo(monkeypatch, width, terminal):
     for title in (*titles, "Training"):
         assert f"\n{title} " in text
     (accuracy,) = re.findall(r"Accuracy on digits never seen:\s+(0\.\d+)", text)
-    assert float(accuracy) >= 0.98
+    assert float(accuracy) >= 0.97  # 0.983 with 512-bit vectors; other sums round otherwise
     assert "layers.Conv2D(32, (3, 3), activation=" in text
     assert "before: 21 kernels" in text
     assert "after: 6 kernels" in text

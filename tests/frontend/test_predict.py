@@ -269,7 +269,7 @@ def test_progress_redraws_one_line_in_the_form_of_keras():
     )
     assert " - loss: 0.5000" in first
     assert last.startswith("\x1b[1m10/10\x1b[0m \x1b[32m" + "━" * 20)
-    assert last.endswith(" - loss: 0.2500\n")
+    assert last.rstrip().endswith(" - loss: 0.2500")  # spaces hide what a longer line left
     assert "/step" in last
 
 
