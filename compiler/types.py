@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias
@@ -13,6 +13,11 @@ from ..runtime.dim import Dim, parse_size, substitute
 from ..runtime.dim import Size as Size  # part of what this module names
 
 Shape: TypeAlias = tuple[Size, ...]
+
+
+def product(sizes: Iterable[Size]) -> Size:
+    """All ``sizes`` multiplied: an int, or a symbolic size."""
+    return prod(sizes, start=1)
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class TensorType:
     @property
     def elements(self) -> Size:
         """The number of elements: an int, or a symbolic size."""
-        return prod(self.shape, start=1)
+        return product(self.shape)
 
     @property
     def bytes(self) -> Size:

@@ -12,9 +12,7 @@ def emit_border(writer: Writer, kernel: Kernel, body: Border) -> None:
     writer.unpack(kernel.params)
     writer.line(f"value = {writer.constant(body.value, FLOAT32, False)}")
     writer.line("units = images * height")
-    with writer.block(
-        "for unit in range(units * thread // threads, units * (thread + 1) // threads):"
-    ):
+    with writer.units():
         writer.line("line = unit % height")
         writer.line("at = unit // height * image + line * row")
         with writer.block("if line < top or line >= height - bottom:"):

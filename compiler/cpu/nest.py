@@ -72,9 +72,7 @@ class NestEmitter:
             writer.line(f"{rows.name}_block = {least}")
         counts = [*(a.extent for a in outer), *self._row_blocks(rows), *self._blocks(inner)]
         writer.line(f"units = {' * '.join(counts) or 1}")
-        with writer.block(
-            "for unit in range(units * thread // threads, units * (thread + 1) // threads):"
-        ):
+        with writer.units():
             self._decode(outer, rows, inner)
             if inner is None:
                 self._stages()

@@ -11,9 +11,7 @@ def emit_panels(writer: Writer, kernel: Kernel, body: Panels) -> None:
     writer.unpack(kernel.params)
     writer.line("panels = (channels + width - 1) // width")
     writer.line("units = batch * groups * panels")
-    with writer.block(
-        "for unit in range(units * thread // threads, units * (thread + 1) // threads):"
-    ):
+    with writer.units():
         writer.line("panel = unit % panels")
         writer.line("matrix = unit // panels")
         writer.line("row = groups * channels")

@@ -7,15 +7,13 @@ from ..types import FLOAT32
 from .epilogue import finish_block
 from .writer import Writer
 
-SPLIT = "for unit in range(units * thread // threads, units * (thread + 1) // threads):"
-
 
 def emit_slide(writer: Writer, kernel: Kernel, body: Slide) -> None:
     """Writes the kernel; each thread takes a contiguous share of the output rows."""
     writer.use("minimum", "maximum")
     writer.unpack(kernel.params)
     writer.line("units = images * rows")
-    with writer.block(SPLIT):
+    with writer.units():
         writer.line("image = unit // rows")
         writer.line("oy = unit % rows")
         if body.combine == "dot":

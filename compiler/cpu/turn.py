@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..kernels import Kernel, Turn
-from .slide import SPLIT
 from .writer import Writer
 
 
@@ -14,7 +13,7 @@ def emit_turn(writer: Writer, kernel: Kernel, body: Turn) -> None:
     writer.line(f"row_tiles = (rows + {lanes - 1}) // {lanes}")
     writer.line(f"col_tiles = (cols + {lanes - 1}) // {lanes}")
     writer.line("units = n0 * n1 * n2 * row_tiles * col_tiles")
-    with writer.block(SPLIT):
+    with writer.units():
         writer.line(f"row = unit % row_tiles * {lanes}")
         writer.line(f"col = unit // row_tiles % col_tiles * {lanes}")
         writer.line("outer = unit // row_tiles // col_tiles")

@@ -12,7 +12,7 @@ from dataclasses import replace
 from ..kernels import Epilogue, Kernel, RegisterBlock, Unpool
 from ..types import FLOAT32
 from .epilogue import cells, finish_block
-from .slide import SPLIT, begin_channels, load
+from .slide import begin_channels, load
 from .writer import Writer
 
 ONE = RegisterBlock(1, 1, 1)
@@ -41,7 +41,7 @@ def _every_channel(writer: Writer) -> str:
 
 def _tiles(writer: Writer, body: Unpool) -> None:
     writer.line("units = images * window_rows")
-    with writer.block(SPLIT):
+    with writer.units():
         writer.line("image = unit // window_rows")
         writer.line("at_row = unit % window_rows")
         writer.line(f"below = at_row * {body.rows} + {body.rows}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..kernels import Kernel, WindowSum
 from ..types import FLOAT32
-from .slide import SPLIT, load
+from .slide import load
 from .writer import Writer
 
 # A multiply-add waits for the one before it in its sum: so many sums must be under way.
@@ -19,7 +19,7 @@ def emit_window_sum(writer: Writer, kernel: Kernel, body: WindowSum) -> None:
     writer.line(f"vectors = (channels + {writer.lanes - 1}) // {writer.lanes}")
     writer.line(f"bands = kys // {body.rows}")
     writer.line("units = image_parts * line_parts * bands * vectors")
-    with writer.block(SPLIT):
+    with writer.units():
         writer.line(f"channel = unit % vectors * {writer.lanes}")
         writer.line(f"ky = unit // vectors % bands * {body.rows}")
         writer.line("part = unit // vectors // bands")

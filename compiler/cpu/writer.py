@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from ..kernels import Block, Kernel, Let, Number, Param
 from ..types import BOOL, FLOAT32, DType
@@ -62,6 +62,11 @@ class Writer:
         self._depth += 1
         yield
         self._depth -= 1
+
+    def units(self) -> AbstractContextManager[None]:
+        """A loop over this thread's contiguous share of ``units``, a variable of the kernel."""
+        share = "units * thread // threads, units * (thread + 1) // threads"
+        return self.block(f"for unit in range({share}):")
 
     def use(self, *names: str) -> None:
         """Imports functions of the SIMD layer."""

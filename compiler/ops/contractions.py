@@ -9,7 +9,7 @@ import numpy as np
 from ...runtime.dim import Size
 from ..ir import Node, Op, Sample
 from ..lowering import Contraction
-from ..types import TensorType, broadcast_shapes
+from ..types import TensorType, broadcast_shapes, product
 from .building import reshaped, sum_to
 from .registry import ops, register
 from .rules import same_size, want_float, want_number, want_rank, want_same_dtype
@@ -68,10 +68,7 @@ def _by_right(left: Node, right: Node, slope: Node) -> Node:
 
 
 def _rows(node: Node) -> Node:
-    rows: Size = 1
-    for size in node.shape[:-1]:
-        rows = rows * size
-    return reshaped(node, (rows, node.shape[-1]))
+    return reshaped(node, (product(node.shape[:-1]), node.shape[-1]))
 
 
 matmul = register(

@@ -9,7 +9,7 @@ import numpy as np
 from ...runtime.dim import Size
 from ..ir import REQUIRED, Node, Op, Sample
 from ..lowering import Composite, Concatenation, Gather, Iota, NoGrad, ScatterAdd
-from ..types import FLOAT32, DType, Shape, TensorType, dtype_of
+from ..types import FLOAT32, DType, Shape, TensorType, dtype_of, product
 from .building import number, pieces, reshaped
 from .reductions import EXACT
 from .registry import TypedOp, ops, register
@@ -134,13 +134,9 @@ def _scatter_expand(node: Node) -> Node:
     rank = len(lead) + 1 + len(tail)
     order = (*range(axis), *range(axis + 1, rank), axis)
     rows = ops.transpose(reshaped(x, (*lead, picked, *tail)), axes=order)
-    product = ops.matmul(reshaped(rows, (_product((*lead, *tail)), picked)), hot)
+    summed = ops.matmul(reshaped(rows, (product((*lead, *tail)), picked)), hot)
     back = (*range(axis), rank - 1, *range(axis, rank - 1))
-    return ops.transpose(reshaped(product, (*lead, *tail, size)), axes=back)
-
-
-def _product(sizes: Shape) -> Size:
-    return TensorType(FLOAT32, sizes).elements
+    return ops.transpose(reshaped(summed, (*lead, *tail, size)), axes=back)
 
 
 def _size_number(size: Size, like: Node) -> Node:

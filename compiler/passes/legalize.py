@@ -17,8 +17,6 @@ places of a carry), between whose rows there are gaps. What cannot work so gets 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from ..decisions import Decisions
@@ -44,7 +42,7 @@ from ..ops.core import constant, copy
 from ..ops.registry import get_op, ops
 from ..ops.stepping import parts_of
 from ..prologue import fixed_nodes
-from ..types import FLOAT32, Size
+from ..types import FLOAT32, Size, product
 from .long_sums import kernel_gradient_in_parts, product_in_parts
 from .rewriting import change_bodies
 
@@ -182,11 +180,11 @@ def _low_rank(node: Node) -> Node | None:
     if right.tensor_type.rank == 2:
         if left.tensor_type.rank <= 4:
             return None
-        rows = reshaped(left, (_product(left.shape[:-1]), left.shape[-1]))
+        rows = reshaped(left, (product(left.shape[:-1]), left.shape[-1]))
         return reshaped(apply(node.op, (rows, right), node.attrs), node.shape)
     if left.tensor_type.rank == 3:
         return None
-    batches = (reshaped(n, (_product(n.shape[:-2]), *n.shape[-2:])) for n in node.inputs)
+    batches = (reshaped(n, (product(n.shape[:-2]), *n.shape[-2:])) for n in node.inputs)
     return reshaped(apply(node.op, tuple(batches), node.attrs), node.shape)
 
 
@@ -233,10 +231,3 @@ def _writes_part(node: Node, scattered: bool) -> bool:
     if isinstance(node.op.lowering, (Contraction, Window, WindowGradient)):
         return not scattered
     return not isinstance(node.op.lowering, (ScatterAdd, View))
-
-
-def _product(sizes: Iterable[Size]) -> Size:
-    total: Size = 1
-    for size in sizes:
-        total = total * size
-    return total

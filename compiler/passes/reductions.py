@@ -11,7 +11,7 @@ from ..lowering import Elementwise, Reduction
 from ..ops.building import reshaped
 from ..ops.registry import ops
 from ..templates.domain import reduced_axes
-from ..types import Size
+from ..types import Size, product
 from .rewriting import change_bodies, rewrite_chosen, rewrite_everywhere
 
 LEAST = 16  # elements that one of the first reductions is worth
@@ -85,7 +85,7 @@ def _in_two(node: Node, decisions: Decisions) -> Node | None:
     inner = tuple(sorted(axes - {0}))
     if 0 not in axes or not inner or x.shape[0] == 1:
         return None
-    each = _product([x.shape[axis] for axis in inner])
+    each = product([x.shape[axis] for axis in inner])
     if not _is_worth(each, LEAST) or not _is_worth(x.tensor_type.elements, LARGE):
         return None
     first = apply(node.op, (x,), {"axes": inner, "keepdims": False})
@@ -99,13 +99,6 @@ def _in_two(node: Node, decisions: Decisions) -> Node | None:
 
 def _is_worth(size: Size, least: int) -> bool:
     return not isinstance(size, int) or size >= least
-
-
-def _product(sizes: Collection[Size]) -> Size:
-    total: Size = 1
-    for size in sizes:
-        total = total * size
-    return total
 
 
 # Axes of size 1 in front, which the kept axes of a reduction over samples are

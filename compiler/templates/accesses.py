@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..ir import Graph, Node
 from ..layout import Address, Layout, Placed
 from ..lowering import AxisMap, IndexMap, Movement
-from ..types import Size
+from ..types import Size, product
 from .domain import Domain, Value, is_gather
 
 
@@ -138,10 +138,7 @@ Group = tuple[int, ...]
 
 def extent(domain: Domain, group: Group) -> Size:
     """The number of steps of a loop over these axes."""
-    total: Size = 1
-    for axis in group:
-        total = total * domain.shape[axis]
-    return total
+    return product(domain.shape[axis] for axis in group)
 
 
 def loop_groups(domain: Domain, accesses: Sequence[Strided]) -> tuple[Group, ...]:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from ..ir import Node
 from ..layout import Placed, are_even
 from ..ops.windowing import resolve_padding
-from ..types import Shape, Size
+from ..types import Shape, Size, product
 from .anchored import Anchored
 
 Walked: TypeAlias = "tuple[int | None, int | None, int | None]"
@@ -328,11 +328,3 @@ def _first_seen(x: Placed, padding: Padding) -> Size:
 def known(size: Size) -> int:
     """``size``, or what is usual where a call tells."""
     return size if isinstance(size, int) else USUAL_SIZE
-
-
-def product(sizes: Sequence[Size]) -> Size:
-    """All ``sizes`` multiplied."""
-    total: Size = 1
-    for size in sizes:
-        total = total * size
-    return total

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from ...runtime.host import host
 from ..ir import Graph, Node
 from ..kernels import Kernel, Param, Scatter
 from ..layout import Address, Launch, Placed
-from ..types import FLOAT32, Size
+from ..types import FLOAT32, Size, product
 from .scalars import sum_bytes
 
 
@@ -24,7 +22,7 @@ def build_scatter(
     (node,) = body.outputs
     rows, indices = node.inputs
     axis, rank = node.attrs["axis"], indices.tensor_type.rank
-    tail = _product(rows.shape[axis + rank :])
+    tail = product(rows.shape[axis + rank :])
     scatter = Scatter(
         by_table=axis > 0,
         row="one" if tail == 1 else "masked" if _is_ragged(tail) else "whole",
@@ -35,7 +33,7 @@ def build_scatter(
         ("y", node.dtype, Address(len(operands))),
     ]
     sizes = [
-        ("tables", _product(rows.shape[:axis])),
+        ("tables", product(rows.shape[:axis])),
         ("count", indices.tensor_type.elements),
         ("size", node.shape[axis]),
         ("width", tail),
@@ -53,10 +51,3 @@ def _address(body: Graph, node: Node) -> Address:
 
 def _is_ragged(width: Size) -> bool:
     return not isinstance(width, int) or width % host().lanes != 0
-
-
-def _product(sizes: Iterable[Size]) -> Size:
-    total: Size = 1
-    for size in sizes:
-        total = total * size
-    return total
