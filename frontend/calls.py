@@ -9,7 +9,7 @@ import numpy as np
 from . import tree
 from .dtypes import as_array, canonical_array
 from .errors import LayerError
-from .programs import Program
+from .programs import Program, kept
 from .scope import Scope, entered
 from .tensor import KerasTensor
 from .tracing import Spec, trace_call
@@ -52,15 +52,12 @@ def _program(layer: Any, structure: Any, specs: list[Any]) -> Program:
     frozen = Generation.trainability  # layers that are frozen behave otherwise in training
     shape = repr(tree.map_structure(lambda _: 0, structure))
     key = (shape, frozen, *map(_hashable, specs))
-    if key not in layer.programs:
+
+    def make() -> Program:
         args, kwargs = tree.pack_as(structure, specs)
-        # Another kind of input replaces the oldest program once there are many.
-        if len(layer.programs) >= MOST_PROGRAMS:
-            layer.programs.pop(next(iter(layer.programs)))
-        training = bool(kwargs.get("training"))
-        layer.programs[key] = Program(trace_call(layer, args, kwargs, training))
-    found: Program = layer.programs[key]
-    return found
+        return Program(trace_call(layer, args, kwargs, bool(kwargs.get("training"))))
+
+    return kept(layer.programs, key, make, MOST_PROGRAMS)
 
 
 MOST_PROGRAMS = 32

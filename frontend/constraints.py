@@ -100,7 +100,8 @@ def get(identifier: Any) -> Callable[..., Any] | None:
     Raises:
         ValueError: no constraint has that name, or it is something else.
     """
-    return resolved("constraint", "max_norm", identifier, _TABLE)
+    others = "'max_norm', an instance or a function"
+    return resolved("constraint", identifier, _TABLE, deserialize, others)
 
 
 def serialize(constraint: Any) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,15 @@ from .variable import Generation
 
 if TYPE_CHECKING:
     from ..compiler.executable import Executable
+
+
+def kept(programs: dict[Any, Program], key: Any, make: Callable[[], Program], most: int) -> Program:
+    """The program under ``key``, made if need be; a new one replaces the oldest of ``most``."""
+    if key not in programs:
+        if len(programs) >= most:
+            programs.pop(next(iter(programs)))
+        programs[key] = make()
+    return programs[key]
 
 
 class Program:

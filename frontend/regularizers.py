@@ -115,7 +115,8 @@ def get(identifier: Any) -> Callable[..., Any] | None:
     Raises:
         ValueError: no regularizer has that name, or it is something else.
     """
-    return resolved("regularizer", "l2", identifier, _TABLE)
+    others = "'l2', an instance or a function"
+    return resolved("regularizer", identifier, _TABLE, deserialize, others)
 
 
 def serialize(regularizer: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -89,8 +89,19 @@ def rebuilt(
     return find(kind, config["class_name"], {**classes, **(custom or {})}).from_config(options)
 
 
-def resolved(kind: str, example: str, identifier: Any, table: Mapping[str, Any]) -> Any:
+def resolved(
+    kind: str,
+    identifier: Any,
+    table: Mapping[str, Any],
+    deserialize: Callable[[dict[str, Any]], Any],
+    others: str,
+) -> Any:
     """What a name, a config, a class or a callable means; None stays None.
+
+    Args:
+        table: functions, and classes of which an instance is made, by name.
+        deserialize: what makes something of a config.
+        others: an example of a name, and what else may be given, for the message.
 
     Raises:
         ValueError: nothing has that name, or it is something else.
@@ -98,14 +109,11 @@ def resolved(kind: str, example: str, identifier: Any, table: Mapping[str, Any])
     if identifier is None:
         return None
     if isinstance(identifier, dict):
-        return rebuilt(kind, identifier, table, {})
+        return deserialize(identifier)
     found = find(kind, identifier, table) if isinstance(identifier, str) else identifier
     made = found() if isinstance(found, type) else found
     if not callable(made):
-        raise UsageError(
-            f"expected a {kind}: a name such as {example!r}, an instance or a function; received "
-            f"{identifier!r}"
-        )
+        raise UsageError(f"expected a {kind}: a name such as {others}; received {identifier!r}")
     return made
 
 

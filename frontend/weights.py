@@ -36,7 +36,7 @@ class Weighted(Operation):
     def _members(self) -> Iterator[Any]:
         for name, value in vars(self).items():
             if name not in _BOOKKEEPING:
-                yield from _within(value)
+                yield from found_in(value, (Variable, Weighted))
 
     @property
     def weights(self) -> list[Variable]:
@@ -122,15 +122,16 @@ class Weighted(Operation):
         return f"set_weights: expected {len(mine)} arrays ({listed}{more}); received {received}"
 
 
-def _within(value: Any) -> Iterator[Any]:
-    if isinstance(value, (Variable, Weighted)):
+def found_in(value: Any, kinds: type | tuple[type, ...]) -> Iterator[Any]:
+    """The instances of ``kinds`` in an attribute, in lists, tuples and dicts too."""
+    if isinstance(value, kinds):
         yield value
     elif isinstance(value, (list, tuple)):
         for item in value:
-            yield from _within(item)
+            yield from found_in(item, kinds)
     elif isinstance(value, dict):
         for item in value.values():
-            yield from _within(item)
+            yield from found_in(item, kinds)
 
 
 def _each_once(values: list[Any]) -> list[Any]:

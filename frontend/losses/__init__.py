@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import UsageError
-from ..serialize import described_in, find, rebuilt
+from ..serialize import described_in, find, rebuilt, resolved
 from .base import Loss, LossFunctionWrapper
 from .crossentropy import (
     binary_crossentropy,
@@ -92,18 +91,8 @@ def get(identifier: Any) -> Callable[..., Any] | None:
     Raises:
         ValueError: no loss has that name, or it is something else.
     """
-    if identifier is None:
-        return None
-    if isinstance(identifier, dict):
-        return deserialize(identifier)
-    found = find("loss", identifier, _TABLE) if isinstance(identifier, str) else identifier
-    made = found() if isinstance(found, type) else found
-    if not callable(made):
-        raise UsageError(
-            "expected a loss: a name such as 'mse', a function of (y_true, y_pred) or an instance "
-            f"of keraunos.losses.Loss; received {identifier!r}"
-        )
-    return made
+    others = "'mse', a function of (y_true, y_pred) or an instance of keraunos.losses.Loss"
+    return resolved("loss", identifier, _TABLE, deserialize, others)
 
 
 def serialize(loss: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from .. import losses
-from ..errors import UsageError
 from ..losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -25,7 +24,7 @@ from ..losses import (
     squared_hinge,
 )
 from ..naming import snake_case
-from ..serialize import described_in, find, rebuilt
+from ..serialize import described_in, find, rebuilt, resolved
 from .accuracy import (
     Accuracy,
     BinaryAccuracy,
@@ -128,23 +127,10 @@ def get(identifier: Any) -> Any:
     Raises:
         ValueError: no metric has that name, or it is something else.
     """
-    if identifier is None:
-        return None
-    if isinstance(identifier, dict):
-        return deserialize(identifier)
-    found = _found(identifier) if isinstance(identifier, str) else identifier
-    made = found() if isinstance(found, type) else found
-    if not callable(made):
-        raise UsageError(
-            "expected a metric: a name such as 'accuracy', a function of (y_true, y_pred) or an "
-            f"instance of keraunos.metrics.Metric; received {identifier!r}"
-        )
-    return made
-
-
-def _found(name: str) -> Any:
-    """The metric of a name; a loss serves as one too."""
-    return find("metric", name, {**losses.FUNCTIONS, **_TABLE})
+    others = "'accuracy', a function of (y_true, y_pred) or an instance of keraunos.metrics.Metric"
+    # A loss serves as a metric too.
+    names = {**losses.FUNCTIONS, **_TABLE}
+    return resolved("metric", identifier, names, deserialize, others)
 
 
 def serialize(metric: Any) -> Any:

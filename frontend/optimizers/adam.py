@@ -7,11 +7,11 @@ from typing import Any, Unpack
 
 from .. import ops
 from ..variable import Variable
-from .base import Optimizer
-from .options import Options, at_least, share
+from .moments import Moments
+from .options import Options, at_least
 
 
-class Adam(Optimizer):
+class Adam(Moments):
     """Kingma and Ba 2014, with the epsilon of section 2, outside the correction of the mean square.
 
     Args:
@@ -30,30 +30,24 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         **options: Unpack[Options],
     ) -> None:
-        super().__init__(learning_rate, **options)
-        self.beta_1 = share(self, "beta_1", beta_1)
-        self.beta_2 = share(self, "beta_2", beta_2)
-        self.epsilon = at_least(self, "epsilon", epsilon)
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, **options)
         self.amsgrad = amsgrad
 
     def build(self, variables: Sequence[Variable]) -> None:
         if self.built:
             return
         super().build(variables)
-        names = ["momentum", "velocity"]
-        self._momentums, self._velocities = self.add_optimizer_variables(variables, names)
         if self.amsgrad:
             self._velocity_hats = self.add_optimizer_variables(variables, "velocity_hat")
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
-        index = self._get_variable_index(variable)
-        mean, square = self._momentums[index], self._velocities[index]
+        mean, square = self.kept_for(variable)
         time = ops.cast(self.iterations + 1, variable.dtype)
         rate = corrected_rate(learning_rate, time, self.beta_1, self.beta_2)
         mean.assign(mean + (gradient - mean) * (1 - self.beta_1))
         square.assign(square + (ops.square(gradient) - square) * (1 - self.beta_2))
         if self.amsgrad:
-            largest = self._velocity_hats[index]
+            largest = self._velocity_hats[self._get_variable_index(variable)]
             largest.assign(ops.maximum(largest, square))
             square = largest
         variable.assign(variable - ops.divide(mean * rate, ops.sqrt(square) + self.epsilon))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Any
 
 from .. import ops
 from ..variable import Variable
-from .base import Optimizer
-from .options import Options, at_least, share
+from .moments import Moments
 
 
-class Adamax(Optimizer):
+class Adamax(Moments):
     """Kingma and Ba 2014, section 7.1: ``u = max(beta_2 * u, |g|)``, a step is divided by u.
 
     Args:
@@ -20,28 +18,10 @@ class Adamax(Optimizer):
         options: as ``Optimizer`` takes them.
     """
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(learning_rate, **options)
-        self.beta_1 = share(self, "beta_1", beta_1)
-        self.beta_2 = share(self, "beta_2", beta_2)
-        self.epsilon = at_least(self, "epsilon", epsilon)
-
-    def build(self, variables: Sequence[Variable]) -> None:
-        if self.built:
-            return
-        super().build(variables)
-        self._m, self._u = self.add_optimizer_variables(variables, ["momentum", "norm"])
+    kept = ("momentum", "norm")
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
-        index = self._get_variable_index(variable)
-        mean, norm = self._m[index], self._u[index]
+        mean, norm = self.kept_for(variable)
         time = ops.cast(self.iterations + 1, variable.dtype)
         rate = ops.divide(learning_rate, 1 - ops.power(self.beta_1, time))
         mean.assign(mean + (gradient - mean) * (1 - self.beta_1))

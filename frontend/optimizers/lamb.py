@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Any
 
 from .. import ops
 from ..variable import Variable
-from .base import Optimizer
-from .options import Options, at_least, share
+from .moments import Moments
 
 
-class Lamb(Optimizer):
+class Lamb(Moments):
     """You et al. 2019, for large batches.
 
     Args:
@@ -20,29 +18,8 @@ class Lamb(Optimizer):
         options: as ``Optimizer`` takes them.
     """
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(learning_rate, **options)
-        self.beta_1 = share(self, "beta_1", beta_1)
-        self.beta_2 = share(self, "beta_2", beta_2)
-        self.epsilon = at_least(self, "epsilon", epsilon)
-
-    def build(self, variables: Sequence[Variable]) -> None:
-        if self.built:
-            return
-        super().build(variables)
-        names = ["momentum", "velocity"]
-        self._momentums, self._velocities = self.add_optimizer_variables(variables, names)
-
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
-        index = self._get_variable_index(variable)
-        mean, square = self._momentums[index], self._velocities[index]
+        mean, square = self.kept_for(variable)
         time = ops.cast(self.iterations + 1, variable.dtype)
         mean.assign(mean + (gradient - mean) * (1 - self.beta_1))
         square.assign(square + (ops.square(gradient) - square) * (1 - self.beta_2))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Any
 
 from .. import ops
 from ..dtypes import floatx
 from ..variable import Variable
-from .base import Optimizer
-from .options import Options, at_least, share
+from .moments import Moments
 
 
-class Nadam(Optimizer):
+class Nadam(Moments):
     """Dozat 2015: the momentum of update t is ``beta_1 * (1 - 0.96**t / 2)``.
 
     Args:
@@ -21,25 +20,10 @@ class Nadam(Optimizer):
         options: as ``Optimizer`` takes them.
     """
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(learning_rate, **options)
-        self.beta_1 = share(self, "beta_1", beta_1)
-        self.beta_2 = share(self, "beta_2", beta_2)
-        self.epsilon = at_least(self, "epsilon", epsilon)
-
     def build(self, variables: Sequence[Variable]) -> None:
         if self.built:
             return
         super().build(variables)
-        names = ["momentum", "velocity"]
-        self._momentums, self._velocities = self.add_optimizer_variables(variables, names)
         dtype = variables[0].dtype if variables else floatx()
         self._momentum_product = self.add_variable((), "ones", dtype, name="u_product")
 
@@ -55,8 +39,7 @@ class Nadam(Optimizer):
         return self.beta_1 * (1 - 0.5 * ops.power(0.96, time))
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
-        index = self._get_variable_index(variable)
-        mean, square = self._momentums[index], self._velocities[index]
+        mean, square = self.kept_for(variable)
         time = ops.cast(self.iterations + 1, variable.dtype)
         now, ahead = self._momentum_at(time), self._momentum_at(time + 1)
         product = ops.cast(self._momentum_product, variable.dtype)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..programs import Program
+from ..programs import Program, kept
 from ..tracing import Spec, trace_call
 from ..variable import Variable
 
@@ -25,13 +26,9 @@ def update_on_arrays(
 
     Options of the optimizer are constants of the program: it is made anew where one was changed.
     """
-    programs = optimizer.programs
-    key = _kind(optimizer, weights)
-    if key not in programs:
-        if len(programs) >= _MOST:
-            programs.pop(next(iter(programs)))
-        programs[key] = _program(optimizer, update, weights)
-    programs[key](*(np.asarray(gradient, order="C") for gradient in gradients))
+    make = partial(_program, optimizer, update, weights)
+    program = kept(optimizer.programs, _kind(optimizer, weights), make, _MOST)
+    program(*(np.asarray(gradient, order="C") for gradient in gradients))
 
 
 def _program(optimizer: Any, update: Callable[..., None], weights: Sequence[Variable]) -> Program:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from ..layers.base import all_layers
 from ..metrics import Metric
-from ..weights import Weighted
+from ..weights import Weighted, found_in
 
 # What `compile` was given and has made is listed elsewhere.
 _NOT_HELD = frozenset(
@@ -31,15 +30,4 @@ def held_metrics(model: Weighted, is_model: type) -> list[Metric]:
 def _metrics_of(holder: Weighted) -> Iterator[Metric]:
     for name, value in vars(holder).items():
         if name not in _NOT_HELD:
-            yield from _within(value)
-
-
-def _within(value: Any) -> Iterator[Metric]:
-    if isinstance(value, Metric):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _within(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _within(item)
+            yield from found_in(value, Metric)

@@ -64,10 +64,7 @@ class Step:
 
     def accepts(self, arrays: Sequence[np.ndarray]) -> bool:
         """Whether the arrays are of the kind that the step was compiled for."""
-        return len(arrays) == len(self.kinds) and all(
-            array.dtype == dtype and array.shape[1:] == sample
-            for array, (dtype, sample) in zip(arrays, self.kinds, strict=True)
-        )
+        return kinds_of(arrays) == self.kinds
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> Logs:
         return Logs(self.names, self.program(*arrays))
@@ -104,9 +101,8 @@ def kinds_of(arrays: Sequence[np.ndarray]) -> tuple[tuple[np.dtype, tuple[int, .
 
 
 def arrays_of(batch: Batch) -> list[np.ndarray]:
-    """All arrays of a batch, flat: contiguous, and of dtypes that the compiler has."""
-    leaves = [leaf for leaf in _leaves(batch) if leaf is not None]
-    return [np.ascontiguousarray(canonical_array(leaf)) for leaf in leaves]
+    """All arrays of a batch, flat."""
+    return [leaf for leaf in _leaves(batch) if leaf is not None]
 
 
 def _leaves(batch: Batch) -> list[Any]:
@@ -158,9 +154,7 @@ def _specs(part: Any, name: str, remaining: Iterator[np.ndarray]) -> Any:
 
 def train_step(model: Any, x: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
     """One step of gradient descent, traced: the loss and the metrics by name."""
-    predicted = model(x, training=True)
-    total = model.compute_loss(x, y, predicted, sample_weight, training=True)
-    model._loss_tracker.update_state(total, sample_weight=samples_in(x))
+    predicted, total = _forward(model, x, y, sample_weight, training=True)
     variables = model.trainable_variables
     if not variables:
         raise UsageError(
@@ -173,10 +167,18 @@ def train_step(model: Any, x: Any, y: Any, sample_weight: Any) -> dict[str, Any]
 
 def test_step(model: Any, x: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
     """The loss and the metrics of a batch, traced."""
-    predicted = model(x, training=False)
-    total = model.compute_loss(x, y, predicted, sample_weight, training=False)
-    model._loss_tracker.update_state(total, sample_weight=samples_in(x))
+    predicted, _ = _forward(model, x, y, sample_weight, training=False)
     return results_of(model, x, y, predicted, sample_weight)
+
+
+def _forward(
+    model: Any, x: Any, y: Any, sample_weight: Any, training: bool
+) -> tuple[Any, KerasTensor]:
+    """What the model makes of a batch, and the loss, which is counted."""
+    predicted = model(x, training=training)
+    total = model.compute_loss(x, y, predicted, sample_weight, training=training)
+    model._loss_tracker.update_state(total, sample_weight=samples_in(x))
+    return predicted, total
 
 
 def results_of(model: Any, x: Any, y: Any, predicted: Any, sample_weight: Any) -> dict[str, Any]:
