@@ -28,7 +28,9 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "Adagrad": {"learning_rate": 0.03},
     "Adadelta": {"learning_rate": 1.0},
     "Adafactor": {"learning_rate": 0.01},
-    "Ftrl": {"learning_rate": 0.05},
+    # Its first step sets all weights anew. With the usual accumulator they land near zero, where a
+    # network of several layers has no gradients: it would not learn in Keras either.
+    "Ftrl": {"learning_rate": 0.01, "initial_accumulator_value": 0.0},
     "Lion": {"learning_rate": 0.0003},
     "Lamb": {"learning_rate": 0.005},
     "Muon": {"learning_rate": 0.002},
@@ -79,6 +81,7 @@ def losses(package: Any, model: Any, weights: Any, targets: Any, **options: Any)
 
 def curves(build: Any, targets: Any, options: Any) -> tuple[np.ndarray, np.ndarray]:
     """The losses of Keras and ours; ``options`` makes the arguments of compile for a package."""
+    keras.utils.set_random_seed(0)
     theirs, ours = build(keras), build(keraunos)
     weights = theirs.get_weights()
     found = [
@@ -95,7 +98,8 @@ def test_optimizers(name):
         return {"optimizer": optimizer, "loss": "sparse_categorical_crossentropy"}
 
     theirs, ours = curves(convolutional, LABELS, options)
-    assert theirs[-1] < theirs[0]
+    # From the first pass over the five batches to the last: a flat curve would compare nothing.
+    assert np.mean(theirs[-5:]) < 0.95 * np.mean(theirs[:5])
     np.testing.assert_allclose(ours, theirs, rtol=1e-3)
 
 
