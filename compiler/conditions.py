@@ -74,6 +74,9 @@ def _window_orders(node: Node) -> Iterator[Order]:
 def _kernel_gradient_orders(node: Node) -> Iterator[Order]:
     """There is a gradient for each place of the window, and such places there are."""
     (x, grad), attrs = (operand.shape for operand in node.inputs), node.attrs
+    if "window" not in attrs:  # Winograd's, of images of known size
+        yield from _equal(x[0], grad[0])
+        return
     options = (attrs[name] for name in ("window", "strides", "dilation", "padding"))
     places = window_output(x[1:3], *options)
     for size, known in zip((x[0], *places), grad[:3], strict=True):

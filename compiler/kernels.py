@@ -292,6 +292,42 @@ class Contract:
 
 
 @dataclass(frozen=True)
+class Winograd:
+    """Convolution of 3 x 3 windows by transformed tiles (``ops/winograd.py``).
+
+    At most ``tiles`` of them are transformed at a time, wherever they lie: 16 matrices
+    ``v[place][tile, channel]``, each of which a matrix ``w[place][channel, filter]`` is multiplied
+    with. ``block`` says how much of a product is held in registers: tiles are its columns. The
+    products of a tile are led back to 2 x 2 results, to which the epilogue applies.
+
+    ``in_place``: filters of ``w`` lie side by side, else in panels. ``masked``: the last panel has
+    fewer filters than the block. ``overlapping``: results are odd in number, so that the last tile
+    lies over the one before, whose results stand.
+    """
+
+    block: RegisterBlock
+    tiles: int
+    masked: bool
+    overlapping: bool
+    epilogue: Epilogue
+    bias: bool
+    in_place: bool
+
+
+@dataclass(frozen=True)
+class WinogradSum:
+    """The gradient of a transformed kernel: a sum over tiles, at each of 16 places.
+
+    ``y[part, place, channel, filter] = sum over tiles of v[place][tile, channel] * d[place][tile,
+    filter]`` for the images of a part: of ``v`` and ``d``, pixels and gradients transformed, at
+    most ``tiles`` at a time. Columns of ``block`` are channels, of which it divides the number.
+    """
+
+    block: RegisterBlock
+    tiles: int
+
+
+@dataclass(frozen=True)
 class Slide:
     """A window over channels-last images, one filter (or none) a channel: depthwise, pooling.
 
@@ -375,7 +411,19 @@ class Panels:
     """Packs a matrix computed at run time as a contraction's weights (``layout.Packing``)."""
 
 
-Body: TypeAlias = Nest | Contract | Slide | Unpool | Scatter | WindowSum | Turn | Border | Panels
+Body: TypeAlias = (
+    Nest
+    | Contract
+    | Winograd
+    | WinogradSum
+    | Slide
+    | Unpool
+    | Scatter
+    | WindowSum
+    | Turn
+    | Border
+    | Panels
+)
 
 
 @dataclass(frozen=True)

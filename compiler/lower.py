@@ -14,6 +14,17 @@ from .templates.slide import build_slide
 from .templates.turn import build_turn
 from .templates.unpool import build_unpool
 from .templates.window_sum import build_window_sum
+from .templates.winograd import build_winograd
+from .templates.winograd_sum import build_winograd_sum
+
+# Tried in turn; the last one takes all that is no heavy op.
+TEMPLATES = (build_contract, build_winograd, build_slide, build_unpool, build_turn, build_nest)
+
+KERNEL_GRADIENTS = {
+    "conv2d": build_kernel_gradient,
+    "depthwise_conv2d": build_window_sum,
+    "winograd_conv2d": build_winograd_sum,
+}
 
 
 def lower_group(
@@ -36,11 +47,10 @@ def _compute(
     name = kernel_name(body)
     facet = body.outputs[0].op.lowering
     if isinstance(facet, KernelGradient):
-        build = build_kernel_gradient if facet.kind == "conv2d" else build_window_sum
-        return build(body, operands, results, name)
+        return KERNEL_GRADIENTS[facet.kind](body, operands, results, name)
     if isinstance(facet, ScatterAdd):
         return build_scatter(body, operands, results, name)
-    for template in (build_contract, build_slide, build_unpool, build_turn, build_nest):
+    for template in TEMPLATES:
         launch = template(body, operands, results, name)
         if launch is not None:
             return (launch,)

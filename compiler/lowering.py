@@ -115,8 +115,8 @@ class Window:
 class Contraction:
     """Sums of products.
 
-    ``"matmul"``, ``"transposed_matmul"`` (the left operand's rows are summed over), or ``"conv2d"``
-    (channels last, HWIO kernel).
+    ``"matmul"``, ``"transposed_matmul"`` (the left operand's rows are summed over), ``"conv2d"``
+    (channels last, HWIO kernel), or ``"winograd_conv2d"`` (the kernel transformed).
     """
 
     kind: str
@@ -126,7 +126,7 @@ class Contraction:
 class KernelGradient:
     """Sums over images what a window saw, times the gradient of what was made of it.
 
-    ``"conv2d"`` or ``"depthwise_conv2d"``.
+    ``"conv2d"``, ``"depthwise_conv2d"``, or ``"winograd_conv2d"`` (of the transformed kernel).
     """
 
     kind: str

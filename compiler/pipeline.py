@@ -22,6 +22,7 @@ from .passes.simplify import simplify
 from .passes.sink import sink
 from .passes.trim import trim
 from .passes.unpad import unpad
+from .passes.winograd import winograd
 from .suggest import did_you_mean
 from .verify import verify
 
@@ -38,6 +39,7 @@ PASSES: tuple[PassFunction, ...] = (
     retain,
     sink,
     unpad,
+    winograd,
     reductions,
     legalize,
     fuse,

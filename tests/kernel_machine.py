@@ -205,6 +205,13 @@ def _wrapped(dtype: np.dtype) -> Callable[[Any], int]:
     return convert
 
 
+def _scratch(count: int) -> Pointer:
+    """Memory of the thread that runs, which nothing has written yet."""
+    memory = Memory(np.full(count, np.nan, np.float32))
+    region = Region(memory, "scratch", memory.start, memory.bytes.size, True, 1)
+    return Pointer(region, memory.start, np.dtype("float32"))
+
+
 def _splat(value: Any) -> np.ndarray:
     return np.full(LANES, value, np.float32)
 
@@ -301,6 +308,7 @@ VOCABULARY: dict[str, Any] = {
     "get": _get,
     "turn": _turn,
     "put": _put,
+    "scratch": _scratch,
     "splat": _splat,
     "first": _first,
     "prefetch": lambda p, i: None,

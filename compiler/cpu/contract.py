@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..kernels import Contract, Kernel, RegisterBlock
+from ..kernels import Contract, Kernel, RegisterBlock, Winograd
 from ..types import FLOAT32
-from .epilogue import cells, finish_block
+from .epilogue import cells, filter_mask, finish_block
 from .writer import Writer
 
 # Two multiply-adds start a cycle and each takes four: eight must be under way.
@@ -42,7 +42,8 @@ def emit_contract(writer: Writer, kernel: Kernel, body: Contract) -> None:
         _panel_setup(writer, body, width)
         with writer.block("while block < stop:"):
             _one_block(writer, body)
-            _advance(writer)
+            writer.line("block += 1")
+            advance_position(writer, "row_blocks", "col_blocks")
 
 
 def _decode(writer: Writer) -> None:
@@ -69,6 +70,11 @@ def _panel_setup(writer: Writer, body: Contract, width: int) -> None:
         writer.line("slices = 0")
         with writer.block("while 2 << slices <= stop - begin:"):
             writer.line("slices += 1")
+    channel_setup(writer, body)
+
+
+def channel_setup(writer: Writer, body: Contract | Winograd) -> None:
+    """Masks, and what is the same for a panel's filters: ``o`` counts them, from ``channel`` on."""
     for j in range(body.block.vectors):
         offset = f" - {j * writer.lanes}" if j else ""
         if body.masked:
@@ -83,7 +89,7 @@ def _panel_setup(writer: Writer, body: Contract, width: int) -> None:
             writer.line(f"{load.name} = {writer.call('load_splat', load.pointer, '0')}")
 
 
-def _channel_load(writer: Writer, body: Contract, pointer: str, j: int) -> str:
+def _channel_load(writer: Writer, body: Contract | Winograd, pointer: str, j: int) -> str:
     index = f"channel + {j * writer.lanes}" if j else "channel"
     if body.masked:
         return writer.call("load_masked", pointer, index, f"m{j}")
@@ -135,7 +141,7 @@ def _micro_kernel(writer: Writer, body: Contract, block: RegisterBlock) -> None:
     if body.clipped:
         _clip(writer, body, block)
     _loops(writer, body, block, zero)
-    finish_block(writer, body.epilogue, block, body.masked)
+    finish_block(writer, body.epilogue, block, filter_mask(body.masked))
 
 
 def _clip(writer: Writer, body: Contract, block: RegisterBlock) -> None:
@@ -294,12 +300,12 @@ def _operand(body: Contract, r: int, p: int, chain: int) -> str:
     return f"xk{row}{col} + c{f' + {chain}' if chain else ''}"
 
 
-def _advance(writer: Writer) -> None:
-    writer.line("block += 1")
+def advance_position(writer: Writer, rows: str, columns: str) -> None:
+    """Steps (image, row, col) on, of so many rows and columns an image."""
     writer.line("col += 1")
-    with writer.block("if col == col_blocks:"):
+    with writer.block(f"if col == {columns}:"):
         writer.line("col = 0")
         writer.line("row += 1")
-        with writer.block("if row == row_blocks:"):
+        with writer.block(f"if row == {rows}:"):
             writer.line("row = 0")
             writer.line("image += 1")

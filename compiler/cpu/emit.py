@@ -16,6 +16,8 @@ from ..kernels import (
     Turn,
     Unpool,
     WindowSum,
+    Winograd,
+    WinogradSum,
 )
 from .border import emit_border
 from .contract import emit_contract
@@ -26,6 +28,8 @@ from .slide import emit_slide
 from .turn import emit_turn
 from .unpool import emit_unpool
 from .window_sum import emit_window_sum
+from .winograd import emit_winograd
+from .winograd_sum import emit_winograd_sum
 from .writer import Writer
 
 
@@ -36,6 +40,10 @@ def emit(kernel: Kernel) -> str:
     match kernel.body:
         case Contract() as body:
             emit_contract(writer, kernel, body)
+        case Winograd() as body:
+            emit_winograd(writer, kernel, body)
+        case WinogradSum() as body:
+            emit_winograd_sum(writer, kernel, body)
         case Slide() as body:
             emit_slide(writer, kernel, body)
         case Scatter() as body:

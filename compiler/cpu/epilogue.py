@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from ..kernels import Epilogue, Pool, RegisterBlock
 from ..types import FLOAT32
 from .writer import Writer
 
+Cell: TypeAlias = tuple[int, int, int]  # row, column, vector
 
-def cells(block: RegisterBlock) -> Iterator[tuple[int, int, int]]:
+
+def cells(block: RegisterBlock) -> Iterator[Cell]:
     """(row, column, vector) of each accumulator ``a{row}_{column}_{vector}``."""
     for r in range(block.rows):
         for p in range(block.columns):
@@ -17,23 +20,32 @@ def cells(block: RegisterBlock) -> Iterator[tuple[int, int, int]]:
                 yield r, p, j
 
 
-def finish_block(writer: Writer, epilogue: Epilogue, block: RegisterBlock, masked: bool) -> None:
+# The name of the mask that an accumulator is stored under; None: all of it is.
+MaskOf: TypeAlias = Callable[[Cell], str | None]
+
+
+def filter_mask(masked: bool) -> MaskOf:
+    """The masks ``m0``, ``m1``, ... of a block whose last panel has fewer filters."""
+    return lambda cell: f"m{cell[2]}" if masked else None
+
+
+def finish_block(writer: Writer, epilogue: Epilogue, block: RegisterBlock, mask_of: MaskOf) -> None:
     """Applies ``epilogue`` to every accumulator and stores the results."""
     _offsets(writer, epilogue)
-    results: dict[tuple[int, int, int], dict[str, str]] = {}
+    results: dict[Cell, dict[str, str]] = {}
     for r, p, j in cells(block):
         names = {"acc": f"a{r}_{p}_{j}"}
-        _element_loads(writer, epilogue, names, (r, p, j), masked)
+        _element_loads(writer, epilogue, names, (r, p, j), mask_of)
         writer.emit_block(epilogue.block, names, vector=True, suffix=f"_{r}_{p}_{j}")
         results[r, p, j] = names
     if epilogue.pool is None:
         for (r, p, j), names in results.items():
-            _store(writer, names[epilogue.result], (r, p, j), masked)
+            _store(writer, names[epilogue.result], (r, p, j), mask_of((r, p, j)))
         return
     for r in range(0, block.rows, epilogue.pool.rows):
         for p in range(0, block.columns, epilogue.pool.columns):
             for j in range(block.vectors):
-                _pooled(writer, epilogue, epilogue.pool, results, (r, p, j), masked)
+                _pooled(writer, epilogue, epilogue.pool, results, (r, p, j), mask_of)
 
 
 def _offsets(writer: Writer, epilogue: Epilogue) -> None:
@@ -50,8 +62,8 @@ def _element_loads(
     writer: Writer,
     epilogue: Epilogue,
     names: dict[str, str],
-    cell: tuple[int, int, int],
-    masked: bool,
+    cell: Cell,
+    mask_of: MaskOf,
 ) -> None:
     r, p, j = cell
     for load in epilogue.loads:
@@ -61,16 +73,17 @@ def _element_loads(
             names[load.name] = f"{load.name}_{j}"
         else:
             index = f"{load.pointer}i" + _cell_offset(load.pointer, cell, writer.lanes)
+            mask = mask_of(cell)
             call = (
-                writer.call("load_masked", load.pointer, index, f"m{j}")
-                if masked
-                else writer.call("load", load.pointer, index)
+                writer.call("load", load.pointer, index)
+                if mask is None
+                else writer.call("load_masked", load.pointer, index, mask)
             )
             names[load.name] = f"{load.name}_{r}_{p}_{j}"
             writer.line(f"{names[load.name]} = {call}")
 
 
-def _cell_offset(pointer: str, cell: tuple[int, int, int], lanes: int) -> str:
+def _cell_offset(pointer: str, cell: Cell, lanes: int) -> str:
     r, p, j = cell
     row = f" + {r} * {pointer}_row" if r else ""
     col = f" + {p} * {pointer}_col" if p else ""
@@ -81,9 +94,9 @@ def _pooled(
     writer: Writer,
     epilogue: Epilogue,
     pool: Pool,
-    results: dict[tuple[int, int, int], dict[str, str]],
-    cell: tuple[int, int, int],
-    masked: bool,
+    results: dict[Cell, dict[str, str]],
+    cell: Cell,
+    mask_of: MaskOf,
 ) -> None:
     r, p, j = cell
     window = [(r + i, p + k, j) for i in range(pool.rows) for k in range(pool.columns)]
@@ -100,12 +113,13 @@ def _pooled(
     writer.line(f"{name} = {combined}")
     names = {**results[cell], "pooled": name}
     writer.emit_block(epilogue.after, names, vector=True, suffix=f"_{r}_{p}_{j}")
-    _store(writer, names[epilogue.result], (r // pool.rows, p // pool.columns, j), masked)
+    pooled_cell = (r // pool.rows, p // pool.columns, j)
+    _store(writer, names[epilogue.result], pooled_cell, mask_of(cell))
 
 
-def _store(writer: Writer, value: str, cell: tuple[int, int, int], masked: bool) -> None:
+def _store(writer: Writer, value: str, cell: Cell, mask: str | None) -> None:
     index = "yi" + _cell_offset("y", cell, writer.lanes)
-    if masked:
-        writer.line(writer.call("store_masked", "y", index, value, f"m{cell[2]}"))
-    else:
+    if mask is None:
         writer.line(writer.call("store", "y", index, value))
+    else:
+        writer.line(writer.call("store_masked", "y", index, value, mask))

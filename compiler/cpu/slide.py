@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..kernels import Kernel, RegisterBlock, Slide, Unpool, WindowSum
 from ..types import FLOAT32
-from .epilogue import finish_block
+from .epilogue import filter_mask, finish_block
 from .writer import Writer
 
 
@@ -55,7 +55,7 @@ def _dot_row(writer: Writer, body: Slide) -> None:
             writer.line("wi = channel")
             with writer.block("for ky in range(kys):"):
                 _multiply(writer, body)
-            finish_block(writer, body.epilogue, block, body.masked)
+            finish_block(writer, body.epilogue, block, filter_mask(body.masked))
 
 
 def _multiply(writer: Writer, body: Slide) -> None:
@@ -92,7 +92,7 @@ def _pool_row(writer: Writer, body: Slide) -> None:
             _pool_window(writer, body)
             if body.combine == "mean":
                 writer.line("a0_0_0 = a0_0_0 / count")
-            finish_block(writer, body.epilogue, RegisterBlock(1, 1, 1), body.masked)
+            finish_block(writer, body.epilogue, RegisterBlock(1, 1, 1), filter_mask(body.masked))
 
 
 def _pool_window(writer: Writer, body: Slide) -> None:

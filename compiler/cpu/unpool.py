@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ..kernels import Epilogue, Kernel, RegisterBlock, Unpool
 from ..types import FLOAT32
-from .epilogue import cells, finish_block
+from .epilogue import cells, filter_mask, finish_block
 from .slide import begin_channels, load
 from .writer import Writer
 
@@ -66,7 +66,7 @@ def _tile(writer: Writer, body: Unpool) -> None:
         count = writer.constant(float(body.rows * body.columns), FLOAT32, True)
         for r, p, j in cells(block):
             writer.line(f"a{r}_{p}_{j} = slope / {count}")
-    finish_block(writer, body.epilogue, block, body.masked)
+    finish_block(writer, body.epilogue, block, filter_mask(body.masked))
 
 
 def _largest_takes_all(writer: Writer, body: Unpool, block: RegisterBlock) -> None:
@@ -91,7 +91,7 @@ def _nothing(writer: Writer, body: Unpool, rows: str, columns: str) -> None:
     ):
         begin_channels(writer, body)
         writer.line(f"a0_0_0 = {writer.constant(0.0, FLOAT32, True)}")
-        finish_block(writer, body.epilogue, ONE, body.masked)
+        finish_block(writer, body.epilogue, ONE, filter_mask(body.masked))
 
 
 # Windows that may overlap, reach beyond the image, or leave places out
@@ -150,7 +150,7 @@ def _add(writer: Writer, body: Unpool) -> None:
         writer.line("free = free & ~hit")
         share = writer.call("select", "hit", "slope", writer.constant(0.0, FLOAT32, True))
     writer.line(f"a0_0_0 = so_far + {share}")
-    finish_block(writer, Epilogue(), ONE, body.masked)
+    finish_block(writer, Epilogue(), ONE, filter_mask(body.masked))
 
 
 def _finish_rows(writer: Writer, body: Unpool) -> None:
@@ -161,5 +161,5 @@ def _finish_rows(writer: Writer, body: Unpool) -> None:
     ):
         begin_channels(writer, body)
         writer.line(f"a0_0_0 = {load(writer, body, 'y', _index('y', 'oy', 'ox'))}")
-        finish_block(writer, body.epilogue, ONE, body.masked)
+        finish_block(writer, body.epilogue, ONE, filter_mask(body.masked))
     writer.line("finished = maximum(finished, done)")

@@ -104,6 +104,7 @@ from .reductions import sum_ as sum
 from .registry import all_ops, get_op, register
 from .scan import scan
 from .stepping import trace_scan
+from .winograd import winograd_conv2d, winograd_kernel_gradient
 
 # fmt: off
 __all__ = [
@@ -124,5 +125,6 @@ __all__ = [
     "slice", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus", "sparse_sigmoid",
     "sqrt", "square", "squareplus", "stop_gradient", "subtract", "sum", "tan", "tanh",
     "tanh_shrink", "threshold", "trace_scan", "transpose", "transposed_matmul", "variance",
+    "winograd_conv2d", "winograd_kernel_gradient",
 ]
 # fmt: on

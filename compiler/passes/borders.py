@@ -24,7 +24,9 @@ from ..lowering import (
     View,
 )
 from ..ops.core import FUSED, copy
+from ..ops.registry import ops
 from ..ops.windowing import resolve_padding
+from ..ops.winograd import WINDOW
 from ..prologue import fixed_nodes
 from ..types import FLOAT32, Size
 
@@ -80,13 +82,9 @@ def wanted_halo(node: Node) -> tuple[Node, Halo] | None:
     if window is None or node.dtype != FLOAT32:
         return None
     x = node.inputs[0]
-    padding = resolve_padding(
-        x.shape[1:3],
-        window,
-        node.attrs["strides"],
-        node.attrs["dilation"],
-        node.attrs["padding"],
-    )
+    attrs = node.attrs
+    strides, dilation = attrs.get("strides", (1, 1)), attrs.get("dilation", (1, 1))
+    padding = resolve_padding(x.shape[1:3], window, strides, dilation, attrs["padding"])
     if all(side == 0 for pair in padding for side in pair):
         return None
     return x, ((0, 0), *padding, (0, 0))
@@ -94,6 +92,8 @@ def wanted_halo(node: Node) -> tuple[Node, Halo] | None:
 
 def _window(node: Node) -> tuple[int, ...] | None:
     """The window of an op that reads a border; None for others."""
+    if node.op in (ops.winograd_conv2d, ops.winograd_kernel_gradient):
+        return WINDOW
     if isinstance(node.op.lowering, KernelGradient):
         window: tuple[int, ...] = node.attrs["window"]
         return window

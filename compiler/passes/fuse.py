@@ -22,7 +22,7 @@ from ..lowering import Elementwise, Reduction, Window
 from ..ops.core import ITEM, fuse_nodes
 from ..ops.registry import ops
 from ..prologue import fixed_nodes
-from ..templates.epilogues import match_epilogue, pool_of
+from ..templates.epilogues import can_pool, match_epilogue, pool_of
 from ..types import FLOAT32, Size, TupleType
 from .clusters import ANCHORS, MAX_NODES, MOVES, Cluster, merged, shares_loops, start_cluster
 from .legalize import scattered_parts
@@ -136,10 +136,12 @@ class _Fuser:
         facet = node.op.lowering
         pools = isinstance(facet, Window) and facet.combine != "dot"
         heavy = isinstance(facet, (*ANCHORS, Reduction)) and not pools
-        if heavy or (pools and cluster.nodes[0].op.name != "conv2d"):
+        if heavy or (pools and not _makes_images(cluster.nodes[0])):
             return "ANCHOR", f"{node.op.name} reads its operand from memory"
         if pools and pool_of(node) is None:
             return "OVERLAPPING_WINDOW", "pooling in registers needs strides equal to the window"
+        if pools and not can_pool(cluster.nodes[0], node):
+            return "TILES", "the windows of this pooling do not tile the 2 x 2 results in registers"
         if operand is not cluster.nodes[-1]:
             return "NOT_LAST", "the group has gone on from this value"
         if operand in self.outputs:
@@ -329,3 +331,7 @@ def _layers(nodes: list[Node]) -> tuple[str, ...]:
 
 def _named(node: Node) -> str:
     return node.layers[-1] if node.layers else node.op.name
+
+
+def _makes_images(node: Node) -> bool:
+    return node.op in (ops.conv2d, ops.winograd_conv2d)

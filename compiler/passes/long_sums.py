@@ -31,6 +31,10 @@ def kernel_gradient_in_parts(node: Node) -> Node | None:
     if node.attrs["part"] is not None:
         return None
     x, grad = node.inputs
+    if node.op is ops.winograd_kernel_gradient:
+        each = _elements(grad.shape[1:3])
+        part_images = -(-max(FEWEST, min(MOST, _elements(node.shape) // 2)) // max(1, each))
+        return _added(apply(node.op, node.inputs, node.attrs | {"part": part_images}), node.shape)
     lines, width = (_known(size) for size in grad.shape[1:3])
     image_bytes = (_elements(x.shape[1:]) + _elements(grad.shape[1:])) * FLOAT32.itemsize
     part_lines = _lines(_elements(node.shape), max(1, image_bytes // max(1, lines)), max(1, width))

@@ -86,7 +86,8 @@ def _problem(group: Anchored) -> Problem | None:
         "transposed_matmul": transposed_problem,
         "conv2d": conv_problem,
     }
-    return kinds[group.anchor.op.lowering.kind](group, layouts)
+    kind = group.anchor.op.lowering.kind
+    return kinds[kind](group, layouts) if kind in kinds else None
 
 
 def _computed(group: Anchored, problem: Problem) -> tuple[Size, Size]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from ..ir import Graph, Node
 from ..kernels import Block, EpilogueLoad, Let, Pool, ScalarArg
-from ..lowering import Elementwise, Window
+from ..lowering import Contraction, Elementwise, Window
+from ..ops.winograd import TILE
 from ..types import FLOAT32, Size
 from .scalars import in_vectors, let_of, scalar_argument
 
@@ -77,6 +78,16 @@ def pool_of(node: Node) -> Pool | None:
 VALID = ((0, 0), (0, 0))
 
 
+def can_pool(anchor: Node, node: Node) -> bool:
+    """Whether the pooling ``node`` can be done on what ``anchor`` has in registers."""
+    pool, facet = pool_of(node), anchor.op.lowering
+    if pool is None or not isinstance(facet, Contraction):
+        return False
+    if facet.kind == "winograd_conv2d":  # windows have to tile its tiles
+        return TILE % pool.rows == 0 and TILE % pool.columns == 0
+    return facet.kind == "conv2d"
+
+
 def _sums(anchor: Node) -> bool:
     """Whether the anchor's accumulators are sums, which can start from a bias."""
     facet = anchor.op.lowering
@@ -103,7 +114,7 @@ class _Matcher:
                 self.bias = next(i for i in node.inputs if i is not self.anchor)
                 self.names[node] = "acc"
                 continue
-            if self.pool is None and self.anchor.op.name == "conv2d" and pool_of(node) is not None:
+            if self.pool is None and can_pool(self.anchor, node):
                 self.pool = pool_of(node)
                 self.pooled = self.names[node.inputs[0]]
                 self.names[node] = "pooled"

@@ -109,7 +109,7 @@ def matmul_problem(group: Anchored, layouts: Sequence[Placed]) -> Problem | None
     if len(right) > 2 and left[:-2] != right[:-2]:
         return None
     in_place = _rows_of_matrices(group)
-    if isinstance(depth, int) and (in_place is None or _pays_packing(group)):
+    if isinstance(depth, int) and (in_place is None or pays_packing(group)):
         in_place = None
     elif in_place is None:
         return None
@@ -139,7 +139,7 @@ def matmul_problem(group: Anchored, layouts: Sequence[Placed]) -> Problem | None
     )
 
 
-def _pays_packing(group: Anchored) -> bool:
+def pays_packing(group: Anchored) -> bool:
     """Whether weights are worth a launch that packs them.
 
     They are if that is done once for many calls, or all steps of a loop; else if they are too many
@@ -246,7 +246,7 @@ def conv_problem(group: Anchored, layouts: Sequence[Placed]) -> Problem | None:
         x_ky=row * dy,
         x_kx=pixel * dx,
         x_group=cin,
-        right=None if _pays_packing(group) else _rows_of_kernel(group),
+        right=None if pays_packing(group) else _rows_of_kernel(group),
         clip=_clip(padding[0], (sy, dy), x.type.shape[1]),
     )
 

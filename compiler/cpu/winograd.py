@@ -1,0 +1,175 @@
+"""Emits ``Winograd`` kernels: tiles transformed, multiplied place by place, and led back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..kernels import Kernel, RegisterBlock, Winograd
+from ..ops.winograd import PLACES, SEEN, TILE
+from ..types import FLOAT32
+from .contract import advance_position, channel_setup
+from .epilogue import Cell, MaskOf, cells, filter_mask, finish_block
+from .writer import Writer
+
+APART = 16  # elements: places a multiple of 4 KB apart would evict each other
+
+
+def emit_winograd(writer: Writer, kernel: Kernel, body: Winograd) -> None:
+    """Writes the kernel; each thread takes a contiguous share of (go, panel) units.
+
+    A go is a few tiles, wherever they lie: their pixels are transformed once for all panels of
+    filters that the thread does.
+    """
+    writer.unpack(kernel.params)
+    writer.use("minimum")
+    width = body.block.vectors * writer.lanes
+    count_tiles(writer)
+    writer.line(f"goes = (tiles + {body.tiles - 1}) // {body.tiles}")
+    writer.line(f"v_place = {body.tiles} * v_tile + {APART}")
+    writer.line(f"v = {writer.call('scratch', f'{PLACES} * v_place')}")
+    writer.line(f"m = {writer.call('scratch', str(PLACES * _m_place(body, width)))}")
+    writer.line("unit = goes * panels * thread // threads")
+    writer.line("end = goes * panels * (thread + 1) // threads")
+    with writer.block("while unit < end:"):
+        writer.line("go = unit // panels")
+        writer.line("panel = unit % panels")
+        writer.line("stop = minimum(panels, panel + end - unit)")
+        writer.line("unit += stop - panel")
+        writer.line("head = tiles * go // goes")
+        writer.line("count = tiles * (go + 1) // goes - head")
+        with each_tile(writer):
+            transform_pixels(writer)
+        with writer.block("while panel < stop:"):
+            writer.line(f"o = panel * {width}")
+            writer.line("channel = o")
+            channel_setup(writer, body)
+            _multiply(writer, body, width)
+            with each_tile(writer):
+                _lead_back(writer, body, width)
+            writer.line("panel += 1")
+
+
+def _m_place(body: Winograd, width: int) -> int:
+    """Elements between the products of one place and those of the next."""
+    return body.tiles * width + APART
+
+
+def count_tiles(writer: Writer) -> None:
+    """Tiles in a column and a row of an image, and in all."""
+    writer.line(f"tile_rows = (rows + {TILE - 1}) // {TILE}")
+    writer.line(f"tile_cols = (cols + {TILE - 1}) // {TILE}")
+    writer.line("tiles = images * tile_rows * tile_cols")
+
+
+@contextmanager
+def each_tile(writer: Writer) -> Iterator[None]:
+    """A loop over the ``count`` tiles from ``head`` on: tile ``t`` makes (oy, ox) of ``image``.
+
+    The last tile of an odd row or column lies one place further back, over the one before.
+    """
+    writer.line("image = head // (tile_rows * tile_cols)")
+    writer.line("row = head // tile_cols % tile_rows")
+    writer.line("col = head % tile_cols")
+    with writer.block("for t in range(count):"):
+        writer.line(f"oy = minimum(row * {TILE}, rows - {TILE})")
+        writer.line(f"ox = minimum(col * {TILE}, cols - {TILE})")
+        yield
+        advance_position(writer, "tile_rows", "tile_cols")
+
+
+def transform_pixels(writer: Writer) -> None:
+    """``B' d B`` of the pixels of a tile, all channels: first down the columns, then across."""
+    writer.line("xi = image * x_image + oy * x_row + ox * x_col")
+    writer.line("vi = t * v_tile")
+    with writer.block(f"for c in range(0, run, {writer.lanes}):"):
+        for j in range(SEEN):
+            for i in range(SEEN):
+                index = f"xi + {i} * x_row + {j} * x_col + c"
+                writer.line(f"d{i} = {writer.call('load', 'x', index)}")
+            for i, text in enumerate(_pixels("d0", "d1", "d2", "d3")):
+                writer.line(f"t{i}_{j} = {text}")
+        for i in range(SEEN):
+            for j, text in enumerate(_pixels(*(f"t{i}_{k}" for k in range(SEEN)))):
+                index = f"vi + {i * SEEN + j} * v_place + c"
+                writer.line(writer.call("store", "v", index, text))
+
+
+def _pixels(d0: str, d1: str, d2: str, d3: str) -> tuple[str, ...]:
+    """``B'`` times a column."""
+    return f"{d0} - {d2}", f"{d1} + {d2}", f"{d2} - {d1}", f"{d1} - {d3}"
+
+
+def _multiply(writer: Writer, body: Winograd, width: int) -> None:
+    """The product of each place: tiles by channels, channels by a panel of filters."""
+    block = body.block
+    zero = writer.constant(0.0, FLOAT32, True)
+    places = writer.block(f"for place in range({PLACES}):")
+    with places, writer.block(f"for begin in range(0, count, {block.columns}):"):
+        writer.line(f"first_tile = minimum(begin, count - {block.columns})")
+        writer.line("vj = place * v_place + first_tile * v_tile")
+        writer.line("wj = place * w_place + panel * w_panel")
+        for _, p, j in cells(block):
+            writer.line(f"a{p}_{j} = {zero}")
+        with writer.block("for c in range(run):"):
+            for j in range(block.vectors):
+                writer.line(f"w{j} = {_weights(writer, body, j)}")
+            for p in range(block.columns):
+                tile = f" + {p} * v_tile" if p else ""
+                writer.line(f"s = {writer.call('load_splat', 'v', f'vj{tile} + c')}")
+                for j in range(block.vectors):
+                    writer.line(f"a{p}_{j} = {writer.call('fma', 's', f'w{j}', f'a{p}_{j}')}")
+            writer.line("wj += w_run")
+        writer.line(f"mj = place * {_m_place(body, width)} + first_tile * {width}")
+        for _, p, j in cells(block):
+            index = f"mj + {p * width + j * writer.lanes}"
+            writer.line(writer.call("store", "m", index, f"a{p}_{j}"))
+
+
+def _weights(writer: Writer, body: Winograd, j: int) -> str:
+    index = f"wj + {j * writer.lanes}" if j else "wj"
+    if body.in_place and body.masked:
+        return writer.call("load_masked", "w", index, f"m{j}")
+    return writer.call("load", "w", index)
+
+
+def _lead_back(writer: Writer, body: Winograd, width: int) -> None:
+    """``A' m A`` of the products of a tile, then what follows the convolution."""
+    for j in range(body.block.vectors):
+        for k in range(SEEN):
+            for i in range(SEEN):
+                index = f"t * {width} + {(i * SEEN + k) * _m_place(body, width) + j * writer.lanes}"
+                writer.line(f"p{i} = {writer.call('load', 'm', index)}")
+            for i, text in enumerate(_results("p0", "p1", "p2", "p3")):
+                writer.line(f"r{i}_{k} = {text}")
+        for i in range(TILE):
+            for k, text in enumerate(_results(*(f"r{i}_{k}" for k in range(SEEN)))):
+                writer.line(f"a{i}_{k}_{j} = {f'b{j} + ' if body.bias else ''}{text}")
+    block = RegisterBlock(TILE, TILE, body.block.vectors)
+    finish_block(writer, body.epilogue, block, _result_mask(writer, body))
+
+
+def _result_mask(writer: Writer, body: Winograd) -> MaskOf:
+    """Writes the masks of a tile's results: those that the tile before has are not stored again."""
+    if not body.overlapping:
+        return filter_mask(body.masked)
+    writer.line(f"down = oy == row * {TILE}")
+    writer.line(f"across = ox == col * {TILE}")
+    conditions = {(0, 0): "down and across", (0, 1): "down", (1, 0): "across"}
+    for (r, p), condition in conditions.items():
+        for j in range(body.block.vectors):
+            left = f"channels - o{f' - {j * writer.lanes}' if j else ''}"
+            mask = writer.call("first", f"{left} if {condition} else 0")
+            writer.line(f"new{r}_{p}_{j} = {mask}")
+    filters = filter_mask(body.masked)
+
+    def mask_of(cell: Cell) -> str | None:
+        r, p, j = cell
+        return f"new{r}_{p}_{j}" if (r, p) in conditions else filters(cell)
+
+    return mask_of
+
+
+def _results(m0: str, m1: str, m2: str, m3: str) -> tuple[str, str]:
+    """``A'`` times a column."""
+    return f"({m0} + {m1} + {m2})", f"({m1} - {m2} - {m3})"

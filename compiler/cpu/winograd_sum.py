@@ -1,0 +1,101 @@
+"""Emits ``WinogradSum`` kernels: pixels and gradients transformed, and summed place by place."""
+
+from __future__ import annotations
+
+from ..kernels import Kernel, WinogradSum
+from ..ops.winograd import PLACES, SEEN, TILE
+from ..types import FLOAT32
+from .epilogue import cells
+from .winograd import APART, count_tiles, each_tile, transform_pixels
+from .writer import Writer
+
+
+def emit_winograd_sum(writer: Writer, kernel: Kernel, body: WinogradSum) -> None:
+    """Writes the kernel; each thread takes a contiguous share of (part, panel) units."""
+    writer.unpack(kernel.params)
+    writer.use("minimum")
+    width = body.block.vectors * writer.lanes
+    d_place = body.tiles * width + APART
+    count_tiles(writer)
+    writer.line("part_tiles = part * tile_rows * tile_cols")
+    writer.line("parts = (images + part - 1) // part")
+    writer.line(f"v_place = {body.tiles} * v_tile + {APART}")
+    writer.line(f"v = {writer.call('scratch', f'{PLACES} * v_place')}")
+    writer.line(f"d = {writer.call('scratch', str(PLACES * d_place))}")
+    writer.line("unit = parts * panels * thread // threads")
+    writer.line("end = parts * panels * (thread + 1) // threads")
+    with writer.block("while unit < end:"):
+        writer.line("index = unit // panels")
+        writer.line("first_panel = unit % panels")
+        writer.line("stop_panel = minimum(panels, first_panel + end - unit)")
+        writer.line("unit += stop_panel - first_panel")
+        writer.line("start = index * part_tiles")
+        writer.line("stop = minimum(tiles, start + part_tiles)")
+        with writer.block(f"for head in range(start, stop, {body.tiles}):"):
+            writer.line(f"count = minimum({body.tiles}, stop - head)")
+            with each_tile(writer):
+                transform_pixels(writer)
+            with writer.block("for panel in range(first_panel, stop_panel):"):
+                writer.line(f"o = panel * {width}")
+                writer.line("summed = channels - o if head > start else 0")
+                for j in range(body.block.vectors):
+                    offset = f" - {j * writer.lanes}" if j else ""
+                    writer.line(f"m{j} = {writer.call('first', f'channels - o{offset}')}")
+                    writer.line(f"n{j} = {writer.call('first', f'summed{offset}')}")
+                with each_tile(writer):
+                    _transform_gradients(writer, body, width, d_place)
+                _add_products(writer, body, width, d_place)
+
+
+def _transform_gradients(writer: Writer, body: WinogradSum, width: int, d_place: int) -> None:
+    """``A g A'`` of the gradients of a tile; those that the tile before has are 0 in this one."""
+    writer.line("gi = image * w_image + oy * w_row + ox * w_col + o")
+    for i, (at, first) in enumerate((("oy", "row"), ("ox", "col"))):
+        writer.line(f"again{i} = {at} != {first} * {TILE}")
+    for j in range(body.block.vectors):
+        left = f"channels - o{f' - {j * writer.lanes}' if j else ''}"
+        for i in range(TILE):
+            for k in range(TILE):
+                seen = " or ".join(f"again{n}" for n, at in enumerate((i, k)) if at == 0)
+                mask = f"m{j}" if not seen else writer.call("first", f"0 if {seen} else {left}")
+                index = f"gi + {i} * w_row + {k} * w_col + {j * writer.lanes}"
+                writer.line(f"g{i}_{k} = {writer.call('load_masked', 'w', index, mask)}")
+        for k in range(TILE):
+            for i, text in enumerate(_gradients(f"g0_{k}", f"g1_{k}")):
+                writer.line(f"e{i}_{k} = {text}")
+        for i in range(SEEN):
+            for k, text in enumerate(_gradients(f"e{i}_0", f"e{i}_1")):
+                index = f"t * {width} + {(i * SEEN + k) * d_place + j * writer.lanes}"
+                writer.line(writer.call("store", "d", index, text))
+
+
+def _gradients(g0: str, g1: str) -> tuple[str, ...]:
+    """``A`` times a column."""
+    return g0, f"{g0} + {g1}", f"{g0} - {g1}", f"-{g1}"
+
+
+def _add_products(writer: Writer, body: WinogradSum, width: int, d_place: int) -> None:
+    """Adds what these tiles make to the sums of the part; the first ones start them."""
+    block = body.block
+    zero = writer.constant(0.0, FLOAT32, True)
+    places = writer.block(f"for place in range({PLACES}):")
+    with places, writer.block(f"for first_channel in range(0, run, {block.columns}):"):
+        writer.line("vj = place * v_place + first_channel")
+        writer.line(f"dj = place * {d_place}")
+        for _, p, j in cells(block):
+            writer.line(f"a{p}_{j} = {zero}")
+        with writer.block("for t in range(count):"):
+            for j in range(block.vectors):
+                index = f"dj + {j * writer.lanes}"
+                writer.line(f"d{j} = {writer.call('load', 'd', index)}")
+            for p in range(block.columns):
+                writer.line(f"s = {writer.call('load_splat', 'v', f'vj + {p}')}")
+                for j in range(block.vectors):
+                    writer.line(f"a{p}_{j} = {writer.call('fma', 's', f'd{j}', f'a{p}_{j}')}")
+            writer.line("vj += v_tile")
+            writer.line(f"dj += {width}")
+        writer.line("yj = index * y_part + place * y_place + first_channel * y_run + o")
+        for _, p, j in cells(block):
+            at = f"yj + {p} * y_run + {j * writer.lanes}"
+            value = f"{writer.call('load_masked', 'y', at, f'n{j}')} + a{p}_{j}"
+            writer.line(writer.call("store_masked", "y", at, value, f"m{j}"))
