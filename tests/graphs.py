@@ -217,6 +217,18 @@ def convolve(b: _Builder, x: Node) -> Node | None:
 
 
 @move(4)
+def convolve_many_channels(b: _Builder, x: Node) -> Node | None:
+    """As many channels as Winograd's kernels take: a vector of them."""
+    if min(_size(x.shape[1]), _size(x.shape[2])) < 4:
+        return None
+    channels = _size(x.shape[-1])
+    wide = ops.conv2d(x, b.weight(channels, 1, 1, channels, 16))
+    kernel = b.weight(9 * 16, 3, 3, 16, b.rng.choice([5, 16]))
+    y = ops.conv2d(wide, kernel, padding=b.rng.choice(["same", "valid", ((2, 0), (1, 2))]))
+    return ops.relu(y) if b.rng.random() < 0.5 else y
+
+
+@move(4)
 def convolve_depthwise(b: _Builder, x: Node) -> Node | None:
     if min(_size(x.shape[1]), _size(x.shape[2])) < 3:
         return None
