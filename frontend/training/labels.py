@@ -20,7 +20,7 @@ def check_array(loss: Any, labels: np.ndarray, shape: tuple[Any, ...], head: str
         shape: of the predictions.
     """
     options = getattr(loss, "options", {})
-    if getattr(loss, "fn", loss) not in _SPARSE or not labels.size:
+    if not takes_classes(loss) or not labels.size:
         return
     classes = shape[options.get("axis", -1)]
     if classes is None or (labels.dtype.kind in "iub" and _within(labels, classes)):
@@ -30,6 +30,11 @@ def check_array(loss: Any, labels: np.ndarray, shape: tuple[Any, ...], head: str
         wrong &= labels != options["ignore_class"]
     if wrong.any():
         raise _wrong_label(labels, wrong, classes, head)
+
+
+def takes_classes(loss: Any) -> bool:
+    """Whether the targets of a loss are indices of classes."""
+    return getattr(loss, "fn", loss) in _SPARSE
 
 
 def _within(labels: np.ndarray, classes: int) -> bool:

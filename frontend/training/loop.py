@@ -102,7 +102,7 @@ def evaluate(
     batches = data.begin()
     assert batches is not None, "data that give no batch at all raise"
     try:
-        logs = _test(model, batches, listeners)
+        logs = _test(model, data, batches, listeners)
     except KeyboardInterrupt:
         listeners.on_test_end()
         raise
@@ -168,7 +168,8 @@ class _Training:
         self._listeners.on_epoch_end(epoch, logs)
 
     def _train(self, batches: Iterator[Batch]) -> Mapping[str, Any]:
-        model, listeners, step = self._model, self._listeners, self._model.train_step_on
+        model, listeners = self._model, self._listeners
+        check = self._data.source.known is None  # else all targets have been looked at
         is_heard = listeners.wants_train_batches
         logs: Mapping[str, Any] = {}
         done, self._skipped = self._skipped, 0
@@ -177,7 +178,7 @@ class _Training:
         for number, batch in enumerate(batches, done):
             if is_heard:
                 listeners.on_train_batch_begin(number)
-            logs = step(batch)
+            logs = model.train_step_on(batch, check)
             self._has_stepped = True
             if is_heard:
                 listeners.on_train_batch_end(number, logs)
@@ -198,7 +199,7 @@ class _Training:
         batches = data.begin()
         if batches is None:
             return {}
-        logs = _test(self._model, batches, self._listeners)
+        logs = _test(self._model, data, batches, self._listeners)
         data.end()
         return {f"val_{name}": value for name, value in logs.items()}
 
@@ -209,18 +210,20 @@ class _Training:
             finalize(self._model.trainable_variables)
 
 
-def _test(model: Any, batches: Iterator[Batch], listeners: CallbackList) -> dict[str, Any]:
-    """Loss and metrics over some batches."""
+def _test(
+    model: Any, data: Epochs, batches: Iterator[Batch], listeners: CallbackList
+) -> dict[str, Any]:
+    """Loss and metrics over some batches of ``data``."""
     model.stop_evaluating = False
     is_heard = listeners.wants_test_batches
-    step = model.test_step_on
+    check = data.source.known is None
     logs: Mapping[str, Any] = {}
     listeners.on_test_begin()
     model.reset_metrics()
     for number, batch in enumerate(batches):
         if is_heard:
             listeners.on_test_batch_begin(number)
-        logs = step(batch)
+        logs = model.test_step_on(batch, check)
         if is_heard:
             listeners.on_test_batch_end(number, logs)
         if model.stop_evaluating:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,11 +56,14 @@ class Step:
     Attributes:
         kinds: dtype and shape, batch size aside, of each array it takes.
         names: of its results.
+        check: raises ``ValueError`` for targets that no compiled step can tell are wrong; None
+            where there are none.
     """
 
     program: Program
     kinds: tuple[tuple[np.dtype, tuple[int, ...]], ...]
     names: tuple[str, ...]
+    check: Callable[[Any], None] | None = None
 
     def accepts(self, arrays: Sequence[np.ndarray]) -> bool:
         """Whether the arrays are of the kind that the step was compiled for."""
@@ -80,11 +83,13 @@ class TracedStep:
         traced: its graph, and the weights behind the graph's parameters.
         arrays: the batch that it was traced for.
         names: of its results.
+        shapes: of the predictions, nested as these are.
     """
 
     traced: Traced
     arrays: tuple[np.ndarray, ...]
     names: tuple[str, ...]
+    shapes: Any
 
     @property
     def graph(self) -> Graph:
@@ -119,7 +124,8 @@ def make_step(model: Any, batch: Batch, arrays: Sequence[np.ndarray], training: 
         ValueError: the batch does not fit the model, its loss or its metrics.
     """
     step = trace_step(model, batch, arrays, training)
-    return Step(Program(step.traced), kinds_of(arrays), step.names)
+    check = model.label_check(batch.y, step.shapes)
+    return Step(Program(step.traced), kinds_of(arrays), step.names, check)
 
 
 def trace_step(
@@ -131,15 +137,19 @@ def trace_step(
     specs = {name: _specs(part, name, remaining) for name, part in parts.items()}
 
     results: dict[str, Any] = {}
+    shapes: Any = None
 
     def step(x: Any, y: Any, sample_weight: Any) -> list[Any]:
+        nonlocal shapes
         take = train_step if training else test_step
-        results.update(take(model, x, y, sample_weight))
+        predicted, found = take(model, x, y, sample_weight)
+        shapes = tree.map_structure(lambda tensor: tensor.shape, predicted)
+        results.update(found)
         return list(results.values())
 
     step.__name__ = f"{model.name}_{'train' if training else 'test'}"
     traced = trace_call(step, tuple(specs.values()), training=training, root=model)
-    return TracedStep(traced, tuple(arrays), tuple(results))
+    return TracedStep(traced, tuple(arrays), tuple(results), shapes)
 
 
 def _specs(part: Any, name: str, remaining: Iterator[np.ndarray]) -> Any:
@@ -152,8 +162,8 @@ def _specs(part: Any, name: str, remaining: Iterator[np.ndarray]) -> Any:
     return tree.map_structure(spec, part)
 
 
-def train_step(model: Any, x: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
-    """One step of gradient descent, traced: the loss and the metrics by name."""
+def train_step(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, dict[str, Any]]:
+    """One step of gradient descent, traced: predictions, and the loss and the metrics by name."""
     predicted, total = _forward(model, x, y, sample_weight, training=True)
     variables = model.trainable_variables
     if not variables:
@@ -162,13 +172,13 @@ def train_step(model: Any, x: Any, y: Any, sample_weight: Any) -> dict[str, Any]
         )
     scaled = model.optimizer.scale_loss(total)
     model.optimizer.apply(gradients_by(scaled, variables), variables)
-    return results_of(model, x, y, predicted, sample_weight)
+    return predicted, results_of(model, x, y, predicted, sample_weight)
 
 
-def test_step(model: Any, x: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
-    """The loss and the metrics of a batch, traced."""
+def test_step(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, dict[str, Any]]:
+    """Predictions, and the loss and the metrics of a batch, traced."""
     predicted, _ = _forward(model, x, y, sample_weight, training=False)
-    return results_of(model, x, y, predicted, sample_weight)
+    return predicted, results_of(model, x, y, predicted, sample_weight)
 
 
 def _forward(

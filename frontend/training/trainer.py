@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import lazy, metrics, ops, optimizers
@@ -11,7 +11,7 @@ from ..scope import active_scope
 from ..variable import Generation, Variable
 from ..weights import Weighted
 from .batch import Batch
-from .compile_loss import CompileLoss, check_labels
+from .compile_loss import CompileLoss, check_labels, label_check
 from .compile_metrics import CompileMetrics
 from .held_metrics import held_metrics
 from .nested import as_contiguous, mapped
@@ -190,21 +190,30 @@ class Trainer(Weighted):
 
     # Steps
 
-    def train_step_on(self, batch: Batch) -> Logs:
-        """One step of training on a batch of contiguous arrays; its results, made when read."""
-        return self._step(batch, training=True)
+    def train_step_on(self, batch: Batch, check: bool = True) -> Logs:
+        """One step of training on a batch of contiguous arrays; its results, made when read.
 
-    def test_step_on(self, batch: Batch) -> Logs:
-        """Loss and metrics of a batch; its results, made when read."""
-        return self._step(batch, training=False)
+        Args:
+            check: whether the targets may name classes that there are not.
 
-    def _step(self, batch: Batch, training: bool) -> Logs:
+        Raises:
+            ValueError: they do.
+        """
+        return self._step(batch, True, check)
+
+    def test_step_on(self, batch: Batch, check: bool = True) -> Logs:
+        """Loss and metrics of a batch, as ``train_step_on``."""
+        return self._step(batch, False, check)
+
+    def _step(self, batch: Batch, training: bool, check: bool) -> Logs:
         arrays = arrays_of(batch)
         if self._trained != Generation.trainability:
             self._forget_steps()
         step = self.hot_steps.get(training)
         if step is None or not step.accepts(arrays):
             step = self.hot_steps[training] = self._find_step(batch, arrays, training)
+        if check and step.check is not None:
+            step.check(batch.y)
         return step(arrays)
 
     def _forget_steps(self) -> None:
@@ -279,6 +288,13 @@ class Trainer(Weighted):
         shapes = predicted_shapes(self, data.x)
         if self._compile_loss is not None and data.y is not None:
             check_labels(self._compile_loss, data.y, shapes)
+
+    def label_check(self, y: Any, shapes: Any) -> Callable[[Any], None] | None:
+        """What raises for targets like ``y`` that name classes which there are not, if any can."""
+        own = type(self).compute_loss is not Trainer.compute_loss
+        if own or self._compile_loss is None or y is None:
+            return None
+        return label_check(self._compile_loss, y, shapes)
 
     # Loops
 

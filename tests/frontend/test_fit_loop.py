@@ -51,11 +51,11 @@ class Counting:
         self.seen = []
         self.stop_training = self.stop_evaluating = False
 
-    def train_step_on(self, batch):
+    def train_step_on(self, batch, check=True):
         self.trained.append(copied(batch))
         return self._results("train", batch)
 
-    def test_step_on(self, batch):
+    def test_step_on(self, batch, check=True):
         self.tested.append(copied(batch))
         return self._results("test", batch)
 
@@ -385,10 +385,10 @@ def test_a_callback_says_where_to_go_on(model):
 
 
 class Interrupting(Counting):
-    def train_step_on(self, batch):
+    def train_step_on(self, batch, check=True):
         if len(self.trained) == 5:
             raise KeyboardInterrupt
-        return super().train_step_on(batch)
+        return super().train_step_on(batch, check)
 
 
 def test_an_interrupt_ends_in_good_order():
@@ -403,7 +403,7 @@ def test_an_interrupt_ends_in_good_order():
 
 
 def test_an_error_of_a_step_is_the_callers(model):
-    model.train_step_on = lambda batch: 1 / 0
+    model.train_step_on = lambda batch, check: 1 / 0
     recording = Recording()
     with pytest.raises(ZeroDivisionError):
         trained(model, X, Y, callbacks=[recording])
@@ -439,7 +439,7 @@ def test_there_are_no_averages_before_the_first_step(model):
 
     model.optimizer = Averaging()
     trained(model, X, Y, epochs=0)
-    model.train_step_on = lambda batch: 1 / 0
+    model.train_step_on = lambda batch, check: 1 / 0
     with pytest.raises(ZeroDivisionError):
         trained(model, X, Y)
 

@@ -445,3 +445,26 @@ def test_models_that_are_not_built_yet_are_trained():
         model.compile("sgd", "mse")
         losses = model.fit(X, X[:, :1], epochs=3, verbose=0).history["loss"]
         assert losses[-1] < losses[0]
+
+
+# Targets that no compiled step can tell are wrong
+
+
+def batches(y):
+    yield X[:12], y[:12]
+    yield X[12:], y[12:]
+
+
+@pytest.mark.parametrize("way", ["train_on_batch", "test_on_batch", "fit", "evaluate"])
+def test_labels_out_of_range_are_found_in_batches(way):
+    model, y = classifier(), LABELS.copy()
+    before = [weight.copy() for weight in model.get_weights()]
+    y[3] = 7
+    with pytest.raises(ValueError, match=r"expected targets from 0 to 2.*received 7 at index \(3,"):
+        if way.endswith("batch"):
+            getattr(model, way)(X[:12], y[:12])
+        else:
+            getattr(model, way)(batches(y), verbose=0)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    model.train_on_batch(X[:12], LABELS[:12])

@@ -30,11 +30,11 @@ class Ours(Batches):
     trainable_variables = ()
     stop_training = False
 
-    def train_step_on(self, batch):
+    def train_step_on(self, batch, check=True):
         self.trained.append(copied((batch.x, batch.y, batch.sample_weight)))
         return {"loss": 0.0}
 
-    def test_step_on(self, batch):
+    def test_step_on(self, batch, check=True):
         self.tested.append(copied((batch.x, batch.y, batch.sample_weight)))
         return {"loss": 0.0}
 
