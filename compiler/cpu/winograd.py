@@ -78,11 +78,20 @@ def each_tile(writer: Writer) -> Iterator[None]:
         advance_position(writer, "tile_rows", "tile_cols")
 
 
-def transform_pixels(writer: Writer) -> None:
-    """``B' d B`` of the pixels of a tile, all channels: first down the columns, then across."""
+def transform_pixels(writer: Writer, ahead: bool = False) -> None:
+    """``B' d B`` of the pixels of a tile, all channels: first down the columns, then across.
+
+    ``ahead``: asks for as many pixels of the tiles that come next.
+    """
     writer.line("xi = image * x_image + oy * x_row + ox * x_col")
     writer.line("vi = t * v_tile")
+    if ahead:
+        writer.line("pi = (head + count + t) * x_tile")
     with writer.block(f"for c in range(0, run, {writer.lanes}):"):
+        if ahead:
+            for i in range(TILE * TILE):
+                index = f"pi + {TILE * TILE} * c + {i * writer.lanes}"
+                writer.line(writer.call("prefetch", "x", index))
         for j in range(SEEN):
             for i in range(SEEN):
                 index = f"xi + {i} * x_row + {j} * x_col + c"

@@ -17,6 +17,8 @@ def emit_winograd_sum(writer: Writer, kernel: Kernel, body: WinogradSum) -> None
     width = body.block.vectors * writer.lanes
     d_place = body.tiles * width + APART
     count_tiles(writer)
+    writer.line("x_tile = x_image // (tile_rows * tile_cols)")
+    writer.line("w_tile = w_image // (tile_rows * tile_cols)")
     writer.line("part_tiles = part * tile_rows * tile_cols")
     writer.line("parts = (images + part - 1) // part")
     writer.line(f"v_place = {body.tiles} * v_tile + {APART}")
@@ -34,7 +36,7 @@ def emit_winograd_sum(writer: Writer, kernel: Kernel, body: WinogradSum) -> None
         with writer.block(f"for head in range(start, stop, {body.tiles}):"):
             writer.line(f"count = minimum({body.tiles}, stop - head)")
             with each_tile(writer):
-                transform_pixels(writer)
+                transform_pixels(writer, ahead=True)
             with writer.block("for panel in range(first_panel, stop_panel):"):
                 writer.line(f"o = panel * {width}")
                 writer.line("summed = channels - o if head > start else 0")
@@ -52,7 +54,11 @@ def _transform_gradients(writer: Writer, body: WinogradSum, width: int, d_place:
     writer.line("gi = image * w_image + oy * w_row + ox * w_col + o")
     for i, (at, first) in enumerate((("oy", "row"), ("ox", "col"))):
         writer.line(f"again{i} = {at} != {first} * {TILE}")
+    writer.line(f"pi = (head + count + t) * w_tile + {TILE * TILE} * o")
     for j in range(body.block.vectors):
+        for i in range(TILE * TILE):
+            index = f"pi + {(j * TILE * TILE + i) * writer.lanes}"
+            writer.line(writer.call("prefetch", "w", index))
         left = f"channels - o{f' - {j * writer.lanes}' if j else ''}"
         for i in range(TILE):
             for k in range(TILE):
