@@ -70,12 +70,15 @@ def _panel_setup(writer: Writer, body: Contract, width: int) -> None:
         writer.line("slices = 0")
         with writer.block("while 2 << slices <= stop - begin:"):
             writer.line("slices += 1")
-    channel_setup(writer, body)
+    channel_setup(writer, body, body.block.vectors)
 
 
-def channel_setup(writer: Writer, body: Contract | Winograd) -> None:
-    """Masks, and what is the same for a panel's filters: ``o`` counts them, from ``channel`` on."""
-    for j in range(body.block.vectors):
+def channel_setup(writer: Writer, body: Contract | Winograd, vectors: int) -> None:
+    """Masks, and what is one value a filter, of so many vectors of them from ``o`` on.
+
+    Those of all groups are counted by ``channel``.
+    """
+    for j in range(vectors):
         offset = f" - {j * writer.lanes}" if j else ""
         if body.masked:
             writer.line(f"m{j} = {writer.call('first', f'channels - o{offset}')}")

@@ -41,12 +41,12 @@ def emit_winograd(writer: Writer, kernel: Kernel, body: Winograd) -> None:
         with each_tile(writer):
             transform_pixels(writer)
         with writer.block("while panel < stop:"):
-            writer.line(f"o = panel * {width}")
-            writer.line("channel = o")
-            channel_setup(writer, body)
             _multiply(writer, body, width)
-            with each_tile(writer):
-                _lead_back(writer, body, width)
+            with each_vector(writer, width):
+                writer.line("channel = o")
+                channel_setup(writer, body, 1)
+                with each_tile(writer):
+                    _lead_back(writer, body, width)
             writer.line("panel += 1")
 
 
@@ -76,6 +76,15 @@ def each_tile(writer: Writer) -> Iterator[None]:
         writer.line(f"ox = minimum(col * {TILE}, cols - {TILE})")
         yield
         advance_position(writer, "tile_rows", "tile_cols")
+
+
+@contextmanager
+def each_vector(writer: Writer, width: int) -> Iterator[None]:
+    """A loop over a panel's filters, a vector of them from ``o`` on, ``at`` in the panel."""
+    writer.line(f"width = minimum({width}, channels - panel * {width})")
+    with writer.block(f"for at in range(0, width, {writer.lanes}):"):
+        writer.line(f"o = panel * {width} + at")
+        yield
 
 
 def transform_pixels(writer: Writer, ahead: bool = False) -> None:
@@ -112,6 +121,8 @@ def _pixels(d0: str, d1: str, d2: str, d3: str) -> tuple[str, ...]:
 def _multiply(writer: Writer, body: Winograd, width: int) -> None:
     """The product of each place: tiles by channels, channels by a panel of filters."""
     block = body.block
+    if body.in_place and body.masked:
+        filter_masks(writer, width, block.vectors, "m", "channels")
     zero = writer.constant(0.0, FLOAT32, True)
     places = writer.block(f"for place in range({PLACES}):")
     with places, writer.block(f"for begin in range(0, count, {block.columns}):"):
@@ -135,6 +146,13 @@ def _multiply(writer: Writer, body: Winograd, width: int) -> None:
             writer.line(writer.call("store", "m", index, f"a{p}_{j}"))
 
 
+def filter_masks(writer: Writer, width: int, vectors: int, name: str, end: str) -> None:
+    """Masks of a panel's vectors of filters: those below ``end``."""
+    for j in range(vectors):
+        left = f"{end} - panel * {width}{f' - {j * writer.lanes}' if j else ''}"
+        writer.line(f"{name}{j} = {writer.call('first', left)}")
+
+
 def _weights(writer: Writer, body: Winograd, j: int) -> str:
     index = f"wj + {j * writer.lanes}" if j else "wj"
     if body.in_place and body.masked:
@@ -144,17 +162,17 @@ def _weights(writer: Writer, body: Winograd, j: int) -> str:
 
 def _lead_back(writer: Writer, body: Winograd, width: int) -> None:
     """``A' m A`` of the products of a tile, then what follows the convolution."""
-    for j in range(body.block.vectors):
-        for k in range(SEEN):
-            for i in range(SEEN):
-                index = f"t * {width} + {(i * SEEN + k) * _m_place(body, width) + j * writer.lanes}"
-                writer.line(f"p{i} = {writer.call('load', 'm', index)}")
-            for i, text in enumerate(_results("p0", "p1", "p2", "p3")):
-                writer.line(f"r{i}_{k} = {text}")
-        for i in range(TILE):
-            for k, text in enumerate(_results(*(f"r{i}_{k}" for k in range(SEEN)))):
-                writer.line(f"a{i}_{k}_{j} = {f'b{j} + ' if body.bias else ''}{text}")
-    block = RegisterBlock(TILE, TILE, body.block.vectors)
+    writer.line(f"mi = t * {width} + at")
+    for k in range(SEEN):
+        for i in range(SEEN):
+            index = f"mi + {(i * SEEN + k) * _m_place(body, width)}"
+            writer.line(f"p{i} = {writer.call('load', 'm', index)}")
+        for i, text in enumerate(_results("p0", "p1", "p2", "p3")):
+            writer.line(f"r{i}_{k} = {text}")
+    for i in range(TILE):
+        for k, text in enumerate(_results(*(f"r{i}_{k}" for k in range(SEEN)))):
+            writer.line(f"a{i}_{k}_0 = {'b0 + ' if body.bias else ''}{text}")
+    block = RegisterBlock(TILE, TILE, 1)
     finish_block(writer, body.epilogue, block, _result_mask(writer, body))
 
 
@@ -166,15 +184,13 @@ def _result_mask(writer: Writer, body: Winograd) -> MaskOf:
     writer.line(f"across = ox == col * {TILE}")
     conditions = {(0, 0): "down and across", (0, 1): "down", (1, 0): "across"}
     for (r, p), condition in conditions.items():
-        for j in range(body.block.vectors):
-            left = f"channels - o{f' - {j * writer.lanes}' if j else ''}"
-            mask = writer.call("first", f"{left} if {condition} else 0")
-            writer.line(f"new{r}_{p}_{j} = {mask}")
+        mask = writer.call("first", f"channels - o if {condition} else 0")
+        writer.line(f"new{r}_{p} = {mask}")
     filters = filter_mask(body.masked)
 
     def mask_of(cell: Cell) -> str | None:
-        r, p, j = cell
-        return f"new{r}_{p}_{j}" if (r, p) in conditions else filters(cell)
+        r, p, _ = cell
+        return f"new{r}_{p}" if (r, p) in conditions else filters(cell)
 
     return mask_of
 

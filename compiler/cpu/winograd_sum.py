@@ -6,7 +6,14 @@ from ..kernels import Kernel, WinogradSum
 from ..ops.winograd import PLACES, SEEN, TILE
 from ..types import FLOAT32
 from .epilogue import cells
-from .winograd import APART, count_tiles, each_tile, transform_pixels
+from .winograd import (
+    APART,
+    count_tiles,
+    each_tile,
+    each_vector,
+    filter_masks,
+    transform_pixels,
+)
 from .writer import Writer
 
 
@@ -38,41 +45,32 @@ def emit_winograd_sum(writer: Writer, kernel: Kernel, body: WinogradSum) -> None
             with each_tile(writer):
                 transform_pixels(writer, ahead=True)
             with writer.block("for panel in range(first_panel, stop_panel):"):
-                writer.line(f"o = panel * {width}")
-                writer.line("summed = channels - o if head > start else 0")
-                for j in range(body.block.vectors):
-                    offset = f" - {j * writer.lanes}" if j else ""
-                    writer.line(f"m{j} = {writer.call('first', f'channels - o{offset}')}")
-                    writer.line(f"n{j} = {writer.call('first', f'summed{offset}')}")
-                with each_tile(writer):
-                    _transform_gradients(writer, body, width, d_place)
+                with each_vector(writer, width), each_tile(writer):
+                    _transform_gradients(writer, width, d_place)
                 _add_products(writer, body, width, d_place)
 
 
-def _transform_gradients(writer: Writer, body: WinogradSum, width: int, d_place: int) -> None:
+def _transform_gradients(writer: Writer, width: int, d_place: int) -> None:
     """``A g A'`` of the gradients of a tile; those that the tile before has are 0 in this one."""
     writer.line("gi = image * w_image + oy * w_row + ox * w_col + o")
-    for i, (at, first) in enumerate((("oy", "row"), ("ox", "col"))):
-        writer.line(f"again{i} = {at} != {first} * {TILE}")
     writer.line(f"pi = (head + count + t) * w_tile + {TILE * TILE} * o")
-    for j in range(body.block.vectors):
-        for i in range(TILE * TILE):
-            index = f"pi + {(j * TILE * TILE + i) * writer.lanes}"
-            writer.line(writer.call("prefetch", "w", index))
-        left = f"channels - o{f' - {j * writer.lanes}' if j else ''}"
+    for i in range(TILE * TILE):
+        writer.line(writer.call("prefetch", "w", f"pi + {i * writer.lanes}"))
+    writer.line(f"down = oy == row * {TILE}")
+    writer.line(f"across = ox == col * {TILE}")
+    conditions = (("down and across", "down"), ("across", "True"))
+    for k in range(TILE):
         for i in range(TILE):
-            for k in range(TILE):
-                seen = " or ".join(f"again{n}" for n, at in enumerate((i, k)) if at == 0)
-                mask = f"m{j}" if not seen else writer.call("first", f"0 if {seen} else {left}")
-                index = f"gi + {i} * w_row + {k} * w_col + {j * writer.lanes}"
-                writer.line(f"g{i}_{k} = {writer.call('load_masked', 'w', index, mask)}")
-        for k in range(TILE):
-            for i, text in enumerate(_gradients(f"g0_{k}", f"g1_{k}")):
-                writer.line(f"e{i}_{k} = {text}")
-        for i in range(SEEN):
-            for k, text in enumerate(_gradients(f"e{i}_0", f"e{i}_1")):
-                index = f"t * {width} + {(i * SEEN + k) * d_place + j * writer.lanes}"
-                writer.line(writer.call("store", "d", index, text))
+            mask = writer.call("first", f"channels - o if {conditions[i][k]} else 0")
+            index = f"gi + {i} * w_row + {k} * w_col"
+            writer.line(f"g{i} = {writer.call('load_masked', 'w', index, mask)}")
+        for i, text in enumerate(_gradients("g0", "g1")):
+            writer.line(f"e{i}_{k} = {text}")
+    writer.line(f"di = t * {width} + at")
+    for i in range(SEEN):
+        for k, text in enumerate(_gradients(f"e{i}_0", f"e{i}_1")):
+            index = f"di + {(i * SEEN + k) * d_place}"
+            writer.line(writer.call("store", "d", index, text))
 
 
 def _gradients(g0: str, g1: str) -> tuple[str, ...]:
@@ -83,6 +81,10 @@ def _gradients(g0: str, g1: str) -> tuple[str, ...]:
 def _add_products(writer: Writer, body: WinogradSum, width: int, d_place: int) -> None:
     """Adds what these tiles make to the sums of the part; the first ones start them."""
     block = body.block
+    filter_masks(writer, width, block.vectors, "m", "channels")
+    # The sums so far are those of the tiles before: none of the first ones.
+    writer.line("known = channels if head > start else 0")
+    filter_masks(writer, width, block.vectors, "n", "known")
     zero = writer.constant(0.0, FLOAT32, True)
     places = writer.block(f"for place in range({PLACES}):")
     with places, writer.block(f"for first_channel in range(0, run, {block.columns}):"):
@@ -100,8 +102,9 @@ def _add_products(writer: Writer, body: WinogradSum, width: int, d_place: int) -
                     writer.line(f"a{p}_{j} = {writer.call('fma', 's', f'd{j}', f'a{p}_{j}')}")
             writer.line("vj += v_tile")
             writer.line(f"dj += {width}")
-        writer.line("yj = index * y_part + place * y_place + first_channel * y_run + o")
+        writer.line("yj = index * y_part + place * y_place + first_channel * y_run")
+        writer.line(f"yj += panel * {width}")
         for _, p, j in cells(block):
-            at = f"yj + {p} * y_run + {j * writer.lanes}"
-            value = f"{writer.call('load_masked', 'y', at, f'n{j}')} + a{p}_{j}"
-            writer.line(writer.call("store_masked", "y", at, value, f"m{j}"))
+            index = f"yj + {p} * y_run + {j * writer.lanes}"
+            value = f"{writer.call('load_masked', 'y', index, f'n{j}')} + a{p}_{j}"
+            writer.line(writer.call("store_masked", "y", index, value, f"m{j}"))
