@@ -124,6 +124,17 @@ def load_kernel(source: str) -> LoadedKernel:
         return known if known is not None else _load_first(source, key)
 
 
+def is_compiled(source: str) -> bool:
+    """Whether `load_kernel` would find the kernel in this process or on disk."""
+    key = kernel_key(source)
+    return key in _state.loaded or (cache_folder() / f"{key}.o").exists()
+
+
+def keep_text(source: str) -> Path:
+    """The file with the text of a kernel, beside which its machine code will lie."""
+    return _keep_text(kernel_key(source), source)
+
+
 def _known(key: str) -> LoadedKernel | None:
     known = _state.loaded.get(key)
     _state.hits += known is not None

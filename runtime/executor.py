@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from .ahead import load_kernels
 from .binding import Binding
-from .cache import LoadedKernel, load_kernel
 from .config import config
 from .dim import evaluate
 from .dim_solver import solve
@@ -36,9 +36,7 @@ class Executor:
     ) -> None:
         self.program = program
         self.threads = threads or config.threads
-        self.kernels: tuple[LoadedKernel, ...] = tuple(
-            load_kernel(kernel.source) for kernel in program.kernels
-        )
+        self.kernels = load_kernels([kernel.source for kernel in program.kernels])
         self._addresses = [kernel.address for kernel in self.kernels]
         self._weights = {
             i: aligned_array((evaluate(program.slots[i].bytes, {}),), BYTE)

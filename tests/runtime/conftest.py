@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from keraunos.runtime.cache import load_kernel
+from keraunos.runtime.config import config
 
 HEADER = """
 from numba import float32, float64
@@ -38,3 +40,10 @@ def run_kernel() -> Callable[..., None]:
         prototype(kernel.address)(args.ctypes.data, 0, 1)
 
     return run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder for kernels that nothing is in, not even the folder itself."""
+    with config.update(cache_dir=tmp_path / "kernels"):
+        yield tmp_path / "kernels"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
 import os
@@ -10,17 +9,16 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from kernel_texts import fresh, result
 from numba.core.errors import TypingError
 
 from keraunos.runtime import cache
 from keraunos.runtime.cache import (
-    LoadedKernel,
     cache_info,
     clear_cache,
     kernel_key,
@@ -30,12 +28,6 @@ from keraunos.runtime.cache_files import seal, unseal
 from keraunos.runtime.config import config
 from keraunos.runtime.machine_code import KernelError, undefined_symbols
 
-SOURCE = """
-from keraunos.runtime.simd import get, kernel_jit, pointer_i64, put
-@kernel_jit
-def kernel(args, thread, threads):
-    put(pointer_i64(args[0]), 0, {number})
-"""
 LIBM = """
 from keraunos.runtime.simd import get, kernel_jit, pointer_f64, put
 from keraunos.runtime.vecmath import sin
@@ -58,29 +50,6 @@ for source in json.load(sys.stdin):
     results.append([kernel.cached, kernel.seconds, int(out[0])])
 print(json.dumps(results))
 """
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    with config.update(cache_dir=tmp_path / "kernels"):
-        yield tmp_path / "kernels"
-
-
-_numbers = iter(range(10**6, 10**9))
-
-
-def fresh(template: str = SOURCE) -> tuple[str, int]:
-    """A kernel this process has not loaded, and the number that it writes."""
-    number = next(_numbers)
-    return template.format(number=number), number
-
-
-def result(kernel: LoadedKernel, dtype: type = np.int64) -> float:
-    out = np.zeros(1, dtype)
-    args = np.array([out.ctypes.data])
-    prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-    prototype(kernel.address)(args.ctypes.data, 0, 1)
-    return float(out[0])
 
 
 def start_child(folder: Path, sources: list[str]) -> subprocess.Popen[str]:
