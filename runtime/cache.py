@@ -2,30 +2,28 @@
 
 The key covers the text, the CPU, the versions and the SIMD layer. Files are written to a temporary
 name and renamed, so any number of processes may share a folder. Machine code carries a checksum:
-a damaged file is rebuilt. A kernel that is on disk loads without starting Numba's compiler.
+a damaged file is rebuilt. A kernel that is on disk loads without Numba.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import logging
 import os
 import tempfile
 import threading
 import time
-import types
 import warnings
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-
-from numba.core.errors import NumbaError
+from typing import Any
 
 from .cache_files import entries, evict, remove, seal, unseal, write_file
 from .config import config
 from .host import host
-from .kernel_compiler import KernelFunction, assembly, compile_kernel
-from .machine_code import KernelError, load_object
+from .machine_code import load_object
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +35,7 @@ LAYER = (
     "walker.py",
     "kernel_compiler.py",
     "machine_code.py",
+    "table_layout.py",
 )
 
 
@@ -159,10 +158,15 @@ def _load_first(source: str, key: str) -> LoadedKernel:
     return kernel
 
 
+def _compiler() -> Any:
+    """The module `kernel_compiler`: it brings Numba, which what is on disk does not need."""
+    return importlib.import_module(".kernel_compiler", __package__)
+
+
 def kernel_assembly(source: str) -> str:
     """The machine instructions that `source` compiles to here, for people who tune kernels."""
-    key = kernel_key(source)
-    return assembly(_execute(source, key, Path(f"{key}.py")))
+    text: str = _compiler().assembly(source, Path(f"{kernel_key(source)}.py"))
+    return text
 
 
 def _symbol(key: str) -> str:
@@ -212,30 +216,12 @@ def _from_disk(path: Path, key: str) -> int | None:
 
 def _build(source: str, key: str, path: Path) -> int:
     """Compile, keep the machine code, load it."""
-    kernel = _execute(source, key, path)
-    try:
-        machine_code = compile_kernel(kernel, _symbol(key))
-    except NumbaError as error:
-        error.add_note(f"while compiling the kernel {path}")
-        raise
+    machine_code = _compiler().compile_text(source, path, _symbol(key))
     try:
         write_file(path.with_suffix(".o"), seal(machine_code))
     except OSError as error:
         log.warning("kernel cache: %s is not kept (%s)", path.with_suffix(".o"), error)
     return load_object(machine_code, _symbol(key))
-
-
-def _execute(source: str, key: str, path: Path) -> KernelFunction:
-    module = types.ModuleType(f"keraunos_kernel_{key}")
-    module.__file__ = str(path)
-    module.__package__ = __package__  # the walker's text is a file of this package
-    exec(compile(source, str(path), "exec"), module.__dict__)
-    kernel = getattr(module, "kernel", None)
-    if not isinstance(kernel, KernelFunction):
-        raise KernelError(
-            f"{path}: expected a function named `kernel` marked by @kernel_jit, got {kernel!r}"
-        )
-    return kernel
 
 
 # --- the folder -----------------------------------------------------------------------------

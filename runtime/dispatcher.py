@@ -27,13 +27,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import walker
+from . import table_layout as layout
 from .cache import load_kernel
 from .config import config
 from .team import aligned_words, current_team
 
 Words = NDArray[np.int64]
-LAUNCH, TILE, LOOP, ROW = walker.LAUNCH, walker.TILE, walker.LOOP, walker.ROW
+LAUNCH, TILE, LOOP, ROW = layout.LAUNCH, layout.TILE, layout.LOOP, layout.ROW
 LINE = 16  # words; two cache lines, as neighbours are fetched in pairs
 
 
@@ -44,7 +44,7 @@ class TableError(ValueError):
 @cache
 def walker_address(profile: bool) -> int:
     """Address of the compiled walker, with or without time measurement."""
-    source = Path(walker.__file__).read_text()
+    source = Path(__file__).with_name("walker.py").read_text()
     if profile:
         source = source.replace("\nPROFILE = False\n", "\nPROFILE = True\n")
     return load_kernel(source).address
@@ -87,27 +87,27 @@ class Dispatch:
         self.patches = _flat("patches", patches)
         longest = check_table(self.code, self.args.size, self.patches, counters)
         self.times = np.zeros(self.code.size // ROW, np.int64)
-        self._scratch_words = _round_up(walker.STACK_WORDS + longest)
+        self._scratch_words = _round_up(layout.STACK_WORDS + longest)
         self._counter_words = _round_up(counters)
         self._scratch = aligned_words(self.threads * self._scratch_words)
         self._counters = aligned_words(self.threads * self._counter_words)
-        self._progress = aligned_words(walker.PROGRESS_WORDS)
+        self._progress = aligned_words(layout.PROGRESS_WORDS)
         self._header = self._make_header(walker_address(profile))
         self._header_address = self._header.ctypes.data
 
     def _make_header(self, walk: int) -> Words:
-        header = aligned_words(walker.HEADER_WORDS)
-        header[walker.CODE] = self.code.ctypes.data
-        header[walker.ROWS] = self.code.size // ROW
-        header[walker.ARGS] = self.args.ctypes.data
-        header[walker.PATCHES] = self.patches.ctypes.data
-        header[walker.SCRATCH] = self._scratch.ctypes.data
-        header[walker.SCRATCH_WORDS] = self._scratch_words
-        header[walker.COUNTERS] = self._counters.ctypes.data
-        header[walker.COUNTER_WORDS] = self._counter_words
-        header[walker.PROGRESS] = self._progress.ctypes.data
-        header[walker.TIMES] = self.times.ctypes.data
-        header[walker.WALKER] = walk
+        header = aligned_words(layout.HEADER_WORDS)
+        header[layout.CODE] = self.code.ctypes.data
+        header[layout.ROWS] = self.code.size // ROW
+        header[layout.ARGS] = self.args.ctypes.data
+        header[layout.PATCHES] = self.patches.ctypes.data
+        header[layout.SCRATCH] = self._scratch.ctypes.data
+        header[layout.SCRATCH_WORDS] = self._scratch_words
+        header[layout.COUNTERS] = self._counters.ctypes.data
+        header[layout.COUNTER_WORDS] = self._counter_words
+        header[layout.PROGRESS] = self._progress.ctypes.data
+        header[layout.TIMES] = self.times.ctypes.data
+        header[layout.WALKER] = walk
         return header
 
     def run(self, threads: int | None = None) -> None:
@@ -163,8 +163,8 @@ def _check_bodies(rows: Words, counters: int) -> None:
         if rows[index, 0] == TILE and rows[index, 4] < 1:
             raise TableError(f"row {index}: expected a tile of 1 or more, got {rows[index, 4]}")
         ends.append(end)
-        if len(ends) > walker.DEPTH:
-            raise TableError(f"row {index}: nested more than {walker.DEPTH} deep")
+        if len(ends) > layout.DEPTH:
+            raise TableError(f"row {index}: nested more than {layout.DEPTH} deep")
 
 
 def _check_patches(rows: Words, patches: Words, counters: int) -> None:

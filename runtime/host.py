@@ -6,11 +6,11 @@ import os
 import platform
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import llvmlite
 import llvmlite.binding as llvm
-import numba
 
 from .config import ConfigError
 
@@ -90,7 +90,7 @@ def cache_bytes(level: int, root: Path = CACHE_ROOT) -> int:
 def _versions() -> str:
     llvm_version = ".".join(map(str, llvm.llvm_version_info))
     return (
-        f"python {platform.python_version()}, numba {numba.__version__}, "
+        f"python {platform.python_version()}, numba {version('numba')}, "
         f"llvmlite {llvmlite.__version__}, llvm {llvm_version}"
     )
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -18,6 +20,7 @@ from numba import types
 from numba.core import compiler, registry
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import PassManager
+from numba.core.errors import NumbaError
 from numba.core.typed_passes import (
     IRLegalization,
     NativeLowering,
@@ -72,25 +75,48 @@ def kernel_jit(function: Callable[[Any, int, int], None]) -> KernelFunction:
     return KernelFunction(function)
 
 
-def compile_kernel(kernel: KernelFunction, symbol: str) -> bytes:
+def compile_text(source: str, path: Path, symbol: str) -> bytes:
     """Machine code (an object file) that defines the C function `symbol`.
 
+    Args:
+        source: the text of a module in which `kernel` is a function marked by `kernel_jit`.
+        path: where the text is kept, for messages and debuggers.
+
     Raises:
-        KernelError: the kernel needs a symbol that only the Python runtime has.
+        KernelError: the text defines no kernel, or one that needs the Python runtime.
         numba.core.errors.NumbaError: the text is not valid; the message shows the generated line.
     """
-    with global_compiler_lock:
-        module = _front_end(kernel.function, symbol)
-        _back_end(module)
-        return _emit(module, symbol)
+    kernel = _kernel_of(source, path)
+    try:
+        with global_compiler_lock:
+            module = _front_end(kernel.function, symbol)
+            _back_end(module)
+            return _emit(module, symbol)
+    except NumbaError as error:
+        error.add_note(f"while compiling the kernel {path}")
+        raise
 
 
-def assembly(kernel: KernelFunction) -> str:
+def assembly(source: str, path: Path) -> str:
     """The machine instructions of a kernel, for people who tune."""
+    kernel = _kernel_of(source, path)
     with global_compiler_lock:
         module = _front_end(kernel.function, "kernel")
         _back_end(module)
         return str(machine("near").emit_assembly(module))
+
+
+def _kernel_of(source: str, path: Path) -> KernelFunction:
+    module = ModuleType(f"keraunos_kernel_{path.stem}")
+    module.__file__ = str(path)
+    module.__package__ = __package__  # the walker's text is a file of this package
+    exec(compile(source, str(path), "exec"), module.__dict__)
+    kernel = getattr(module, "kernel", None)
+    if not isinstance(kernel, KernelFunction):
+        raise KernelError(
+            f"{path}: expected a function named `kernel` marked by @kernel_jit, got {kernel!r}"
+        )
+    return kernel
 
 
 def _emit(module: Any, symbol: str) -> bytes:

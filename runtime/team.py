@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from . import team_lead, team_member
 from .cache import load_kernel
+from .table_layout import TEAM_WORDS
 
 Kernel = Callable[[int, int, int], None]
 Words = NDArray[np.int64]
@@ -46,17 +46,17 @@ def aligned_words(count: int) -> Words:
 
 
 @cache
-def _text_kernel(path: str) -> Kernel:
-    return bind_kernel(load_kernel(Path(path).read_text()).address)
+def _text_kernel(name: str) -> Kernel:
+    return bind_kernel(load_kernel(Path(__file__).with_name(name).read_text()).address)
 
 
 class Team:
     """Members that wait for runs: first spinning for some 100 us, then asleep."""
 
     def __init__(self) -> None:
-        self._words = aligned_words(team_lead.TEAM_WORDS)
+        self._words = aligned_words(TEAM_WORDS)
         self._address = self._words.ctypes.data
-        self._lead = _text_kernel(team_lead.__file__)
+        self._lead = _text_kernel("team_lead.py")
         self._busy = threading.Lock()
         self._members = 0
 
@@ -74,7 +74,7 @@ class Team:
 
     def _grow(self, members: int) -> None:
         """Starts threads; they die with the process and never touch Python objects."""
-        wait = _text_kernel(team_member.__file__)
+        wait = _text_kernel("team_member.py")
         for number in range(self._members + 1, members + 1):
             threading.Thread(
                 target=wait, args=(self._address, number, 0), name=f"keraunos-{number}", daemon=True

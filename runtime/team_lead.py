@@ -12,16 +12,21 @@ from .atomics import (
 )
 from .kernel_compiler import kernel_jit
 from .simd import get, pointer_i64, put
-from .walker import DONE, PROGRESS, TICKET, WALKER
-
-# Words of a team, a pair of cache lines each.
-EPOCH, GATE, LEFT, SLEEPERS, HEADER, LIMIT = 0, 16, 32, 48, 64, 65
-TEAM_WORDS = 80
-
-# The gate: the run's number times RUNS, a flag once it is closed, and how many have joined.
-RUNS = 65536
-CLOSED = 32768
-JOINED = 32768
+from .table_layout import (
+    CLOSED,
+    DONE,
+    EPOCH,
+    GATE,
+    HEADER,
+    JOINED,
+    LEFT,
+    LIMIT,
+    PROGRESS,
+    RUNS,
+    SLEEPERS,
+    TICKET,
+    WALKER,
+)
 
 
 @kernel_jit

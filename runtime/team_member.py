@@ -5,8 +5,18 @@ from typing import Any
 from .atomics import atomic_add, atomic_load, call_kernel, compare_exchange, futex_wait, pause
 from .kernel_compiler import kernel_jit
 from .simd import get, pointer_i64
-from .team_lead import CLOSED, EPOCH, GATE, HEADER, JOINED, LEFT, LIMIT, RUNS, SLEEPERS
-from .walker import WALKER
+from .table_layout import (
+    CLOSED,
+    EPOCH,
+    GATE,
+    HEADER,
+    JOINED,
+    LEFT,
+    LIMIT,
+    RUNS,
+    SLEEPERS,
+    WALKER,
+)
 
 # Turns a member spins for the next run before it sleeps: some 100 us.
 SPINS = 4000

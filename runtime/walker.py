@@ -15,27 +15,35 @@ from typing import Any
 from .atomics import atomic_add, call_kernel, claim, clock, shift_pointer, wait_for
 from .kernel_compiler import kernel_jit
 from .simd import get, minimum, pointer_i64, put
+from .table_layout import (
+    AFTER,
+    ARGS,
+    BODY,
+    CODE,
+    COUNTER_WORDS,
+    COUNTERS,
+    DONE,
+    FRAME,
+    INDEX,
+    KIND,
+    LAUNCH,
+    LOOP,
+    OUTER_TILE,
+    PATCHES,
+    PROGRESS,
+    ROW,
+    ROWS,
+    SCRATCH,
+    SCRATCH_WORDS,
+    STACK_WORDS,
+    STARTED,
+    STOP,
+    TABLE_ROW,
+    TILE,
+    TIMES,
+)
 
 PROFILE = False
-
-# Rows of the table.
-ROW = 8
-LAUNCH, TILE, LOOP = 0, 1, 2
-
-# The header: addresses and sizes of one call.
-CODE, ROWS, ARGS, PATCHES, SCRATCH, SCRATCH_WORDS, COUNTERS, COUNTER_WORDS = range(8)
-PROGRESS, TIMES, WALKER = range(8, 11)
-HEADER_WORDS = 16
-
-# Progress of a run, a cache line each: the next number to take, and how many are done.
-TICKET, DONE = 0, 16
-PROGRESS_WORDS = 32
-
-# A frame of the stack: one loop or tile that is being run.
-FRAME = 8
-DEPTH = 16
-STACK_WORDS = FRAME * DEPTH
-KIND, BODY, AFTER, INDEX, STOP, TABLE_ROW, OUTER_TILE, STARTED = range(8)
 
 
 @kernel_jit

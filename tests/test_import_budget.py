@@ -47,3 +47,11 @@ def test_does_not_load_the_command_line(added):
 
 def test_the_measure_sees_a_heavy_module():
     assert "h5py" in roots(modules_after("import h5py"))
+
+
+def test_a_compiled_model_runs_without_numba():
+    """Its kernels are on disk: what compiles them is not loaded."""
+    model = "keraunos.Sequential([keraunos.Input((4,)), keraunos.layers.Dense(3)])"
+    run = f"import keraunos; {model}.predict([[1.0, 2.0, 3.0, 4.0]], verbose=0)"
+    modules_after(run)
+    assert "numba" not in roots(modules_after(run))

@@ -74,6 +74,21 @@ def in_child(folder: Path, sources: list[str]) -> list[tuple[bool, float, int]]:
     return [tuple(row) for row in json.loads(output)]
 
 
+def test_what_is_on_disk_loads_without_numba(folder: Path) -> None:
+    source, number = fresh()
+    load_kernel(source)
+    check = CHILD + "assert not any(name.startswith('numba') for name in sys.modules)"
+    child = subprocess.run(
+        [sys.executable, "-c", check],
+        env=os.environ | {"KERAUNOS_CACHE_DIR": str(folder)},
+        input=json.dumps([source]),
+        capture_output=True,
+        text=True,
+    )
+    assert child.returncode == 0, child.stderr
+    assert json.loads(child.stdout)[0][0::2] == [True, number]
+
+
 def test_a_miss_then_hits(folder: Path) -> None:
     source, number = fresh()
     before = cache_info()
