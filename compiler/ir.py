@@ -5,12 +5,11 @@ A graph may also update parameters: it computes their next values, as a training
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .node import (
     REQUIRED,
@@ -31,6 +30,9 @@ from .node import (
     origin_scope,
 )
 from .printer import format_graph
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 __all__ = [
     "Graph",
@@ -133,7 +135,9 @@ class Graph:
 
     def to_networkx(self) -> nx.MultiDiGraph:
         """The dataflow as a networkx graph: nodes are ``Node``, edges carry the operand index."""
-        graph = nx.MultiDiGraph(name=self.name)
+        # A tenth of the time that `import keraunos` would take, and few programs ask for it.
+        library = importlib.import_module("networkx")
+        graph: nx.MultiDiGraph = library.MultiDiGraph(name=self.name)
         for node in self.nodes:
             graph.add_node(node, op=node.op.name, type=str(node.type))
         for node in self.nodes:

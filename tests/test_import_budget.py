@@ -11,8 +11,8 @@ import pytest
 
 pytestmark = pytest.mark.smoke
 
-# Beyond numba: analyses need networkx, and the settings platformdirs; of numpy, numpy.typing.
-ALLOWED = {"keraunos", "networkx", "numpy", "platformdirs"}
+# Beyond numba: the settings need platformdirs; of numpy, numpy.typing.
+ALLOWED = {"keraunos", "numpy", "platformdirs"}
 HEAVY = {"h5py", "typer", "rich", "keras", "jax", "torch", "tensorflow", "onnxruntime", "pandas"}
 
 
