@@ -30,11 +30,9 @@ def kernel_gradient_in_parts(node: Node) -> Node | None:
     """A gradient of a kernel as the sum of its parts; None if it is one of those."""
     if node.attrs["part"] is not None:
         return None
-    x, grad = node.inputs
     if node.op is ops.winograd_kernel_gradient:
-        each = _elements(grad.shape[1:3])
-        part_images = -(-max(FEWEST, min(MOST, _elements(node.shape) // 2)) // max(1, each))
-        return _added(apply(node.op, node.inputs, node.attrs | {"part": part_images}), node.shape)
+        return _in_whole_images(node)
+    x, grad = node.inputs
     lines, width = (_known(size) for size in grad.shape[1:3])
     image_bytes = (_elements(x.shape[1:]) + _elements(grad.shape[1:])) * FLOAT32.itemsize
     part_lines = _lines(_elements(node.shape), max(1, image_bytes // max(1, lines)), max(1, width))
@@ -42,11 +40,22 @@ def kernel_gradient_in_parts(node: Node) -> Node | None:
     return _added(apply(node.op, node.inputs, node.attrs | {"part": part}), node.shape)
 
 
+def _in_whole_images(node: Node) -> Node:
+    """Its kernel takes as many tiles at a time as a cache holds, however large a part is."""
+    positions = _elements(node.inputs[1].shape[1:3])
+    part = -(-_wanted(_elements(node.shape)) // max(1, positions))
+    return _added(apply(node.op, node.inputs, node.attrs | {"part": part}), node.shape)
+
+
+def _wanted(outputs: int) -> int:
+    """Products in a part: few outputs need many parts for all threads."""
+    return max(FEWEST, min(MOST, outputs // 2))
+
+
 def _lines(outputs: int, line_bytes: int, width: int) -> int:
     """Lines of positions in a part: as many as a cache holds, within limits."""
-    wanted = max(FEWEST, min(MOST, outputs // 2))  # few outputs need many parts for all threads
     fitting = host().l2_bytes // line_bytes
-    return max(-(-FEWEST // width), min(fitting, -(-wanted // width)))
+    return max(-(-FEWEST // width), min(fitting, -(-_wanted(outputs) // width)))
 
 
 def product_in_parts(node: Node) -> Node | None:
