@@ -101,7 +101,10 @@ def _refusal(convolution: _Convolution) -> tuple[str, str] | None:
     if min(places) < TILE:
         return "SMALL", f"a tile has {TILE} x {TILE} results"
     if channels % lanes or channels > MOST_CHANNELS:
-        return "CHANNELS", f"{channels} channels are no multiple of {lanes} up to {MOST_CHANNELS}"
+        return (
+            "CHANNELS",
+            f"{channels}, where a multiple of {lanes} up to {MOST_CHANNELS} is needed",
+        )
     if _gain(convolution) < LEAST_GAIN:
         return "LITTLE_GAIN", _estimate(convolution)
     return None
