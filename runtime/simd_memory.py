@@ -230,7 +230,7 @@ def _prefetch(context: Any, p: Any, i: Any) -> Any:
 def _scratch(context: Any, n: Any) -> Any:
     """Memory of this thread for n floats, whole cache lines, until the kernel returns.
 
-    It is the thread's stack, which a kernel can take a few MB of; asked for in a loop, it grows.
+    It is the thread's stack, of which a kernel may take 1 or 2 MB; asked for in a loop, it grows.
     """
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:

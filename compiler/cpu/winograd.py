@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ..kernels import Kernel, RegisterBlock, Winograd
@@ -101,16 +101,34 @@ def transform_pixels(writer: Writer, ahead: bool = False) -> None:
             for i in range(TILE * TILE):
                 index = f"pi + {TILE * TILE} * c + {i * writer.lanes}"
                 writer.line(writer.call("prefetch", "x", index))
-        for j in range(SEEN):
-            for i in range(SEEN):
-                index = f"xi + {i} * x_row + {j} * x_col + c"
-                writer.line(f"d{i} = {writer.call('load', 'x', index)}")
-            for i, text in enumerate(_pixels("d0", "d1", "d2", "d3")):
-                writer.line(f"t{i}_{j} = {text}")
-        for i in range(SEEN):
-            for j, text in enumerate(_pixels(*(f"t{i}_{k}" for k in range(SEEN)))):
-                index = f"vi + {i * SEEN + j} * v_place + c"
-                writer.line(writer.call("store", "v", index, text))
+        for place, text in enumerate(both_ways(writer, SEEN, _pixel, _pixels)):
+            writer.line(writer.call("store", "v", f"vi + {place} * v_place + c", text))
+
+
+def both_ways(
+    writer: Writer,
+    size: int,
+    load: Callable[[Writer, int, int], str],
+    transform: Callable[..., tuple[str, ...]],
+) -> Iterator[str]:
+    """``T d T'`` of a square ``d``, row by row: each column is transformed, then each row of that.
+
+    ``load`` gives element (row, column), ``transform`` is T times a column.
+    """
+    rows = 0
+    for k in range(size):
+        for i in range(size):
+            writer.line(f"d{i} = {load(writer, i, k)}")
+        column = transform(*(f"d{i}" for i in range(size)))
+        rows = len(column)
+        for i, text in enumerate(column):
+            writer.line(f"t{i}_{k} = {text}")
+    for i in range(rows):
+        yield from transform(*(f"t{i}_{k}" for k in range(size)))
+
+
+def _pixel(writer: Writer, row: int, column: int) -> str:
+    return writer.call("load", "x", f"xi + {row} * x_row + {column} * x_col + c")
 
 
 def _pixels(d0: str, d1: str, d2: str, d3: str) -> tuple[str, ...]:
@@ -163,16 +181,14 @@ def _weights(writer: Writer, body: Winograd, j: int) -> str:
 def _lead_back(writer: Writer, body: Winograd, width: int) -> None:
     """``A' m A`` of the products of a tile, then what follows the convolution."""
     writer.line(f"mi = t * {width} + at")
-    for k in range(SEEN):
-        for i in range(SEEN):
-            index = f"mi + {(i * SEEN + k) * _m_place(body, width)}"
-            writer.line(f"p{i} = {writer.call('load', 'm', index)}")
-        for i, text in enumerate(_results("p0", "p1", "p2", "p3")):
-            writer.line(f"r{i}_{k} = {text}")
-    for i in range(TILE):
-        for k, text in enumerate(_results(*(f"r{i}_{k}" for k in range(SEEN)))):
-            writer.line(f"a{i}_{k}_0 = {'b0 + ' if body.bias else ''}{text}")
     block = RegisterBlock(TILE, TILE, 1)
+
+    def product(writer: Writer, row: int, column: int) -> str:
+        return writer.call("load", "m", f"mi + {(row * SEEN + column) * _m_place(body, width)}")
+
+    results = both_ways(writer, SEEN, product, _results)
+    for (r, p, _), text in zip(cells(block), results, strict=True):
+        writer.line(f"a{r}_{p}_0 = {'b0 + ' if body.bias else ''}{text}")
     finish_block(writer, body.epilogue, block, _result_mask(writer, body))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ..kernels import Kernel, WinogradSum
-from ..ops.winograd import PLACES, SEEN, TILE
+from ..ops.winograd import PLACES, TILE
 from ..types import FLOAT32
 from .epilogue import cells
 from .winograd import (
     APART,
+    both_ways,
     count_tiles,
     each_tile,
     each_vector,
@@ -58,19 +59,15 @@ def _transform_gradients(writer: Writer, width: int, d_place: int) -> None:
         writer.line(writer.call("prefetch", "w", f"pi + {i * writer.lanes}"))
     writer.line(f"down = oy == row * {TILE}")
     writer.line(f"across = ox == col * {TILE}")
-    conditions = (("down and across", "down"), ("across", "True"))
-    for k in range(TILE):
-        for i in range(TILE):
-            mask = writer.call("first", f"channels - o if {conditions[i][k]} else 0")
-            index = f"gi + {i} * w_row + {k} * w_col"
-            writer.line(f"g{i} = {writer.call('load_masked', 'w', index, mask)}")
-        for i, text in enumerate(_gradients("g0", "g1")):
-            writer.line(f"e{i}_{k} = {text}")
     writer.line(f"di = t * {width} + at")
-    for i in range(SEEN):
-        for k, text in enumerate(_gradients(f"e{i}_0", f"e{i}_1")):
-            index = f"di + {(i * SEEN + k) * d_place}"
-            writer.line(writer.call("store", "d", index, text))
+    for place, text in enumerate(both_ways(writer, TILE, _gradient, _gradients)):
+        writer.line(writer.call("store", "d", f"di + {place * d_place}", text))
+
+
+def _gradient(writer: Writer, row: int, column: int) -> str:
+    new = (("down and across", "down"), ("across", "True"))[row][column]
+    mask = writer.call("first", f"channels - o if {new} else 0")
+    return writer.call("load_masked", "w", f"gi + {row} * w_row + {column} * w_col", mask)
 
 
 def _gradients(g0: str, g1: str) -> tuple[str, ...]:

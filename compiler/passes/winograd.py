@@ -17,7 +17,7 @@ from .rewriting import rewrite_everywhere
 PIXEL_CYCLES, RESULT_CYCLES = 64, 48
 USUAL_IMAGES = 8  # that a transformed kernel serves, where weights change with every call
 LEAST_GAIN = 1.2
-MOST_CHANNELS = 1024  # the transformed pixels of a few tiles have to fit in a core's cache
+MOST_CHANNELS = 512  # the transformed pixels of some tiles are to fit in a core's cache: 1 MB
 
 
 def winograd(graph: Graph, decisions: Decisions) -> Graph:
