@@ -319,8 +319,8 @@ class WinogradSum:
     """The gradient of a transformed kernel: a sum over tiles, at each of 16 places.
 
     ``y[part, place, channel, filter] = sum over tiles of v[place][tile, channel] * d[place][tile,
-    filter]`` for the images of a part: of ``v`` and ``d``, pixels and gradients transformed, at
-    most ``tiles`` at a time. Columns of ``block`` are channels, of which it divides the number.
+    filter]``: of pixels and gradients transformed, at most ``tiles`` at a time. Images are cut in
+    even parts. Columns of ``block`` are channels, of which it divides the number.
     """
 
     block: RegisterBlock

@@ -27,7 +27,6 @@ def emit_winograd_sum(writer: Writer, kernel: Kernel, body: WinogradSum) -> None
     count_tiles(writer)
     writer.line("x_tile = x_image // (tile_rows * tile_cols)")
     writer.line("w_tile = w_image // (tile_rows * tile_cols)")
-    writer.line("part_tiles = part * tile_rows * tile_cols")
     writer.line("parts = (images + part - 1) // part")
     writer.line(f"v_place = {body.tiles} * v_tile + {APART}")
     writer.line(f"v = {writer.call('scratch', f'{PLACES} * v_place')}")
@@ -39,8 +38,8 @@ def emit_winograd_sum(writer: Writer, kernel: Kernel, body: WinogradSum) -> None
         writer.line("first_panel = unit % panels")
         writer.line("stop_panel = minimum(panels, first_panel + end - unit)")
         writer.line("unit += stop_panel - first_panel")
-        writer.line("start = index * part_tiles")
-        writer.line("stop = minimum(tiles, start + part_tiles)")
+        for name, part in (("start", "index"), ("stop", "(index + 1)")):
+            writer.line(f"{name} = images * {part} // parts * tile_rows * tile_cols")
         with writer.block(f"for head in range(start, stop, {body.tiles}):"):
             writer.line(f"count = minimum({body.tiles}, stop - head)")
             with each_tile(writer):

@@ -159,11 +159,10 @@ def _gradient_type(
 
 def _kernel_gradient(x: Any, grad: Any, *, padding: Padding, part: int | None) -> Any:
     pixels, slopes = _transformed_pixels(x, padding), _transformed_gradients(grad)
-    step = part or max(1, x.shape[0])
-    sums = [
-        np.einsum("nyxabc,nyxabf->abcf", pixels[i : i + step], slopes[i : i + step])
-        for i in range(0, x.shape[0], step)
-    ]
+    images = x.shape[0]
+    parts = -(-images // part) if part else 1
+    cuts = [slice(images * i // parts, images * (i + 1) // parts) for i in range(parts)]
+    sums = [np.einsum("nyxabc,nyxabf->abcf", pixels[cut], slopes[cut]) for cut in cuts]
     places = np.array(sums, x.dtype).reshape(-1, PLACES, x.shape[3], grad.shape[3])
     return places.sum(0) if part is None else places
 
@@ -194,6 +193,7 @@ winograd_kernel_gradient = register(
             ),
         ),
         "From x and the gradient of winograd_conv2d's result: the gradient of the transformed "
-        "kernel. With a part of so many images, that of each part, along an axis in front.",
+        "kernel. With a part of so many images at most, that of each of even parts, along an axis "
+        "in front.",
     )
 )
