@@ -15,6 +15,7 @@ from ..compiler.compare import compare_graph
 from ..compiler.executable import Executable
 from ..compiler.ir import Graph
 from ..compiler.lowering import View
+from ..compiler.prologue import fixed_nodes
 from ..compiler.units import count_of
 from ..runtime.config import config
 from ..runtime.dim import evaluate
@@ -80,8 +81,9 @@ def _show_graphs(console: Console, executable: Executable) -> None:
 
 
 def _kernels(graph: Graph) -> int:
-    """Ops that compute something: all but those that only see memory in another shape."""
-    ops = [node for node in graph.nodes if node.inputs]
+    """Ops that compute something at each call: neither from weights alone, nor views of memory."""
+    fixed = fixed_nodes(graph)
+    ops = [node for node in graph.nodes if node.inputs and node not in fixed]
     return sum(not isinstance(node.op.lowering, View) for node in ops)
 
 
