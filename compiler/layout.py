@@ -119,6 +119,10 @@ class Address:
     packing: Packing | None = None
 
 
+# Float32 elements: rows a multiple of 2 KB apart evict each other, a cache line more keeps them.
+CONFLICTING = 512
+CACHE_LINE = 16
+
 Argument: TypeAlias = "Address | Size"
 
 

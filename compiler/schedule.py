@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from .carry import Carry, copy_launches
 from .ir import Graph, Node
-from .layout import Launch, Layout, Placed, at_index
+from .layout import CACHE_LINE, CONFLICTING, Launch, Layout, Placed, at_index
 from .lower import lower_group
 from .lowering import Projection, View
 from .ops.core import fuse_nodes
@@ -182,10 +182,6 @@ def _spread_channels(graph: Graph, halos: dict[Node, Halo]) -> None:
             continue
         halo = halos.get(node, ((0, 0),) * node.tensor_type.rank)
         halos[node] = (*halo[:-1], (0, CACHE_LINE))
-
-
-CONFLICTING = 512  # float32 channels: 2 KB
-CACHE_LINE = 16  # float32 elements
 
 
 def is_convolution(node: Node) -> bool:

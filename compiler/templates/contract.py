@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from ...runtime.host import host
 from ..ir import Graph
-from ..kernels import Contract, Epilogue, RegisterBlock
+from ..kernels import Contract, RegisterBlock
 from ..layout import Launch, Packing, Placed
 from ..lowering import Contraction, KernelGradient
 from ..types import FLOAT32, Size
@@ -55,7 +55,7 @@ def build_kernel_gradient(
 
 
 def _launch(group: Anchored, problem: Problem, name: str) -> Launch:
-    rows, columns = _computed(group, problem)
+    rows, columns = group.parts.covered(problem.rows, problem.columns)
     extent = _extent(group, problem, rows, columns)
     machine = host()
     block = choose_block(extent, machine.lanes, machine.vector_registers)
@@ -90,15 +90,6 @@ def _problem(group: Anchored) -> Problem | None:
     return kinds[kind](group, layouts) if kind in kinds else None
 
 
-def _computed(group: Anchored, problem: Problem) -> tuple[Size, Size]:
-    """The rows and columns to compute: not those that no pooling window covers."""
-    pool = group.parts.pool
-    if pool is None:
-        return problem.rows, problem.columns
-    rows = problem.rows // pool.rows * pool.rows
-    return rows, problem.columns // pool.columns * pool.columns
-
-
 def _extent(group: Anchored, problem: Problem, rows: Size, columns: Size) -> Extent:
     pool, (kys, kxs, run) = group.parts.pool, problem.steps
     return Extent(
@@ -125,9 +116,7 @@ def _contract(
         block=block,
         tail="single" if extent.columns is None else "overlap",
         masked=not isinstance(problem.channels, int) or problem.channels % width != 0,
-        epilogue=Epilogue(
-            parts.loads, parts.block, parts.pooled, parts.pool, parts.after, parts.result
-        ),
+        epilogue=parts.epilogue,
         bias=parts.bias is not None,
         fixed=fixed,
         stretched=_stretched(problem)[0],

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ir import Graph, Node
-from ..kernels import Block, EpilogueLoad, Let, Pool, ScalarArg
+from ..kernels import Block, Epilogue, EpilogueLoad, Let, Pool, ScalarArg
 from ..lowering import Contraction, Elementwise, Window
 from ..ops.winograd import TILE
 from ..types import FLOAT32, Size
@@ -38,6 +38,18 @@ class EpilogueParts:
     @property
     def loads(self) -> tuple[EpilogueLoad, ...]:
         return tuple(EpilogueLoad(o.name, o.pointer, o.kind) for o in self.operands)
+
+    @property
+    def epilogue(self) -> Epilogue:
+        """The code for a kernel that pools in registers."""
+        return Epilogue(self.loads, self.block, self.pooled, self.pool, self.after, self.result)
+
+    def covered(self, rows: Size, columns: Size) -> tuple[Size, Size]:
+        """The rows and columns to compute: not those that no pooling window covers."""
+        if self.pool is None:
+            return rows, columns
+        pool = self.pool
+        return rows // pool.rows * pool.rows, columns // pool.columns * pool.columns
 
     @property
     def element_loads(self) -> tuple[EpilogueOperand, ...]:

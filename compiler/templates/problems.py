@@ -239,7 +239,7 @@ def conv_problem(group: Anchored, layouts: Sequence[Placed]) -> Problem | None:
         kys=kh,
         kxs=1 if whole else kw,
         run=kw * cin if whole else cin,
-        x_offset=_first_seen(x, padding),
+        x_offset=first_seen(x, padding),
         x_image=image,
         x_row=row * sy,
         x_col=pixel * sx,
@@ -281,7 +281,7 @@ def kernel_gradient_problems(group: Anchored) -> tuple[Problem, ...]:
     whole_lines = isinstance(lines, int) and lines <= part_lines
     cuts = [Cut("kys", images)] + ([] if whole_lines else [Cut("kxs", lines)])
     whole = dx == 1 and groups == 1 and pixel == cin
-    first = _first_seen(x, _padding(anchor, x, (kh, kw)))
+    first = first_seen(x, _padding(anchor, x, (kh, kw)))
     return tuple(
         Problem(
             walked=(0, 1, 3),
@@ -320,7 +320,7 @@ def _padding(anchor: Node, x: Placed, window: tuple[int, int]) -> Padding:
     )
 
 
-def _first_seen(x: Placed, padding: Padding) -> Size:
+def first_seen(x: Placed, padding: Padding) -> Size:
     """Where the first window starts: in the border, if there is padding."""
     return x.origin - padding[0][0] * x.strides[1] - padding[1][0] * x.strides[2]
 

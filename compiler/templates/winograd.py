@@ -6,20 +6,18 @@ from collections.abc import Sequence
 
 from ...runtime.host import host
 from ..ir import Graph
-from ..kernels import Epilogue, Winograd
-from ..layout import Launch, Packing, Placed
+from ..kernels import Winograd
+from ..layout import CACHE_LINE, CONFLICTING, Launch, Packing, Placed
 from ..lowering import Contraction
 from ..ops.windowing import resolve_padding
 from ..ops.winograd import PLACES, TILE, WINDOW
 from ..types import Size
 from .anchored import Anchored, Sizes, match_anchored
 from .blocking import Extent, choose_block
-from .problems import pays_packing
-from .slide import strides_of
+from .problems import first_seen, pays_packing
+from .slide import all_strides, strides_of
 
 TILES = 24  # transformed at a time, or a few more: they stay in a core's nearest cache
-CONFLICTING = 512  # elements: tiles so far apart, or a multiple, evict each other
-CACHE_LINE = 16
 
 
 def build_winograd(
@@ -31,7 +29,8 @@ def build_winograd(
         return None
     if group.anchor.inputs[0].shape[3] % host().lanes:
         return None
-    rows, columns = _computed(group)
+    parts = group.parts
+    rows, columns = known_sizes(parts.covered(*group.anchor.shape[1:3]))
     channels, filters = known_sizes(group.anchor.inputs[1].shape[1:])
     down, across = -(-rows // TILE), -(-columns // TILE)
     machine = host()
@@ -40,15 +39,12 @@ def build_winograd(
     )
     width = block.vectors * machine.lanes
     packed = pays_packing(group)
-    parts = group.parts
     kernel = Winograd(
         block=block,
         tiles=max(2, -(-TILES // block.columns)) * block.columns,
         masked=filters % width != 0,
         overlapping=rows % TILE != 0 or columns % TILE != 0,
-        epilogue=Epilogue(
-            parts.loads, parts.block, parts.pooled, parts.pool, parts.after, parts.result
-        ),
+        epilogue=parts.epilogue,
         bias=parts.bias is not None,
         in_place=not packed,
     )
@@ -63,26 +59,15 @@ def build_winograd(
         ("v_tile", tile_stride(channels)),
         *zip(("w_place", "w_panel", "w_run"), _weight_strides(group, width, packed), strict=True),
         *strides_of("x", group.x),
-        *strides_of("y", group.result),
+        *all_strides(group),
     ]
-    for load in parts.element_loads:
-        sizes += strides_of(load.pointer, group.layout(load.node))
     starts = {
-        "x": first_seen(group),
+        "x": start_of(group),
         "w": 0 if packed else group.layout(group.anchor.inputs[1]).origin,
     }
     packing = Packing(width, batch_axes=1) if packed else None
     flops = images * (2 * PLACES * down * across * channels * filters)
     return group.launch(name, kernel, starts, packing, sizes, flops)
-
-
-def _computed(group: Anchored) -> tuple[int, int]:
-    """The rows and columns to compute: not those that no pooling window covers."""
-    rows, columns = known_sizes(group.anchor.shape[1:3])
-    pool = group.parts.pool
-    if pool is None:
-        return rows, columns
-    return rows // pool.rows * pool.rows, columns // pool.columns * pool.columns
 
 
 def known_sizes(shape: Sequence[Size]) -> list[int]:
@@ -106,9 +91,7 @@ def _weight_strides(group: Anchored, width: int, packed: bool) -> tuple[Size, Si
     return -(-filters // width) * channels * width, channels * width, width
 
 
-def first_seen(group: Anchored) -> Size:
-    """Where the first window starts: in the border, if there is padding."""
-    x = group.x
-    padding = group.anchor.attrs["padding"]
-    (above, _), (left, _) = resolve_padding(x.type.shape[1:3], WINDOW, (1, 1), (1, 1), padding)
-    return x.origin - above * x.strides[1] - left * x.strides[2]
+def start_of(group: Anchored) -> Size:
+    """Where the first window starts in the memory of the pixels."""
+    x, padding = group.x, group.anchor.attrs["padding"]
+    return first_seen(x, resolve_padding(x.type.shape[1:3], WINDOW, (1, 1), (1, 1), padding))

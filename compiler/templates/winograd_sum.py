@@ -11,7 +11,7 @@ from ..ops.winograd import PLACES, TILE
 from ..types import FLOAT32
 from .anchored import Sizes, match_anchored
 from .slide import strides_of
-from .winograd import first_seen, known_sizes, tile_stride
+from .winograd import known_sizes, start_of, tile_stride
 
 TRANSFORMED_BYTES = 320 * 1024  # pixels and gradients of one go: they stay in a core's cache
 MOST_TILES = 96
@@ -27,7 +27,7 @@ def build_winograd_sum(
     images, *spatial, _ = grad.type.shape
     rows, columns = known_sizes(spatial)
     channels, filters = known_sizes(group.anchor.shape[-2:])
-    block = choose_sum_block(channels, filters)
+    block = _block_of(channels, filters)
     width = block.vectors * host().lanes
     tile_bytes = PLACES * (channels + width) * FLOAT32.itemsize
     kernel = WinogradSum(block, max(1, min(MOST_TILES, TRANSFORMED_BYTES // tile_bytes)))
@@ -47,11 +47,11 @@ def build_winograd_sum(
     ]
     tiles = -(-rows // TILE) * -(-columns // TILE)
     flops = images * (2 * PLACES * tiles * channels * filters)
-    starts = {"x": first_seen(group), "w": grad.origin}
+    starts = {"x": start_of(group), "w": grad.origin}
     return (group.launch(name, kernel, starts, None, sizes, flops),)
 
 
-def choose_sum_block(channels: int, filters: int) -> RegisterBlock:
+def _block_of(channels: int, filters: int) -> RegisterBlock:
     """As many channels and filters as registers hold; channels that divide their number."""
     machine = host()
     panels = {v: -(-filters // (v * machine.lanes)) * v for v in (1, 2, 3)}
