@@ -5,6 +5,7 @@ Each imports its own framework, when it is chosen: a worker process loads one an
 
 import importlib.util
 import os
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -78,6 +79,35 @@ def _keras_tensorflow(threads: int, xla: bool) -> Prepare:
         images, _ = case.data()
         predict = tf.function(lambda x: model(x, training=False), jit_compile=xla)
         return lambda: np.asarray(predict(tf.constant(images)))
+
+    return prepare
+
+
+def litert(threads: int) -> Prepare:
+    """XNNPACK, through the interpreter that comes with TensorFlow."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import keras
+    import tensorflow as tf
+
+    def prepare(case: Case) -> Step:
+        refuse_training(case)
+        model, (images, _) = keras_model(keras, case), case.data()
+        signature = [keras.InputSpec(shape=images.shape, dtype=str(images.dtype))]
+        with tempfile.TemporaryDirectory() as folder:
+            model.export(folder, format="tf_saved_model", verbose=False, input_signature=signature)
+            content = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+        interpreter = tf.lite.Interpreter(model_content=content, num_threads=threads)
+        interpreter.allocate_tensors()
+        (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+        def run() -> Array:
+            interpreter.set_tensor(taken["index"], images)
+            interpreter.invoke()
+            result: Array = interpreter.get_tensor(given["index"])
+            return result
+
+        return run
 
     return prepare
 
@@ -206,9 +236,14 @@ def recorded(case: Case) -> Tape:
 
 def channels_first(case: Case) -> Array:
     """The images as ONNX wants them, made once: transposing is not part of what is timed."""
+    refuse_training(case)
+    return np.ascontiguousarray(case.data()[0].transpose(0, 3, 1, 2))
+
+
+def refuse_training(case: Case) -> None:
+    """For runtimes that have no gradients."""
     if case.kind == "train":
         raise NotImplementedError("this runtime only infers")
-    return np.ascontiguousarray(case.data()[0].transpose(0, 3, 1, 2))
 
 
 # Name: the modules that must be there, and the adapter.
@@ -221,6 +256,7 @@ FRAMEWORKS: dict[str, tuple[tuple[str, ...], Callable[[int], Prepare]]] = {
     "keras-jax": (("keras", "jax"), keras_jax),
     "keras-tf": (("keras", "tensorflow"), keras_tensorflow),
     "keras-tf-xla": (("keras", "tensorflow"), keras_tensorflow_xla),
+    "litert": (("keras", "tensorflow"), litert),
 }
 
 
