@@ -7,6 +7,7 @@ schedule.txt              groups in order, with the kernels that compute them
 plan.txt                  memory slots with lifetimes and offsets, and the table of launches
 explain.txt               what was fused or declined, and why
 kernels/<name>.py         the generated kernels
+kernels/<name>.s          ... and the machine instructions that they are here
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from difflib import unified_diff
 from pathlib import Path
 
 from ..runtime.binding import Binding
+from ..runtime.cache import kernel_assembly
 from ..runtime.dim import evaluate
+from ..runtime.host import host
 from ..runtime.program import LoopRow, Program, Row, Slot, TileRow
 from .executable import Executable
 from .printer import format_graph
@@ -60,12 +63,19 @@ def _texts(executable: Executable) -> Iterator[tuple[str, str]]:
     yield "explain.txt", executable.explain().table().text(WIDE)
     for name, source in executable.source.items():
         yield f"kernels/{name}.py", source
+        yield f"kernels/{name}.s", _instructions(name, source)
+
+
+def _instructions(name: str, source: str) -> str:
+    """The kernel compiled once more, to text: what the cache keeps is bytes."""
+    head = f"# {name}: {GENERATED} and LLVM for {host().cpu_name}."
+    return f"{head}\n{kernel_assembly(source)}"
 
 
 def _earlier(root: Path) -> list[Path]:
     stages = [path for path in root.iterdir() if _STAGE_FILE.fullmatch(path.name)]
-    kernels = [path for path in (root / "kernels").glob("*.py") if _is_generated(path)]
-    return stages + kernels
+    texts = [path for path in (root / "kernels").iterdir() if path.suffix in (".py", ".s")]
+    return stages + [path for path in texts if _is_generated(path)]
 
 
 def _is_generated(path: Path) -> bool:

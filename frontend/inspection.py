@@ -97,7 +97,7 @@ def dump(model: Any, folder: str | Path, *inputs: Any) -> tuple[Path, ...]:
     """Writes what the compiler made of a model into ``folder``; gives the paths of the files.
 
     The graph before and after each pass with the difference, the schedule, the memory plan, the
-    decisions and the generated kernels.
+    decisions, and the generated kernels with their machine instructions.
 
     Args:
         model: as for ``compile``, or what ``compile`` gave.
