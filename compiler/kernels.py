@@ -274,6 +274,8 @@ class Contract:
     ``streamed``: the weights are too many for the work; the next panel's are asked for in time.
     ``far`` lists operands (``x``, ``w``) whose rows along the sum are asked for in time.
     ``clipped``: rows of the window that lie above or below the image are left out.
+    ``unrolled``: steps of the innermost loop written out. ``prefetched``: packed weights are asked
+    for ahead of their use, though not ``streamed``.
     """
 
     block: RegisterBlock
@@ -289,6 +291,8 @@ class Contract:
     cuts: tuple[str, ...] = ()
     far: tuple[str, ...] = ()
     clipped: bool = False
+    unrolled: int = 1
+    prefetched: bool = True
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,25 @@ CACHE_ROOT = Path("/sys/devices/system/cpu/cpu0/cache")
 FALLBACK_BYTES = {1: 32 * 1024, 2: 512 * 1024, 3: 8 * 1024 * 1024}
 UNITS = {"K": 1024, "M": 1024 * 1024, "G": 1024 * 1024 * 1024}
 LANE_CHOICES = (4, 8, 16)
+# Cores by LLVM's names that start four micro-operations a cycle; later ones start five and more.
+# Source: https://www.agner.org/optimize/microarchitecture.pdf
+FOUR_WIDE = frozenset(
+    {
+        "nehalem",
+        "westmere",
+        "sandybridge",
+        "ivybridge",
+        "haswell",
+        "broadwell",
+        "skylake",
+        "skylake-avx512",
+        "cascadelake",
+        "cooperlake",
+        "cannonlake",
+        "x86-64",
+    }
+)
+WIDE = 6  # the others: five (Ice Lake) to eight (Zen 5)
 
 
 @dataclass(frozen=True)
@@ -27,6 +46,7 @@ class Host:
     Attributes:
         lanes: float32 lanes of one vector register (16, 8 or 4).
         vector_registers: how many such registers there are.
+        issue_width: micro-operations that a core starts in a cycle.
         l1_bytes: data cache of one core.
         l2_bytes, l3_bytes: as seen by core 0.
         versions: what, besides a kernel's own text, decides its machine code.
@@ -37,6 +57,7 @@ class Host:
     lanes: int
     vector_registers: int
     has_fma: bool
+    issue_width: int
     l1_bytes: int
     l2_bytes: int
     l3_bytes: int
@@ -100,12 +121,14 @@ def host() -> Host:
     """The machine this process runs on (looked at once)."""
     features = _features()
     lanes = forced_lanes(_native_lanes(features), os.environ.get("KERAUNOS_LANES"))
+    name = llvm.get_host_cpu_name()
     return Host(
-        cpu_name=llvm.get_host_cpu_name(),
+        cpu_name=name,
         features=features,
         lanes=lanes,
         vector_registers=32 if lanes == 16 else 16,
         has_fma="fma" in features,
+        issue_width=4 if name in FOUR_WIDE else WIDE,
         l1_bytes=cache_bytes(1),
         l2_bytes=cache_bytes(2),
         l3_bytes=cache_bytes(3),

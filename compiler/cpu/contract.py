@@ -216,21 +216,22 @@ def _sum(
 ) -> None:
     """Adds the products from ``start`` to ``stop`` to the accumulators."""
     chains = _chains(body, block)
-    if chains == 1:
-        with writer.block(f"for c in range({start}, {stop}):"):
-            _multiply(writer, body, block)
-            if not body.fixed and not body.in_place:
-                _prefetch(writer, body, block)
-        return
+    steps = max(chains, 1 if body.turned else body.unrolled)
     for chain in range(1, chains):
         for r, p, j in cells(block):
             writer.line(f"{accumulator(r, p, j, chain)} = {zero}")
-    writer.line(f"whole_run = {start} + ({stop} - {start}) // {chains} * {chains}")
-    with writer.block(f"for c in range({start}, whole_run, {chains}):"):
-        for chain in range(chains):
-            _multiply(writer, body, block, chain)
-    with writer.block(f"for c in range(whole_run, {stop}):"):
+    first = start
+    if steps > 1:
+        first = "whole_run"
+        writer.line(f"whole_run = {start} + ({stop} - {start}) // {steps} * {steps}")
+        with writer.block(f"for c in range({start}, whole_run, {steps}):"):
+            for step in range(steps):
+                _multiply(writer, body, block, step, step % chains)
+                _prefetch(writer, body, block)
+    with writer.block(f"for c in range({first}, {stop}):"):
         _multiply(writer, body, block)
+        if steps == 1:
+            _prefetch(writer, body, block)
     for chain in range(1, chains):
         for r, p, j in cells(block):
             writer.line(f"a{r}_{p}_{j} = a{r}_{p}_{j} + {accumulator(r, p, j, chain)}")
@@ -255,15 +256,21 @@ def _prefetch(writer: Writer, body: Contract, block: RegisterBlock) -> None:
     block would wait for all of them, and memory rest while the others reuse them: so each block
     asks for a slice of the next panel.
     """
+    if body.fixed or body.in_place or _chains(body, block) > 1:
+        return
     if body.streamed:
         writer.line(writer.call("prefetch", "w", "ahead + (wj - wi >> slices)"))
+        return
+    if not body.prefetched:
         return
     for j in range(block.vectors):
         ahead = PREFETCH_AHEAD + j * writer.lanes
         writer.line(writer.call("prefetch", "w", f"wj + {ahead}"))
 
 
-def _multiply(writer: Writer, body: Contract, block: RegisterBlock, chain: int = 0) -> None:
+def _multiply(
+    writer: Writer, body: Contract, block: RegisterBlock, step: int = 0, chain: int = 0
+) -> None:
     for j in range(block.vectors):
         offset = f" + {j * writer.lanes}" if j else ""
         if body.in_place and body.masked:
@@ -273,7 +280,7 @@ def _multiply(writer: Writer, body: Contract, block: RegisterBlock, chain: int =
         writer.line(f"w{j} = {value}")
     for r in range(block.rows):
         for p in range(block.columns):
-            value = writer.call("load_splat", "x", _operand(body, r, p, chain))
+            value = writer.call("load_splat", "x", _operand(body, r, p, step))
             writer.line(f"v = {value}")
             for j in range(block.vectors):
                 name = accumulator(r, p, j, chain)
@@ -294,13 +301,13 @@ def _ask(writer: Writer, body: Contract, block: RegisterBlock) -> None:
             writer.line(writer.call("prefetch", pointer, f"{row} + {at}"))
 
 
-def _operand(body: Contract, r: int, p: int, chain: int) -> str:
-    """The index of what row ``r`` and column ``p`` of the block multiply with."""
+def _operand(body: Contract, r: int, p: int, step: int) -> str:
+    """The index of what row ``r`` and column ``p`` of the block multiply with, a step on."""
     row = f" + {r} * x_row" if r else ""
     if body.turned:
         return f"xk{row}{f' + {p}' if p else ''}"
     col = f" + {p} * x_col" if p else ""
-    return f"xk{row}{col} + c{f' + {chain}' if chain else ''}"
+    return f"xk{row}{col} + c{f' + {step}' if step else ''}"
 
 
 def advance_position(writer: Writer, rows: str, columns: str) -> None:

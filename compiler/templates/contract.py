@@ -17,7 +17,7 @@ from ..layout import Launch, Packing, Placed
 from ..lowering import Contraction, KernelGradient
 from ..types import FLOAT32, Size
 from .anchored import Anchored, Sizes, match_anchored
-from .blocking import Extent, choose_block, is_short
+from .blocking import Extent, choose_block, is_narrow, is_short, unrolled_steps
 from .problems import (
     Problem,
     conv_problem,
@@ -58,7 +58,7 @@ def _launch(group: Anchored, problem: Problem, name: str) -> Launch:
     rows, columns = group.parts.covered(problem.rows, problem.columns)
     extent = _extent(group, problem, rows, columns)
     machine = host()
-    block = choose_block(extent, machine.lanes, machine.vector_registers)
+    block = choose_block(extent, machine)
     width = block.vectors * machine.lanes
     fixed = _fixed_sizes(problem) if is_short(extent) and not problem.turned else ()
     contract = _contract(group, problem, extent, block, width, fixed)
@@ -100,6 +100,7 @@ def _extent(group: Anchored, problem: Problem, rows: Size, columns: Size) -> Ext
         sweeps=kys * kxs,
         row_unit=pool.rows if pool else 1,
         column_unit=pool.columns if pool else 1,
+        adjacent=problem.turned,
     )
 
 
@@ -126,6 +127,8 @@ def _contract(
         cuts=tuple(cut.loop for cut in problem.cuts),
         far=_far(problem),
         clipped=_is_clipped(problem, fixed),
+        unrolled=1 if fixed else unrolled_steps(host()),
+        prefetched=not is_narrow(host()),
     )
 
 

@@ -34,9 +34,7 @@ def build_winograd(
     channels, filters = known_sizes(group.anchor.inputs[1].shape[1:])
     down, across = -(-rows // TILE), -(-columns // TILE)
     machine = host()
-    block = choose_block(
-        Extent(1, down * across, filters, channels), machine.lanes, machine.vector_registers
-    )
+    block = choose_block(Extent(1, down * across, filters, channels), machine)
     width = block.vectors * machine.lanes
     packed = pays_packing(group)
     kernel = Winograd(
