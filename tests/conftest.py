@@ -9,6 +9,9 @@ import os
 import tempfile
 from pathlib import Path
 
+import pytest
+import tiers
+
 ROOT = Path(__file__).parent.parent
 THREADS = "2"
 
@@ -36,3 +39,7 @@ os.environ["KERAUNOS_CACHE_DIR"] = os.environ.get("KERAUNOS_TEST_CACHE_DIR") or 
     stable_cache_dir()
 )
 os.environ["KERAUNOS_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = THREADS
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    tiers.Session.is_deep = tiers.asks_for_deep(config.getoption("markexpr"))

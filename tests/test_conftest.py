@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from tiers import Session, asks_for_deep, seeds
 
 pytestmark = pytest.mark.smoke
 
@@ -14,3 +15,12 @@ def test_threads_and_cache_are_those_of_the_session():
     folder = Path(os.environ["KERAUNOS_CACHE_DIR"])
     chosen = os.environ.get("KERAUNOS_TEST_CACHE_DIR")
     assert folder == Path(chosen) if chosen else folder.parent == Path(tempfile.gettempdir())
+
+
+@pytest.mark.parametrize(
+    ("markers", "deep"),
+    [("not slow", False), ("smoke and not slow", False), ("slow", True), ("", True)],
+)
+def test_the_deep_tier_is_collected_where_it_may_run(markers, deep):
+    assert asks_for_deep(markers) is deep
+    assert len(seeds(2, 5)) == (5 if Session.is_deep else 2)

@@ -12,16 +12,13 @@ import numpy as np
 import pytest
 from agreement import SIZES, assert_agrees, prefixes
 from graphs import random_arguments, random_graph
+from tiers import seeds
 from wild_graphs import wild_graph
 
 from keraunos.compiler.executable import Executable, compile_graph
 from keraunos.compiler.ir import Graph
 
 FAST, SLOW = 8, 160
-
-
-def seeds(fast: int, slow: int) -> list[object]:
-    return [*range(fast), *(pytest.param(k, marks=pytest.mark.slow) for k in range(fast, slow))]
 
 
 def prepared(graph: Graph, seed: int, **options: object) -> tuple[Executable, dict]:
@@ -44,7 +41,7 @@ def test_compiled_graphs_agree_with_the_interpreter(make, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", seeds(0, 40))
 @pytest.mark.parametrize("make", [wild_graph, random_graph])
 @pytest.mark.parametrize("passes", prefixes(), ids=lambda names: names[-1] if names else "trace")
 def test_every_prefix_of_the_pipeline(passes, make, seed):

@@ -10,6 +10,7 @@ from agreement import SIZES
 from graphs import assert_same_values, random_arguments, random_graph
 from scan_graphs import random_scan_graph
 from slopes import Slopes, weighted_squares
+from tiers import seeds
 from wild_graphs import wild_graph
 
 from keraunos.compiler import ops
@@ -22,10 +23,6 @@ from keraunos.compiler.pipeline import optimize
 FAST, SLOW = 4, 120
 MAKERS = [wild_graph, random_graph, random_scan_graph]
 LOOP_SIZES = {"N": 2, "T": 3}
-
-
-def seeds(fast: int, slow: int) -> list[object]:
-    return [*range(fast), *(pytest.param(k, marks=pytest.mark.slow) for k in range(fast, slow))]
 
 
 def slopes_of(make: Callable[[int], Graph], seed: int, sizes: dict[str, int]) -> Slopes | None:
@@ -103,7 +100,7 @@ def test_passes_over_loops_keep_gradients(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", seeds(0, 40))
 @pytest.mark.parametrize("make", MAKERS)
 def test_gradients_without_passes(make, seed):
     slopes = slopes_of(make, 1000 + seed, sizes_for(make, seed))

@@ -8,17 +8,13 @@ import pytest
 from agreement import SIZES, assert_agrees, prefixes
 from graphs import random_arguments, random_graph
 from kernel_machine import Supervised
+from tiers import seeds
 from wild_graphs import wild_graph
 
 from keraunos.compiler.ir import Graph
 
 Make = Callable[[int], Graph]
 FAST, SLOW = 50, 1500
-
-
-def seeds(fast: int, slow: int) -> list[object]:
-    """Seeds of graphs, all but the first few marked slow."""
-    return [*range(fast), *(pytest.param(k, marks=pytest.mark.slow) for k in range(fast, slow))]
 
 
 def check(make: Make, seed: int, passes: object, threads: int = 2) -> None:
@@ -54,6 +50,6 @@ def test_every_prefix_of_the_pipeline(passes, seed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 3, 5])
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", seeds(0, 100))
 def test_any_number_of_threads(seed, threads):
     check(random_graph, 7000 + seed, "default", threads)
