@@ -60,6 +60,15 @@ def evaluate_all(
         return interpreter.run(graph, arrays)
 
 
+def evaluate_node(node: Node, operands: Sequence[Any]) -> Any:
+    """The value of one node, whose sizes are all ints, from the values of its operands.
+
+    A tuple of arrays where the op has several results. Raises ``IRError`` for a leaf without value.
+    """
+    with np.errstate(all="ignore"):
+        return _Interpreter({}, {}, wide=False).compute(node, list(operands))
+
+
 def bind_sizes(graph: Graph, shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
     """The symbolic sizes of ``graph`` that input ``shapes`` determine, such as ``{"N": 32}``.
 

@@ -11,7 +11,6 @@ import numpy as np
 from ..compiler.autodiff import grad as derivatives
 from ..compiler.autodiff import gradients
 from ..compiler.ir import Graph, Node
-from ..compiler.ops.core import input_
 from ..compiler.ops.stepping import substituted
 from ..compiler.suggest import did_you_mean
 from . import tree
@@ -22,12 +21,12 @@ from .history import FunctionOperation
 from .ops.core import as_node
 from .scope import active_scope, current_scope
 from .source import user_line
-from .tensor import KerasTensor
+from .tensor import KerasTensor, is_symbolic
 from .variable import Variable
 
 
 @user_facing
-def grad(target: Any, wrt: Any = None) -> Any:
+def grad(target: Any, wrt: Any = None, has_aux: bool = False) -> Any:
     """The derivatives of a function of tensors, or of a graph, that gives a scalar.
 
     Of a function: a function of the same arguments that gives the gradients, on arrays (compiled
@@ -52,11 +51,22 @@ def grad(target: Any, wrt: Any = None) -> Any:
     >>> by_w.shape, by_x.shape
     ((2, 1), (2, 2))
 
+    A step of one's own (``train_step`` of a model) takes the gradients of its losses by it:
+
+    >>> def with_predictions(x, y):
+    ...     predicted = ops.matmul(x, w)
+    ...     return ops.mean(ops.square(predicted - y)), predicted
+    >>> by_w, predicted = keraunos.grad(with_predictions, wrt=w, has_aux=True)(np.eye(2), 0.0)
+    >>> predicted.shape
+    (2, 1)
+
     Args:
         target: a function, layer or model, or a graph with one output.
         wrt: of a function, the number of an argument, a ``Variable``, or a nesting of both; the
             first argument if None. Gradients come in this nesting, each as its argument is nested.
             Of a graph, a name of an input or parameter, or several; all that are floats if None.
+        has_aux: whether the function gives a pair of the scalar and something more, a nesting of
+            tensors, which is then handed on: results are pairs ``(gradients, more)``.
 
     Returns:
         For a graph the graph of its derivatives, one output each.
@@ -65,11 +75,11 @@ def grad(target: Any, wrt: Any = None) -> Any:
         ValueError: what is differentiated is no float scalar; an argument to differentiate by is
             missing or holds no floats; an op on the way has no gradient (with the line it is on).
     """
-    return _differentiated(target, wrt, with_value=False)
+    return _differentiated(target, wrt, with_value=False, has_aux=has_aux)
 
 
 @user_facing
-def value_and_grad(target: Any, wrt: Any = None) -> Any:
+def value_and_grad(target: Any, wrt: Any = None, has_aux: bool = False) -> Any:
     """As ``grad``, with the value itself in front.
 
     >>> import numpy as np, keraunos
@@ -77,20 +87,23 @@ def value_and_grad(target: Any, wrt: Any = None) -> Any:
     >>> both(np.array([1.0, 2.0]))
     (array(5., dtype=float32), array([2., 4.], dtype=float32))
 
-    A graph gets its value as first output.
+    With ``has_aux`` results are ``((value, more), gradients)``. A graph gets its value as first
+    output.
     """
-    return _differentiated(target, wrt, with_value=True)
+    return _differentiated(target, wrt, with_value=True, has_aux=has_aux)
 
 
-def _differentiated(target: Any, wrt: Any, with_value: bool) -> Any:
+def _differentiated(target: Any, wrt: Any, with_value: bool, has_aux: bool) -> Any:
     if isinstance(target, Graph):
+        if has_aux:
+            raise UsageError("grad: expected a function where has_aux=True; received a graph")
         return _graph_of_derivatives(target, wrt, with_value)
     if not callable(target):
         raise UsageError(
             f"grad: expected a function of tensors, a layer, a model or a graph; received "
             f"{target!r}"
         )
-    return Gradient(target, 0 if wrt is None else wrt, with_value)
+    return Gradient(target, 0 if wrt is None else wrt, with_value, has_aux)
 
 
 class Gradient:
@@ -100,15 +113,19 @@ class Gradient:
         function: what is differentiated.
         wrt: by what, as given to ``grad``.
         with_value: whether results are pairs of the value and the gradients.
+        has_aux: whether the function gives something more beside its value.
     """
 
     kind = "function"
 
-    def __init__(self, function: Callable[..., Any], wrt: Any, with_value: bool) -> None:
+    def __init__(
+        self, function: Callable[..., Any], wrt: Any, with_value: bool, has_aux: bool = False
+    ) -> None:
         _check_wrt(wrt)
         self.function = function
         self.wrt = wrt
         self.with_value = with_value
+        self.has_aux = has_aux
         self.source = user_line()
         self.programs: dict[Any, Any] = {}
         named = getattr(function, "name", None) or getattr(function, "__name__", "function")
@@ -126,7 +143,7 @@ class Gradient:
         """The gradients for these arguments: as tensors in a layer or trace, else as arrays."""
         if current_scope() is not None:
             return self._on_tensors(args, kwargs)
-        if any(isinstance(leaf, KerasTensor) for leaf in tree.flatten((args, kwargs))):
+        if any(map(is_symbolic, tree.flatten((args, kwargs)))):
             return FunctionOperation(self).build_call(args, kwargs)
         return call_on_arrays(self, self._with_arrays(args), kwargs, exact=True)
 
@@ -146,24 +163,33 @@ class Gradient:
             given[position] = tree.map_structure(stand_in, args[position])
         weights = {id(v): _stand_in(known, f"weight {v.path}", v) for v in self._variables()}
         with active_scope().reading({key: tensor.node for key, tensor in weights.items()}):
-            value = self._scalar(self.function(*given, **kwargs))
+            value, more = self._split(self.function(*given, **kwargs))
         chosen = [
             weights[id(leaf)] if isinstance(leaf, Variable) else given[leaf]
             for leaf in tree.flatten(self.wrt)
         ]
-        return self._packed(value, chosen, known)
+        return self._packed(value, more, chosen, known)
 
-    def _packed(self, value: Node, chosen: Sequence[Any], known: dict[Node, Node]) -> Any:
+    def _packed(
+        self, value: Node, more: Any, chosen: Sequence[Any], known: dict[Node, Node]
+    ) -> Any:
         leaves = [leaf for leaf in tree.flatten(chosen) if leaf is not None]
         slopes = gradients(value, [leaf.node for leaf in leaves])
+        beside = [leaf.node for leaf in tree.flatten(more) if isinstance(leaf, KerasTensor)]
         active_scope().substitute(known)
-        first, *others = map(KerasTensor.of, substituted((value, *slopes), known))
-        tensors = iter(others)
+        made = map(KerasTensor.of, substituted((value, *beside, *slopes), known))
+        first: Any = next(made)
+        more = tree.map_structure(
+            lambda leaf: next(made) if isinstance(leaf, KerasTensor) else leaf, more
+        )
+        tensors = iter(made)
         nested = [
             tree.map_structure(lambda leaf: None if leaf is None else next(tensors), each)
             for each in chosen
         ]
         result = tree.pack_as(self.wrt, nested)
+        if self.has_aux:
+            return ((first, more), result) if self.with_value else (result, more)
         return (first, result) if self.with_value else result
 
     def _positions(self, args: tuple[Any, ...]) -> list[int]:
@@ -180,13 +206,23 @@ class Gradient:
     def _variables(self) -> list[Variable]:
         return [leaf for leaf in tree.flatten(self.wrt) if isinstance(leaf, Variable)]
 
+    def _split(self, result: Any) -> tuple[Node, Any]:
+        """The node of the one number that the function gave, and what it gave beside it."""
+        if not self.has_aux:
+            return self._scalar(result), None
+        if not isinstance(result, (list, tuple)) or len(result) != 2:
+            raise UsageError(
+                f"{self.name}: expected a pair of a scalar and something more as the function's "
+                f"result, as has_aux=True; received {_told(result)}"
+            )
+        return self._scalar(result[0]), result[1]
+
     def _scalar(self, result: Any) -> Node:
         """The node of the one number that the function gave."""
         if isinstance(result, (list, tuple, dict)) or result is None:
-            found = f"a {type(result).__name__}" if result is not None else "None"
             raise UsageError(
                 f"{self.name}: expected one scalar tensor as the function's result; received "
-                f"{found}. Give the loss alone"
+                f"{_told(result)}. Give the loss alone, or pass has_aux=True for (loss, more)"
             )
         node = as_node(result)
         if node.shape == () and node.dtype.is_float:
@@ -197,6 +233,10 @@ class Gradient:
             f"{self.name}: expected a float scalar as the function's result; received shape "
             f"{shape}, dtype {node.dtype.name}. {how}"
         )
+
+
+def _told(result: Any) -> str:
+    return "None" if result is None else f"a {type(result).__name__}"
 
 
 def _stand_in(known: dict[Node, Node], what: str, leaf: Any) -> Any:
@@ -211,7 +251,7 @@ def _stand_in(known: dict[Node, Node], what: str, leaf: Any) -> Any:
             f"grad: expected floats as {what}, to differentiate by; received dtype "
             f"{node.dtype.name}. Choose others with wrt, or cast it before the call"
         )
-    stand_in = input_("x", node.tensor_type)
+    stand_in = active_scope().stand_in(node)
     known[stand_in] = node
     return KerasTensor.of(stand_in)
 

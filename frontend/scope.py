@@ -18,9 +18,11 @@ class Scope:
     """Inference while a model is put together: weights are placeholders that carry a type."""
 
     training = False
+    has_values = False  # whether tensors have values at once, as in a step that runs eagerly
 
     def __init__(self) -> None:
         self._current: dict[int, Node] = {}
+        self._stand_ins: dict[Node, Node] = {}
         self.losses: list[Any] = []
         self._loss_owners: list[Any] = []
 
@@ -53,6 +55,12 @@ class Scope:
             yield
         finally:
             self.training = before
+
+    def stand_in(self, node: Node) -> Node:
+        """A value of its own in the place of ``node``: what is made of it can be told apart."""
+        made = input_("x", node.tensor_type)
+        self._stand_ins[made] = node
+        return made
 
     def substitute(self, known: Mapping[Node, Node]) -> None:
         """Puts others in place of the nodes ``known``, wherever the scope keeps what reads them."""

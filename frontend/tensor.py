@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from ..compiler.ir import Node
 from ..compiler.ops.core import input_
 from ..compiler.types import Shape, TensorType
 from ..runtime.dim import Size, symbol
 from .dtypes import standard_dtype
+from .errors import UsageError, UsageTypeError
 from .naming import unique_name
 from .operators import Operators
+from .scope import current_scope
 
 
 class KerasHistory(NamedTuple):
@@ -24,10 +28,16 @@ class KerasHistory(NamedTuple):
 class KerasTensor(Operators):
     """A value without content: a shape, a dtype, and the compiler's node that computes it.
 
+    In a step that runs eagerly (``compile(run_eagerly=True)``) it has its content too: it can be
+    printed, given to numpy, made a number, and decide an ``if``.
+
     Args:
         shape: sizes; None is a size that only the data tell.
         dtype: the element type.
         name: shown in errors and in ``repr``.
+
+    Attributes:
+        values: what knows the content; None for a symbolic tensor, which has none.
     """
 
     def __init__(self, shape: Any, dtype: Any = None, name: str | None = None) -> None:
@@ -46,6 +56,8 @@ class KerasTensor(Operators):
         self._name = name
         self.history: KerasHistory | None = None
         self.mask: KerasTensor | None = None
+        scope = current_scope()
+        self.values: Any = scope if scope is not None and scope.has_values else None
 
     @property
     def name(self) -> str:
@@ -76,17 +88,46 @@ class KerasTensor(Operators):
     def _keras_history(self) -> KerasHistory | None:
         return self.history
 
-    def __array__(self, *_: Any, **__: Any) -> NoReturn:
-        raise ValueError(
-            f"a KerasTensor has no values (shape {self.shape}), so numpy cannot be used on it. "
-            "Use keraunos.ops in its place: keraunos.ops.exp(x) instead of np.exp(x)"
-        )
+    def numpy(self) -> np.ndarray:
+        """A copy of the content. Raises ``ValueError`` for a symbolic tensor."""
+        return self.__array__(copy=True)
 
-    def __bool__(self) -> NoReturn:
-        raise TypeError(
-            "a KerasTensor has no values, so it cannot decide an `if` or `while`. "
-            "Use keraunos.ops.where(condition, a, b) to choose element by element"
-        )
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if self.values is None:
+            raise UsageError(
+                f"a KerasTensor has no values (shape {self.shape}), so numpy cannot be used on it. "
+                "Use keraunos.ops in its place: keraunos.ops.exp(x) instead of np.exp(x)"
+                f"{_OR_EAGERLY}"
+            )
+        content = self.values.value(self.node).view()
+        content.setflags(write=False)  # other tensors are made of it
+        return np.array(content, dtype=dtype, copy=copy)
+
+    def __bool__(self) -> bool:
+        if self.values is None:
+            raise UsageTypeError(
+                "a KerasTensor has no values, so it cannot decide an `if` or `while`. "
+                "Use keraunos.ops.where(condition, a, b) to choose element by element"
+                f"{_OR_EAGERLY}"
+            )
+        return bool(self.__array__())
+
+    def __float__(self) -> float:
+        return float(self._number("float"))
+
+    def __int__(self) -> int:
+        return int(self._number("int"))
+
+    def _number(self, kind: str) -> Any:
+        if self.values is None:
+            raise UsageTypeError(
+                f"a KerasTensor has no values (shape {self.shape}), so it is no {kind} of Python. "
+                f"Compute with the tensor itself, by keraunos.ops{_OR_EAGERLY}"
+            )
+        return self.__array__().item()
+
+    def __format__(self, spec: str) -> str:
+        return format(self._number("number"), spec) if spec else str(self)
 
     def __len__(self) -> int:
         return self._leading_size("len()")
@@ -104,7 +145,16 @@ class KerasTensor(Operators):
         return size
 
     def __repr__(self) -> str:
-        return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
+        shown = f"name={self.name}" if self.values is None else f"value={self.__array__()}"
+        return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, {shown}>"
+
+
+_OR_EAGERLY = ". In a step of fit, compile(run_eagerly=True) gives tensors their values"
+
+
+def is_symbolic(value: Any) -> bool:
+    """Whether a value is a tensor without content."""
+    return isinstance(value, KerasTensor) and value.values is None
 
 
 # Names of unknown sizes by rank; the first axis is always the batch.

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..compiler.ir import Graph, Node, Origin
-from ..compiler.ops.core import input_, parameter
+from ..compiler.ops.core import INPUT, input_, parameter
 from ..compiler.ops.stepping import substituted
 from ..compiler.types import Shape, TensorType, dtype_of
 from . import tree
@@ -40,11 +40,13 @@ class Traced:
     Attributes:
         variables: by the parameter's name.
         structure: as the layer returned it; each tensor stands for one output, in order.
+        arguments: as the layer took them, for their nesting.
     """
 
     graph: Graph
     variables: dict[str, Variable]
     structure: Any
+    arguments: tuple[Any, ...] = ()
 
     @property
     def updated(self) -> tuple[Variable, ...]:
@@ -104,10 +106,19 @@ class TraceScope(Scope):
         self._current[id(variable)] = self.updates[self.leaf(variable)] = new
 
     def substitute(self, known: Mapping[Node, Node]) -> None:
-        kept = tuple(self._current.values())
+        added = [as_node(loss) for loss in self.losses]
+        kept = (*self._current.values(), *self.updates.values(), *added)
         changed = dict(zip(kept, substituted(kept, known), strict=True))
         self._current = {key: changed[node] for key, node in self._current.items()}
         self.updates = {leaf: changed[node] for leaf, node in self.updates.items()}
+        self.losses = [KerasTensor.of(changed[node]) for node in added]
+
+    def settled(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+        """The nodes without stand-ins: tensors may leave the function that is differentiated."""
+        known: dict[Node, Node] = {}
+        for stand_in, node in self._stand_ins.items():
+            known[stand_in] = substituted((node,), known)[0] if known else node
+        return substituted(nodes, known) if known else nodes
 
     def assume_shape(self, node: Node, shape: Shape) -> Node:
         self.require_sizes(f"shapes {node.shape} and {shape} are equal only for some sizes")
@@ -188,10 +199,23 @@ def trace_call(
     # The last one assigned comes first: backward steps end with the first layer's weights.
     updates = dict(reversed(scope.updates.items()))
     name = _identifier(_name_of(target))
-    graph = Graph(name, tuple(inputs), (*nodes, *updates.values()), tuple(updates))
+    settled = scope.settled((*nodes, *updates.values()))
+    graph = Graph(name, tuple(inputs), settled, tuple(updates))
+    _check_no_strangers(graph)
     used = {node.attrs["name"] for node in graph.parameters}
     variables = {name: v for name, v in scope.variables.items() if name in used}
-    return Traced(graph, variables, structure)
+    return Traced(graph, variables, structure, args)
+
+
+def _check_no_strangers(graph: Graph) -> None:
+    strangers = {n for n in graph.nodes if n.op is INPUT}.difference(graph.inputs)
+    if strangers:
+        found = ", ".join(f"{node.attrs['name']}: {node.type}" for node in strangers)
+        raise UsageError(
+            f"{graph.name}: expected tensors made within this call, of its arguments; received "
+            f"some made of {found}, of another call. A tensor that is kept in an attribute stands "
+            "for the call that made it alone: keep numbers in a keraunos.Variable"
+        )
 
 
 def _result(target: Any, leaf: Any) -> Any:

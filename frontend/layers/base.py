@@ -21,7 +21,7 @@ from ..ops.elementwise import cast
 from ..scope import Scope, active_scope, current_scope, enclosing, entered, path_within
 from ..serialize import layer_config, without_idle_options
 from ..source import user_line
-from ..tensor import KerasTensor
+from ..tensor import KerasTensor, is_symbolic
 from ..variable import Variable
 from ..weights import Weighted
 from .spec import InputSpec
@@ -165,7 +165,7 @@ class Layer(Weighted):
 
     @user_facing
     def _top_level_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if not any(isinstance(leaf, KerasTensor) for leaf in tree.flatten((args, kwargs))):
+        if not any(map(is_symbolic, tree.flatten((args, kwargs)))):
             return call_on_arrays(self, args, kwargs)
         with entered(Scope()):
             outputs = self.apply(args, kwargs)

@@ -22,7 +22,7 @@ from ..errors import UsageError, user_facing
 from ..history import FunctionOperation
 from ..scope import EagerScope, active_scope, current_scope, entered
 from ..source import user_line
-from ..tensor import KerasTensor
+from ..tensor import KerasTensor, is_symbolic
 from ..variable import Variable
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -51,7 +51,7 @@ def operation(function: Function) -> Function:
 
 @user_facing
 def _call_at_top_level(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    if any(isinstance(leaf, KerasTensor) for leaf in tree.flatten((args, kwargs))):
+    if any(map(is_symbolic, tree.flatten((args, kwargs)))):
         return FunctionOperation(function).build_call(args, kwargs)
     return _evaluate_now(function, args, kwargs)
 
@@ -81,7 +81,9 @@ def as_node(value: Any, dtype: Any = None) -> Node:
 
 def _node(value: Any) -> Node:
     if isinstance(value, KerasTensor):
-        return value.node
+        # One of another step that ran eagerly is an array by now.
+        foreign = value.values is not None and value.values is not active_scope()
+        return active_scope().array(value.numpy()) if foreign else value.node
     if isinstance(value, Variable):
         return active_scope().parameter(value)
     if isinstance(value, Dim):
