@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 
@@ -35,6 +35,36 @@ def pack_as(structure: Any, leaves: list[Any]) -> Any:
     """``leaves`` in the nesting of ``structure``: the inverse of ``flatten``."""
     remaining = iter(leaves)
     return map_structure(lambda _: next(remaining), structure)
+
+
+def nesting(structure: Any) -> Hashable:
+    """Equal for structures of one nesting: the same types, lengths and keys, whatever the leaves.
+
+    >>> nesting({"a": [1, 2]}) == nesting({"a": [3, 4]}) != nesting({"a": (1, 2)})
+    True
+    """
+    if isinstance(structure, dict):
+        return dict, *((key, nesting(structure[key])) for key in sorted(structure))
+    if isinstance(structure, (list, tuple)):
+        return type(structure), *map(nesting, structure)
+    return None
+
+
+def unnamed(wanted: Any, given: Any) -> dict[Any, Any] | None:
+    """The first dict in ``wanted`` that ``given`` has a list or tuple in the place of, if any.
+
+    A dict has no order that a list could follow, though both may have as many leaves.
+    """
+    if isinstance(wanted, dict):
+        if isinstance(given, (list, tuple)):
+            return wanted
+        shared = wanted.keys() & given.keys() if isinstance(given, dict) else ()
+        pairs = [(wanted[key], given[key]) for key in shared]
+    elif isinstance(wanted, (list, tuple)) and isinstance(given, (list, tuple)):
+        pairs = list(zip(wanted, given, strict=False))
+    else:
+        return None
+    return next((found for pair in pairs if (found := unnamed(*pair)) is not None), None)
 
 
 def _same_type(original: Any, items: list[Any]) -> Any:

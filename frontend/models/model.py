@@ -12,8 +12,10 @@ from ..errors import LayerError, SizesUnknown, UsageError, user_facing
 from ..history import Operation
 from ..layers.base import Layer
 from ..programs import Program
-from ..tensor import KerasTensor
+from ..tensor import KerasTensor, is_symbolic
 from ..tracing import Spec, specs_of, trace_call
+from ..training.batch import Batch
+from ..training.nested import as_contiguous, mapped
 from ..training.trainer import Trainer
 from ..variable import Generation
 from .arrays import arranged, fitted
@@ -44,6 +46,7 @@ class Model(Trainer, Layer):
         model.network = None
         model.hot = None
         model._needs_sizes = False
+        model.forget_steps()
         return model
 
     @user_facing
@@ -297,7 +300,7 @@ class Model(Trainer, Layer):
         return found
 
     def _top_level_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        symbolic = any(isinstance(leaf, KerasTensor) for leaf in tree.flatten((args, kwargs)))
+        symbolic = any(map(is_symbolic, tree.flatten((args, kwargs))))
         if symbolic or self.network is None or len(args) != 1:
             return super()._top_level_call(args, kwargs)
         return self._call_known(args[0], **kwargs)
@@ -327,6 +330,9 @@ class Model(Trainer, Layer):
 
     @user_facing
     def _predict_on_batch(self, x: Any) -> Any:
+        if self.predicts_by_step:
+            pack, outputs = self.predict_step_on(Batch(mapped(as_contiguous, x)))
+            return pack(outputs)
         program, arrays = self.prepare(x)
         results = program.traced.pack(program(*arrays))
         if len(arrays) == 1 and isinstance(results, np.ndarray):

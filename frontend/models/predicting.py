@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ from ..dtypes import as_array
 from ..errors import UsageError
 from ..programs import Program
 from ..progress import check_verbose
+from ..training.data import Epochs, source_of
+from ..training.steps import Predicted
 from ..training.streams import is_stream
 from .arrays import arranged
 from .batches import Batches, of_arrays, of_stream
@@ -53,6 +56,9 @@ def predict(
     check_verbose(verbose)
     if steps is not None and steps < 1:
         raise UsageError(f"predict: expected steps of 1 or more; received {steps}")
+    if model.predicts_by_step:
+        batches = _by_steps(x, batch_size, steps)
+        return _predicted(model, batches, model.predict_step_on, verbose, callbacks)
     if is_stream(x):
         if batch_size is not None:
             raise UsageError("predict: expected no batch_size beside data that gives batches")
@@ -64,18 +70,27 @@ def predict(
         return _predicted(model, batches, lambda batch: _run(model, batch), verbose, callbacks)
     program, arrays = model.prepare(x)
     batches = of_arrays(arrays, batch_size, steps)
-    return _predicted(model, batches, lambda batch: (program, program(*batch)), verbose, callbacks)
+    pack = program.traced.pack
+    return _predicted(model, batches, lambda batch: (pack, program(*batch)), verbose, callbacks)
 
 
-def _run(model: Any, batch: Any) -> tuple[Program, tuple[np.ndarray, ...]]:
+def _by_steps(x: Any, batch_size: int | None, steps: int | None) -> Batches:
+    """Batches as ``predict_step`` takes them: in the nesting of the data, with all their parts."""
+    data = Epochs(source_of(x, batch_size=batch_size, steps=steps), steps)
+    batches = data.begin()
+    assert batches is not None, "data that give no batch at all raise"
+    return Batches(batches, data.steps)
+
+
+def _run(model: Any, batch: Any) -> Predicted:
     program, arrays = model.prepare(batch)
-    return program, program(*arrays)
+    return program.traced.pack, program(*arrays)
 
 
 def _predicted(
     model: Any,
     batches: Batches,
-    run: Callable[[Any], tuple[Program, tuple[np.ndarray, ...]]],
+    run: Callable[[Any], Predicted],
     verbose: Any,
     callbacks: Any,
 ) -> Any:
@@ -84,21 +99,29 @@ def _predicted(
         steps=batches.count,
     )  # fmt: skip
     is_heard = listeners.wants_predict_batches
-    results: list[tuple[np.ndarray, ...]] = []
-    program: Program | None = None
+    results: list[Sequence[np.ndarray]] = []
+    pack: Callable[[Any], Any] | None = None
+    remaining = iter(batches.items)
     listeners.on_predict_begin()
-    for step, batch in enumerate(batches.items):
+    for batch in remaining:
+        begins = len(results)
         if is_heard:
-            listeners.on_predict_batch_begin(step)
-        program, outputs = run(batch)
+            listeners.on_predict_batch_begin(begins)
+        pack, outputs = run(batch)
         results.append(outputs)
+        if model.steps_per_execution > 1:
+            further = itertools.islice(remaining, model.steps_per_execution - 1)
+            results += [run(batch)[1] for batch in further]
         if is_heard:
-            listeners.on_predict_batch_end(step, {"outputs": program.traced.pack(outputs)})
-    if program is None:
+            made = pack(_joined(results[begins:]))
+            listeners.on_predict_batch_end(len(results) - 1, {"outputs": made})
+    if pack is None:
         raise UsageError("predict: expected at least one batch; the data gave none")
     listeners.on_predict_end()
-    return program.traced.pack([_joined(parts) for parts in zip(*results, strict=True)])
+    return pack(_joined(results))
 
 
-def _joined(parts: tuple[np.ndarray, ...]) -> np.ndarray:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+def _joined(results: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
+    """Each of the outputs, over several batches."""
+    joined = list(zip(*results, strict=True))
+    return [parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in joined]

@@ -41,10 +41,12 @@ class Averages(OptimizerState):
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
         """Puts the moving averages in the place of the weights, where there are averages.
 
+        An optimizer that has done nothing has none: a step may go by others.
+
         Raises:
             ValueError: the optimizer was built for other weights.
         """
-        if not self.use_ema:
+        if not self.use_ema or not self.built:
             return
         self._check_known(var_list)
         for weight in var_list:

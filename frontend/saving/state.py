@@ -123,7 +123,7 @@ def load_state(model: Any, path: str | os.PathLike[str]) -> State:
 
 def metric_variables(model: Any) -> list[Variable]:
     """The variables of all metrics of a compiled model."""
-    return [variable for metric in model.metrics for variable in metric.variables]
+    return list(model.metrics_variables)
 
 
 def seed_variables(model: Any) -> list[Variable]:

@@ -44,7 +44,7 @@ class OutputMetric:
 
 
 class CompileMetrics:
-    """The metrics of a model, kept over batches.
+    """The metrics of a model, kept over batches; they are one entry of ``model.metrics``.
 
     Args:
         metrics: names, functions, instances or configs: a list for a single output; for several
@@ -54,11 +54,15 @@ class CompileMetrics:
         output_names: of the layers that make the outputs, if known.
 
     Attributes:
+        name: as the entry is called.
+        is_given: whether there are any.
         entries: the metrics by output, the weighted ones last; none before ``build``.
 
     Raises:
         ValueError: there is no such metric; something else than a list or a dict.
     """
+
+    name = "compile_metrics"
 
     def __init__(
         self,
@@ -68,6 +72,7 @@ class CompileMetrics:
     ) -> None:
         self.output_names = output_names
         self._given = {"metrics": metrics, "weighted_metrics": weighted_metrics}
+        self.is_given = any(identifiers_in(value) for value in self._given.values())
         self.entries: tuple[OutputMetric, ...] = ()
         self.built = False
         for argument, value in self._given.items():

@@ -10,7 +10,14 @@ from ..weights import Weighted, found_in
 
 # What `compile` was given and has made is listed elsewhere.
 _NOT_HELD = frozenset(
-    {"given_arguments", "loss", "_compile_config", "_loss_tracker", "_output_trackers"}
+    {
+        "given_arguments",
+        "loss",
+        "_compile_config",
+        "_held_metrics",
+        "_loss_tracker",
+        "_output_trackers",
+    }
 )
 
 

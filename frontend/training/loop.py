@@ -64,8 +64,8 @@ def fit(
             )
         (x, y, sample_weight), validation_data = split(x, y, sample_weight, validation_split)
     source = _source(
-        model, x, y, sample_weight, steps=steps_per_epoch, batch_size=batch_size, shuffle=shuffle,
-        class_weight=class_weight,
+        model, True, x, y, sample_weight, steps=steps_per_epoch, batch_size=batch_size,
+        shuffle=shuffle, class_weight=class_weight,
     )  # fmt: skip
     data = Epochs(source, steps_per_epoch)
     validation = _validation(
@@ -96,7 +96,7 @@ def evaluate(
     Ctrl-C goes on to the caller, after callbacks have heard of the end.
     """
     check_verbose(verbose)
-    source = _source(model, x, y, sample_weight, steps=steps, batch_size=batch_size)
+    source = _source(model, False, x, y, sample_weight, steps=steps, batch_size=batch_size)
     data = Epochs(source, steps)
     listeners = _listeners(model, callbacks, verbose=verbose, epochs=1, steps=data.steps)
     batches = data.begin()
@@ -172,18 +172,24 @@ class _Training:
         check = self._data.source.known is None  # else all targets have been looked at
         is_heard = listeners.wants_train_batches
         logs: Mapping[str, Any] = {}
-        done, self._skipped = self._skipped, 0
-        if done:
-            batches = self._after(done, batches)
-        for number, batch in enumerate(batches, done):
+        number, self._skipped = self._skipped, 0
+        if number:
+            batches = self._after(number, batches)
+        together = model.steps_per_execution
+        for batch in batches:
             if is_heard:
                 listeners.on_train_batch_begin(number)
             logs = model.train_step_on(batch, check)
             self._has_stepped = True
+            if together > 1:
+                for further in itertools.islice(batches, together - 1):
+                    logs = model.train_step_on(further, check)
+                    number += 1
             if is_heard:
                 listeners.on_train_batch_end(number, logs)
             if model.stop_training:
                 break
+            number += 1
         return logs
 
     def _after(self, steps: int, batches: Iterator[Batch]) -> Iterator[Batch]:
@@ -220,14 +226,20 @@ def _test(
     logs: Mapping[str, Any] = {}
     listeners.on_test_begin()
     model.reset_metrics()
-    for number, batch in enumerate(batches):
+    number, together = 0, model.steps_per_execution
+    for batch in batches:
         if is_heard:
             listeners.on_test_batch_begin(number)
         logs = model.test_step_on(batch, check)
+        if together > 1:
+            for further in itertools.islice(batches, together - 1):
+                logs = model.test_step_on(further, check)
+                number += 1
         if is_heard:
             listeners.on_test_batch_end(number, logs)
         if model.stop_evaluating:
             break
+        number += 1
     results = _read(logs)
     listeners.on_test_end(results)
     return results
@@ -238,10 +250,12 @@ def _read(logs: Mapping[str, Any]) -> dict[str, Any]:
     return dict(logs)
 
 
-def _source(model: Any, x: Any, y: Any, sample_weight: Any, **options: Any) -> Source:
+def _source(
+    model: Any, training: bool, x: Any, y: Any, sample_weight: Any, **options: Any
+) -> Source:
     source = source_of(x, y, sample_weight, **options)
     if source.known is not None:
-        model.check_data(source.known)
+        model.check_data(source.known, training)
     return source
 
 
@@ -253,7 +267,7 @@ def _validation(
     _check_frequency(frequency)
     x, y, sample_weight = unpack_x_y_sample_weight(data)
     size = own_size if is_stream(x) else own_size or batch_size
-    source = _source(model, x, y, sample_weight, steps=steps, batch_size=size)
+    source = _source(model, False, x, y, sample_weight, steps=steps, batch_size=size)
     return Validation(Epochs(source, steps, from_start=True), frequency)
 
 

@@ -1,26 +1,26 @@
-"""Training and evaluation steps: forward, loss, backward, update and metrics as one program."""
+"""Steps of training, evaluation and prediction: each kind of batch has a program of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from ...compiler.autodiff import gradients
 from ...compiler.ir import Graph
-from ...compiler.ops.building import count
-from ...compiler.types import FLOAT32
-from .. import ops, tree
-from ..dtypes import canonical_array
-from ..errors import UsageError
+from .. import tree
 from ..programs import Program
-from ..scope import Scope, active_scope, entered
-from ..tensor import KerasTensor
-from ..tracing import Spec, Traced, TraceScope, trace_call
-from ..variable import Variable
+from ..tracing import Spec, Traced, trace_call
 from .batch import Batch
+from .step_methods import computed, named_results
+
+# The nesting of a batch, and of each leaf dtype and shape, batch size aside; None for no array.
+Kind: TypeAlias = tuple[Hashable, tuple[tuple[np.dtype, tuple[int, ...]] | None, ...]]
+# Flat results, and what nests them.
+Predicted: TypeAlias = tuple[Callable[[Any], Any], Sequence[np.ndarray]]
+
+MOST_STEPS = 32  # kept by a model; the oldest makes room
 
 
 class Logs(Mapping[str, Any]):
@@ -54,23 +54,30 @@ class Step:
     """A compiled step for one kind of batch, of any size.
 
     Attributes:
-        kinds: dtype and shape, batch size aside, of each array it takes.
+        kind: of the batches that it takes.
         names: of its results.
         check: raises ``ValueError`` for targets that no compiled step can tell are wrong; None
             where there are none.
     """
 
     program: Program
-    kinds: tuple[tuple[np.dtype, tuple[int, ...]], ...]
+    kind: Kind
     names: tuple[str, ...]
     check: Callable[[Any], None] | None = None
 
-    def accepts(self, arrays: Sequence[np.ndarray]) -> bool:
-        """Whether the arrays are of the kind that the step was compiled for."""
-        return kinds_of(arrays) == self.kinds
-
     def __call__(self, arrays: Sequence[np.ndarray]) -> Logs:
         return Logs(self.names, self.program(*arrays))
+
+
+@dataclass(frozen=True)
+class PredictStep:
+    """A compiled ``predict_step`` for one kind of batch, of any size."""
+
+    program: Program
+    kind: Kind
+
+    def __call__(self, arrays: Sequence[np.ndarray]) -> Predicted:
+        return self.program.traced.pack, self.program(*arrays)
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ class TracedStep:
         traced: its graph, and the weights behind the graph's parameters.
         arrays: the batch that it was traced for.
         names: of its results.
-        shapes: of the predictions, nested as these are.
+        shapes: of the predictions, nested as these are; None where the step is one's own.
     """
 
     traced: Traced
@@ -100,137 +107,66 @@ class TracedStep:
         return str(self.graph)
 
 
-def kinds_of(arrays: Sequence[np.ndarray]) -> tuple[tuple[np.dtype, tuple[int, ...]], ...]:
-    """Dtype and shape, batch size aside, of each array."""
-    return tuple((array.dtype, array.shape[1:]) for array in arrays)
-
-
-def arrays_of(batch: Batch) -> list[np.ndarray]:
-    """All arrays of a batch, flat."""
-    return [leaf for leaf in _leaves(batch) if leaf is not None]
-
-
-def _leaves(batch: Batch) -> list[Any]:
+def leaves_of(batch: Batch) -> tuple[Sequence[np.ndarray | None], Hashable]:
+    """All arrays of a batch, flat, with None where there is none; and how they were nested."""
     parts = (batch.x, batch.y, batch.sample_weight)
+    # One array each, as nearly always: then nothing has to be walked.
     if all(part is None or type(part) is np.ndarray for part in parts):
-        return list(parts)
-    return tree.flatten(parts)
+        return parts, None
+    return tree.flatten(parts), tree.nesting(parts)
 
 
-def make_step(model: Any, batch: Batch, arrays: Sequence[np.ndarray], training: bool) -> Step:
+def kind_of(leaves: Sequence[np.ndarray | None], nesting: Hashable) -> Kind:
+    """What a step depends on, but for the batch size."""
+    return nesting, tuple(
+        [None if leaf is None else (leaf.dtype, leaf.shape[1:]) for leaf in leaves]
+    )
+
+
+def make_step(model: Any, mode: str, batch: Batch, kind: Kind) -> Step | PredictStep:
     """Traces and compiles a step of ``model`` for batches like this one.
 
     Raises:
         ValueError: the batch does not fit the model, its loss or its metrics.
     """
-    step = trace_step(model, batch, arrays, training)
-    check = model.label_check(batch.y, step.shapes)
-    return Step(Program(step.traced), kinds_of(arrays), step.names, check)
+    if mode == "predict":
+        return PredictStep(Program(_trace(model, mode, batch, lambda found: found[1])), kind)
+    step = trace_step(model, mode, batch)
+    check = None if step.shapes is None else model.label_check(batch.y, step.shapes)
+    return Step(Program(step.traced), kind, step.names, check)
 
 
-def trace_step(
-    model: Any, batch: Batch, arrays: Sequence[np.ndarray], training: bool
-) -> TracedStep:
+def trace_step(model: Any, mode: str, batch: Batch) -> TracedStep:
     """The graph of a step: outputs are the losses and metrics, all state is updated."""
-    remaining = iter(arrays)
-    parts = {"x": batch.x, "y": batch.y, "sample_weight": batch.sample_weight}
-    specs = {name: _specs(part, name, remaining) for name, part in parts.items()}
-
-    results: dict[str, Any] = {}
+    names: tuple[str, ...] = ()
     shapes: Any = None
 
-    def step(x: Any, y: Any, sample_weight: Any) -> list[Any]:
-        nonlocal shapes
-        take = train_step if training else test_step
-        predicted, found = take(model, x, y, sample_weight)
-        shapes = tree.map_structure(lambda tensor: tensor.shape, predicted)
-        results.update(found)
-        return list(results.values())
+    def listed(found: Any) -> list[Any]:
+        nonlocal names, shapes
+        shapes, results = found
+        named = named_results(model, mode, results)
+        names = tuple(named)
+        return list(named.values())
 
-    step.__name__ = f"{model.name}_{'train' if training else 'test'}"
-    traced = trace_call(step, tuple(specs.values()), training=training, root=model)
-    return TracedStep(traced, tuple(arrays), tuple(results), shapes)
+    traced = _trace(model, mode, batch, listed)
+    arrays = tuple(leaf for leaf in leaves_of(batch)[0] if leaf is not None)
+    return TracedStep(traced, arrays, names, shapes)
 
 
-def _specs(part: Any, name: str, remaining: Iterator[np.ndarray]) -> Any:
-    def spec(leaf: Any) -> Spec | None:
-        if leaf is None:
-            return None
-        array = next(remaining)
-        return Spec((None, *array.shape[1:]), array.dtype.name, name)
+def _trace(model: Any, mode: str, batch: Batch, outputs: Callable[[Any], Any]) -> Traced:
+    def step(x: Any, y: Any, sample_weight: Any) -> Any:
+        return outputs(computed(model, mode, x, y, sample_weight))
+
+    step.__name__ = f"{model.name}_{mode}"
+    parts = {"x": batch.x, "y": batch.y, "sample_weight": batch.sample_weight}
+    specs = tuple(_specs(part, name) for name, part in parts.items())
+    traced = trace_call(step, specs, training=mode == "train", root=model)
+    model.find_metrics()
+    return traced
+
+
+def _specs(part: Any, name: str) -> Any:
+    def spec(array: np.ndarray | None) -> Spec | None:
+        return None if array is None else Spec((None, *array.shape[1:]), array.dtype.name, name)
 
     return tree.map_structure(spec, part)
-
-
-def train_step(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, dict[str, Any]]:
-    """One step of gradient descent, traced: predictions, and the loss and the metrics by name."""
-    predicted, total = _forward(model, x, y, sample_weight, training=True)
-    variables = model.trainable_variables
-    if not variables:
-        raise UsageError(
-            f'model "{model.name}": expected weights to train; received none that are trainable'
-        )
-    scaled = model.optimizer.scale_loss(total)
-    model.optimizer.apply(gradients_by(scaled, variables), variables)
-    return predicted, results_of(model, x, y, predicted, sample_weight)
-
-
-def test_step(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, dict[str, Any]]:
-    """Predictions, and the loss and the metrics of a batch, traced."""
-    predicted, _ = _forward(model, x, y, sample_weight, training=False)
-    return predicted, results_of(model, x, y, predicted, sample_weight)
-
-
-def _forward(
-    model: Any, x: Any, y: Any, sample_weight: Any, training: bool
-) -> tuple[Any, KerasTensor]:
-    """What the model makes of a batch, and the loss, which is counted."""
-    predicted = model(x, training=training)
-    total = model.compute_loss(x, y, predicted, sample_weight, training=training)
-    model._loss_tracker.update_state(total, sample_weight=samples_in(x))
-    return predicted, total
-
-
-def results_of(model: Any, x: Any, y: Any, predicted: Any, sample_weight: Any) -> dict[str, Any]:
-    """Losses, then metrics; some metrics give several results."""
-    results: dict[str, Any] = {}
-    for name, value in model.compute_metrics(x, y, predicted, sample_weight).items():
-        results.update(value if isinstance(value, dict) else {name: value})
-    return results
-
-
-def predicted_shapes(model: Any, x: Any) -> Any:
-    """The shapes of what the model makes of arrays, nested as its outputs; builds it if need be.
-
-    Raises:
-        ValueError: the arrays do not fit the model.
-    """
-    if getattr(model, "network", None) is not None:
-        return model.output_shape
-    with entered(Scope()):
-        predicted = model.apply((tree.map_structure(_symbolic, x),), {})
-    return tree.map_structure(lambda tensor: tensor.shape, predicted)
-
-
-def _symbolic(array: np.ndarray) -> KerasTensor:
-    """What stands for any batch of such samples."""
-    return KerasTensor((None, *array.shape[1:]), canonical_array(array[:0]).dtype.name)
-
-
-def gradients_by(total: KerasTensor, variables: Sequence[Variable]) -> list[KerasTensor]:
-    """The gradient of a scalar by each variable, as tensors of the graph being traced."""
-    scope = active_scope()
-    assert isinstance(scope, TraceScope), "gradients are part of a traced graph"
-    found = gradients(total.node, [scope.leaf(variable) for variable in variables])
-    return list(map(KerasTensor.of, found))
-
-
-def regularization(variables: Sequence[Variable]) -> list[Any]:
-    """What the regularizers of weights add to the loss."""
-    return [v.regularizer(ops.convert_to_tensor(v)) for v in variables if v.regularizer is not None]
-
-
-def samples_in(x: Any) -> KerasTensor:
-    """The number of samples, as a float."""
-    first = tree.flatten(x)[0]
-    return KerasTensor.of(count(first.sizes[:1], FLOAT32))

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from .. import lazy, metrics, ops, optimizers
-from ..errors import LayerError, user_facing
-from ..scope import active_scope
-from ..variable import Generation, Variable
-from ..weights import Weighted
+from .. import lazy, optimizers
+from ..errors import LayerError, UsageError, user_facing
+from ..programs import kept
+from ..variable import Generation
 from .batch import Batch
-from .compile_loss import CompileLoss, check_labels, label_check
+from .compile_loss import CompileLoss, label_check
 from .compile_metrics import CompileMetrics
-from .held_metrics import held_metrics
+from .eager_steps import make_eager_step
 from .nested import as_contiguous, mapped
 from .sample_weights import weights_for
+from .standard_step import predicted_shapes
+from .step_methods import StepMethods, mean, own_step
 from .steps import (
+    MOST_STEPS,
+    Kind,
     Logs,
-    Step,
+    Predicted,
     TracedStep,
-    arrays_of,
-    kinds_of,
+    kind_of,
+    leaves_of,
     make_step,
-    predicted_shapes,
-    regularization,
-    samples_in,
     trace_step,
 )
 
 
-class Trainer(Weighted):
+class Trainer(StepMethods):
     """The half of a model that trains it.
 
     Attributes:
@@ -38,14 +38,18 @@ class Trainer(Weighted):
         compiled: whether ``compile`` was called.
         history: what the last ``fit`` returned; None before.
         stop_training: set it in a callback to end ``fit`` after this epoch.
+        steps_per_execution: batches from one word to the callbacks to the next.
     """
 
-    compiled = False
-    optimizer: Any = None
     loss: Any = None
     history: Any = None
     stop_training = False
+    steps_per_execution = 1
     output_shape: Any
+    _run_eagerly = False
+    _trained = -1
+    _steps: dict[Any, Any]
+    hot_steps: dict[str, Any]
 
     # Compiling
 
@@ -71,12 +75,18 @@ class Trainer(Weighted):
             loss_weights: a number per output.
             metrics, weighted_metrics: names, functions or instances, in a list or one per output;
                 the latter count samples by their weights.
-            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: taken for Keras's sake.
-                A step is always one compiled program.
+            run_eagerly: whether Python runs each step op by op, with values in all tensors, to be
+                printed, stopped at and looked into; slowly, and to the same numbers. Else a step is
+                traced once and is one compiled program.
+            steps_per_execution: how many batches callbacks of batches hear of at once.
+            jit_compile: True or "auto", which are one: steps that do not run eagerly are compiled.
+            auto_scale_loss: as in Keras, it changes losses of float16 alone, and there is no
+                float16 here: policies that name it compute in float32.
 
         Raises:
-            ValueError: an unknown name.
+            ValueError: an unknown name; ``jit_compile=False``; steps that are no number above 0.
         """
+        _check_execution(run_eagerly, steps_per_execution, jit_compile, auto_scale_loss)
         self.optimizer = optimizers.get(optimizer)
         self.loss = loss
         names = output_names(self)
@@ -88,14 +98,27 @@ class Trainer(Weighted):
             "loss_weights": loss_weights,
             "metrics": metrics,
             "weighted_metrics": weighted_metrics,
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": jit_compile,
+            "auto_scale_loss": auto_scale_loss,
         }
-        self._loss_tracker = _mean("loss")
-        self._output_trackers: dict[str, Any] = {}
-        self._held_metrics = held_metrics(self, Trainer)
-        self._steps: dict[Any, Step] = {}
-        self.hot_steps: dict[bool, Step] = {}
-        self._trained = -1
+        self._loss_tracker = mean("loss")
+        self._output_trackers = {}
+        self.steps_per_execution = steps_per_execution
+        self.run_eagerly = run_eagerly  # which forgets the steps made so far
+        self.find_metrics()
         self.compiled = True
+
+    @property
+    def run_eagerly(self) -> bool:
+        """Whether Python runs each step op by op; it may be set between two steps."""
+        return self._run_eagerly
+
+    @run_eagerly.setter
+    def run_eagerly(self, value: bool) -> None:
+        self._run_eagerly = bool(value)
+        self.forget_steps()
 
     def _require_compiled(self, method: str) -> None:
         if not self.compiled:
@@ -103,92 +126,14 @@ class Trainer(Weighted):
                 self, f"{method}: expected a call of compile(optimizer=..., loss=...) before"
             )
 
-    # What is computed in a step
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """The scalar to minimize, traced: the loss, and what layers and regularizers add to it.
-
-        A subclass may define its own. Without anything to minimize it is 0 in evaluation.
-
-        Raises:
-            ValueError: there is nothing to minimize in training.
-        """
-        parts: list[Any] = []
-        if self._compile_loss is not None:
-            total, named = self._compile_loss(y, y_pred, sample_weight)
-            parts.append(total)
-            self._track_outputs(named, y_pred)
-        parts += regularization(self.trainable_variables)
-        parts += active_scope().losses
-        if not parts and training:
-            raise LayerError(
-                self, "expected a loss to minimize: pass compile(loss=...), or add_loss in a layer"
-            )
-        if not parts:
-            return ops.zeros(())
-        return sum(parts[1:], start=parts[0])
-
-    def _track_outputs(self, named: dict[str, Any], y_pred: Any) -> None:
-        if len(named) < 2:
-            return
-        for name, value in named.items():
-            if name not in self._output_trackers:
-                self._output_trackers[name] = _mean(f"{name}_loss")
-            self._output_trackers[name].update_state(value, sample_weight=samples_in(y_pred))
-
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """The losses and metrics so far by name, after this batch, traced."""
-        if y is not None:
-            self._compile_metrics.update_state(y, y_pred, sample_weight)
-        return self.get_metrics_result()
-
-    def get_metrics_result(self) -> dict[str, Any]:
-        """The losses and metrics by name, as they stand: tensors while traced, arrays else."""
-        self._held_metrics = held_metrics(self, Trainer)  # layers make theirs when they are built
-        results = _results([self._loss_tracker, *self._output_trackers.values()])
-        return {**results, **self._compile_metrics.result(), **_results(self._further_metrics())}
-
-    @property
-    def metrics(self) -> list[Any]:
-        """The loss and the metrics, in the order of their results.
-
-        First those of ``compile``, then what the model and its layers hold as attributes.
-        """
-        if not self.compiled:
-            return []
-        trackers = [self._loss_tracker, *self._output_trackers.values()]
-        return [*trackers, *self._compile_metrics.metrics, *self._further_metrics()]
-
-    def _further_metrics(self) -> list[Any]:
-        """Metrics that are attributes, but for those that ``compile`` was given."""
-        given = {id(metric) for metric in self._compile_metrics.metrics}
-        return [metric for metric in self._held_metrics if id(metric) not in given]
+    # Steps
 
     @property
     def metrics_names(self) -> list[str]:
         """The names of the results, the loss first; all are known after the first step."""
-        for step in self.hot_steps.values() if self.compiled else ():
-            return list(step.names)
-        return [metric.name for metric in self.metrics]
-
-    @property
-    def metrics_variables(self) -> list[Variable]:
-        """What the metrics keep, in their order."""
-        return [variable for metric in self.metrics for variable in metric.variables]
-
-    def reset_metrics(self) -> None:
-        """Begins the means and counts of all metrics anew."""
-        for metric in self.metrics:
-            metric.reset_state()
-
-    # Steps
+        steps = self.hot_steps if self.compiled else {}
+        known = next((list(steps[mode].names) for mode in ("train", "test") if mode in steps), [])
+        return known or [metric.name for metric in self.metrics]
 
     def train_step_on(self, batch: Batch, check: bool = True) -> Logs:
         """One step of training on a batch of contiguous arrays; its results, made when read.
@@ -199,34 +144,53 @@ class Trainer(Weighted):
         Raises:
             ValueError: they do.
         """
-        return self._step(batch, True, check)
+        return self._run("train", batch, check)
 
     def test_step_on(self, batch: Batch, check: bool = True) -> Logs:
         """Loss and metrics of a batch, as ``train_step_on``."""
-        return self._step(batch, False, check)
+        return self._run("test", batch, check)
 
-    def _step(self, batch: Batch, training: bool, check: bool) -> Logs:
-        arrays = arrays_of(batch)
-        if self._trained != Generation.trainability:
-            self._forget_steps()
-        step = self.hot_steps.get(training)
-        if step is None or not step.accepts(arrays):
-            step = self.hot_steps[training] = self._find_step(batch, arrays, training)
+    def predict_step_on(self, batch: Batch) -> Predicted:
+        """What ``predict_step`` makes of a batch of contiguous arrays: flat, and what nests it."""
+        step, leaves = self._step("predict", batch)
+        found: Predicted = step([leaf for leaf in leaves if leaf is not None])
+        return found
+
+    @property
+    def predicts_by_step(self) -> bool:
+        """Whether ``predict`` goes by ``predict_step``, and not by the model's own program."""
+        return self._run_eagerly or own_step(self, "predict") is not None
+
+    def _run(self, mode: str, batch: Batch, check: bool) -> Logs:
+        step, leaves = self._step(mode, batch)
         if check and step.check is not None:
             step.check(batch.y)
-        return step(arrays)
+        logs: Logs = step([leaf for leaf in leaves if leaf is not None])
+        return logs
 
-    def _forget_steps(self) -> None:
-        """What is trained has changed: steps are traced anew."""
-        self._steps.clear()
-        self.hot_steps.clear()
+    def _step(self, mode: str, batch: Batch) -> tuple[Any, Any]:
+        """The step for such a batch, and the batch's arrays."""
+        leaves, nesting = leaves_of(batch)
+        kind = kind_of(leaves, nesting)
+        if self._trained != Generation.trainability:
+            self.forget_steps()
+        step = self.hot_steps.get(mode)
+        if step is None or step.kind != kind:
+            step = self.hot_steps[mode] = self._find_step(mode, batch, kind)
+        return step, leaves
+
+    def forget_steps(self) -> None:
+        """What is trained, or how, has changed: steps are made anew."""
+        self._steps = {}
+        self.hot_steps = {}
         self._trained = Generation.trainability
 
-    def _find_step(self, batch: Batch, arrays: Sequence[Any], training: bool) -> Step:
-        key = (training, kinds_of(arrays))
-        if key not in self._steps:
-            self._steps[key] = make_step(self, batch, arrays, training)
-        return self._steps[key]
+    def _find_step(self, mode: str, batch: Batch, kind: Kind) -> Any:
+        def make() -> Any:
+            maker: Any = make_eager_step if self._run_eagerly else make_step
+            return maker(self, mode, batch, kind)
+
+        return kept(self._steps, (mode, kind), make, MOST_STEPS)
 
     @user_facing
     def train_on_batch(
@@ -277,21 +241,25 @@ class Trainer(Weighted):
         """
         self._require_compiled("training_step")
         batch = _batch(x, y, sample_weight, None)
-        return trace_step(self, batch, arrays_of(batch), training)
+        return trace_step(self, "train" if training else "test", batch)
 
-    def check_data(self, data: Batch) -> None:
+    def check_data(self, data: Batch, training: bool = True) -> None:
         """Builds the model for all of the data, and checks what no compiled step can tell.
+
+        What a step of one's own does with its data is not known.
 
         Raises:
             ValueError: labels name classes that the model does not have.
         """
-        shapes = predicted_shapes(self, data.x)
-        if self._compile_loss is not None and data.y is not None:
-            check_labels(self._compile_loss, data.y, shapes)
+        if own_step(self, "train" if training else "test") is not None:
+            return
+        check = self.label_check(data.y, predicted_shapes(self, data.x))
+        if check is not None:
+            check(data.y)
 
     def label_check(self, y: Any, shapes: Any) -> Callable[[Any], None] | None:
         """What raises for targets like ``y`` that name classes which there are not, if any can."""
-        own = type(self).compute_loss is not Trainer.compute_loss
+        own = type(self).compute_loss is not StepMethods.compute_loss
         if own or self._compile_loss is None or y is None:
             return None
         return label_check(self._compile_loss, y, shapes)
@@ -415,12 +383,22 @@ def output_names(model: Any) -> list[str] | None:
     ]
 
 
-def _mean(name: str) -> Any:
-    return metrics.Mean(name=name)
-
-
-def _results(trackers: list[Any]) -> dict[str, Any]:
-    return {tracker.name: tracker.result() for tracker in trackers}
+def _check_execution(
+    run_eagerly: Any, steps_per_execution: Any, jit_compile: Any, auto_scale_loss: Any
+) -> None:
+    """Raises ``ValueError`` for what a step cannot be asked for."""
+    is_int = isinstance(steps_per_execution, int) and not isinstance(steps_per_execution, bool)
+    if not is_int or steps_per_execution < 1:
+        raise UsageError(
+            f"steps_per_execution: expected an int of 1 or more; received {steps_per_execution!r}"
+        )
+    if jit_compile not in (True, "auto") and not (run_eagerly and jit_compile in (False, None)):
+        raise UsageError(
+            'jit_compile: expected True or "auto", as a step is a compiled program; received '
+            f"{jit_compile!r}. compile(run_eagerly=True) runs it op by op"
+        )
+    if not isinstance(auto_scale_loss, bool):
+        raise UsageError(f"auto_scale_loss: expected True or False; received {auto_scale_loss!r}")
 
 
 def _batch(x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Batch:

@@ -340,14 +340,16 @@ def test_metrics_that_are_attributes_count_too():
     x = keras.Input((6,))
     model = Watched(x, layers.Dense(2)(x))
     model.compile("sgd", metrics=["mae"])
-    assert [metric.name for metric in model.metrics] == ["loss", "deviation"]
+    names = ["loss", "compile_metrics", "deviation"]
+    assert [metric.name for metric in model.metrics] == names
     for _ in range(2):
         logs = model.evaluate(X, Y, batch_size=7, verbose=0, return_dict=True)
         assert list(logs) == ["deviation", "loss", "mae"]
         assert logs["deviation"] == pytest.approx(logs["mae"], rel=1e-5)
     history = model.fit(X, Y, epochs=2, verbose=0).history
     assert history["deviation"] == pytest.approx(history["mae"], rel=1e-5)
-    assert [metric.name for metric in model.metrics] == ["loss", "mae", "deviation"]
+    assert [metric.name for metric in model.metrics] == names
+    assert model.metrics_names == ["loss", "mae", "deviation"]
     assert [v.name for v in model.metrics_variables] == ["total", "count"] * 3
     assert [float(v.value) for v in model.metrics_variables[1::2]] == [20, 20, 20]
 

@@ -27,6 +27,7 @@ class Ours(Batches):
     """What our loop feeds to a model."""
 
     optimizer = None
+    steps_per_execution = 1
     trainable_variables = ()
     stop_training = False
 
@@ -41,7 +42,7 @@ class Ours(Batches):
     def reset_metrics(self):
         pass
 
-    def check_data(self, data):
+    def check_data(self, data, training):
         pass
 
 

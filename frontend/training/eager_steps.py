@@ -1,0 +1,96 @@
+"""Steps that Python runs op by op: what ``compile(run_eagerly=True)`` asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .. import tree
+from ..eager import EagerTrace
+from ..ops import convert_to_tensor
+from ..scope import entered
+from .batch import Batch
+from .standard_step import predicted_shapes
+from .step_methods import computed, named_results, own_step
+from .steps import Kind, Logs, Predicted
+
+
+@dataclass
+class EagerStep:
+    """A step of training or evaluation, run as the user wrote it at each batch.
+
+    Attributes:
+        model, mode: whose step, and which: "train" or "test".
+        parts: x, y and weights of a batch of the kind, for their nesting.
+        kind: of the batches that it takes.
+        names: of the results of the last batch.
+        check: as in ``Step``.
+    """
+
+    model: Any
+    mode: str
+    parts: tuple[Any, ...]
+    kind: Kind
+    names: tuple[str, ...] = ()
+    check: Callable[[Any], None] | None = None
+
+    def __call__(self, arrays: Sequence[np.ndarray]) -> Logs:
+        with _data(self.model, self.mode, self.parts, arrays) as data:
+            _, results = computed(self.model, self.mode, *data)
+            named = named_results(self.model, self.mode, results)
+            found = [np.asarray(convert_to_tensor(value)) for value in named.values()]
+        self.names = tuple(named)
+        self.model.find_metrics()
+        return Logs(self.names, found)
+
+
+@dataclass(frozen=True)
+class EagerPredictStep:
+    """A ``predict_step``, run as the user wrote it at each batch. Attributes as ``EagerStep``."""
+
+    model: Any
+    parts: tuple[Any, ...]
+    kind: Kind
+
+    def __call__(self, arrays: Sequence[np.ndarray]) -> Predicted:
+        with _data(self.model, "predict", self.parts, arrays) as data:
+            _, results = computed(self.model, "predict", *data)
+            found = [np.asarray(convert_to_tensor(leaf)) for leaf in tree.flatten(results)]
+        return partial(tree.pack_as, results), found
+
+
+def make_eager_step(
+    model: Any, mode: str, batch: Batch, kind: Kind
+) -> EagerStep | EagerPredictStep:
+    """A step of ``model`` for batches like this one.
+
+    Raises:
+        ValueError: the batch does not fit the model.
+    """
+    parts = tree.map_structure(
+        lambda leaf: None if leaf is None else 0, (batch.x, batch.y, batch.sample_weight)
+    )
+    if mode == "predict":
+        return EagerPredictStep(model, parts, kind)
+    step = EagerStep(model, mode, parts, kind)
+    if own_step(model, mode) is None:
+        step.check = model.label_check(batch.y, predicted_shapes(model, batch.x))
+    return step
+
+
+@contextmanager
+def _data(
+    model: Any, mode: str, parts: tuple[Any, ...], arrays: Sequence[np.ndarray]
+) -> Iterator[tuple[Any, ...]]:
+    """A step under way: x, y and weights as tensors that have values."""
+    scope = EagerTrace(model, training=mode == "train")
+    remaining = iter(arrays)
+    with entered(scope):
+        yield tree.map_structure(
+            lambda leaf: None if leaf is None else scope.tensor(next(remaining)), parts
+        )
