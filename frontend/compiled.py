@@ -76,7 +76,7 @@ class CompiledModel(Executable):
                 f"{self.traced.graph.name}: expected values for {names}; received none. Pass them "
                 "to set_parameters({name: array, ...}) before the call"
             )
-        return fit_inputs(self.traced.graph, inputs)
+        return fit_inputs(self.traced.graph, inputs, self.traced.arguments)
 
 
 def compile_model(
@@ -114,7 +114,7 @@ def compare_model(model: Any, x: Any, variants: Variants, repeats: int | None) -
             f"{traced.graph.name} with {missing} of them. compiler.compare.compare_graph takes "
             "their values too"
         )
-    arrays = fit_inputs(traced.graph, (x,))
+    arrays = fit_inputs(traced.graph, (x,), traced.arguments)
     return compare_graph(traced.graph, arrays, traced.values(), variants, repeats)
 
 
@@ -134,13 +134,25 @@ def traced_of(model: Any, inputs: tuple[Any, ...], training: bool) -> Traced:
     return Traced(model, {}, results[0] if len(results) == 1 else results)
 
 
-def fit_inputs(graph: Graph, inputs: tuple[Any, ...]) -> list[np.ndarray]:
+def fit_inputs(
+    graph: Graph, inputs: tuple[Any, ...], arguments: tuple[Any, ...] = ()
+) -> list[np.ndarray]:
     """One contiguous array of the right dtype for each input of ``graph``.
 
+    Args:
+        arguments: what was traced, for its nesting.
+
     Raises:
-        ValueError: there are too few or too many, or one has another rank or dtype.
+        ValueError: there are too few or too many, or one has another rank or dtype; a list is given
+            in the place of a dict.
         TypeError: one is no array of numbers.
     """
+    named = tree.unnamed(arguments, inputs) if len(graph.inputs) > 1 else None
+    if named is not None:
+        raise UsageError(
+            f"{graph.name}: expected a dict of inputs called {', '.join(sorted(named))}; received "
+            "a list or a tuple, whose order says nothing of names"
+        )
     leaves = _leaves(graph, inputs)
     if len(leaves) != len(graph.inputs):
         wanted = ", ".join(f"%{node.attrs['name']}: {node.type}" for node in graph.inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -16,23 +17,45 @@ def arranged(model: Any, inputs: Any, given: Any) -> list[Any]:
     """What was given for each input, flat: by position, by name, or alone.
 
     Raises:
-        ValueError: there are too few or too many, or a name is missing.
+        ValueError: there are too few or too many, or a name is missing; a list is given where the
+            inputs have names alone.
     """
     tensors: list[KerasTensor] = tree.flatten(inputs)
     if isinstance(given, dict):
         return _by_name(model, inputs, tensors, given)
     if len(tensors) == 1:
-        return [_alone(tensors[0], given)]
+        return [_alone(model, tensors[0], given)]
+    named = tree.unnamed(inputs, given)
+    if named is not None:
+        raise LayerError(
+            model,
+            f"expected a dict of inputs called {', '.join(sorted(named))}; received "
+            f"{_listed(tensors)} in a {type(given).__name__}",
+        )
     if not isinstance(given, (list, tuple)) or len(tree.flatten(given)) != len(tensors):
         count = len(given) if isinstance(given, (list, tuple)) else 1
         raise LayerError(model, f"expected {_listed(tensors)}; received {count} of them")
     return tree.flatten(given) if _is_array(given[0]) else list(given)
 
 
-def _alone(tensor: KerasTensor, given: Any) -> Any:
+def _alone(model: Any, tensor: KerasTensor, given: Any) -> Any:
     """``[x]`` stands for ``x``, unless x has the shape of one sample; so do lists of numbers."""
-    wrapped = isinstance(given, (list, tuple)) and len(given) == 1 and _is_array(given[0])
-    return given[0] if wrapped and np.ndim(given[0]) >= tensor.ndim else given
+    if not isinstance(given, (list, tuple)) or not any(map(_is_whole, given, repeat(tensor))):
+        return given
+    if len(given) == 1:
+        return given[0]
+    raise LayerError(
+        model,
+        f"expected {_listed([tensor])}; received a {type(given).__name__} of {len(given)}. If "
+        "these are x and y, make two arguments of them: fit(x, y)",
+    )
+
+
+def _is_whole(value: Any, tensor: KerasTensor) -> bool:
+    """Whether a value may be all of an input by its rank, and no row of it."""
+    if isinstance(value, (dict, KerasTensor)):
+        return True
+    return _is_array(value) and np.ndim(value) >= tensor.ndim
 
 
 def _is_array(value: Any) -> bool:
@@ -56,7 +79,7 @@ def _by_name(model: Any, inputs: Any, tensors: list[KerasTensor], given: Any) ->
 
 def _listed(tensors: list[KerasTensor]) -> str:
     shapes = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in tensors)
-    return f"{len(tensors)} inputs ({shapes})"
+    return f"{len(tensors)} input{'s' if len(tensors) > 1 else ''} ({shapes})"
 
 
 def fitted(model: Any, tensor: KerasTensor, given: Any) -> np.ndarray:

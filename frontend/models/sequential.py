@@ -121,6 +121,12 @@ class Sequential(Model):
         if self.start is None:
             if input_shape is None:
                 raise LayerError(self, "build: expected an input_shape; received None")
+            if any(isinstance(size, (list, tuple)) for size in input_shape):
+                raise LayerError(
+                    self,
+                    f"expected one input; received {len(input_shape)} of shapes {input_shape}. If "
+                    "these are x and y, make two arguments of them: fit(x, y)",
+                )
             dtype = _input_dtype(self.stack[0])
             self.start = InputLayer(batch_shape=tuple(input_shape), dtype=dtype)
             self._connect_stack()
