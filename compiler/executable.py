@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..runtime.config import config
+from ..runtime.dim import evaluate as size_of
 from ..runtime.executor import Executor
 from ..runtime.program import Program
 from .decisions import Decisions
-from .evaluate import evaluate
+from .evaluate import bind_sizes, evaluate
 from .explain import Explanation, explain
-from .ir import Graph, Node
+from .ir import Graph, IRError, Node
+from .nonfinite import not_finite
 from .packing import pack
-from .pipeline import TILE, Stages, optimize
+from .pipeline import TILE, TRACE, Stages, listed, optimize
 from .plan import Plan, plan
 from .profile import Profile, profile
 from .schedule import Schedule, schedule
@@ -115,15 +119,23 @@ class Executable:
     def set_parameters(self, values: Mapping[str, np.ndarray]) -> None:
         """Prepares the weights: folded, packed, copied to where the kernels read them.
 
-        Sets the state too. Raises ``ValueError`` naming a parameter that is missing or has another
-        shape.
+        Sets the state too. Raises ``ValueError`` naming a parameter that is missing, or has
+        another shape or a dtype that does not become its own.
+        """
+        names = {node.attrs["name"] for node in self._weights.graph.parameters}
+        self.bind_parameters({name: np.array(values[name]) for name in values if name in names})
+
+    def bind_parameters(self, values: Mapping[str, np.ndarray]) -> None:
+        """As ``set_parameters`` for arrays that stay as they are until others take their place.
+
+        They are kept and not copied.
         """
         self._weights.prepare(values, self.executor)
 
     @property
     def state(self) -> Mapping[str, np.ndarray]:
-        """The parameters that calls update, by name."""
-        return self.executor.state
+        """The parameters that calls update, by name: copies of their values."""
+        return {name: array.copy() for name, array in self.executor.state.items()}
 
     def explain(self, only: str | None = None) -> Explanation:
         """What was fused, folded, tiled or declined, and why; prints as a table.
@@ -141,15 +153,41 @@ class Executable:
         return profile(self.executor, tuple(self.source), arrays, repeats)
 
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        """The outputs for these inputs, in the graph's order."""
-        return self.executor(*arrays)
+        """The outputs for these inputs, as new arrays in the graph's order.
+
+        Raises:
+            ValueError: the arrays do not fit the graph's inputs: shapes, dtypes, layout in memory;
+                parameters were not set; results are not finite, under ``config.check_finite``.
+            TypeError: one is no numpy array.
+        """
+        if self._weights.values is None:
+            raise self._unset()
+        return self._checked(arrays) if config.check_finite else self.executor(*arrays)
+
+    def _checked(self, arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        """As a call, but what is not finite is an error, and leaves the state as it was."""
+        before = self.state
+        results = self.executor(*arrays)
+        if all(np.isfinite(each).all() for each in (*results, *self.executor.state.values())):
+            return results
+        for name, array in self.executor.state.items():
+            array[...] = before[name]
+        traced = self.stages[TRACE]
+        raise not_finite(traced, arrays, {**(self._weights.values or {}), **before})
+
+    def _unset(self) -> IRError:
+        names = ", ".join(f"${node.attrs['name']}" for node in self._weights.graph.parameters)
+        return IRError(
+            f"{self.program.name}: expected values for {names}; received none. Pass them to "
+            "set_parameters({name: array, ...}) before the call"
+        )
 
 
 def compile_graph(
     graph: Graph,
     *,
-    passes: str | Sequence[str] = "default",
-    disable: Iterable[str] = (),
+    passes: str | Iterable[str] = "default",
+    disable: str | Iterable[str] = (),
     stop_after: str | None = None,
     threads: int | None = None,
     state: Mapping[str, np.ndarray] | None = None,
@@ -160,32 +198,52 @@ def compile_graph(
     are the executable's own, set by ``set_parameters``.
     """
     start = time.perf_counter()
-    disable = tuple(disable)
+    passes, disable = listed(passes), listed(disable)
     decisions = Decisions()
     stages = optimize(
         graph, passes=passes, disable=disable, stop_after=stop_after, decisions=decisions
     )
     final = stages.last
     scheduled = schedule(final)
-    chosen = passes == "default" or TILE in passes
+    chosen = TILE in passes or "default" in passes
     tiled = chosen and TILE not in disable and stop_after is None
     tiles = choose_tiles(scheduled, decisions) if tiled else ()
     planned = plan(scheduled, tiles)
     executor = Executor(planned.program, threads, state)
     seconds = time.perf_counter() - start
     weights = _Weights(final, planned.prepared)
+    executor.on_empty = partial(_empty, graph, weights, executor)
     executable = Executable(stages, scheduled, planned, decisions, executor, seconds, weights)
     if not final.parameters:
         executable.set_parameters({})
     return executable
 
 
+def _empty(
+    graph: Graph, weights: _Weights, executor: Executor, arrays: tuple[np.ndarray, ...]
+) -> tuple[np.ndarray, ...]:
+    """The results of empty inputs: empty too, unless something is summed up over nothing."""
+    bindings = bind_sizes(graph, [array.shape for array in arrays])
+    types = [node.tensor_type for node in graph.returned]
+    shapes = [tuple(size_of(size, bindings) for size in type_.shape) for type_ in types]
+    if all(0 in shape for shape in shapes):
+        pairs = zip(shapes, types, strict=True)
+        return tuple(np.empty(shape, type_.dtype.numpy) for shape, type_ in pairs)
+    results = evaluate(graph, arrays, {**(weights.values or {}), **executor.state})
+    return tuple(result.copy() for result in results[: len(types)])
+
+
 class _Weights:
-    """Computes what depends on parameters alone, whenever they change."""
+    """Computes what depends on parameters alone, whenever they change.
+
+    Attributes:
+        values: those set last, by name; None before.
+    """
 
     def __init__(self, graph: Graph, prepared: Mapping[int, Prepared]) -> None:
         self.graph = graph
         self.prepared = prepared
+        self.values: Mapping[str, np.ndarray] | None = None
         values = dict.fromkeys(p.node for p in prepared.values())
         computed = [node for node in values if node.inputs]
         self.direct = [node for node in values if not node.inputs]
@@ -209,6 +267,7 @@ class _Weights:
             array = arrays[prepared.node].astype(prepared.node.dtype.numpy, copy=False)
             packed = array if prepared.packing is None else pack(array, prepared.packing)
             executor.set_constant(slot, packed)
+        self.values = values
 
 
 def _leaf(node: Node, values: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -227,3 +286,5 @@ def _check(node: Node, values: Mapping[str, np.ndarray]) -> None:
         raise ValueError(
             f"parameter ${name}: expected shape {node.shape}, got {tuple(values[name].shape)}"
         )
+    if not np.can_cast(values[name].dtype, node.dtype.numpy, "same_kind"):
+        raise ValueError(f"parameter ${name}: expected {node.dtype}, got {values[name].dtype}")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .evaluate import evaluate_all
-from .ir import Graph, Node
+from .ir import Graph, IRError, Node
 from .printer import node_calls
 
 
@@ -57,6 +57,13 @@ def first_nonfinite(
             if is_bad(values[node]).any() and not _is_constant(node):
                 return _found(graph, node, values)
     return None
+
+
+def not_finite(graph: Graph, inputs: Sequence[Any], parameters: Mapping[str, Any]) -> IRError:
+    """The error for a call whose results are not finite."""
+    found = first_nonfinite(graph, inputs, parameters)
+    first = found or "every op computed alone is finite: the kernels differ, please report it"
+    return IRError(f"{graph.name}: expected finite results. The first: {first}")
 
 
 def _not_finite(array: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -83,8 +83,8 @@ class Stages(Mapping[str, Graph]):
 
 def optimize(
     graph: Graph,
-    passes: str | Sequence[str] = "default",
-    disable: Sequence[str] = (),
+    passes: str | Iterable[str] = "default",
+    disable: str | Iterable[str] = (),
     stop_after: str | None = None,
     decisions: Decisions | None = None,
 ) -> Stages:
@@ -125,10 +125,10 @@ def _stage_name(index: int, run: PassFunction) -> str:
 
 
 def _choose(
-    passes: str | Sequence[str], disable: Sequence[str], stop_after: str | None
+    passes: str | Iterable[str], disable: str | Iterable[str], stop_after: str | None
 ) -> list[tuple[str, PassFunction]]:
     wanted = _wanted(passes)
-    left_out = _known(_listed(disable), "disable")
+    left_out = _known(listed(disable), "disable")
     _check_optional(left_out)
     last = _known([stop_after] if stop_after is not None else [], "stop_after")
     chosen: list[tuple[str, PassFunction]] = []
@@ -142,14 +142,16 @@ def _choose(
     return chosen
 
 
-def _wanted(passes: str | Sequence[str]) -> frozenset[str]:
-    if passes == "default":
+def _wanted(passes: str | Iterable[str]) -> frozenset[str]:
+    names = listed(passes)
+    if names == ("default",):
         return frozenset(stage_names())
-    return frozenset() if passes == "none" else _known(_listed(passes), "passes")
+    return frozenset() if names == ("none",) else _known(names, "passes")
 
 
-def _listed(names: str | Sequence[str]) -> list[str]:
-    return [names] if isinstance(names, str) else list(names)
+def listed(names: str | Iterable[str]) -> tuple[str, ...]:
+    """One name or several as a tuple."""
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _check_optional(disabled: frozenset[str]) -> None:

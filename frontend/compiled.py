@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -33,23 +33,12 @@ class CompiledModel(Executable):
 
     traced: Traced
     runs: Program
-    has_weights: bool
 
     @staticmethod
     def of(traced: Traced, executable: Executable) -> CompiledModel:
         own = {each.name: getattr(executable, each.name) for each in fields(Executable)}
-        given = set(traced.variables)
-        complete = all(node.attrs["name"] in given for node in traced.graph.parameters)
         runs = Program(traced, executable)
-        return CompiledModel(**own, traced=traced, runs=runs, has_weights=complete)
-
-    def set_parameters(self, values: Mapping[str, np.ndarray]) -> None:
-        """Sets the weights; those of a model until it changes one itself.
-
-        Raises ``ValueError`` naming a parameter that is missing or has another shape.
-        """
-        super().set_parameters(values)
-        self.has_weights = True
+        return CompiledModel(**own, traced=traced, runs=runs)
 
     @user_facing
     def __call__(self, *inputs: Any) -> Any:
@@ -70,12 +59,6 @@ class CompiledModel(Executable):
         return super().profile(*arrays, repeats=repeats)
 
     def _fitted(self, inputs: tuple[Any, ...]) -> list[np.ndarray]:
-        if not self.has_weights:
-            names = ", ".join(f"${node.attrs['name']}" for node in self.traced.graph.parameters)
-            raise UsageError(
-                f"{self.traced.graph.name}: expected values for {names}; received none. Pass them "
-                "to set_parameters({name: array, ...}) before the call"
-            )
         return fit_inputs(self.traced.graph, inputs, self.traced.arguments)
 
 
@@ -84,16 +67,14 @@ def compile_model(
     inputs: tuple[Any, ...],
     training: bool,
     passes: str | Iterable[str],
-    disable: Iterable[str],
+    disable: str | Iterable[str],
     stop_after: str | None,
 ) -> CompiledModel:
     """As ``inspection.compile``."""
     traced = traced_of(model, inputs, training)
-    # A generator of names is read once, here.
-    names = passes if isinstance(passes, str) else tuple(passes)
     executable = compile_graph(
         traced.graph,
-        passes=names,
+        passes=passes,
         disable=disable,
         stop_after=stop_after,
         state=traced.state(),

@@ -53,12 +53,13 @@ def user_facing(function: Function) -> Function:
         except (UsageError, UsageTypeError, IRError) as error:
             if config.debug:
                 raise
-            raise _at_user_line(error) from None
+            raise at_user_line(error) from None
 
     return call  # type: ignore[return-value]
 
 
-def _at_user_line(error: Exception) -> Exception:
+def at_user_line(error: Exception) -> Exception:
+    """The error as users see it, on its way from their line."""
     shown = UsageError(str(error)) if isinstance(error, IRError) else error
     frames = [
         (frame, line)

@@ -23,7 +23,7 @@ def compile(
     *inputs: Any,
     target: str = "cpu",
     passes: str | Iterable[str] = "default",
-    disable: Iterable[str] = (),
+    disable: str | Iterable[str] = (),
     stop_after: str | None = None,
     training: bool = False,
 ) -> Executable:
@@ -37,8 +37,8 @@ def compile(
     Args:
         inputs: shapes or arrays as for ``trace``, for a model that does not know its inputs.
         target: ``"cpu"``.
-        passes: ``"default"``, ``"none"``, or the names of the passes to run.
-        disable: names of passes to leave out; ``"tile"`` among them.
+        passes: ``"default"``, ``"none"``, or a name or names of passes to run.
+        disable: a name or names of passes to leave out; ``"tile"`` among them.
         stop_after: the last stage to run; what kernels cannot do without runs all the same.
         training: as the argument ``training`` of ``call``.
 

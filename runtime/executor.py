@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,8 +14,10 @@ from .binding import Binding
 from .config import config
 from .dim import evaluate
 from .dim_solver import solve
-from .memory import aligned_array
+from .memory import aligned_array, fitting
 from .program import Program, Slot
+
+Arrays: TypeAlias = tuple[np.ndarray, ...]
 
 BYTE = np.dtype(np.uint8)
 MAX_SHAPES = 16  # sets of input shapes whose tables and arenas are kept
@@ -26,6 +28,12 @@ class Executor:
 
     Those of a program with state come one after another. ``state`` holds the arrays that calls
     update, by name: those given, which stay the caller's to read and write, or new ones of zeros.
+
+    Every way into a program leads through ``__call__`` or ``addresses``: kernels read memory as
+    they find it, so what does not fit is refused here.
+
+    Attributes:
+        on_empty: gives the results where an argument has no elements, which kernels do not serve.
     """
 
     def __init__(
@@ -36,6 +44,7 @@ class Executor:
     ) -> None:
         self.program = program
         self.threads = threads or config.threads
+        self._follows_config = threads is None
         self.kernels = load_kernels([kernel.source for kernel in program.kernels])
         self._addresses = [kernel.address for kernel in self.kernels]
         self._weights = {
@@ -46,28 +55,81 @@ class Executor:
         kept = self._weights | {i: self.state[name] for name, i in program.state.items()}
         self._addresses_of_kept = {i: array.ctypes.data for i, array in kept.items()}
         self._pools: OrderedDict[Any, list[Binding]] = OrderedDict()
-        self._dtypes = [np.dtype(program.slots[i].dtype) for i in program.inputs]
+        self._doors = [_door(program.slots[i]) for i in program.inputs]
+        self.on_empty: Callable[[Arrays], Arrays] | None = None
         self._output_dtypes = [np.dtype(program.slots[i].dtype) for i in program.outputs]
         self._lock = threading.Lock()
 
     def set_constant(self, slot: int, value: np.ndarray) -> None:
         """Copies a prepared weight into its place; not while a call is under way."""
-        self._weights[slot][: value.nbytes] = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+        self._weights[slot][: value.nbytes] = fitting(value, value.dtype).reshape(-1).view(BYTE)
 
-    def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        """The outputs, as new arrays. Arguments must be C-contiguous and of the right dtypes."""
-        key = tuple(array.shape for array in arrays)
+    def __call__(self, *arrays: np.ndarray) -> Arrays:
+        """The outputs, as new arrays.
+
+        Raises:
+            ValueError: the arrays are too few or too many, or do not fit: their shapes, dtypes or
+                layout in memory.
+            TypeError: one is no numpy array.
+        """
+        if self._follows_config and config.threads != self.threads:
+            self._set_threads(config.threads)
+        addresses = self.addresses(arrays)
+        key = tuple([array.shape for array in arrays])
         pool = self._pools.get(key)
         if pool is None:
+            if self.on_empty is not None and any(0 in shape for shape in key):
+                return self.on_empty(arrays)
             pool = self._new_shapes(key)
         try:
             binding = pool.pop()  # list.pop is atomic: each call has a binding of its own
         except IndexError:
             binding = self.bind(key)
         outputs = tuple(map(np.empty, binding.shapes, self._output_dtypes))
-        binding.run([a.__array_interface__["data"][0] for a in (*arrays, *outputs)])
+        addresses += [output.__array_interface__["data"][0] for output in outputs]
+        binding.run(addresses)
         pool.append(binding)
         return outputs
+
+    def addresses(self, arrays: Sequence[np.ndarray]) -> list[int]:
+        """Where the arguments lie. Raises as a call does, but for shapes, which ``bind`` checks."""
+        found = []
+        try:
+            for array, (typestr, beyond) in zip(arrays, self._doors, strict=True):
+                memory = array.__array_interface__
+                address = memory["data"][0]
+                # What is contiguous has no strides to tell.
+                if memory["typestr"] != typestr or memory["strides"] or address & beyond:
+                    raise ValueError
+                found.append(address)
+        except (AttributeError, ValueError):
+            raise self._refusal(arrays) from None
+        return found
+
+    def _refusal(self, arrays: Sequence[Any]) -> Exception:
+        """What is wrong with the first argument that does not fit."""
+        slots = [self.program.slots[i] for i in self.program.inputs]
+        if len(arrays) != len(slots):
+            return ValueError(f"expected {len(slots)} arguments, got {len(arrays)}")
+        for array, slot, (_, beyond) in zip(arrays, slots, self._doors, strict=True):
+            wanted = f"argument {slot.name}: expected a contiguous array of {slot.dtype}"
+            if not isinstance(array, np.ndarray):
+                return TypeError(f"{wanted}, got {type(array).__name__}. Pass np.asarray(x)")
+            if array.dtype != np.dtype(slot.dtype):
+                fix = f"Pass x.astype({str(slot.dtype)!r})"
+                return ValueError(f"{wanted}, got {array.dtype.name} ({array.dtype.str}). {fix}")
+            if not array.flags.c_contiguous:
+                found = f"strides {array.strides} for shape {array.shape}"
+                return ValueError(f"{wanted}, got {found}. Pass np.ascontiguousarray(x)")
+            if array.ctypes.data & beyond:
+                return ValueError(f"{wanted}, got one that is not aligned. Pass x.copy()")
+        return ValueError("expected contiguous arrays of the program's dtypes")
+
+    def _set_threads(self, threads: int) -> None:
+        """Programs follow ``config.threads``: what was bound for another number is bound anew."""
+        with self._lock:
+            self._pools = OrderedDict()
+            self.threads = threads
 
     def bind(self, shapes: Sequence[tuple[int, ...]], profile: bool = False) -> Binding:
         """A new binding for arguments of these shapes."""
@@ -93,15 +155,20 @@ class Executor:
             return pool
 
 
+def _door(slot: Slot) -> tuple[str, int]:
+    """What an argument's memory has to be: numpy's code of the dtype; address bits that are 0."""
+    dtype = np.dtype(slot.dtype)
+    return dtype.str, dtype.itemsize - 1
+
+
 def _state(slot: Slot, given: Mapping[str, np.ndarray] | None) -> np.ndarray:
     shape, dtype = tuple(evaluate(size, {}) for size in slot.shape), np.dtype(slot.dtype)
     array = (given or {}).get(slot.name)
     if array is None:
         return aligned_array(shape, dtype)
-    fits = array.shape == shape and array.dtype == dtype and array.flags.c_contiguous
-    if not fits or not array.flags.writeable:
+    if array.shape != shape or array.dtype != dtype or not array.flags.carray:
         raise ValueError(
-            f"state {slot.name!r}: expected a contiguous, writeable array of {dtype} and shape "
-            f"{shape}; got {array.dtype} of shape {array.shape}"
+            f"state {slot.name!r}: expected a contiguous, aligned, writeable array of {dtype} and "
+            f"shape {shape}; got {array.dtype} of shape {array.shape}"
         )
     return array

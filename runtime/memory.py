@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,15 @@ def aligned_array(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     raw = np.zeros(size + ALIGNMENT, np.uint8)
     skip = -raw.ctypes.data % ALIGNMENT
     return raw[skip : skip + size].view(dtype).reshape(shape)
+
+
+def fitting(value: Any, dtype: np.dtype) -> np.ndarray:
+    """``value`` as programs take it: of ``dtype``, contiguous and aligned; itself where it is so.
+
+    Its shape stays, () included, which ``np.ascontiguousarray`` would make (1,).
+    """
+    array = np.asarray(value, dtype, order="C")
+    return array if array.flags.aligned else array.copy()
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def measure(
     ``repeats`` defaults to what half a second allows, at least 5 and at most 1000 runs.
 
     Raises:
-        ValueError: the shapes do not fit, or ``repeats`` is not positive.
+        ValueError, TypeError: the arrays do not fit, as for a call, or ``repeats`` is not positive.
     """
     if repeats is not None and repeats < 1:
         raise ValueError(f"repeats: expected 1 or more, got {repeats}")
@@ -51,7 +51,7 @@ def measure(
         np.empty(shape, np.dtype(slot.dtype))
         for shape, slot in zip(binding.shapes, slots, strict=True)
     ]
-    callers = [array.ctypes.data for array in (*arrays, *outputs)]
+    callers = [*executor.addresses(arrays), *(output.ctypes.data for output in outputs)]
     times = binding.dispatch.times
 
     def run() -> tuple[NDArray[np.int64], int]:

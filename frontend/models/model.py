@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...compiler.ir import IRError
 from .. import inspection, lazy, ops, tree
 from ..calls import program_for_arrays, symbolic_results
-from ..errors import LayerError, SizesUnknown, UsageError, user_facing
+from ..errors import LayerError, SizesUnknown, UsageError, at_user_line, user_facing
 from ..history import Operation
 from ..layers.base import Layer
 from ..programs import Program
@@ -325,7 +326,10 @@ class Model(Trainer, Layer):
             program = hot.program
             if Generation.count != program.generation:
                 program.bind()
-            return program.executable(x)[0]
+            try:
+                return program.executable(x)[0]
+            except IRError as error:
+                raise at_user_line(error) from None
         return self._predict_on_batch(x)
 
     @user_facing
