@@ -8,7 +8,7 @@ falls on all of them alike.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -20,13 +20,13 @@ from .evaluate import evaluate
 from .executable import Executable, compile_graph
 from .ir import Graph
 from .pipeline import PASSES, REQUIRED, stage_names
-from .suggest import did_you_mean
+from .suggest import did_you_mean, listed
 from .table import Column, Row, Table
 from .units import three_digits
 
 Arrays: TypeAlias = Sequence[np.ndarray]
 Options: TypeAlias = Mapping[str, Any]
-Variants: TypeAlias = "Sequence[str] | Mapping[str, Options] | None"
+Variants: TypeAlias = "str | Iterable[str] | Mapping[str, Options] | None"
 
 NONE, DEFAULT, TILE = "none", "default", "+tile"
 WARM_UPS = 3
@@ -230,7 +230,7 @@ def _options(variants: Variants) -> dict[str, Options]:
     known = cumulative_variants()
     if variants is None:
         return known
-    names = [variants] if isinstance(variants, str) else list(variants)
+    names = listed(variants)
     for name in names:
         if name not in known:
             raise ValueError(

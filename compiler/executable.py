@@ -21,11 +21,12 @@ from .explain import Explanation, explain
 from .ir import Graph, IRError, Node
 from .nonfinite import not_finite
 from .packing import pack
-from .pipeline import TILE, TRACE, Stages, listed, optimize
+from .pipeline import TILE, TRACE, Stages, optimize
 from .plan import Plan, plan
 from .profile import Profile, profile
 from .schedule import Schedule, schedule
 from .slots import Prepared
+from .suggest import listed
 from .tiling import choose_tiles
 
 

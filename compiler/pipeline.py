@@ -23,7 +23,7 @@ from .passes.sink import sink
 from .passes.trim import trim
 from .passes.unpad import unpad
 from .passes.winograd import winograd
-from .suggest import did_you_mean
+from .suggest import did_you_mean, listed
 from .verify import verify
 
 PassFunction: TypeAlias = Callable[[Graph, Decisions], Graph]
@@ -147,11 +147,6 @@ def _wanted(passes: str | Iterable[str]) -> frozenset[str]:
     if names == ("default",):
         return frozenset(stage_names())
     return frozenset() if names == ("none",) else _known(names, "passes")
-
-
-def listed(names: str | Iterable[str]) -> tuple[str, ...]:
-    """One name or several as a tuple."""
-    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _check_optional(disabled: frozenset[str]) -> None:

@@ -1,4 +1,4 @@
-"""Help with misspelt names in error messages."""
+"""Names as users give them: one or several, and misspelt ones in error messages."""
 
 from __future__ import annotations
 
@@ -10,3 +10,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``"; did you mean relu?"`` if a known name is close to ``name``, else nothing."""
     close = get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def listed(names: str | Iterable[str]) -> tuple[str, ...]:
+    """One name or several as a tuple: a string is a name, not its letters."""
+    return (names,) if isinstance(names, str) else tuple(names)

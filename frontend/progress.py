@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from ..compiler.suggest import listed
 from .errors import UsageError
 
 GREEN, GREY, BOLD, PLAIN = "\x1b[32m", "\x1b[37m", "\x1b[1m", "\x1b[0m"
@@ -39,9 +40,9 @@ class Progbar:
         width: int = 20,
         verbose: int = 1,
         interval: float = LEAST_INTERVAL,
-        stateful_metrics: Iterable[str] | None = None,
+        stateful_metrics: str | Iterable[str] | None = None,
         unit_name: str = "step",
-        stateless_metrics: Iterable[str] | None = None,
+        stateless_metrics: str | Iterable[str] | None = None,
         stream: TextIO | None = None,
     ) -> None:
         if stateful_metrics is not None and stateless_metrics is not None:
@@ -51,8 +52,8 @@ class Progbar:
         self.verbose = verbose
         self.interval = interval
         self.unit_name = unit_name
-        self._stateful = set(stateful_metrics or ())
-        self._stateless = None if stateless_metrics is None else set(stateless_metrics)
+        self._stateful = set(listed(stateful_metrics or ()))
+        self._stateless = None if stateless_metrics is None else set(listed(stateless_metrics))
         self._stream = stream
         self._start = time.monotonic()
         self._after_first: float | None = None

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from ...compiler.suggest import listed
 from .. import ops
 from ..errors import UsageError
 from ..variable import Variable
@@ -26,7 +27,9 @@ class WeightDecay(OptimizerState):
                 weight.assign(weight - weight * (ops.cast(rate, weight.dtype) * decay))
 
     def exclude_from_weight_decay(
-        self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
+        self,
+        var_list: Iterable[Variable] | None = None,
+        var_names: str | Iterable[str] | None = None,
     ) -> None:
         """Says which weights do not shrink; to be called before the optimizer is built.
 
@@ -43,7 +46,7 @@ class WeightDecay(OptimizerState):
                 "is built: call it before fit, apply and build"
             )
         self._kept_whole = frozenset(id(variable) for variable in var_list or ())
-        self._kept_whole_names = tuple(re.compile(pattern) for pattern in var_names or ())
+        self._kept_whole_names = tuple(re.compile(pattern) for pattern in listed(var_names or ()))
 
     def decay_of(self, variable: Variable) -> float | None:
         """The decay of a weight, None if it is excluded."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from ...compiler.suggest import listed
 from .. import ops
 from ..variable import Variable
 from .adam import corrected_rate
@@ -42,7 +43,7 @@ class Muon(Optimizer):
         epsilon: float = 1e-7,
         weight_decay: float | None = 0.004,
         *,
-        exclude_layers: Sequence[str] | None = None,
+        exclude_layers: str | Sequence[str] | None = None,
         exclude_embeddings: bool = True,
         muon_a: float = 3.4445,
         muon_b: float = -4.7750,
@@ -59,7 +60,7 @@ class Muon(Optimizer):
         self.adam_beta_2 = share(self, "adam_beta_2", adam_beta_2)
         self.adam_weight_decay = adam_weight_decay
         self.epsilon = at_least(self, "epsilon", epsilon)
-        self.exclude_layers = list(exclude_layers or [])
+        self.exclude_layers = list(listed(exclude_layers or ()))
         self.exclude_embeddings = exclude_embeddings
         self.muon_a, self.muon_b, self.muon_c = muon_a, muon_b, muon_c
         self.adam_lr_ratio = at_least(self, "adam_lr_ratio", adam_lr_ratio)
