@@ -113,7 +113,7 @@ class EagerScope(Scope):
         self.arrays: list[np.ndarray] = []
 
     def parameter(self, variable: Any) -> Node:
-        return self._current.get(id(variable)) or self.array(variable.value)
+        return self._current.get(id(variable)) or self.array(variable.view)
 
     def array(self, array: np.ndarray) -> Node:
         if array.ndim == 0:

@@ -62,7 +62,12 @@ class Variable(Operators):
 
     @property
     def value(self) -> np.ndarray:
-        """The array, read-only: assigning and training change it in place; ``numpy`` copies."""
+        """The value as it is now, a copy: what is assigned later does not change it."""
+        return self._value.copy()
+
+    @property
+    def view(self) -> np.ndarray:
+        """The array itself, read-only: assigning and training change it in place."""
         return self._value
 
     @property
@@ -99,7 +104,7 @@ class Variable(Operators):
         if scope is not None:
             scope.assign(self, value)
             return self
-        array = value.value if isinstance(value, Variable) else as_array(value)
+        array = value.view if isinstance(value, Variable) else as_array(value)
         self.check_shape(array.shape)
         self._memory[...] = array
         self.changed()
@@ -134,7 +139,8 @@ class Variable(Operators):
         return self._value.copy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self._value, dtype=dtype, copy=copy)
+        """A copy; under ``copy=False`` a view, read-only, which changes with the variable."""
+        return np.array(self._value.view(), dtype=dtype, copy=copy is not False)
 
     def __float__(self) -> float:
         return float(self._value)

@@ -127,7 +127,7 @@ class TensorBoard(Callback):
     def _histograms(self, epoch: int) -> None:
         writer = self._writer("train")
         for weight in self.model.weights:
-            writer.histogram(f"{weight.path}/histogram", weight.value, epoch)
+            writer.histogram(f"{weight.path}/histogram", weight.view, epoch)
         writer.flush()
 
     def _writer(self, part: str) -> EventWriter:

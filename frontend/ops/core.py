@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -11,9 +11,11 @@ import numpy as np
 from ...compiler import ops as ir
 from ...compiler.evaluate import evaluate
 from ...compiler.ir import Graph, Node, Origin, current_origins, origin_scope
+from ...compiler.nonfinite import not_finite
 from ...compiler.ops.building import count
 from ...compiler.ops.core import constant
 from ...compiler.types import DType
+from ...runtime.config import config
 from ...runtime.dim import Dim, Size, symbols_of
 from ...runtime.dim import evaluate as evaluate_size
 from .. import tree
@@ -62,10 +64,24 @@ def _evaluate_now(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         result = function(*args, **kwargs)
     leaves = tree.flatten(result)
     nodes = tuple(leaf.node for leaf in leaves if isinstance(leaf, KerasTensor))
-    values = iter(evaluate(Graph(function.__name__, tuple(scope.inputs), nodes), scope.arrays))
+    graph = Graph(function.__name__, tuple(scope.inputs), nodes)
+    values = evaluate(graph, scope.arrays)
+    if config.check_finite and not all(np.isfinite(value).all() for value in values):
+        raise not_finite(graph, scope.arrays, {})
+    own = iter(_owned(values, scope.arrays))
     return tree.pack_as(
-        result, [next(values) if isinstance(leaf, KerasTensor) else leaf for leaf in leaves]
+        result, [next(own) if isinstance(leaf, KerasTensor) else leaf for leaf in leaves]
     )
+
+
+def _owned(values: Sequence[np.ndarray], given: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Results that are nobody else's: copies of those that lie in arguments, weights, constants."""
+    own: list[np.ndarray] = []
+    for value in values:
+        others = (*given, *own)
+        shared = not value.flags.writeable or any(np.may_share_memory(value, o) for o in others)
+        own.append(value.copy() if shared else value)
+    return own
 
 
 def is_scalar(value: Any) -> bool:
@@ -75,11 +91,14 @@ def is_scalar(value: Any) -> bool:
 
 def as_node(value: Any, dtype: Any = None) -> Node:
     """The node for a tensor, weight, number or array-like, cast to ``dtype`` if one is given."""
-    node = _node(value)
-    return node if dtype is None else cast_node(node, standard_dtype(dtype))
+    if dtype is None:
+        return _node(value)
+    wanted = standard_dtype(dtype)
+    return cast_node(_node(value, wanted), wanted)
 
 
-def _node(value: Any) -> Node:
+def _node(value: Any, wanted: DType | None = None) -> Node:
+    """The node for a value, which where it is no tensor keeps what the type wanted can hold."""
     if isinstance(value, KerasTensor):
         # One of another step that ran eagerly is an array by now.
         foreign = value.values is not None and value.values is not active_scope()
@@ -92,7 +111,8 @@ def _node(value: Any) -> Node:
         isinstance(leaf, (KerasTensor, Variable, Dim)) for leaf in tree.flatten(value)
     ):
         return _stacked([_node(item) for item in value])
-    return active_scope().array(canonical_array(value))
+    doubles = None if wanted is None else wanted.name if wanted.is_float else "float64"
+    return active_scope().array(canonical_array(value, doubles))
 
 
 def _stacked(nodes: list[Node]) -> Node:

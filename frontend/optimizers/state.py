@@ -69,7 +69,7 @@ class OptimizerState:
                 f"with {type(self._learning_rate).__name__}; received {value!r}. Make the "
                 "optimizer with a number to set it later"
             )
-        plain = value.value if isinstance(value, Variable) else value
+        plain = value.view if isinstance(value, Variable) else value
         self._learning_rate.assign(at_least(self, "learning_rate", plain))
 
     def _replace_rate(self, value: Callable[..., Any]) -> None:

@@ -156,7 +156,7 @@ def _write(model: Any, path: Path, position: Position) -> None:
         ):
             group = file.create_group(f"{_GROUP}/{name}")
             for index, variable in enumerate(variables):
-                group[str(index)] = variable.value
+                group[str(index)] = variable.view
         training = file[_GROUP]
         # Bytes in a dataset: an attribute is too small for the streams.
         told = json.dumps({"version": _VERSION, **asdict(position)}).encode()

@@ -55,7 +55,7 @@ def write_variables(model: Any, file: h5py.File) -> None:
         group = file.require_group(f"{place.path}/vars")
         group.attrs["name"] = place.name
         for index, variable in enumerate(place.variables):
-            group[str(index)] = variable.value
+            group[str(index)] = variable.view
 
 
 def assign(found: Found) -> None:
