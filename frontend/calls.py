@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..runtime.memory import fitting
 from . import tree
 from .dtypes import as_array, canonical_array
 from .errors import LayerError
@@ -45,7 +46,7 @@ def program_for_arrays(
     batch = () if exact else arrays[0].shape[:1]
     specs = [_spec(leaf, batch) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
     program = _program(layer, (args, kwargs), specs)
-    return program, [np.asarray(array, order="C") for array in arrays]
+    return program, [fitting(array, array.dtype) for array in arrays]
 
 
 def _program(layer: Any, structure: Any, specs: list[Any]) -> Program:
@@ -81,13 +82,19 @@ def _as_input(layer: Any, leaf: Any) -> Any:
     if leaf is None or isinstance(leaf, (bool, int, float, str)):
         return leaf
     if isinstance(leaf, Variable):
-        return leaf.value
+        return leaf.view
     if isinstance(leaf, np.ndarray) or hasattr(leaf, "__array__") or hasattr(leaf, "__dlpack__"):
         try:
-            return canonical_array(leaf)
+            return canonical_array(leaf, _doubles(layer))
         except TypeError as error:
             raise LayerError(layer, str(error)) from None
     return leaf
+
+
+def _doubles(layer: Any) -> str | None:
+    """What float64 becomes on its way into a layer that casts floats to a type of its own."""
+    own = getattr(layer, "autocast", False) and layer.dtype.startswith("float")
+    return layer.dtype if own else None
 
 
 def _spec(array: np.ndarray, batch: tuple[int, ...]) -> Spec:

@@ -14,7 +14,7 @@ from ..compiler.ir import Graph, Node
 from ..compiler.profile import Profile
 from ..runtime.dim import Size
 from . import tree
-from .dtypes import canonical_array
+from .dtypes import as_array, fitted_array
 from .errors import UsageError, UsageTypeError, user_facing
 from .programs import Program
 from .tensor import KerasTensor
@@ -158,7 +158,7 @@ def _holds_one_array(value: Sequence[Any]) -> bool:
 def _fit(graph: Graph, node: Node, given: Any) -> np.ndarray:
     name = f'{graph.name}: input "{node.attrs["name"]}"'
     try:
-        array = canonical_array(given)
+        array = as_array(given)
     except TypeError as error:
         raise UsageTypeError(f"{name}: {error}") from None
     wanted = node.tensor_type
@@ -168,7 +168,10 @@ def _fit(graph: Graph, node: Node, given: Any) -> np.ndarray:
         raise UsageError(f"{name}: expected {wanted}; received shape {array.shape}{hint}")
     if array.dtype.kind == "f" and not wanted.dtype.is_float:
         raise UsageError(f"{name}: expected {wanted}; received {array.dtype}. Round it first")
-    return np.ascontiguousarray(array, wanted.dtype.numpy)
+    try:
+        return fitted_array(array, wanted.dtype.numpy)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
 
 
 def _may_be(size: Size, extent: int) -> bool:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..compiler.types import BOOL, FLOAT32, FLOAT64, INT32, INT64, UINT8, DType, dtype_of
-from .errors import UsageTypeError
+from ..runtime.memory import fitting
+from .errors import UsageError, UsageTypeError
 
 _FLOATX = [FLOAT32]
 
@@ -83,11 +84,12 @@ def scalar_dtype(value: bool | int | float, other: DType) -> DType:
     return other if other.is_float else _FLOATX[0]
 
 
-def canonical_array(value: Any) -> np.ndarray:
+def canonical_array(value: Any, doubles: str | None = None) -> np.ndarray:
     """``value`` as an array of a type that the compiler has.
 
-    float64 becomes the default float and Python ints become int32, as in Keras; types without a
-    counterpart become a wider one. Raises ``TypeError`` for strings, objects and complex numbers.
+    float64 becomes ``doubles``, the default float unless given, and Python ints become int32, as
+    in Keras; types without a counterpart become a wider one. Raises ``TypeError`` for strings,
+    objects and complex numbers.
     """
     if type(value) is np.ndarray and value.dtype in _CANONICAL:  # the way of every batch
         return value
@@ -97,10 +99,26 @@ def canonical_array(value: Any) -> np.ndarray:
     if array.dtype.name in _WIDER:
         return array.astype(_WIDER[array.dtype.name])
     if array.dtype == np.float64:
-        return array.astype(floatx(), copy=False)
+        return array.astype(doubles or floatx(), copy=False)
     if array.dtype == np.int64 and not isinstance(value, (np.ndarray, np.generic)):
         return array.astype(np.int32) if _fits_int32(array) else array
     return array
+
+
+def fitted_array(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """An array of numbers as a program takes it: of ``dtype``, contiguous and aligned.
+
+    Raises:
+        ValueError: an integer type cannot hold a value.
+    """
+    if dtype.kind in "iu" and array.size and not np.can_cast(array.dtype, dtype):
+        limits, low, high = np.iinfo(dtype), array.min(), array.max()
+        if not (limits.min <= low and high <= limits.max):
+            raise UsageError(
+                f"expected values of {dtype}, from {limits.min} to {limits.max}; received "
+                f"{array.dtype} from {low} to {high}"
+            )
+    return fitting(array, dtype)
 
 
 def as_array(value: Any) -> np.ndarray:
@@ -142,5 +160,6 @@ def _fits_int32(array: np.ndarray) -> bool:
 
 __all__ = [
     "BOOL", "FLOAT32", "FLOAT64", "INT32", "INT64", "UINT8", "DType", "as_array",
-    "canonical_array", "floatx", "promote", "scalar_dtype", "set_floatx", "standard_dtype",
+    "canonical_array", "fitted_array", "floatx", "promote", "scalar_dtype", "set_floatx",
+    "standard_dtype",
 ]  # fmt: skip

@@ -56,7 +56,7 @@ class Traced:
 
     def values(self) -> dict[str, np.ndarray]:
         """The weights by the parameters' names."""
-        return {name: variable.value for name, variable in self.variables.items()}
+        return {name: variable.view for name, variable in self.variables.items()}
 
     def state(self) -> dict[str, np.ndarray]:
         """The memory of the weights that a call changes, by the parameters' names."""
@@ -272,7 +272,7 @@ def _spec(value: Any) -> Any:
     if isinstance(value, KerasTensor):
         return Spec(value.shape, value.dtype, _given_name(value))
     if hasattr(value, "shape"):
-        return Spec((None, *value.shape[1:]), standard_dtype(value.dtype).name)
+        return Spec((None, *value.shape[1:])[: len(value.shape)], standard_dtype(value.dtype).name)
     if _is_shape(value):
         return Spec(tuple(value))
     if isinstance(value, dict):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import tree
-from ..dtypes import as_array
-from ..errors import LayerError, UsageTypeError, headed
+from ..dtypes import as_array, fitted_array
+from ..errors import LayerError, UsageError, UsageTypeError, headed
 from ..tensor import KerasTensor
 
 
@@ -105,7 +105,10 @@ def fitted(model: Any, tensor: KerasTensor, given: Any) -> np.ndarray:
             f'input "{tensor.name}": expected shape {tensor.shape}; received shape '
             f"{np.shape(given)}{_hint(tensor, np.shape(given))}",
         )
-    return np.ascontiguousarray(array, tensor.dtype)
+    try:
+        return fitted_array(array, np.dtype(tensor.dtype))
+    except UsageError as error:
+        raise LayerError(model, f'input "{tensor.name}": {error}') from None
 
 
 def _with_channel(array: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:

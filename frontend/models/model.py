@@ -241,6 +241,10 @@ class Model(Trainer, Layer):
         pairs = zip(tree.flatten(self.network.inputs), given, strict=True)
         return self.network.run([self._fitted_tensor(*pair) for pair in pairs])
 
+    def _cast(self, tensor: KerasTensor) -> KerasTensor:
+        """Inputs that are known are cast one by one, each to its own type."""
+        return tensor if self.network is not None else super()._cast(tensor)
+
     def _fitted_tensor(self, wanted: KerasTensor, given: Any) -> KerasTensor:
         mask = given.mask
         if given.ndim == wanted.ndim - 1 and wanted.shape[-1] == 1:

@@ -39,7 +39,8 @@ class Hot:
 
     def accepts(self, array: np.ndarray) -> bool:
         """Whether the array can go to the program as it is."""
-        if array.dtype != self.dtype or not array.flags.c_contiguous or not array.size:
+        flags = array.flags
+        if array.dtype != self.dtype or not (flags.c_contiguous and flags.aligned and array.size):
             return False
         shape = array.shape
         if self.is_known:

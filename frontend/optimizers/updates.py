@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...runtime.memory import fitting
 from ..programs import Program, kept
 from ..tracing import Spec, trace_call
 from ..variable import Variable
@@ -28,7 +29,8 @@ def update_on_arrays(
     """
     make = partial(_program, optimizer, update, weights)
     program = kept(optimizer.programs, _kind(optimizer, weights), make, _MOST)
-    program(*(np.asarray(gradient, order="C") for gradient in gradients))
+    dtypes = (np.dtype(weight.dtype) for weight in weights)
+    program(*map(fitting, gradients, dtypes))
 
 
 def _program(optimizer: Any, update: Callable[..., None], weights: Sequence[Variable]) -> Program:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...runtime.memory import fitting
 from ..dtypes import canonical_array, floatx
 from ..errors import UsageError, UsageTypeError
 
@@ -68,12 +69,11 @@ def as_contiguous(value: Any) -> np.ndarray:
     if not is_array(value) and not isinstance(value, (list, tuple, int, float)):
         raise UsageTypeError(f"expected an array of numbers; received {type(value).__name__}")
     plain = hasattr(value, "__array__") or not _gives_numpy(value)
-    # Of a subclass, such as a file mapped into memory, only the base: its slices cost less.
-    array = np.asarray(canonical_array(value if plain else value.numpy()))
+    array = canonical_array(value if plain else value.numpy())
     if not array.ndim:
         raise UsageError(f"expected arrays whose first axis is the batch; received {value!r}")
-    # Not np.ascontiguousarray alone: what is contiguous already passes through as it is.
-    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+    # Of a subclass, such as a file mapped into memory, only the base: its slices cost less.
+    return fitting(array, array.dtype)
 
 
 def as_weights(value: Any) -> np.ndarray:

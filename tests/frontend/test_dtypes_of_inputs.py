@@ -1,0 +1,137 @@
+"""Inputs arrive with all their digits: doubles, large integers, bytes, flags and scalars."""
+
+import numpy as np
+import pytest
+
+import keraunos as keras
+from keraunos import layers, ops
+
+DOUBLES = np.array([0.1, 16777217.0, 1e300, 1e-300])
+LARGE = np.array([2**40 + 1, -(2**50) - 1, 2**31, 7])
+
+
+@pytest.fixture
+def doubles():
+    keras.set_floatx("float64")
+    yield
+    keras.set_floatx("float32")
+
+
+def graph_of(kind):
+    return keras.parse_ir(f"graph g(%x: {kind}[N]) -> {kind}[N] {{\n  return %x\n}}")
+
+
+class Twice(layers.Layer):
+    def call(self, x):
+        return x + x
+
+
+def test_programs_over_doubles_get_53_bits():
+    np.testing.assert_array_equal(keras.compile(graph_of("f64"))(DOUBLES), DOUBLES)
+    np.testing.assert_array_equal(keras.compile(lambda t: t * 3.0, DOUBLES)(DOUBLES), DOUBLES * 3)
+    compared = keras.compare(graph_of("f64"), DOUBLES, variants="none", repeats=1)
+    assert compared["none"].error == 0
+
+
+@pytest.mark.parametrize("way", ["call", "predict", "predict_on_batch", "compiled"])
+def test_models_over_doubles_get_53_bits(way):
+    inputs = keras.Input((1,), dtype="float64")
+    model = keras.Model(inputs, layers.Rescaling(3.0, dtype="float64")(inputs))
+    ways = {
+        "call": model,
+        "predict": lambda x: model.predict(x, verbose=0),
+        "predict_on_batch": model.predict_on_batch,
+        "compiled": keras.compile(model),
+    }
+    for _ in range(3):
+        result = ways[way](DOUBLES[:, None])
+        np.testing.assert_array_equal(result[:, 0], DOUBLES * 3)
+
+
+def test_layers_of_doubles_get_53_bits_and_others_the_default_float():
+    np.testing.assert_array_equal(Twice(dtype="float64")(DOUBLES), DOUBLES * 2)
+    assert Twice()(DOUBLES[:2]).dtype == "float32"
+    assert keras.grad(lambda x: ops.sum(x * x))(DOUBLES[:2]).dtype == "float32"
+
+
+@pytest.mark.parametrize("convert", [ops.cast, lambda x, t: ops.convert_to_tensor(x, dtype=t)])
+def test_ops_keep_what_the_dtype_asked_for_can_hold(convert):
+    np.testing.assert_array_equal(convert(DOUBLES, "float64") * 3, DOUBLES * 3)
+    np.testing.assert_array_equal(convert(DOUBLES.tolist(), "float64"), DOUBLES)
+    np.testing.assert_array_equal(convert(LARGE, "int64"), LARGE)
+    np.testing.assert_array_equal(convert(LARGE.tolist(), "int64"), LARGE)
+    np.testing.assert_array_equal(convert(np.array([16777217.0]), "int32"), [16777217])
+    np.testing.assert_array_equal(convert(LARGE, "float64"), LARGE.astype("float64"))
+
+
+@pytest.mark.usefixtures("doubles")
+def test_doubles_may_be_the_default():
+    np.testing.assert_array_equal(keras.compile(lambda t: t * 3.0, DOUBLES)(DOUBLES), DOUBLES * 3)
+    np.testing.assert_array_equal(ops.convert_to_tensor(DOUBLES) * 3, DOUBLES * 3)
+    np.testing.assert_array_equal(Twice()(DOUBLES), DOUBLES * 2)
+    np.testing.assert_array_equal(keras.Variable(DOUBLES), DOUBLES)
+
+
+@pytest.mark.parametrize(
+    ("kind", "x"),
+    [
+        ("i64", LARGE),
+        ("i32", np.array([-(2**31), 2**31 - 1], "int32")),
+        ("u8", np.array([0, 255], "uint8")),
+        ("bool", np.array([True, False])),
+        ("i64", LARGE[2:].astype("uint32")),
+        ("i32", LARGE[3:]),
+        ("f32", np.array([0.1, 1e30], ">f4")),
+        ("f32", np.array([[0.1, 0], [1e30, 0]], "float32")[:, 0]),
+    ],
+)
+def test_inputs_of_every_dtype_arrive_as_they_are(kind, x):
+    np.testing.assert_array_equal(keras.compile(graph_of(kind))(x), x)
+
+
+@pytest.mark.parametrize(("kind", "x"), [("i32", LARGE), ("u8", np.array([1, 256]))])
+def test_integers_that_do_not_fit_are_refused(kind, x):
+    with pytest.raises(ValueError, match=r'input "x": expected values of .*; received int64 from'):
+        keras.compile(graph_of(kind))(x)
+
+
+def test_integers_that_a_model_cannot_hold_are_refused():
+    inputs = keras.Input((1,), dtype="int32")
+    model = keras.Model(inputs, layers.Identity()(inputs))
+    np.testing.assert_array_equal(model.predict(np.array([[3.0]]), verbose=0), [[3]])
+    for x in (LARGE[:, None], np.array([[np.nan]]), np.array([[1e10]])):
+        with pytest.raises(ValueError, match="expected values of int32, from -2147483648"):
+            model.predict(x, verbose=0)
+
+
+@pytest.mark.parametrize("x", [2.0, np.float32(2), np.array(2.0), np.array(2, "float32")])
+def test_scalars_are_inputs(x):
+    scalar, three = keras.KerasTensor((), "float32"), keras.KerasTensor((3,), "float32")
+    run = keras.compile(lambda x, y: x * y, scalar, three)
+    np.testing.assert_array_equal(run(x, np.ones(3, "float32")), [2, 2, 2])
+    assert keras.compile(lambda x: x * x, np.float32(3))(x).shape == ()
+    assert keras.grad(lambda x: x * x)(float(x)) == 4
+    assert keras.trace(lambda x: x * x, np.float32(3)).inputs[0].shape == ()
+
+
+def test_unaligned_and_foreign_arrays_are_copied_for_models():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    x = np.arange(12, dtype="float32").reshape(4, 3)
+    odd = np.zeros(49, "uint8")[1:].view("float32").reshape(4, 3)
+    odd[:] = x
+    for given in (odd, x.astype(">f4"), np.asfortranarray(x), x.astype("float64")):
+        expected = model.predict_on_batch(x)
+        np.testing.assert_array_equal(model.predict_on_batch(given), expected)
+        np.testing.assert_array_equal(model(given), expected)
+        np.testing.assert_array_equal(model.layers[0](given), expected)
+        y = np.zeros((4, 2), "float32")
+        assert model.test_on_batch(given, y) == model.test_on_batch(x, y)
+
+
+def test_gradients_given_to_an_optimizer_may_be_doubles():
+    weight = keras.Variable(np.zeros(3))
+    optimizer = keras.optimizers.SGD(1.0)
+    optimizer.apply([np.array([1.0, 2.0, 3.0])], [weight])
+    optimizer.apply([np.arange(6.0)[::2]], [weight])
+    assert weight.numpy().tolist() == [-1, -4, -7]
