@@ -8,9 +8,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..runtime.forks import cached_property, work
 from .node import (
     REQUIRED,
     UNIQUE_LEAVES,
@@ -136,7 +136,8 @@ class Graph:
     def to_networkx(self) -> nx.MultiDiGraph:
         """The dataflow as a networkx graph: nodes are ``Node``, edges carry the operand index."""
         # A tenth of the time that `import keraunos` would take, and few programs ask for it.
-        library = importlib.import_module("networkx")
+        with work:
+            library = importlib.import_module("networkx")
         graph: nx.MultiDiGraph = library.MultiDiGraph(name=self.name)
         for node in self.nodes:
             graph.add_node(node, op=node.op.name, type=str(node.type))

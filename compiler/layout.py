@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from typing import TypeAlias
 
+from ..runtime.forks import cached_property
 from .kernels import Kernel
 from .types import Size, TensorType
 

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..runtime.dim import Size
+from ..runtime.forks import cached_property
 from .types import DType, TensorType, TupleType, Type
 
 

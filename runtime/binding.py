@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from .barriers import Touch, set_barriers
 from .dim import Size, coefficient, evaluate
 from .dispatcher import LAUNCH, LOOP, ROW, TILE, Dispatch
+from .forks import cached_property
 from .memory import Interval, align, assign_offsets
 from .program import ARENA, CONSTANT, STATE, LaunchRow, LoopRow, Operand, Program, TileRow
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -14,6 +13,7 @@ from .binding import Binding
 from .config import config
 from .dim import evaluate
 from .dim_solver import solve
+from .forks import Lock
 from .memory import aligned_array, fitting
 from .program import Program, Slot
 
@@ -58,7 +58,7 @@ class Executor:
         self._doors = [_door(program.slots[i]) for i in program.inputs]
         self.on_empty: Callable[[Arrays], Arrays] | None = None
         self._output_dtypes = [np.dtype(program.slots[i].dtype) for i in program.outputs]
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def set_constant(self, slot: int, value: np.ndarray) -> None:
         """Copies a prepared weight into its place; not while a call is under way."""

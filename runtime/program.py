@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TypeAlias
 
 from .dim import Size
+from .forks import cached_property
 
 INPUT, OUTPUT, CONSTANT, STATE, ARENA = "input", "output", "constant", "state", "arena"
 

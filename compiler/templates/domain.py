@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
+from ...runtime.forks import cached_property
 from ..ir import Graph, Node
 from ..lowering import Elementwise, FromIndex, Gather, Movement, Reduction
 from ..types import Size

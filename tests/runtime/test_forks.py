@@ -1,0 +1,274 @@
+"""Forks while other threads compile, run, evict, import, or hold a lock."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from keraunos.runtime import (
+    forks,
+    kernel_compiler,  # noqa: F401  (brings Numba, and with it its lock)
+)
+from keraunos.runtime.forks import Lock, cached_property
+
+ROOT = Path(forks.__file__).parent.parent
+# Where locks are made that a child of a fork does not need: it starts a team of its own.
+EXCEPTED = {ROOT / "runtime" / "forks.py", ROOT / "runtime" / "team.py"}
+LOCKS = {"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Event", "Barrier", "Queue"}
+
+HEAD = """
+import os, signal, sys, threading, time
+import numpy as np
+from kernel_texts import fresh, result
+from keraunos.frontend import lazy
+from keraunos.runtime import cache, forks
+from keraunos.runtime.cache import clear_cache, load_kernel
+
+def in_child(check):
+    "How a child ends that does this, 0 if well; it is given a minute."
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        code = 1
+        try:
+            code = 0 if check() else 2
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+def compiles():
+    source, number = fresh()
+    return result(load_kernel(source)) == number
+
+def beside(work):
+    "Does it in another thread, over and over."
+    def on():
+        while True:
+            work()
+    threading.Thread(target=on, daemon=True).start()
+
+assert compiles()
+"""
+
+
+def python(code: str, folder: Path) -> str:
+    """What a process prints that does this after ``HEAD``; it has to end well."""
+    path = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", HEAD + code],
+        env=os.environ | {"KERAUNOS_CACHE_DIR": str(folder), "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_while_others_compile_and_evict(tmp_path: Path) -> None:
+    code = """
+beside(compiles)
+beside(clear_cache)
+beside(compiles)
+codes = []
+for _ in range(5):
+    time.sleep(0.05)
+    codes.append(in_child(compiles))
+print(codes)
+os._exit(0)  # the other threads go on
+"""
+    assert python(code, tmp_path) == "[0, 0, 0, 0, 0]\n"
+
+
+def test_while_others_run_and_trace_models(tmp_path: Path) -> None:
+    code = """
+import keraunos as keras
+from keraunos import ops
+x = np.ones((3, 4), "float32")
+run = keras.compile(lambda x: ops.tanh(x) + 1, (None, 4))
+expected = run(x)
+def trace():
+    keras.trace(lambda x: ops.exp(x) + ops.sum(x, axis=0), (None, 4))
+sizes = iter(range(1, 10**9))
+def run_other_sizes():
+    run(np.ones((next(sizes) % 64 + 1, 4), "float32"))
+beside(trace)
+beside(run_other_sizes)
+def same():
+    again = keras.compile(lambda x: ops.tanh(x) + 1, (None, 4))
+    trace()
+    run_other_sizes()
+    return np.array_equal(run(x), expected) and np.array_equal(again(x), expected)
+print([in_child(same) for _ in range(8)])
+os._exit(0)
+"""
+    assert python(code, tmp_path) == f"{[0] * 8}\n"
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        "from numba.core.compiler_lock import global_compiler_lock as lock",
+        "import llvmlite.binding as llvm; lock = llvm.ffi.lib._lock",
+        "lock = forks.work",
+        "lock = cache._state.lock",
+    ],
+)
+def test_while_another_thread_holds(hold: str, tmp_path: Path) -> None:
+    """The fork waits for the first three, and the last is free in the child."""
+    code = f"""
+{hold}
+held = threading.Event()
+def work():
+    with lock:
+        held.set()
+        time.sleep(0.5)
+threading.Thread(target=work).start()
+held.wait()
+print(in_child(compiles), compiles())
+"""
+    assert python(code, tmp_path) == "0 True\n"
+
+
+def test_while_another_thread_imports(tmp_path: Path) -> None:
+    (tmp_path / "slow_to_import.py").write_text("import time\ntime.sleep(0.5)\nready = True\n")
+    code = f"""
+sys.path.insert(0, {str(tmp_path)!r})
+threading.Thread(target=lambda: lazy.load("slow_to_import")).start()
+while "slow_to_import" not in sys.modules:
+    time.sleep(0.01)
+print(in_child(lambda: lazy.load("slow_to_import").ready), lazy.load("slow_to_import").ready)
+"""
+    assert python(code, tmp_path / "kernels") == "0 True\n"
+
+
+def test_what_does_not_end_is_not_waited_for_and_the_child_says_so(tmp_path: Path) -> None:
+    code = """
+forks.PATIENCE = 0.2
+known, number = fresh()
+load_kernel(known)
+held, end = threading.Event(), threading.Event()
+def work():
+    with forks.work:
+        held.set()
+        end.wait()
+threading.Thread(target=work).start()
+held.wait()
+def says_so():
+    try:
+        compiles()
+    except forks.ForkError as error:
+        return "set_start_method" in str(error) and in_child(refuses) == 0
+def refuses():
+    "The child's child knows no more."
+    try:
+        compiles()
+    except forks.ForkError:
+        return True
+print(in_child(lambda: result(load_kernel(known)) == number), in_child(says_so))
+end.set()
+print(in_child(compiles))
+"""
+    assert python(code, tmp_path) == "0 0\n0\n"
+
+
+def test_a_fork_within_work_does_not_wait_for_itself(tmp_path: Path) -> None:
+    code = """
+forks.PATIENCE = 1000
+with forks.work:
+    print(in_child(compiles))
+print(in_child(compiles), compiles())
+"""
+    assert python(code, tmp_path) == "0\n0 True\n"
+
+
+def test_several_threads_fork_at_once(tmp_path: Path) -> None:
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+beside(compiles)
+with ThreadPoolExecutor(3) as pool:
+    print(list(pool.map(lambda _: in_child(compiles), range(6))))
+os._exit(0)
+"""
+    assert python(code, tmp_path) == f"{[0] * 6}\n"
+
+
+def test_the_locks_of_others_are_found() -> None:
+    assert len(forks._foreign_locks()) == len(forks.FOREIGN)
+
+
+def test_a_lock_lets_one_in() -> None:
+    lock, order = Lock(), []
+    with lock:
+        other = threading.Thread(target=lambda: (lock.__enter__(), order.append("other")))
+        other.start()
+        other.join(0.05)
+        order.append("this")
+    other.join()
+    assert order == ["this", "other"]
+
+
+def test_a_property_that_is_computed_holds_up_no_other_object() -> None:
+    computing, end = threading.Event(), threading.Event()
+
+    class Thing:
+        def __init__(self, wait: bool) -> None:
+            self.wait, self.computed = wait, 0
+
+        @cached_property
+        def value(self) -> int:
+            self.computed += 1
+            if self.wait:
+                computing.set()
+                assert end.wait(60)
+            return self.computed
+
+    slow, quick = Thing(True), Thing(False)
+    thread = threading.Thread(target=lambda: slow.value)
+    thread.start()
+    assert computing.wait(60)
+    found: list[int] = []
+    other = threading.Thread(target=lambda: found.extend([quick.value, quick.value]), daemon=True)
+    other.start()
+    other.join(30)
+    end.set()
+    thread.join()
+    assert found == [1, 1]
+    assert isinstance(Thing.value, cached_property)
+
+
+def test_no_module_has_a_lock_that_a_fork_may_find_held() -> None:
+    found = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for folder in ("compiler", "frontend", "runtime")
+        for path in (ROOT / folder).rglob("*.py")
+        if path not in EXCEPTED
+        for name in locks_of(path)
+    }
+    assert not found, "take Lock and cached_property from runtime/forks.py"
+
+
+def locks_of(path: Path) -> set[str]:
+    """Locks that a module makes, and what it imports that has some."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.value.id in ("threading", "multiprocessing", "queue") and node.attr in LOCKS:
+                names.add(node.attr)
+        elif isinstance(node, ast.ImportFrom):
+            wanted = LOCKS if node.module in ("threading", "multiprocessing", "queue") else set()
+            wanted = {"cached_property"} if node.module == "functools" else wanted
+            names |= {alias.name for alias in node.names} & wanted
+    return names
+
+
+def test_locks_are_seen(tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text("import threading\nfrom functools import cached_property\nthreading.RLock()\n")
+    assert locks_of(path) == {"RLock", "cached_property"}
