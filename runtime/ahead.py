@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .cache import LoadedKernel, is_compiled, keep_text, load_kernel
+from .cache_folders import writing
 from .config import available_threads
 
 log = logging.getLogger(__name__)
@@ -57,11 +58,12 @@ def _is_worth_it(sources: Sequence[str]) -> bool:
 
 
 def _start(sources: Sequence[str]) -> subprocess.Popen[str] | None:
-    own = (Path(__file__).with_name(name).read_text() for name in ALWAYS)
-    paths = [keep_text(source) for source in (*sources, *own)]
-    environment = os.environ | {"KERAUNOS_CACHE_DIR": str(paths[0].parent)}
+    own = [Path(__file__).with_name(name).read_text() for name in ALWAYS]
+    wanted = [*sources, *(source for source in own if not is_compiled(source))]
     quiet = subprocess.DEVNULL
     try:
+        paths = [keep_text(source) for source in wanted]
+        environment = os.environ | {"KERAUNOS_CACHE_DIR": str(writing())}
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", __name__],
             env=environment,

@@ -1,8 +1,9 @@
 """Kernels from text, once per machine: `<cache_dir>/<key>.py` and `<key>.o` beside it.
 
 The key covers the text, the CPU, the versions and the SIMD layer. Files are written to a temporary
-name and renamed, so any number of processes may share a folder. Machine code carries a checksum:
-a damaged file is rebuilt. A kernel that is on disk loads without Numba.
+name and renamed, so any number of processes may share a folder. Machine code carries a checksum
+that names its kernel: a file that is damaged, or another's, is rebuilt. A kernel that is on disk
+loads without Numba. Whose files are loaded is said in `trust.py`.
 """
 
 from __future__ import annotations
@@ -10,32 +11,35 @@ from __future__ import annotations
 import hashlib
 import importlib
 import logging
-import os
-import tempfile
-import threading
 import time
-import warnings
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .cache_files import entries, evict, remove, seal, unseal, write_file
+from .cache_files import entries, evict, remove, seal, unseal
+from .cache_folders import cache_folder, is_stored, keep, reading, stored
 from .config import config
+from .forks import Lock, work
 from .host import host
-from .machine_code import load_object
+from .machine_code import KernelError, load_object
 
 log = logging.getLogger(__name__)
 
 RUNTIME = Path(__file__).parent
+# What the texts of kernels import, and what that imports; a test holds the list against it.
 LAYER = (
     "simd*.py",
     "vecmath*.py",
     "atomics.py",
-    "walker.py",
+    "config.py",
+    "erf_inverse.py",
+    "forks.py",
+    "host.py",
     "kernel_compiler.py",
     "machine_code.py",
     "table_layout.py",
+    "threefry.py",
 )
 
 
@@ -72,12 +76,11 @@ class _State:
     """What this process has loaded."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = Lock()
         self.loaded: dict[str, LoadedKernel] = {}
-        self.loading: dict[str, threading.Lock] = {}
+        self.loading: dict[str, Lock] = {}
         self.hits = 0
         self.misses = 0
-        self.fallbacks: dict[Path, tempfile.TemporaryDirectory[str]] = {}
 
 
 _state = _State()
@@ -116,8 +119,8 @@ def load_kernel(source: str) -> LoadedKernel:
         known = _known(key)
         if known is not None:
             return known
-        turn = _state.loading.setdefault(key, threading.Lock())
-    with turn:
+        turn = _state.loading.setdefault(key, Lock())
+    with work, turn:
         with _state.lock:
             known = _known(key)
         return known if known is not None else _load_first(source, key)
@@ -126,7 +129,7 @@ def load_kernel(source: str) -> LoadedKernel:
 def is_compiled(source: str) -> bool:
     """Whether `load_kernel` would find the kernel in this process or on disk."""
     key = kernel_key(source)
-    return key in _state.loaded or (cache_folder() / f"{key}.o").exists()
+    return key in _state.loaded or is_stored(f"{key}.o")
 
 
 def keep_text(source: str) -> Path:
@@ -143,7 +146,7 @@ def _known(key: str) -> LoadedKernel | None:
 def _load_first(source: str, key: str) -> LoadedKernel:
     start = time.perf_counter()
     path = _keep_text(key, source)
-    address = _from_disk(path.with_suffix(".o"), key)
+    address = _from_disk(key)
     cached = address is not None
     if address is None:
         address = _build(source, key, path)
@@ -153,8 +156,6 @@ def _load_first(source: str, key: str) -> LoadedKernel:
         _state.loading.pop(key, None)
         _state.hits += cached
         _state.misses += not cached
-    if not cached:
-        evict(path.parent, config.cache_max_bytes, keep=key)
     return kernel
 
 
@@ -165,8 +166,9 @@ def _compiler() -> Any:
 
 def kernel_assembly(source: str) -> str:
     """The machine instructions that `source` compiles to here, for people who tune kernels."""
-    text: str = _compiler().assembly(source, Path(f"{kernel_key(source)}.py"))
-    return text
+    with work:
+        text: str = _compiler().assembly(source, Path(f"{kernel_key(source)}.py"))
+        return text
 
 
 def _symbol(key: str) -> str:
@@ -174,98 +176,50 @@ def _symbol(key: str) -> str:
 
 
 def _keep_text(key: str, source: str) -> Path:
-    """The file that holds the text, in the cache or, where that is full, in a temporary folder."""
-    path = cache_folder() / f"{key}.py"
-    if _reads_as(path, source):
-        return path
-    try:
-        write_file(path, source.encode())
-    except OSError as error:
-        path = _fall_back(path.parent, str(error)) / path.name
-        write_file(path, source.encode())
-    return path
+    """The file that holds the text."""
+    text = source.encode()
+    for path, content in stored(f"{key}.py"):
+        if content == text:
+            return path
+        log.warning("kernel cache: %s was damaged and is written again", path)
+    return keep(f"{key}.py", text)
 
 
-def _reads_as(path: Path, source: str) -> bool:
-    try:
-        if path.read_text() == source:
-            return True
-    except FileNotFoundError:
-        return False
-    except (OSError, UnicodeDecodeError) as error:
-        log.warning("kernel cache: %s cannot be read (%s)", path, error)
-    log.warning("kernel cache: %s was damaged and is written again", path)
-    return False
-
-
-def _from_disk(path: Path, key: str) -> int | None:
-    try:
-        content = path.read_bytes()
-        os.utime(path)  # eviction goes by last use
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        log.warning("kernel cache: %s cannot be read (%s) and is rebuilt", path, error)
-        return None
-    machine_code = unseal(content)
-    if machine_code is None:
-        log.warning("kernel cache: %s was damaged and is rebuilt", path)
-        return None
-    return load_object(machine_code, _symbol(key))
+def _from_disk(key: str) -> int | None:
+    """The address of a kernel that some process has compiled, or None."""
+    for path, content in stored(f"{key}.o", touch=True):  # eviction goes by last use
+        machine_code = unseal(content, key)
+        if machine_code is None:
+            log.warning("kernel cache: %s was damaged and is rebuilt", path)
+            continue
+        try:
+            return load_object(machine_code, _symbol(key))
+        except KernelError as error:
+            log.warning("kernel cache: %s cannot be loaded and is rebuilt (%s)", path, error)
+    return None
 
 
 def _build(source: str, key: str, path: Path) -> int:
     """Compile, keep the machine code, load it."""
     machine_code = _compiler().compile_text(source, path, _symbol(key))
-    try:
-        write_file(path.with_suffix(".o"), seal(machine_code))
-    except OSError as error:
-        log.warning("kernel cache: %s is not kept (%s)", path.with_suffix(".o"), error)
-    return load_object(machine_code, _symbol(key))
+    kept = keep(f"{key}.o", seal(machine_code, key))
+    address = load_object(machine_code, _symbol(key))
+    evict(kept.parent, config.cache_max_bytes, keep=key)
+    return address
 
 
 # --- the folder -----------------------------------------------------------------------------
 
 
-def cache_folder() -> Path:
-    """Where kernels are kept: `config.cache_dir`, or a temporary folder where that cannot be."""
-    folder = config.cache_dir
-    if folder in _state.fallbacks:
-        return Path(_state.fallbacks[folder].name)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK | os.X_OK):
-            return folder
-        reason = "no permission to write"
-    except OSError as error:
-        reason = str(error)
-    return _fall_back(folder, reason)
-
-
-def _fall_back(folder: Path, reason: str) -> Path:
-    with _state.lock:
-        if folder not in _state.fallbacks:
-            _state.fallbacks[folder] = tempfile.TemporaryDirectory(prefix="keraunos-")
-            warnings.warn(
-                f"the kernel cache {folder} cannot be used ({reason}); kernels are compiled again "
-                "in every process. Set KERAUNOS_CACHE_DIR to a folder that can be written to.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-        return Path(_state.fallbacks[folder].name)
-
-
 def cache_info() -> CacheInfo:
     """Kernels and bytes on disk, and how often this process found a kernel there."""
     folder = cache_folder()
-    found = entries(folder)
+    found = [entry for each in reading() for entry in entries(each)]
     size = sum(entry.bytes for entry in found)
     return CacheInfo(len(found), size, folder, _state.hits, _state.misses)
 
 
 def clear_cache() -> int:
-    """Remove all kernels from the folder; those already loaded stay usable. Returns how many."""
-    found = entries(cache_folder())
-    for entry in found:
-        remove(entry)
-    return len(found)
+    """Remove all kernels that can be; those already loaded stay usable. Returns how many."""
+    found = [entry for folder in reading() for entry in entries(folder)]
+    return sum([remove(entry) for entry in found])

@@ -37,7 +37,7 @@ from numba.core.untyped_passes import (
     TranslateByteCode,
 )
 
-from .machine_code import LIBC, LIBM, KernelError, machine, undefined_symbols
+from .machine_code import KernelError, foreign_symbols, machine, undefined_symbols
 from .simd_types import SIGNATURE
 
 PASSES = (
@@ -126,10 +126,9 @@ def _emit(module: Any, symbol: str) -> bytes:
     near code.
     """
     near = bytes(machine("near").emit_object(module))
-    wanted = undefined_symbols(near)
-    if not wanted:
+    if not undefined_symbols(near):
         return near
-    foreign = sorted(wanted - LIBM - LIBC - {"_GLOBAL_OFFSET_TABLE_"})
+    foreign = foreign_symbols(near)
     if foreign:
         raise KernelError(
             f"kernel {symbol} needs {', '.join(foreign)}: expected only arithmetic, pointers and "

@@ -8,11 +8,14 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import struct
-import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
+
+from .forks import Lock
 
 LIBM = frozenset(
     name + precision
@@ -58,20 +61,37 @@ def machine(reach: str) -> Any:
     )
 
 
-def undefined_symbols(machine_code: bytes) -> frozenset[str]:
-    """Names that an ELF object (64-bit, little-endian) uses and does not define.
+@dataclass(frozen=True)
+class Symbols:
+    """Names in an object: of functions and data that it has, and of those that it needs."""
+
+    defined: frozenset[str]
+    undefined: frozenset[str]
+
+
+def symbols(machine_code: bytes) -> Symbols:
+    """The names in an ELF object (64-bit, little-endian).
 
     Raises:
-        KernelError: the object is of another kind.
+        KernelError: the object is of another kind, or damaged.
     """
     if machine_code[:6] != b"\x7fELF\x02\x01":
         raise KernelError("expected 64-bit little-endian ELF objects; only Linux is supported")
+    names: dict[bool, set[str]] = {True: set(), False: set()}
+    try:
+        for is_defined, name in _symbols(machine_code):
+            names[is_defined].add(name)
+    except (struct.error, IndexError, ValueError) as error:  # addresses that lead nowhere
+        raise KernelError(f"expected an ELF object, got a damaged one ({error})") from error
+    return Symbols(frozenset(names[True]), frozenset(names[False]))
+
+
+def _symbols(machine_code: bytes) -> Iterator[tuple[bool, str]]:
     (start,) = struct.unpack_from("<Q", machine_code, 40)
     size, count = struct.unpack_from("<HH", machine_code, 58)
     sections = [
         struct.unpack_from("<IIQQQQIIQQ", machine_code, start + k * size) for k in range(count)
     ]
-    names: set[str] = set()
     for _, kind, _, _, offset, length, link, *_ in sections:
         if kind != SYMBOL_TABLE:
             continue
@@ -79,44 +99,65 @@ def undefined_symbols(machine_code: bytes) -> frozenset[str]:
         for name, _, _, section, _, _ in struct.iter_unpack(
             "<IBBHQQ", machine_code[offset : offset + length]
         ):
-            if section == 0 and name:
+            if name:
                 end = machine_code.index(b"\0", strings + name)
-                names.add(machine_code[strings + name : end].decode())
-    return frozenset(names)
+                yield section != 0, machine_code[strings + name : end].decode()
+
+
+def undefined_symbols(machine_code: bytes) -> frozenset[str]:
+    """Names that an object uses and does not define; raises as `symbols`."""
+    return symbols(machine_code).undefined
+
+
+def foreign_symbols(machine_code: bytes) -> list[str]:
+    """Those of them that no kernel may use: LLVM ends the process over what it cannot find."""
+    return sorted(undefined_symbols(machine_code) - LIBM - LIBC - {"_GLOBAL_OFFSET_TABLE_"})
 
 
 class _Loader:
     """One LLVM engine that holds the machine code of every loaded kernel, for good."""
 
     def __init__(self) -> None:
-        self._engine = llvm.create_mcjit_compiler(
-            llvm.parse_assembly(""), machine("far"), use_lmm=True
-        )
-        self._lock = threading.Lock()
-        self._add_libm()
-
-    def _add_libm(self) -> None:
-        library = ctypes.CDLL(ctypes.util.find_library("m"))
-        for name in LIBM:
-            function = getattr(library, name, None)
-            if function is not None:
-                llvm.add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
+        self._lock = Lock()
+        self._engine: Any = None
 
     def load(self, machine_code: bytes, symbol: str) -> int:
         with self._lock:
+            if self._engine is None:
+                self._engine = _engine()
             self._engine.add_object_file(llvm.ObjectFileRef.from_data(machine_code))
             self._engine.finalize_object()
-            address = int(self._engine.get_function_address(symbol))
-        if not address:
-            raise KernelError(f"the machine code does not define {symbol}")
-        return address
+            return int(self._engine.get_function_address(symbol))
 
 
-@cache
-def _loader() -> _Loader:
-    return _Loader()
+def _engine() -> Any:
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine("far"), use_lmm=True)
+    library = ctypes.CDLL(ctypes.util.find_library("m"))
+    for name in LIBM:
+        function = getattr(library, name, None)
+        if function is not None:
+            llvm.add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
+    return engine
+
+
+_loader = _Loader()
 
 
 def load_object(machine_code: bytes, symbol: str) -> int:
-    """The address of the C function `symbol` after loading `machine_code` into this process."""
-    return _loader().load(machine_code, symbol)
+    """The address of the C function `symbol` after loading `machine_code` into this process.
+
+    Raises:
+        KernelError: it is no object, does not define the function, or needs what is not there.
+    """
+    if symbol not in symbols(machine_code).defined:
+        raise KernelError(f"the machine code does not define {symbol}")
+    foreign = foreign_symbols(machine_code)
+    if foreign:
+        raise KernelError(f"the machine code needs {', '.join(foreign)}")
+    try:
+        address = _loader.load(machine_code, symbol)
+    except RuntimeError as error:
+        raise KernelError(f"LLVM does not load the machine code: {error}") from error
+    if not address:
+        raise KernelError(f"LLVM does not find {symbol} in the machine code")
+    return address

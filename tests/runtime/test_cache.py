@@ -17,7 +17,7 @@ import pytest
 from kernel_texts import fresh, result
 from numba.core.errors import TypingError
 
-from keraunos.runtime import cache
+from keraunos.runtime import cache, cache_folders
 from keraunos.runtime.cache import (
     cache_info,
     clear_cache,
@@ -132,14 +132,16 @@ def test_damage_is_repaired(folder: Path, damage: str) -> None:
     assert written == number
     assert cached == (damage == "text")
     assert kernel.path.read_text() == source
-    assert unseal(code.read_bytes()) is not None
+    assert unseal(code.read_bytes(), kernel.key) is not None
     assert in_child(folder, [source])[0][0]
 
 
 def test_seal() -> None:
-    assert unseal(seal(b"code")) == b"code"
-    assert unseal(seal(b"code")[:-1]) is None
-    assert unseal(b"") is None
+    assert unseal(seal(b"code", "key"), "key") == b"code"
+    assert unseal(seal(b"code", "key")[:-1], "key") is None
+    assert unseal(seal(b"code", "key"), "other") is None
+    assert unseal(seal(b"code"), "key") is None
+    assert unseal(b"", "key") is None
 
 
 def test_damage_is_logged(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -167,14 +169,14 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_still_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = cache.write_file
+    write = cache_folders.write_file
 
     def full(path: Path, content: bytes) -> None:
         if path.parent == folder:
             raise OSError(28, "No space left on device")
         write(path, content)
 
-    monkeypatch.setattr(cache, "write_file", full)
+    monkeypatch.setattr(cache_folders, "write_file", full)
     source, number = fresh()
     with pytest.warns(RuntimeWarning, match="No space left"):
         assert result(load_kernel(source)) == number
@@ -204,12 +206,15 @@ def test_use_makes_a_kernel_recent(folder: Path) -> None:
 
 def test_abandoned_temporary_files_go(folder: Path) -> None:
     folder.mkdir()
-    old, young = folder / ".a.tmp", folder / ".b.tmp"
+    old, young = folder / ".keraunos-a.tmp", folder / ".keraunos-b.tmp"
+    foreign = folder / ".notes.tmp"
+    foreign.touch()
     old.touch()
     young.touch()
-    os.utime(old, (1, 1))
+    for path in (old, foreign):
+        os.utime(path, (1, 1))
     load_kernel(fresh()[0])
-    assert (old.exists(), young.exists()) == (False, True)
+    assert [path.exists() for path in (old, young, foreign)] == [False, True, True]
 
 
 def test_clear_cache(folder: Path) -> None:
@@ -266,7 +271,7 @@ def test_key_covers_the_simd_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_libm_is_reached_from_a_cached_kernel(folder: Path) -> None:
     source, number = fresh(LIBM)
     kernel = load_kernel(source)
-    machine_code = unseal(kernel.path.with_suffix(".o").read_bytes())
+    machine_code = unseal(kernel.path.with_suffix(".o").read_bytes(), kernel.key)
     assert machine_code is not None
     assert undefined_symbols(machine_code) == {"sin"}
     assert result(kernel, np.float64) == pytest.approx(np.sin(number), abs=1e-15)
