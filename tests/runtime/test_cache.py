@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ import pytest
 from kernel_texts import fresh, result
 from numba.core.errors import TypingError
 
-from keraunos.runtime import cache, cache_folders
+from keraunos.runtime import cache_folders
 from keraunos.runtime.cache import (
     cache_info,
     clear_cache,
@@ -244,28 +243,6 @@ def test_processes_share_a_folder(folder: Path) -> None:
         assert child.returncode == 0, errors
         assert [row[2] for row in json.loads(output)] == [number for _, number in pairs]
     assert len(list(folder.iterdir())) == 8
-
-
-def test_key_covers_the_simd_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, _ = fresh()
-    key = kernel_key(source)
-    copy = tmp_path / "runtime"
-    copy.mkdir()
-    for path in cache.RUNTIME.glob("*.py"):
-        shutil.copy(path, copy)
-    monkeypatch.setattr(cache, "RUNTIME", copy)
-    cache._fingerprint.cache_clear()
-    try:
-        assert kernel_key(source) == key
-        cache._fingerprint.cache_clear()
-        with (copy / "vecmath_emit.py").open("a") as file:
-            file.write("\n# changed\n")
-        assert kernel_key(source) != key
-    finally:
-        monkeypatch.undo()
-        cache._fingerprint.cache_clear()
-    assert kernel_key(source) == key
-    assert kernel_key(source + " ") != key
 
 
 def test_libm_is_reached_from_a_cached_kernel(folder: Path) -> None:

@@ -1,0 +1,94 @@
+"""The key of a kernel: whatever its machine code is made of, and nothing else."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kernel_texts import fresh
+
+from keraunos.compiler.cpu.writer import Writer
+from keraunos.runtime import cache
+from keraunos.runtime.cache import LAYER, kernel_key
+
+PACKAGE = "keraunos.runtime"
+
+
+def imports(text: str) -> Iterator[str]:
+    """The files of runtime/ that a module of it imports; kernels name them in full."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = f"{PACKAGE}.{node.module or ''}".rstrip(".") if node.level else node.module
+            names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            if name.startswith(f"{PACKAGE}."):
+                yield name.removeprefix(f"{PACKAGE}.").partition(".")[0] + ".py"
+
+
+def kernel_texts() -> list[str]:
+    """Modules of the package that are compiled as kernels are."""
+    texts = [path.read_text("utf-8") for path in cache.RUNTIME.glob("*.py")]
+    return [text for text in texts if "\n@kernel_jit\ndef kernel(" in text]
+
+
+def closure(files: set[str]) -> set[str]:
+    reached: set[str] = set()
+    while files:
+        name = files.pop()
+        path = cache.RUNTIME / name
+        if name not in reached and path.exists():  # a name that was imported may be a function's
+            reached.add(name)
+            files |= set(imports(path.read_text("utf-8")))
+    return reached
+
+
+def test_imports_are_seen() -> None:
+    text = "from . import a as b, c\nfrom .d import e\nimport keraunos.runtime.f\nimport numpy.g\n"
+    text += "from keraunos.runtime.h import i\nfrom keraunos.runtime import j\n"
+    assert set(imports(text)) == {"a.py", "c.py", "d.py", "f.py", "h.py", "j.py"}
+
+
+def test_it_covers_what_kernels_import_and_what_that_imports() -> None:
+    texts = kernel_texts()
+    assert len(texts) == 3  # the walker, and both sides of the team
+    generated = {f"{name}.py" for name in Writer(8).imports}
+    needed = closure(generated.union(*map(imports, texts)))
+    assert set(LAYER) == needed
+
+
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of runtime/ whose files the key is made of."""
+    shutil.copytree(cache.RUNTIME, tmp_path / "runtime")
+    monkeypatch.setattr(cache, "RUNTIME", tmp_path / "runtime")
+    cache._fingerprint.cache_clear()
+    yield tmp_path / "runtime"
+    monkeypatch.undo()
+    cache._fingerprint.cache_clear()
+
+
+def test_it_changes_with_each_file(copied: Path) -> None:
+    source, _ = fresh()
+    keys = [kernel_key(source)]
+    for name in (*LAYER, "walker.py"):
+        cache._fingerprint.cache_clear()
+        assert kernel_key(source) == keys[-1]
+        with (copied / name).open("a") as file:
+            file.write("\n# changed\n")
+        cache._fingerprint.cache_clear()
+        keys.append(kernel_key(source))
+    # The walker's text is a kernel itself, and no part of others.
+    assert len(set(keys)) == len(LAYER) + 1 and keys[-1] == keys[-2]
+
+
+def test_it_changes_with_the_text() -> None:
+    source, _ = fresh()
+    assert kernel_key(source) == kernel_key(source)
+    assert kernel_key(source + " ") != kernel_key(source)
