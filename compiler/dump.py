@@ -23,6 +23,7 @@ from ..runtime.dim import evaluate
 from ..runtime.host import host
 from ..runtime.program import LoopRow, Program, Row, Slot, TileRow
 from .executable import Executable
+from .file_names import file_name
 from .printer import format_graph
 from .table import Column, Table
 from .table import Row as TableRow
@@ -62,8 +63,8 @@ def _texts(executable: Executable) -> Iterator[tuple[str, str]]:
     yield "plan.txt", plan_text(executable)
     yield "explain.txt", executable.explain().table().text(WIDE)
     for name, source in executable.source.items():
-        yield f"kernels/{name}.py", source
-        yield f"kernels/{name}.s", _instructions(name, source)
+        yield f"kernels/{file_name(name)}.py", source
+        yield f"kernels/{file_name(name)}.s", _instructions(name, source)
 
 
 def _instructions(name: str, source: str) -> str:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from ..compiler.compare import compare_graph
 from ..compiler.executable import Executable
+from ..compiler.file_names import file_name
 from ..compiler.units import count_of, format_bytes
 from ..runtime.cache import cache_info, clear_cache
 from ..runtime.config import config
@@ -131,7 +132,7 @@ def dump(
 ) -> None:
     """Write the graph at every stage, the plan, the decisions and the kernels into a folder."""
     target = load_target(model)
-    chosen = folder or Path(f"{target.graph.name}-dump")
+    chosen = folder or Path(f"{file_name(target.graph.name)}-dump")
     if chosen.exists() and not chosen.is_dir():
         raise UsageError(f"{chosen}: expected a folder, or nothing; it is a file")
     paths = dump_(_compiled(target, disable), chosen)
@@ -184,7 +185,7 @@ def cache(
 ) -> None:
     """Show the cache of compiled kernels, or empty it."""
     if clear:
-        typer.echo(f"removed {count_of(clear_cache(), 'kernel')} from {config.cache_dir}")
+        typer.echo(f"removed {count_of(clear_cache(), 'kernel')} from {cache_info().dir}")
         return
     info = cache_info()
     rows = (

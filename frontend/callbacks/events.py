@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ...compiler.file_names import file_name
+
 _CASTAGNOLI = 0x82F63B78  # the polynomial of CRC-32C, reversed
 _BUCKETS = 30
 
@@ -60,7 +62,7 @@ class EventWriter:
 
 def _unused(folder: Path) -> Path:
     """TensorBoard reads the files of a folder in the order of their names."""
-    base = f"events.out.tfevents.{time.time():.0f}.{platform.node()}.{os.getpid()}"
+    base = f"events.out.tfevents.{time.time():.0f}.{file_name(platform.node())}.{os.getpid()}"
     number = 0
     while (path := folder / f"{base}.{number}.v2").exists():
         number += 1

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...compiler.file_names import filled
 from ..errors import UsageError, user_facing
 from ..source import warn
 from .base import Logs, overrides
@@ -103,7 +104,7 @@ class ModelCheckpoint(MonitorCallback):
     def _path(self, epoch: int, batch: int | None, logs: Logs) -> str:
         known = {"epoch": epoch + 1, **({} if batch is None else {"batch": batch + 1}), **logs}
         try:
-            return self.filepath.format(**known)
+            return filled(self.filepath, known)
         except KeyError as error:
             raise UsageError(
                 f"ModelCheckpoint: expected names of {', '.join(known)} in braces; received "

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ...compiler.file_names import file_name
 from ..errors import UsageError
 
 _MARK = ".partial"
@@ -43,8 +44,8 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], None]
 
 
 def _prefix(target: Path) -> str:
-    """Process ids are those of one machine."""
-    return f".{target.name}.{platform.node()}."
+    """Process ids are those of one machine. The name of the file may be as long as names can be."""
+    return f".{file_name(target.name)}.{file_name(platform.node())}."
 
 
 def _to_disk(path: Path) -> None:

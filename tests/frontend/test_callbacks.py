@@ -3,6 +3,7 @@
 import csv
 import http.server
 import json
+import os
 import struct
 import threading
 import urllib.parse
@@ -353,6 +354,10 @@ def test_checkpoints_by_epoch(tmp_path):
     assert below.parent.is_dir()
 
 
+def test_no_value_of_a_log_leads_out_of_the_folder():
+    assert saved(["../../x"], filepath="a/{val_loss}.weights.h5") == ["a/.._.._x"]
+
+
 def test_checkpoints_of_the_best():
     assert saved([3, 4, 2, 2], save_best_only=True) == ["e01", "e03"]
     assert saved([3, 4, 2], save_best_only=True, mode="max") == ["e01", "e02"]
@@ -602,6 +607,14 @@ def test_events_as_bytes(tmp_path, monkeypatch):
     second = data[12 + struct.unpack("<Q", data[:8])[0] + 4 :]
     event = bytes.fromhex("09000000000000f03f10ac022a0a0a080a0178150000003f")
     assert second[8 + 4 : -4] == event
+
+
+def test_no_name_of_a_machine_leads_out_of_the_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("platform.node", lambda: "../../host")
+    writer = EventWriter(tmp_path / "events")
+    writer.close()
+    assert os.listdir(tmp_path) == ["events"]
+    assert os.listdir(tmp_path / "events") == [writer.path.name]
 
 
 def test_tensorboard_by_epoch(tmp_path):

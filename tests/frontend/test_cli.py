@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 from pathlib import Path
 
@@ -127,6 +128,20 @@ def test_dump_lists_the_files_and_they_can_be_run(folder):
     assert all(Path(name).is_file() for name in listed)
     assert "float32 (3, 3)" in invoke("run", listed[0], "--batch", "3").stdout
     parse_ir(Path(listed[0]).read_text("utf-8"))
+
+
+@pytest.mark.parametrize("name", ["../../outside", "/outside", "..", ".", "-rf", "x" * 300, ""])
+def test_dump_writes_into_this_folder_whatever_the_name_of_the_graph(name, tmp_path, monkeypatch):
+    here = tmp_path / "a" / "b"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    text = f'graph "{name}"(%x: f32[N, 4]) -> f32[N, 4] {{\n  %0 = relu(%x)\n  return %0\n}}\n'
+    Path("graph.ir").write_text(text)
+    invoke("dump", "graph.ir")
+    assert (os.listdir(tmp_path), os.listdir(tmp_path / "a")) == (["a"], ["b"])
+    (made,) = [path for path in here.iterdir() if path.name != "graph.ir"]
+    assert made.name.endswith("-dump")
+    assert (made / "kernels" / "relu.py").is_file()
 
 
 def test_cache_shows_and_clears(tmp_path):

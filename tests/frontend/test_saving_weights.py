@@ -309,6 +309,13 @@ def test_a_link_stays_one(path, tmp_path):
     dense(3).load_weights(target)
 
 
+def test_a_name_may_be_as_long_as_the_file_system_takes(tmp_path):
+    path = tmp_path / ("x" * (255 - len(".weights.h5")) + ".weights.h5")
+    dense(3).save_weights(path)
+    assert os.listdir(tmp_path) == [path.name]
+    dense(3).load_weights(path)
+
+
 def test_leftovers_of_the_dead_are_removed_and_no_others(path):
     done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
                           capture_output=True, text=True, check=True)  # fmt: skip
