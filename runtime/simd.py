@@ -33,6 +33,7 @@ from .simd_arithmetic import (
     to_bool,
     to_float32,
     to_float64,
+    to_int8,
     to_int32,
     to_int64,
     to_uint8,
@@ -79,7 +80,8 @@ __all__ = [
     "first", "get", "prefetch", "put", "scratch", "splat",
     "absolute", "ceil", "clamp_high", "clamp_low", "copysign", "floor", "fma", "is_nan",
     "mask_to_float", "maximum", "minimum", "round", "select", "sqrt", "truncate",
-    "to_bool", "to_float32", "to_float64", "to_int32", "to_int64", "to_uint8",
+    "to_bool", "to_float32", "to_float64", "to_int8", "to_int32", "to_int64",
+    "to_uint8",
     "all_lanes", "any_lanes", "max_lanes", "min_lanes", "prod_lanes", "sum_lanes",
     "count_lanes", "uniform", "uniform_lanes",
 ]  # fmt: skip

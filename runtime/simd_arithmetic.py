@@ -194,14 +194,26 @@ def _mask_to_float(context: Any, m: Any) -> Any:
     return F32V(MASK), lower
 
 
-def _cast(name: str, target: Any) -> Any:
+def _cast(target: Any) -> Any:
+    """To another type; floats that an integer type cannot hold become its nearest, NaN becomes 0.
+
+    LLVM's plain conversion gives anything then, and may give another thing each time.
+    """
+    name = f"to_{'bool' if target == types.boolean else target}"
+
     def typing(context: Any, a: Any) -> Any:
-        common_type(name, (a,), integers=True)
+        common = common_type(name, (a,), integers=True)
+        saturates = common in SCALAR_FLOATS and target in SCALAR_INTS
 
         def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            return args[0]  # Numba has cast the argument to the type of the signature
+            if not saturates:
+                return args[0]  # Numba has cast the argument to the type of the signature
+            kind = "fptoui" if target in UNSIGNED else "fptosi"
+            result = context.get_value_type(target)
+            full_name = f"llvm.{kind}.sat.{suffix(result)}.{suffix(args[0].type)}"
+            return call_named(builder, full_name, result, [args[0]])
 
-        return target(target), lower
+        return target(common if saturates else target), lower
 
     return named_intrinsic(name, 1, typing)
 
@@ -209,9 +221,10 @@ def _cast(name: str, target: Any) -> Any:
 is_nan = named_intrinsic("is_nan", 1, _is_nan)
 select = named_intrinsic("select", 3, _select)
 mask_to_float = named_intrinsic("mask_to_float", 1, _mask_to_float)
-to_float32 = _cast("to_float32", types.float32)
-to_float64 = _cast("to_float64", types.float64)
-to_int32 = _cast("to_int32", types.int32)
-to_int64 = _cast("to_int64", types.int64)
-to_uint8 = _cast("to_uint8", types.uint8)
-to_bool = _cast("to_bool", types.boolean)
+to_float32 = _cast(types.float32)
+to_float64 = _cast(types.float64)
+to_int8 = _cast(types.int8)
+to_int32 = _cast(types.int32)
+to_int64 = _cast(types.int64)
+to_uint8 = _cast(types.uint8)
+to_bool = _cast(types.boolean)

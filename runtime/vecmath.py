@@ -2,7 +2,7 @@
 
 The common ones are polynomials over whole vectors (`vecmath_emit`); a float32 goes through the same
 code and gives the same bits. The rarer ones call the C library once a lane. float64 always calls
-the C library.
+the C library. Divisions with remainder (`vecmath_division`), and `power`, also take integers.
 
 Largest error against float64, in units in the last place, over the whole float32 range (tested):
 
@@ -18,11 +18,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir
 from numba import types
 
-from .simd_arithmetic import common_type, llvm_intrinsic, named_intrinsic
-from .simd_types import DOUBLE, F32V, FLOAT, I32, LANES, Emit, call_named
+from .simd_arithmetic import (
+    INTEGERS,
+    UNSIGNED,
+    common_type,
+    elementwise,
+    llvm_intrinsic,
+    named_intrinsic,
+)
+from .simd_lanes import emit_lane_calls
+from .simd_types import DOUBLE, F32V, FLOAT, Emit, call_named
+from .vecmath_division import (
+    emit_floor_divide,
+    emit_mod,
+    integer_floor_divide,
+    integer_mod,
+    integer_power,
+)
 from .vecmath_emit import (
     emit_erf,
     emit_erf_inverse,
@@ -72,15 +86,18 @@ def _single(name: str, vector: Emit) -> Any:
     return named_intrinsic(name, 1, typing)
 
 
-def _lane_function(name: str, c_name: str, arity: int = 1) -> Any:
+def _lane_function(name: str, c_name: str, arity: int = 1, integers: Emit | None = None) -> Any:
     """The C library's function, called once a lane for vectors."""
 
     def typing(context: Any, *args: Any) -> Any:
-        common = common_type(name, args, integers=False)
+        common = common_type(name, args, integers is not None)
 
         def lower(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            if common in INTEGERS:
+                assert integers is not None
+                return integers(builder, common in UNSIGNED, *values)
             if common == F32V:
-                return builder.call(_lane_loop(builder.module, c_name, arity), values)
+                return emit_lane_calls(builder, c_name, [*values])
             if common == types.float64:
                 return call_named(builder, c_name, DOUBLE, [*values])
             return call_named(builder, c_name + "f", FLOAT, [*values])
@@ -88,34 +105,6 @@ def _lane_function(name: str, c_name: str, arity: int = 1) -> Any:
         return common(*[common] * arity), lower
 
     return named_intrinsic(name, arity, typing)
-
-
-def _lane_loop(module: Any, c_name: str, arity: int) -> Any:
-    """A function of the module that applies `c_name`f to every lane; one for all its uses."""
-    name = f"keraunos.lanes.{c_name}"
-    if name in module.globals:
-        return module.globals[name]
-    vector = ir.VectorType(FLOAT, LANES)
-    function = ir.Function(module, ir.FunctionType(vector, [vector] * arity), name)
-    function.linkage = "linkonce_odr"
-    function.attributes.add("noinline")
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
-    entry = builder.block
-    loop, done = function.append_basic_block("loop"), function.append_basic_block("done")
-    builder.branch(loop)
-    builder.position_at_end(loop)
-    lane, result = builder.phi(I32), builder.phi(vector)
-    lane.add_incoming(I32(0), entry)
-    result.add_incoming(ir.Constant(vector, ir.Undefined), entry)
-    operands = [builder.extract_element(argument, lane) for argument in function.args]
-    value = call_named(builder, c_name + "f", FLOAT, operands)
-    following, filled = builder.add(lane, I32(1)), builder.insert_element(result, value, lane)
-    lane.add_incoming(following, loop)
-    result.add_incoming(filled, loop)
-    builder.cbranch(builder.icmp_unsigned("<", following, I32(LANES)), loop, done)
-    builder.position_at_end(done)
-    builder.ret(filled)
-    return function
 
 
 def _double_sigmoid(builder: Any, x: Any) -> Any:
@@ -157,6 +146,8 @@ cosh = _lane_function("cosh", "cosh")
 asinh = _lane_function("asinh", "asinh")
 acosh = _lane_function("acosh", "acosh")
 atanh = _lane_function("atanh", "atanh")
-power = _lane_function("power", "pow", arity=2)
 atan2 = _lane_function("atan2", "atan2", arity=2)
-modulo_c = _lane_function("modulo_c", "fmod", arity=2)
+power = _lane_function("power", "pow", 2, integer_power)
+
+floor_divide = elementwise("floor_divide", 2, emit_floor_divide, integer_floor_divide)
+mod = elementwise("mod", 2, emit_mod, integer_mod)

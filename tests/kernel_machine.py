@@ -27,6 +27,7 @@ import numpy as np
 from keraunos.compiler.decisions import Decisions
 from keraunos.compiler.executable import _Weights
 from keraunos.compiler.ir import Graph
+from keraunos.compiler.ops import get_op
 from keraunos.compiler.pipeline import optimize
 from keraunos.compiler.plan import plan
 from keraunos.compiler.schedule import schedule
@@ -205,6 +206,27 @@ def _wrapped(dtype: np.dtype) -> Callable[[Any], int]:
     return convert
 
 
+def _cast_to(name: str) -> Callable[[Any], int]:
+    wrap, cast = _wrapped(np.dtype(name)), get_op("cast").reference
+
+    def convert(value: Any) -> int:
+        floats = isinstance(value, np.floating)
+        return int(cast(np.asarray(value), dtype=name)) if floats else wrap(value)
+
+    return convert
+
+
+def _by_reference(name: str) -> Callable[[Any, Any], Any]:
+    """What the op table's reference gives for vectors, floats and Python's integers."""
+    reference = get_op(name).reference
+
+    def call(a: Any, b: Any) -> Any:
+        result = reference(np.asarray(a), np.asarray(b))
+        return int(result) if isinstance(a, int) else result[()]
+
+    return call
+
+
 def _scratch(count: int) -> Pointer:
     """Memory of the thread that runs, which nothing has written yet."""
     memory = Memory(np.full(count, np.nan, np.float32))
@@ -329,9 +351,7 @@ VOCABULARY: dict[str, Any] = {
     "to_bool": bool,
     "to_float32": np.float32,
     "to_float64": np.float64,
-    "to_int32": _wrapped(np.dtype("int32")),
-    "to_int64": _wrapped(np.dtype("int64")),
-    "to_uint8": _wrapped(np.dtype("uint8")),
+    **{f"to_{name}": _cast_to(name) for name in ("int8", "int32", "int64", "uint8")},
     "sum_lanes": _fold(np.add),
     "prod_lanes": _fold(np.multiply),
     "max_lanes": _fold(_maximum),
@@ -348,7 +368,7 @@ VOCABULARY: dict[str, Any] = {
     "erf": _wide(_erf),
     "rsqrt": _wide(lambda x: 1 / np.sqrt(x)),
     "softplus": _wide(lambda x: np.logaddexp(x, 0)),
-    "power": _wide(np.power),
+    **{name: _by_reference(name) for name in ("power", "mod", "floor_divide")},
     **{
         name: _wide(getattr(np, name))
         for name in ("exp", "expm1", "log", "log1p", "tanh", "sin", "cos", "tan")

@@ -24,19 +24,16 @@ INFIX = {
     "logical_or": "|",
     "logical_xor": "^",
 }
-INTEGER_INFIX = {"floor_divide": "//", "mod": "%", "power": "**"}
 # Functions of the SIMD layer under a name other than the op's.
 CALLS = {"abs": "absolute"}
 # One-instruction forms, for an operand that is a constant and no NaN.
 BOUNDS = {"maximum": "clamp_low", "minimum": "clamp_high"}
 # Integer results that may not fit their type: Numba computes them in 64 bits.
-WRAPS = frozenset(
-    ["add", "subtract", "multiply", "negative", "abs", "square", "floor_divide", "mod", "power"]
-)
+WRAPS = frozenset(["add", "subtract", "multiply", "negative", "abs", "square"])
 MATH = frozenset(
     [
         *("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "erf", "power", "rsqrt"),
-        "erf_inverse",
+        *("erf_inverse", "floor_divide", "mod"),
         *("sin", "cos", "tan", "asin", "acos", "atan"),
         *("sinh", "cosh", "asinh", "acosh", "atanh"),
     ]
@@ -102,8 +99,6 @@ class Writer:
             for arg in let.args
         ]
         integers = let.dtype.is_integer
-        if let.fn in INTEGER_INFIX and integers:
-            return f"{args[0]} {INTEGER_INFIX[let.fn]} {args[1]}"
         if let.fn in INFIX:
             return f"{args[0]} {INFIX[let.fn]} {args[1]}"
         if let.fn in SPELLINGS:
@@ -124,7 +119,7 @@ class Writer:
 
     def _cast(self, dtype: DType, arg: str, vector: bool) -> str:
         if not vector:
-            return f"{dtype.name}({arg})"
+            return self.call(f"to_{dtype.name}", arg)
         return self.call("mask_to_float", arg)  # nothing but masks changes its type in vectors
 
     def module(self, kernel: Kernel) -> str:
@@ -182,8 +177,6 @@ SPELLINGS: dict[str, Spelling] = {
     "reciprocal": lambda w, a, k: f"{k(1.0)} / {a[0]}",
     "relu": lambda w, a, k: w.call("clamp_low", a[0], k(0.0)),
     "clip": lambda w, a, k: w.call("clamp_high", w.call("clamp_low", a[0], a[1]), a[2]),
-    "floor_divide": lambda w, a, k: w.call("floor", f"{a[0]} / {a[1]}"),
-    "mod": lambda w, a, k: f"{a[0]} - {w.call('floor', f'{a[0]} / {a[1]}')} * {a[1]}",
     "sign": lambda w, a, k: w.call(
         "select",
         f"{a[0]} > {k(0.0)}",

@@ -87,7 +87,8 @@ def _np_softplus(x: Any) -> Any:
 
 
 def _np_exponential(x: Any, alpha: float, scale: float = 1.0) -> Any:
-    low = np.expm1(np.minimum(x, 0) / x.dtype.type(scale)) * x.dtype.type(alpha)
+    below = np.where(x > 0, x.dtype.type(0), x)
+    low = np.expm1(below / x.dtype.type(scale)) * x.dtype.type(alpha)
     return np.where(x > 0, x, low)
 
 
@@ -101,7 +102,7 @@ def _np_gelu(x: Any, *, approximate: bool) -> Any:
 
 
 def _np_sparse_plus(x: Any) -> Any:
-    return np.where(x <= -1, x * 0, np.where(x >= 1, x, (x + 1) ** 2 / 4))
+    return np.where(x <= -1, x.dtype.type(0), np.where(x >= 1, x, (x + 1) ** 2 / 4))
 
 
 def _np_shrink(x: Any, *, threshold: float, hard: bool) -> Any:

@@ -81,6 +81,20 @@ def logical(name: str, reference: Callable[..., Any], doc: str) -> Op:
     return register(Op(name, infer, reference, Elementwise(name), {}, grad, samples, doc))
 
 
+def _power(x: Any, y: Any) -> Any:
+    """numpy's over all pairs: its shortcuts for one exponent give other values for infinities.
+
+    Integers have powers below 0 too: 1 over the opposite power, without its fraction.
+    """
+    bases, exponents = (np.array(each) for each in np.broadcast_arrays(x, y))
+    if bases.dtype.kind != "i":
+        return np.power(bases, exponents)
+    inverse = exponents < 0
+    # Of what has a whole inverse, 1 and -1, the power depends on whether the exponent is odd.
+    result = np.power(bases, np.where(inverse, exponents & 1, exponents))
+    return np.where(inverse & (np.abs(bases) != 1), bases.dtype.type(0), result)
+
+
 def _power_slopes(x: Node, y: Node, z: Node, g: Node) -> tuple[Node, Node]:
     zero, one = number(0, x), number(1, x)
     lower = ops.power(x, ops.subtract(y, one))
@@ -117,7 +131,7 @@ floor_divide = arithmetic(
     "floor_divide", np.floor_divide, "The quotient rounded down.", None, 0.5, 3.0
 )
 mod = arithmetic("mod", np.mod, "The remainder, with the sign of y.", _mod_slopes, 0.5, 3.0)
-power = arithmetic("power", np.power, "x to the power y.", _power_slopes, 0.5, 2.0)
+power = arithmetic("power", _power, "x to the power y.", _power_slopes, 0.5, 2.0)
 maximum = arithmetic(
     "maximum",
     np.maximum,

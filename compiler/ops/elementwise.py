@@ -71,7 +71,13 @@ def _sigmoid(x: Any) -> Any:
 
 
 def _relu(x: Any) -> Any:
-    return np.maximum(x, x.dtype.type(0))
+    zero = x.dtype.type(0)
+    return np.where(x < zero, zero, x)
+
+
+def _sign(x: Any) -> Any:
+    """numpy's, but that a zero keeps its sign."""
+    return np.where(x == 0, x, np.sign(x))
 
 
 _ERF = np.frompyfunc(math.erf, 1, 1)
@@ -114,7 +120,7 @@ def _rsqrt_slope(x: Node, y: Node, grad: Node) -> Node:
 
 negative = unary("negative", np.negative, "-x.", lambda x, y, g: ops.negative(g), want_number)
 abs_ = unary("abs", np.abs, "|x|.", lambda x, y, g: ops.multiply(g, ops.sign(x)), want_number)
-sign = unary("sign", np.sign, "-1, 0 or 1; NaN for a NaN.", None, want_number)
+sign = unary("sign", _sign, "-1, 0 or 1; NaN for a NaN.", None, want_number)
 square = unary(
     "square",
     _square,
@@ -259,7 +265,17 @@ def _cast_type(x: TensorType, *, dtype: DType | str) -> TensorType:
 
 
 def _cast(x: Any, *, dtype: DType | str) -> Any:
-    return x.astype(dtype_of(dtype).numpy)
+    target = dtype_of(dtype)
+    saturates = x.dtype.kind == "f" and target.is_integer
+    return _nearest_integer(x, target.numpy) if saturates else x.astype(target.numpy)
+
+
+def _nearest_integer(x: Any, dtype: np.dtype) -> Any:
+    """x without its fraction, or the integer of ``dtype`` that is nearest; 0 for NaN."""
+    limits = np.iinfo(dtype)
+    over, under = x >= float(limits.max), x <= float(limits.min)
+    inside = np.where(over | under | np.isnan(x), x.dtype.type(0), x).astype(dtype)
+    return np.where(over, limits.max, np.where(under, limits.min, inside)).astype(dtype)
 
 
 cast = register(
@@ -276,20 +292,29 @@ cast = register(
             Sample(("f32[3, 4]",), {"dtype": "int32"}),
             Sample(("f32[3, 4]",), {"dtype": "bool"}),
         ),
-        "x in another element type; floats become integers by dropping the fraction.",
+        "x in another element type; floats become integers by dropping the fraction, those out of "
+        "range the nearest integer and NaN 0; integers out of range wrap around.",
     )
 )
 
 
 def _clip_type(x: TensorType, *, low: float, high: float) -> TensorType:
     want_number(x)
-    if low > high:
+    if not low <= high:
         raise ValueError(f"expected low <= high, got low={low} and high={high}")
     return x
 
 
 def _clip(x: Any, *, low: float, high: float) -> Any:
-    return np.clip(x, x.dtype.type(low), x.dtype.type(high))
+    bounds = (low, high) if x.dtype.kind == "f" else np.clip([low, high], *_limits(x.dtype))
+    least, most = (x.dtype.type(bound) for bound in bounds)
+    raised = np.where(x < least, least, x)
+    return np.where(raised > most, most, raised)
+
+
+def _limits(dtype: np.dtype) -> tuple[int, int]:
+    info = np.iinfo(dtype)
+    return int(info.min), int(info.max)
 
 
 def _clip_gradient(node: Node, grad: Node) -> tuple[Node | None, ...]:

@@ -156,7 +156,12 @@ def test_float64_scalars(name: str, run_kernel: Run) -> None:
 
 @pytest.mark.parametrize(
     ("name", "reference"),
-    [("power", np.power), ("atan2", np.arctan2), ("modulo_c", np.fmod)],
+    [
+        ("power", np.power),
+        ("atan2", np.arctan2),
+        ("mod", np.mod),
+        ("floor_divide", np.floor_divide),
+    ],
 )
 @np.errstate(all="ignore")
 def test_two_operands(name: str, reference: Any, run_kernel: Run) -> None:

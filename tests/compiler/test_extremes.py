@@ -1,0 +1,121 @@
+"""Compiled ops and their references at infinities, NaN, subnormals, halves and overflow.
+
+Every elementwise op of the table, with every dtype it takes, on all pairs of extreme values: in
+vectors and number by number, by default and without passes. ``compiler/ops/deviations.py`` says
+how far the two may be apart.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from extremes import Trial, extremes, grid, trials
+
+from keraunos.compiler import ops
+from keraunos.compiler.evaluate import evaluate
+from keraunos.compiler.executable import compile_graph
+from keraunos.compiler.ir import Graph
+from keraunos.compiler.ops.core import constant, input_
+from keraunos.compiler.ops.deviations import Deviation, allowed
+from keraunos.compiler.types import BOOL, FLOAT32, FLOAT64, INT64, UINT8, DType, TensorType
+
+TRIALS = list(trials())
+
+
+def agree(found: np.ndarray, expected: np.ndarray, deviation: Deviation) -> np.ndarray:
+    """Where two arrays hold the same: NaN, infinities and signs of zero exactly."""
+    if expected.dtype.kind != "f":
+        return found == expected
+    special = ~np.isfinite(expected) | ~np.isfinite(found)
+    same = (found == expected) | (np.isnan(found) & np.isnan(expected))
+    info = np.finfo(expected.dtype)
+    with np.errstate(all="ignore"):
+        units = deviation.units * np.spacing(np.abs(np.where(special, 1, expected)))
+        slack = units + deviation.roundings * info.eps + deviation.normals * info.tiny
+        near = np.abs(found - expected) <= slack
+    zeros = (found == 0) & (expected == 0)
+    return np.where(special, same, near) & (~zeros | (np.signbit(found) == np.signbit(expected)))
+
+
+def expect_agreement(
+    found: np.ndarray, expected: np.ndarray, arrays: list[np.ndarray], op: str, how: str
+) -> None:
+    assert found.dtype == expected.dtype
+    wrong = np.flatnonzero(~agree(found, expected, allowed(op)))
+    lines = [
+        f"{op}({', '.join(str(array[i]) for array in arrays)}): {found[i]!r}, not {expected[i]!r}"
+        for i in wrong[:5]
+    ]
+    assert not lines, f"{how}: {wrong.size} of {found.size} differ, such as\n" + "\n".join(lines)
+
+
+def reference(trial: Trial) -> tuple[list[np.ndarray], np.ndarray]:
+    arrays = grid(*trial.dtypes)
+    (expected,) = evaluate(trial.graph(), arrays)
+    return arrays, expected
+
+
+@pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.id)
+def test_compiled_and_reference_agree_at_extremes(trial: Trial) -> None:
+    arrays, expected = reference(trial)
+    graph = trial.graph()
+    for passes in ("default", "none"):
+        (found,) = compile_graph(graph, passes=passes)(*arrays)
+        expect_agreement(found, expected, arrays, trial.op.name, f"passes={passes}")
+
+
+def two_ways(trial: Trial) -> bool:
+    """Whether vectors compute it, and its results can be told after another op."""
+    return {*trial.dtypes, trial.graph(3).outputs[0].dtype} <= {FLOAT32, BOOL}
+
+
+@pytest.mark.parametrize("trial", filter(two_ways, TRIALS), ids=lambda trial: trial.id)
+def test_vectors_and_single_numbers_agree_at_extremes(trial: Trial) -> None:
+    """What the other test leaves out: truth values as masks, and float32 number by number."""
+    arrays, expected = reference(trial)
+    graph = trial.graph()
+    (y,) = graph.outputs
+    one, zero = constant(1.0, FLOAT32), constant(0.0, FLOAT32)
+    other = ops.select(y, one, zero) if y.dtype is BOOL else ops.cast(y, dtype=FLOAT64)
+    (found,) = compile_graph(graph.with_outputs((other,)))(*arrays)
+    expect_agreement(found.astype(expected.dtype), expected, arrays, trial.op.name, "the other way")
+
+
+BY_CONSTANT = ("maximum", "minimum", "mod", "floor_divide", "power", "divide", "equal", "less")
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, 1.0, -1.0, 2.0, 0.5, 0.1, np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("name", BY_CONSTANT)
+def test_a_constant_operand_changes_nothing(name: str, value: float) -> None:
+    """Constants are folded, simplified, and have instructions of their own."""
+    op, array = ops.get_op(name), extremes(FLOAT32)
+    x = input_("x", TensorType(FLOAT32, (array.size,)))
+    k = constant(value, FLOAT32)
+    graph = Graph(name, (x,), (op(x, k), op(k, x)))
+    for found, expected in zip(compile_graph(graph)(array), evaluate(graph, [array]), strict=True):
+        if name in ("maximum", "minimum"):  # of two zeros, either
+            found, expected = found + 0.0, expected + 0.0
+        expect_agreement(found, expected, [array], name, f"{value}")
+
+
+@pytest.mark.parametrize("name", ["mod", "floor_divide"])
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64], ids=str)
+def test_remainders_are_exact_for_any_quotient(name: str, dtype: DType) -> None:
+    rng = np.random.default_rng(0)
+    sizes = 2.0 ** rng.uniform(-20, 20, (2, 100_000))
+    a, b = (sizes * rng.choice([-1, 1], sizes.shape)).astype(dtype.numpy)
+    a[::2], b[::2] = np.round(a[::2], 1), np.round(b[::2] + 0.05, 1)
+    x, y = (input_(each, TensorType(dtype, a.shape)) for each in "xy")
+    (found,) = compile_graph(Graph(name, (x, y), (ops.get_op(name)(x, y),)))(a, b)
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(found, getattr(np, name)(a, b))
+
+
+@pytest.mark.parametrize("target", [UINT8, INT64], ids=str)
+def test_floats_beyond_an_integer_type_become_its_ends(target: DType) -> None:
+    x = input_("x", TensorType(FLOAT32, (4,)))
+    graph = Graph("cast", (x,), (ops.cast(x, dtype=target),))
+    array = np.array([-1e30, 1e30, np.nan, 3.9], "float32")
+    info = np.iinfo(target.numpy)
+    for (found,) in (compile_graph(graph)(array), evaluate(graph, [array])):
+        np.testing.assert_array_equal(found, [info.min, info.max, 0, 3])
