@@ -131,7 +131,8 @@ class Load:
 class Gathered:
     """A load whose index along one axis is itself loaded: ``table[index[...], ...]``.
 
-    The index must lie in ``[0, bound)``; it is clamped, so that no input can read outside.
+    ``from_end``: an index below 0 counts from ``bound``. Where it is not in ``[0, bound)`` then,
+    nothing is read, and the value is ``fill``.
     """
 
     name: str
@@ -139,6 +140,8 @@ class Gathered:
     access: Access
     stride: str
     bound: str
+    from_end: bool
+    fill: Number
 
 
 @dataclass(frozen=True)
@@ -396,11 +399,15 @@ class Scatter:
     """Rows added to the rows of zeros that integers name: what picks rows, led back.
 
     ``by_table``: there are several tables, for the same integers. ``row`` says how long rows are:
-    ``"one"`` element, a ``"whole"`` number of vectors, or any, ``"masked"``.
+    ``"one"`` element, a ``"whole"`` number of vectors, or any, ``"masked"``; or any, of a type that
+    vectors do not hold, ``"scalar"``. ``from_end``: integers below 0 count from the end. What none
+    of a table's rows is meant by is left out.
     """
 
     by_table: bool
     row: str
+    dtype: DType
+    from_end: bool
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,10 @@ class Concatenation:
 
 @dataclass(frozen=True)
 class Gather:
-    """Rows of the first operand picked by the integers of the second, along attribute ``axis``."""
+    """Rows of the first operand picked by the integers of the second, along attribute ``axis``.
+
+    The attributes ``from_end`` and ``fill`` say what integers below 0 and those outside pick.
+    """
 
 
 @dataclass(frozen=True)
@@ -146,12 +149,7 @@ class WindowGradient:
 
 @dataclass(frozen=True)
 class ScatterAdd:
-    """Adds rows of the first operand to rows of zeros that the integers of the second name.
-
-    ``expand(node)`` gives the equivalent in other ops.
-    """
-
-    expand: Callable[[Any], Any]
+    """Adds rows of the first operand to rows of zeros that the integers of the second name."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import lazy
+from .ids import id_checks
 from .tracing import Traced
 from .variable import Generation
 
@@ -39,17 +40,28 @@ class Program:
         kept = {id(variable) for variable in self._updated}
         self._read = [v for v in traced.variables.values() if id(v) not in kept]
         self._versions: tuple[int, ...] | None = None
+        self.checks = id_checks(traced.graph)
 
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        """One array per output. Raises as an executable does, which checks the arrays."""
+        """One array per output. Raises as an executable does, which checks the arrays.
+
+        Raises ``ValueError`` too for ids outside the table that an ``Embedding`` looks them up in.
+        """
         if Generation.count != self.generation:
             self.bind()
+        if self.checks:
+            self.check(arrays)
         results: tuple[np.ndarray, ...] = self.executable(*arrays)
         if self._updated:
             for variable in self._updated:
                 variable.changed()
             self.generation = Generation.count
         return results
+
+    def check(self, arrays: Sequence[np.ndarray]) -> None:
+        """Raises ``UsageError`` for ids that the tables they are looked up in do not have."""
+        for check in self.checks:
+            check(arrays)
 
     def bind(self) -> None:
         """Hands the weights over if one of them was assigned since the last time."""

@@ -17,7 +17,7 @@ from .errors import UsageError
 from .ops import core
 from .ops.core import as_node, ir, operation, tensor
 from .ops.elementwise import cast, floor, log
-from .ops.joining import take
+from .ops.picking import take
 from .ops.reductions import argmax
 from .scope import current_scope
 from .seeds import (

@@ -18,6 +18,7 @@ from ..kernels import (
     Generated,
     Kernel,
     Nest,
+    Number,
     Stage,
     Store,
     Term,
@@ -314,16 +315,18 @@ class NestEmitter:
     def _gathered(self, load: Gathered) -> str:
         writer = self.writer
         index = writer.call("get", load.index.pointer, self._index(load.index.terms))
-        least = writer.call("maximum", f"int64({index})", "0")
-        most = writer.call("minimum", least, f"{load.bound} - 1")
-        writer.line(f"picked = {most} * {load.stride}")
-        return self._read(load.access, "picked")
+        writer.line(f"picked = int64({index})")
+        if load.from_end:
+            writer.line(f"picked = picked + {load.bound} if picked < 0 else picked")
+        place = f"picked * {load.stride} + {self._index(load.access.terms)}"
+        return self._read_inside(load.access, place, f"0 <= picked < {load.bound}", load.fill)
 
-    def _read(self, access: Access, extra: str = "") -> str:
-        index = " + ".join(filter(None, [extra, self._index(access.terms)]))
+    def _read(self, access: Access) -> str:
+        index = self._index(access.terms)
         if access.fill is None:
             return self._plain_read(access, index)
-        return self._guarded_read(access, index)
+        inside = " and ".join(self._inside(term) for term in access.terms if term.bound)
+        return self._read_inside(access, index, inside, Number.of(access.fill, access.dtype))
 
     def _plain_read(self, access: Access, index: str) -> str:
         writer = self.writer
@@ -337,22 +340,21 @@ class NestEmitter:
             return writer.call("load_masked", access.pointer, index, "mask")
         raise AssertionError(f"{access.pointer} is not contiguous along {self.vector}")
 
-    def _guarded_read(self, access: Access, index: str) -> str:
+    def _read_inside(self, access: Access, index: str, inside: str, fill: Number) -> str:
         """Reads outside the array give ``fill``; no address outside is ever used."""
         writer = self.writer
-        inside = " and ".join(self._inside(term) for term in access.terms if term.bound)
         writer.line(f"inside = {inside}")
         if self.vector is None or access.stride_along(self.vector) == "0":
-            fill = writer.constant(access.fill or 0.0, access.dtype, False)
+            other = writer.constant(fill, access.dtype, False)
             text = writer.call("get", access.pointer, index)
             text = f"{text} != 0" if access.dtype == BOOL else text
-            text = f"{text} if inside else {fill}"
+            text = f"{text} if inside else {other}"
             return text if self.vector is None else writer.call("splat", text)
-        fill = writer.constant(access.fill or 0.0, access.dtype, True)
+        other = writer.constant(fill, access.dtype, True)
         mask = f"mask & {writer.call('first', f'{writer.lanes} if inside else 0')}"
         writer.line(f"on = {mask}")
         value = writer.call("load_masked", access.pointer, index, "on")
-        return writer.call("select", "on", value, fill)
+        return writer.call("select", "on", value, other)
 
     def _index(self, terms: tuple[Term, ...]) -> str:
         return " + ".join(filter(None, map(self._term, terms))) or "0"

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..kernels import Kernel, Scatter
-from ..types import FLOAT32
 from .writer import Writer
+
+VECTORS = ("masked", "whole")
 
 
 def emit_scatter(writer: Writer, kernel: Kernel, body: Scatter) -> None:
     """Writes the kernel; threads share the tables, or where there is one its rows."""
-    writer.use("minimum", "maximum")
     writer.unpack(kernel.params)
     shared = "tables" if body.by_table else "size"
     writer.line(f"start = {shared} * thread // threads")
@@ -28,10 +28,11 @@ def emit_scatter(writer: Writer, kernel: Kernel, body: Scatter) -> None:
             writer.block("for row in range(from_row, to_row):"),
             _row(writer, body, "table * size + row"),
         ):
-            _put(writer, body, writer.constant(0.0, FLOAT32, body.row != "one"))
+            _put(writer, body, writer.constant(0.0, body.dtype, body.row in VECTORS))
         with writer.block("for at in range(count):"):
             writer.line(f"named = int64({writer.call('get', 'picks', 'at')})")
-            writer.line("row = minimum(maximum(named, 0), size - 1)")
+            row = "named + size if named < 0 else named" if body.from_end else "named"
+            writer.line(f"row = {row}")
             with writer.block("if from_row <= row < to_row:"):
                 writer.line("xi = (table * count + at) * width")
                 with _row(writer, body, "table * size + row"):
@@ -47,7 +48,8 @@ def _row(writer: Writer, body: Scatter, row: str) -> Iterator[None]:
         writer.line("at_column = 0")
         yield
         return
-    with writer.block(f"for at_column in range(0, width, {writer.lanes}):"):
+    step = writer.lanes if body.row in VECTORS else 1
+    with writer.block(f"for at_column in range(0, width, {step}):"):
         if body.row == "masked":
             writer.line(f"mask = {writer.call('first', 'width - at_column')}")
         yield
@@ -55,7 +57,7 @@ def _row(writer: Writer, body: Scatter, row: str) -> Iterator[None]:
 
 def _get(writer: Writer, body: Scatter, pointer: str) -> str:
     index = f"{pointer}i + at_column"
-    if body.row == "one":
+    if body.row not in VECTORS:
         return writer.call("get", pointer, index)
     if body.row == "masked":
         return writer.call("load_masked", pointer, index, "mask")
@@ -63,8 +65,9 @@ def _get(writer: Writer, body: Scatter, pointer: str) -> str:
 
 
 def _put(writer: Writer, body: Scatter, value: str) -> None:
-    if body.row == "one":
-        writer.line(writer.call("put", "y", "yi + at_column", value))
+    if body.row not in VECTORS:
+        # Numba adds small integers in 64 bits.
+        writer.line(writer.call("put", "y", "yi + at_column", f"{body.dtype.name}({value})"))
     elif body.row == "masked":
         writer.line(writer.call("store_masked", "y", "yi + at_column", value, "mask"))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,11 @@ import numpy as np
 from ...runtime.dim import Size
 from ..ir import REQUIRED, Node, Op, Sample
 from ..lowering import Composite, Concatenation, Gather, Iota, NoGrad, ScatterAdd
-from ..types import FLOAT32, DType, Shape, TensorType, dtype_of, product
-from .building import number, pieces, reshaped
+from ..types import FLOAT32, INT32, DType, Shape, TensorType, dtype_of
+from .building import pieces, reshaped
 from .reductions import EXACT
 from .registry import TypedOp, ops, register
-from .rules import normal_axis, same_size, want_integer, want_same_dtype
+from .rules import normal_axis, same_size, want_integer, want_number, want_same_dtype
 
 # concatenate
 
@@ -71,20 +72,57 @@ concatenate = register(
 # gather and its gradient
 
 
-def _gather_type(x: TensorType, indices: TensorType, *, axis: int) -> TensorType:
+def _gather_type(
+    x: TensorType, indices: TensorType, *, axis: int, from_end: bool, fill: float | None
+) -> TensorType:
     want_integer(indices)
+    _want_options(from_end, fill)
     place = normal_axis(axis, x.rank)
     return x.with_shape((*x.shape[:place], *indices.shape, *x.shape[place + 1 :]))
 
 
-def _gather(x: Any, indices: Any, *, axis: int) -> Any:
-    return np.take(x, indices, axis, mode="clip")
+def _want_options(from_end: bool, fill: float | None) -> None:
+    if not isinstance(from_end, bool):
+        raise ValueError(f"expected from_end as True or False, got {from_end!r}")
+    if fill is not None and not isinstance(fill, (bool, int, float)):
+        raise ValueError(f"expected fill as a number or None, got {fill!r}")
+
+
+def _gather(x: Any, indices: Any, *, axis: int, from_end: bool, fill: float | None) -> Any:
+    place = normal_axis(axis, x.ndim)
+    rows, inside = _rows_named(indices, x.shape[place], from_end)
+    value = np.asarray(gather_fill(dtype_of(x.dtype), fill)).astype(x.dtype)
+    if not x.shape[place]:
+        shape = (*x.shape[:place], *rows.shape, *x.shape[place + 1 :])
+        return np.full(shape, value)
+    picked = np.take(x, rows, place)
+    return np.where(inside.reshape(*inside.shape, *(1,) * (x.ndim - 1 - place)), picked, value)
+
+
+def gather_fill(dtype: DType, fill: float | None) -> float:
+    """What stands where an integer names no row: NaN, of integers the least (uint8: the most)."""
+    if fill is not None:
+        return fill
+    if dtype.is_integer:
+        limits = np.iinfo(dtype.numpy)
+        return int(limits.min or limits.max)
+    return math.nan
+
+
+def _rows_named(indices: Any, size: int, from_end: bool) -> tuple[Any, Any]:
+    """The rows that integers name, 0 for those which name none, and whether they name one."""
+    rows = np.asarray(indices, "int64")
+    rows = np.where(rows < 0, rows + size, rows) if from_end else rows
+    inside = (rows >= 0) & (rows < size)
+    return np.where(inside, rows, 0), inside
 
 
 def _gather_gradient(node: Node, grad: Node) -> tuple[Node | None, ...]:
     x, indices = node.inputs
     place = normal_axis(node.attrs["axis"], x.tensor_type.rank)
-    return ops.scatter_add(grad, indices, axis=place, size=x.shape[place]), None
+    from_end = node.attrs["from_end"]
+    back = ops.scatter_add(grad, indices, axis=place, size=x.shape[place], from_end=from_end)
+    return back, None
 
 
 gather = register(
@@ -93,19 +131,26 @@ gather = register(
         _gather_type,
         _gather,
         Gather(),
-        {"axis": 0},
+        {"axis": 0, "from_end": True, "fill": None},
         _gather_gradient,
         (
-            Sample(("f32[5, 3]", "i32[2, 4]"), {"axis": 0}, 0, 4),
-            Sample(("f32[2, 5, 3]", "i32[4]"), {"axis": 1}, 0, 4),
+            Sample(("f32[5, 3]", "i32[2, 4]"), {"axis": 0}, -5, 4),
+            Sample(("f32[2, 5, 3]", "i32[4]"), {"axis": 1}, -5, 4),
+            Sample(("f32[5, 3]", "i64[9]"), {"from_end": False, "fill": 2.5}, -3, 7),
         ),
-        "Rows of x picked by integers along one axis; integers outside are clamped.",
+        "Rows of x picked by integers along one axis; those below 0 count from the end, unless "
+        "``from_end`` is False. Where there is no such row stands ``fill``: NaN, of integers the "
+        "least, unless given.",
     )
 )
 
 
-def _scatter_type(x: TensorType, indices: TensorType, *, axis: int, size: Size) -> TensorType:
+def _scatter_type(
+    x: TensorType, indices: TensorType, *, axis: int, size: Size, from_end: bool
+) -> TensorType:
+    want_number(x)
     want_integer(indices)
+    _want_options(from_end, None)
     if not isinstance(axis, int) or axis < 0 or axis + indices.rank > x.rank:
         raise ValueError(f"expected {indices.rank} axes from axis {axis} on, got {x}")
     window = x.shape[axis : axis + indices.rank]
@@ -114,40 +159,18 @@ def _scatter_type(x: TensorType, indices: TensorType, *, axis: int, size: Size) 
     return x.with_shape((*x.shape[:axis], size, *x.shape[axis + indices.rank :]))
 
 
-def _scatter_add(x: Any, indices: Any, *, axis: int, size: int) -> Any:
+def _scatter_add(x: Any, indices: Any, *, axis: int, size: int, from_end: bool) -> Any:
     lead, tail = x.shape[:axis], x.shape[axis + indices.ndim :]
     rows = np.moveaxis(x.reshape(*lead, indices.size, *tail), axis, 0)
     result = np.zeros((size, *lead, *tail), x.dtype)
-    np.add.at(result, np.clip(indices.reshape(-1), 0, size - 1), rows)
+    named, inside = _rows_named(indices.reshape(-1), size, from_end)
+    np.add.at(result, named[inside], rows[inside])
     return np.moveaxis(result, 0, axis)
 
 
-def _scatter_expand(node: Node) -> Node:
-    """As a product with the matrix that is 1 where a row has the wanted index."""
-    x, indices = node.inputs
-    axis, size = node.attrs["axis"], node.attrs["size"]
-    lead, tail = x.shape[:axis], x.shape[axis + indices.tensor_type.rank :]
-    picked: Size = indices.tensor_type.elements
-    last = ops.subtract(_size_number(size, indices), number(1, indices))
-    clamped = ops.maximum(ops.minimum(indices, last), number(0, indices))
-    hot = ops.one_hot(reshaped(clamped, (picked,)), depth=size, dtype=x.dtype)
-    rank = len(lead) + 1 + len(tail)
-    order = (*range(axis), *range(axis + 1, rank), axis)
-    rows = ops.transpose(reshaped(x, (*lead, picked, *tail)), axes=order)
-    summed = ops.matmul(reshaped(rows, (product((*lead, *tail)), picked)), hot)
-    back = (*range(axis), rank - 1, *range(axis, rank - 1))
-    return ops.transpose(reshaped(summed, (*lead, *tail, size)), axes=back)
-
-
-def _size_number(size: Size, like: Node) -> Node:
-    if isinstance(size, int):
-        return number(size, like)
-    steps = ops.iota(shape=(size,), axis=0, dtype=like.dtype)
-    return ops.add(ops.max(steps, axes=(0,)), number(1, like))
-
-
 def _scatter_gradient(node: Node, grad: Node) -> tuple[Node | None, ...]:
-    return ops.gather(grad, node.inputs[1], axis=node.attrs["axis"]), None
+    axis, from_end = node.attrs["axis"], node.attrs["from_end"]
+    return ops.gather(grad, node.inputs[1], axis=axis, from_end=from_end, fill=0), None
 
 
 scatter_add = register(
@@ -155,15 +178,16 @@ scatter_add = register(
         "scatter_add",
         _scatter_type,
         _scatter_add,
-        ScatterAdd(_scatter_expand),
-        {"axis": 0, "size": REQUIRED},
+        ScatterAdd(),
+        {"axis": 0, "size": REQUIRED, "from_end": True},
         _scatter_gradient,
         (
-            Sample(("f32[2, 4, 3]", "i32[2, 4]"), {"axis": 0, "size": 5}, 0, 4),
-            Sample(("f32[2, 4, 3]", "i32[4]"), {"axis": 1, "size": 6}, 0, 4),
+            Sample(("f32[2, 4, 3]", "i32[2, 4]"), {"axis": 0, "size": 5}, -7, 6),
+            Sample(("f32[2, 4, 3]", "i32[4]"), {"axis": 1, "size": 6}, -6, 5),
+            Sample(("f64[4, 3]", "i32[4]"), {"size": 3, "from_end": False}, -2, 4),
         ),
         "``size`` rows of zeros along one axis, to which rows of x are added at integers: what "
-        "gather reads, written back.",
+        "gather reads, written back. Rows for which there is no place are left out.",
     )
 )
 
@@ -203,8 +227,7 @@ def _one_hot_type(indices: TensorType, *, depth: Size, dtype: DType | str) -> Te
 
 
 def _one_hot(indices: Any, *, depth: int, dtype: DType | str) -> Any:
-    steps = np.arange(depth, dtype=indices.dtype)
-    return (indices[..., None] == steps).astype(dtype_of(dtype).numpy)
+    return (indices[..., None] == np.arange(depth, dtype="int64")).astype(dtype_of(dtype).numpy)
 
 
 def _one_hot_expand(node: Node) -> Node:
@@ -213,6 +236,8 @@ def _one_hot_expand(node: Node) -> Node:
     if isinstance(depth, int) and depth <= EXACT:
         # Kernels compare floats in vectors. An integer beyond these rounds to none of them.
         indices = ops.cast(indices, dtype=FLOAT32)
+    elif indices.dtype.itemsize < INT32.itemsize:
+        indices = ops.cast(indices, dtype=INT32)  # which counts as far as the classes go
     steps = ops.iota(shape=(depth,), axis=0, dtype=indices.dtype)
     hit = ops.equal(reshaped(indices, (*indices.shape, 1)), steps)
     return hit if node.dtype.name == "bool" else ops.cast(hit, dtype=node.dtype)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from ..decisions import Decisions
 from ..ir import Graph, IRError, Node
-from ..lowering import Composite, ScatterAdd, WindowGradient
-from ..templates.scatter import takes_scatter
+from ..lowering import Composite, WindowGradient
 from ..templates.unpool import takes_unpool
 from .rewriting import all_nodes, rewrite_everywhere
 
@@ -33,8 +32,6 @@ def _expands(node: Node) -> bool:
     match node.op.lowering:
         case WindowGradient():
             return not takes_unpool(node)
-        case ScatterAdd():
-            return not takes_scatter(node)
         case facet:
             return isinstance(facet, Composite)
 

@@ -25,6 +25,7 @@ from ..kernels import (
     Term,
 )
 from ..layout import Address, Launch, Placed
+from ..ops.indexing import gather_fill
 from ..types import FLOAT32
 from .accesses import Accesses, Group, Guard, Strided, extent, loop_groups
 from .arguments import Arguments
@@ -164,7 +165,10 @@ class _Builder:
         at = value.node.attrs["axis"] % table.type.rank
         index = self._access(self.accesses.picks(value), "x")
         bound = self.args.size(table.type.shape[at], "n")
-        return Gathered(name, index, access, self.args.size(table.strides[at], "s"), bound)
+        stride = self.args.size(table.strides[at], "s")
+        fill = Number.of(gather_fill(access.dtype, value.node.attrs["fill"]), access.dtype)
+        from_end = value.node.attrs["from_end"]
+        return Gathered(name, index, access, stride, bound, from_end, fill)
 
     def _generated(self, value: Value) -> Generated:
         facet, (operand,) = value.node.op.lowering, value.node.inputs

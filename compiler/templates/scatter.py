@@ -6,27 +6,19 @@ from ...runtime.host import host
 from ..ir import Graph, Node
 from ..kernels import Kernel, Param, Scatter
 from ..layout import Address, Launch, Placed
-from ..types import FLOAT32, Size, product
+from ..types import FLOAT32, DType, Size, product
 from .scalars import sum_bytes
-
-
-def takes_scatter(node: Node) -> bool:
-    """Whether the kernel computes this op; else it is made of others."""
-    return node.dtype == FLOAT32
 
 
 def build_scatter(
     body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
 ) -> tuple[Launch, ...]:
-    """The launch for a ``scatter_add`` of float32 rows between values without gaps."""
+    """The launch for a ``scatter_add`` between values without gaps."""
     (node,) = body.outputs
     rows, indices = node.inputs
     axis, rank = node.attrs["axis"], indices.tensor_type.rank
     tail = product(rows.shape[axis + rank :])
-    scatter = Scatter(
-        by_table=axis > 0,
-        row="one" if tail == 1 else "masked" if _is_ragged(tail) else "whole",
-    )
+    scatter = Scatter(axis > 0, _kind(node.dtype, tail), node.dtype, node.attrs["from_end"])
     pointers = [
         ("x", rows.dtype, _address(body, rows)),
         ("picks", indices.dtype, _address(body, indices)),
@@ -43,6 +35,14 @@ def build_scatter(
     kernel = Kernel(name, params, scatter)
     flops = rows.tensor_type.elements
     return (Launch(kernel, values, flops, sum_bytes(operands, results)),)
+
+
+def _kind(dtype: DType, width: Size) -> str:
+    if width == 1:
+        return "one"
+    if dtype != FLOAT32:
+        return "scalar"
+    return "masked" if _is_ragged(width) else "whole"
 
 
 def _address(body: Graph, node: Node) -> Address:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import activations, constraints, initializers, ops, regularizers
 from ..errors import LayerError
-from ..ops.indexing import lookup
+from ..ops.picking import lookup
 from ..tensor import KerasTensor
 from ..variable import Variable
 from .arguments import positive

@@ -330,6 +330,8 @@ class Model(Trainer, Layer):
             program = hot.program
             if Generation.count != program.generation:
                 program.bind()
+            if program.checks:
+                program.check((x,))
             try:
                 return program.executable(x)[0]
             except IRError as error:

@@ -88,8 +88,6 @@ from .elementwise import (
 )
 from .indexing import (
     get_item,
-    one_hot,
-    take_along_axis,
     tril,
     triu,
 )
@@ -106,7 +104,6 @@ from .joining import (
     roll,
     split,
     stack,
-    take,
     tile,
     unstack,
     vstack,
@@ -158,6 +155,7 @@ from .nn import (
     threshold,
     unit_normalization,
 )
+from .picking import one_hot, take, take_along_axis
 from .reductions import (
     all,
     amax,

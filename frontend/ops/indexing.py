@@ -8,22 +8,19 @@ import numpy as np
 
 from ...compiler.ir import Node
 from ...runtime.dim import Dim, Size
-from ..dtypes import standard_dtype
 from ..errors import UsageError
 from ..tensor import KerasTensor
 from ..variable import Variable
 from .core import (
     as_node,
-    cast_node,
     constant,
     ir,
-    normal_axis,
     operation,
     require_size,
     tensor,
 )
-from .joining import part_of, take
-from .shaping import moveaxis, ravel
+from .joining import part_of
+from .picking import take
 
 
 @operation
@@ -127,53 +124,6 @@ def slice_(inputs: Any, start_indices: Any, shape: Any) -> KerasTensor:
     """A block of a given shape that begins at given indices."""
     pairs = zip(start_indices, shape, strict=True)
     return get_item(inputs, tuple(slice(start, start + extent) for start, extent in pairs))
-
-
-def lookup(table: Any, indices: Any) -> KerasTensor:
-    """Rows of ``table`` by indices that are known not to be negative."""
-    return tensor(ir.gather(as_node(table), as_node(indices), axis=0))
-
-
-@operation
-def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> KerasTensor:
-    """Elements picked along ``axis`` by indices of the same rank; without an axis, of all."""
-    if axis is None:
-        return _taken_in_rows(ravel(x), indices)
-    place = normal_axis(axis, as_node(x).tensor_type.rank)
-    rows = moveaxis(x, place, -1), moveaxis(indices, place, -1)
-    return moveaxis(_taken_in_rows(*rows), -1, place)
-
-
-def _taken_in_rows(x: Any, indices: Any) -> KerasTensor:
-    """Elements of the last axis, row by row, through a one-hot product."""
-    node, picked = as_node(x), as_node(indices, "int32")
-    rank = node.tensor_type.rank
-    hot = ir.one_hot(picked, depth=node.shape[-1], dtype=node.dtype.name)
-    rows = ir.reshape(node, shape=(*node.shape[:-1], 1, node.shape[-1]))
-    product = ir.select(ir.not_equal(hot, constant(0, node.dtype)), _like(rows, hot), _zero(hot))
-    return tensor(ir.sum(product, axes=(rank,), keepdims=False))
-
-
-def _like(rows: Node, hot: Node) -> Node:
-    return ir.broadcast_to(rows, shape=hot.shape)
-
-
-def _zero(hot: Node) -> Node:
-    return constant(0, hot.dtype)
-
-
-@operation
-def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> KerasTensor:
-    """1 at the index that x names, else 0, along a new axis."""
-    node = as_node(x)
-    indices = node if node.dtype.is_integer else as_node(x, "int32")
-    name = standard_dtype(dtype).name
-    hot = ir.one_hot(cast_node(indices, as_node(0).dtype), depth=int(num_classes), dtype=name)
-    rank = hot.tensor_type.rank
-    place = normal_axis(axis, rank)
-    order = list(range(rank - 1))
-    order.insert(place, rank - 1)
-    return tensor(hot if place == rank - 1 else ir.transpose(hot, axes=tuple(order)))
 
 
 def _triangle(x: Any, k: int, keep: str) -> KerasTensor:

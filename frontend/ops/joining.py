@@ -1,4 +1,4 @@
-"""Joining, splitting, repeating, padding, picking: fewer or more elements than before."""
+"""Joining, splitting, repeating, padding: fewer or more elements than before."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from ..tensor import KerasTensor
 from .core import (
     as_node,
     common_dtype,
-    constant,
     ir,
     normal_axes,
     normal_axis,
@@ -198,21 +197,3 @@ def pad(
         )
     low, high = (tuple(int(pair[side]) for pair in pairs) for side in (0, 1))
     return tensor(ir.pad(node, low=low, high=high, value=float(constant_values or 0)))
-
-
-@operation
-def take(x: Any, indices: Any, axis: int | None = None) -> KerasTensor:
-    """Elements by index along ``axis``; of the flat tensor unless one is given."""
-    node = as_node(ravel(x)) if axis is None else as_node(x)
-    place = normal_axis(axis or 0, node.tensor_type.rank)
-    extent = node.shape[place]
-    if isinstance(extent, int) and isinstance(indices, (int, list, tuple, np.ndarray)):
-        indices = np.asarray(indices) % max(extent, 1)
-        return tensor(ir.gather(node, as_node(indices.astype("int32")), axis=place))
-    picked = as_node(indices)
-    if not picked.dtype.is_integer:
-        picked = as_node(tensor(picked), "int32")
-    if isinstance(extent, int):
-        below = ir.less(picked, constant(0, picked.dtype))
-        picked = ir.select(below, ir.add(picked, constant(extent, picked.dtype)), picked)
-    return tensor(ir.gather(node, picked, axis=place))

@@ -10,8 +10,9 @@ import numpy as np
 from ...compiler.ir import Node
 from ..errors import UsageError
 from ..tensor import KerasTensor
-from .core import as_node, cast_node, floating, ir, normal_axes, normal_axis, operation, tensor
+from .core import as_node, floating, ir, normal_axes, normal_axis, operation, tensor
 from .elementwise import log, maximum, rsqrt, square
+from .picking import integers
 from .reductions import mean
 from .reductions import sum as sum_
 
@@ -231,7 +232,7 @@ def sparse_categorical_crossentropy(
     """``categorical_crossentropy`` with the class as an integer; 0 where there is no such class."""
     node = floating(output)
     place = normal_axis(axis, node.tensor_type.rank)
-    hot = ir.one_hot(as_node(target, "int32"), depth=node.shape[place], dtype=node.dtype.name)
+    hot = ir.one_hot(integers(target), depth=node.shape[place], dtype=node.dtype.name)
     last = hot.tensor_type.rank - 1
     order = (*range(place), last, *range(place, last))
     hot = hot if place == last else ir.transpose(hot, axes=order)
@@ -259,6 +260,5 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
 def multi_hot(inputs: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> KerasTensor:
     """1 at every index that the last axis of ``inputs`` names."""
     name = floating(0.0).dtype.name if dtype is None else dtype
-    node = cast_node(as_node(inputs), as_node(0).dtype)
-    hot = ir.one_hot(node, depth=int(num_classes), dtype=name)
+    hot = ir.one_hot(integers(inputs), depth=int(num_classes), dtype=name)
     return tensor(ir.max(hot, axes=(hot.tensor_type.rank - 2,), keepdims=False))

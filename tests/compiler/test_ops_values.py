@@ -167,9 +167,24 @@ def test_mean_of_a_symbolic_batch():
 # Indexing
 
 
-def test_gather_clamps():
-    found = run(ops.gather, np.arange(5.0), np.array([-3, 0, 4, 9], "i4"))
-    np.testing.assert_array_equal(found, [0, 0, 4, 4])
+def test_gather_counts_from_the_end_and_fills_what_is_outside():
+    found = run(ops.gather, np.arange(5.0), np.array([-6, -5, -1, 0, 4, 5], "i4"))
+    np.testing.assert_array_equal(found, [np.nan, 0, 4, 0, 4, np.nan])
+
+
+def test_gather_from_the_front_alone_has_no_rows_below_0():
+    picks = np.array([-1, 0, 5], "i8")
+    found = run(ops.gather, np.arange(5.0), picks, from_end=False, fill=9.0)
+    np.testing.assert_array_equal(found, [9, 0, 9])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "fill"),
+    [("int8", -128), ("int32", -(2**31)), ("int64", -(2**63)), ("uint8", 255), ("bool", True)],
+)
+def test_gather_fills_integers_with_their_least(dtype, fill):
+    found = run(ops.gather, np.zeros(3, dtype), np.array([0, 3], "i4"))
+    np.testing.assert_array_equal(found, np.array([0, fill], dtype))
 
 
 def test_scatter_add_adds_up_repeated_rows():

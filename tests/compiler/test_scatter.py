@@ -26,7 +26,9 @@ def right(x: np.ndarray, picks: np.ndarray, axis: int, size: int) -> np.ndarray:
     table = np.moveaxis(x.astype("float64"), range(axis, axis + picks.ndim), range(picks.ndim))
     result = np.zeros((size, *table.shape[picks.ndim :]))
     for at in np.ndindex(*picks.shape):
-        result[np.clip(picks[at], 0, size - 1)] += table[at]
+        row = int(picks[at]) + size if picks[at] < 0 else int(picks[at])
+        if 0 <= row < size:
+            result[row] += table[at]
     return np.moveaxis(result, 0, axis)
 
 
@@ -38,7 +40,9 @@ CASES = [
     ("f32[N]", "i32[N]", 0, 4),
     ("f32[3, N, 2, 16]", "i8[N]", 1, 9),
     ("f32[N, 4]", "i32[]", 1, 5),
+    ("i8[N, 3]", "i32[N]", 0, 5),
     ("i32[N, 3]", "i32[N]", 0, 5),
+    ("i64[N, 2]", "i8[2]", 1, 5),
     ("f64[N, 3]", "i32[N]", 0, 5),
 ]
 
@@ -53,7 +57,7 @@ def test_values(case: Any, threads: int) -> None:
         shapes = ([n if isinstance(n, int) else samples for n in i.shape] for i in graph.inputs)
         first, second = shapes
         x = rng.integers(-9, 10, first).astype(graph.inputs[0].dtype.numpy)
-        picks = rng.integers(-2, case[3] + 2, second).astype(graph.inputs[1].dtype.numpy)
+        picks = rng.integers(-case[3] - 2, case[3] + 2, second).astype(graph.inputs[1].dtype.numpy)
         (found,) = run(x, picks)
         np.testing.assert_array_equal(found, right(x, picks, *case[2:]))
 

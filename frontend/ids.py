@@ -1,0 +1,104 @@
+"""Integers that name rows of tables, held against the tables before a program runs.
+
+A compiled lookup reads nothing outside its table: it gives NaN. Where the integers are inputs of
+the program, it can be said which one is wrong, before anything is computed or trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..compiler import ops as ir
+from ..compiler.ir import Graph, Node
+from .errors import UsageError
+
+Block = tuple[slice, ...]
+
+_UNSIGNED = {1: np.uint8, 4: np.uint32, 8: np.uint64}
+# What rearranges all the integers of its operand, or some of them often: none are new.
+_ARRANGES = frozenset({"broadcast_to", "cast", "flip", "repeat", "reshape", "transpose"})
+
+
+@dataclass(frozen=True)
+class IdCheck:
+    """Raises ``UsageError`` unless the integers of one input name rows of a table.
+
+    Attributes:
+        position: of the input.
+        block: the part of the input that is meant; all of it where it is empty.
+        rows: of the table.
+        layer, name: of the lookup, and of the input.
+    """
+
+    position: int
+    block: Block
+    rows: int
+    layer: str
+    name: str
+
+    def __call__(self, arrays: Sequence[np.ndarray]) -> None:
+        ids = arrays[self.position]
+        if self.block:
+            ids = ids[self.block]
+        if ids.dtype.kind == "f":
+            within = bool(((ids > -1) & (ids < self.rows)).all())
+        else:
+            # As unsigned numbers, those below 0 are large: one pass over the data does.
+            unsigned = ids.view(_UNSIGNED[ids.dtype.itemsize])
+            within = np.maximum.reduce(unsigned, axis=None, initial=0) < self.rows
+        if not within:
+            raise self._error(ids)
+
+    def _error(self, ids: np.ndarray) -> UsageError:
+        wrong = ~((ids > -1) & (ids < self.rows))
+        place = tuple(int(index[0]) for index in np.nonzero(wrong))
+        return UsageError(
+            f"{self.layer}: expected ids from 0 to {self.rows - 1}, for the {self.rows} rows of "
+            f'the table; received {ids[place]} at index {place} of input "{self.name}", and '
+            f"{int(wrong.sum())} such ids in all. Make input_dim larger than the largest id, or "
+            "map the ids that the table lacks to one that it has"
+        )
+
+
+def id_checks(graph: Graph) -> tuple[IdCheck, ...]:
+    """The checks of the lookups whose integers come from an input of ``graph`` as they are."""
+    found: list[IdCheck] = []
+    for node in graph.nodes:
+        if node.op is ir.gather and not node.attrs["from_end"]:
+            check = _check(graph, node)
+            if check is not None and check not in found:
+                found.append(check)
+    return tuple(found)
+
+
+def _check(graph: Graph, lookup: Node) -> IdCheck | None:
+    table, node = lookup.inputs
+    rows = table.shape[lookup.attrs["axis"]]
+    block: Block = ()
+    while node.op.name in _ARRANGES:
+        (node,) = node.inputs
+    if node.op is ir.slice and node.inputs[0].op.name == "input":
+        found = _block(node)
+        if found is None:
+            return None
+        block, (node,) = found, node.inputs
+    if node not in graph.inputs or not isinstance(rows, int):
+        return None
+    layer = "".join(map(str, lookup.origins[:1])) or lookup.op.name
+    return IdCheck(graph.inputs.index(node), block, rows, layer, node.attrs["name"])
+
+
+def _block(node: Node) -> Block | None:
+    """The part of an input that ``node`` is; None where its bounds are not known."""
+    names = ("start", "stop", "step")
+    bounds = zip(*(node.attrs[name] for name in names), node.inputs[0].shape, strict=True)
+    block = []
+    for start, stop, step, size in bounds:
+        end = None if stop == size else stop
+        if not isinstance(start, int) or not isinstance(end, int | None):
+            return None
+        block.append(slice(start, end, step))
+    return tuple(block)
