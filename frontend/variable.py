@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..runtime.memory import aligned_array
+from . import lazy
 from .dtypes import as_array, standard_dtype
 from .operators import Operators
 from .scope import current_scope
@@ -27,6 +28,14 @@ class Generation:
 class Variable(Operators):
     """A weight of a layer: float32 unless told otherwise, of a fixed shape.
 
+    Args:
+        initializer: an array, a number, or with ``shape`` a function of it, or an initializer by
+            its name.
+        autocast: as in Keras, for policies that compute in another float than that of the weights;
+            there are none here.
+        aggregation, synchronization: as in Keras, how the copies on several devices agree. There is
+            one copy here, so all that Keras knows mean the same.
+
     Attributes:
         name: ``kernel``.
         path: ``conv2d/kernel``.
@@ -42,18 +51,23 @@ class Variable(Operators):
         shape: tuple[int, ...] | None = None,
         dtype: Any = None,
         trainable: bool = True,
-        name: str = "variable",
+        autocast: bool = True,
+        aggregation: str | None = "none",
+        synchronization: str | None = "auto",
+        name: str | None = None,
         *,
         path: str = "",
         regularizer: Any = None,
         constraint: Any = None,
     ) -> None:
+        _check_among("aggregation", aggregation, _AGGREGATIONS)
+        _check_among("synchronization", synchronization, _SYNCHRONIZATIONS)
         kind = standard_dtype(dtype)
         self._memory = _initial(initializer, shape, kind.numpy)
         self._value = self._memory.view()
         self._value.setflags(write=False)
-        self.name = name
-        self.path = path or name
+        self.name = name or "variable"
+        self.path = path or self.name
         self.trainable = trainable
         self.is_state = not trainable
         self.regularizer = regularizer
@@ -155,7 +169,21 @@ class Variable(Operators):
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}>"
 
 
+_AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
+_SYNCHRONIZATIONS = (None, "none", "on_read", "on_write", "auto")
+
+
+def _check_among(argument: str, value: Any, known: tuple[Any, ...]) -> None:
+    if value not in known:
+        raise ValueError(
+            f"Variable: expected {argument} among {', '.join(map(repr, known))}; received {value!r}"
+        )
+
+
 def _initial(initializer: Any, shape: tuple[int, ...] | None, dtype: np.dtype) -> np.ndarray:
+    if isinstance(initializer, (str, dict)):
+        # Initializers are made of functions of tensors, which know variables.
+        initializer = lazy.load(".initializers").get(initializer)
     if not callable(initializer):
         return _placed(as_array(initializer), dtype)
     if shape is None:

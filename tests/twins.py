@@ -109,7 +109,7 @@ def drawn_weights(model: Any) -> list[np.ndarray]:
 def twins(build: Build) -> tuple[Any, Any]:
     """``build``'s model in Keras and in Keraunos, with the same weights, which are random."""
     keras.utils.clear_session(free_memory=False)  # collecting garbage takes a while
-    keraunos.utils.clear_session()
+    keraunos.utils.clear_session(free_memory=False)
     pair = build(keras), build(keraunos)
     set_same_weights(*pair)
     return pair

@@ -133,7 +133,9 @@ class Layer(Weighted):
             sizes,
             kind,
             trainable,
-            label,
+            autocast,
+            aggregation,
+            name=label,
             path=path_within(self, label),
             regularizer=regularizers.get(regularizer),
             constraint=constraints.get(constraint),
@@ -305,19 +307,19 @@ class Layer(Weighted):
 
     @property
     def input(self) -> Any:
-        """The symbolic input of the only call; ``AttributeError`` unless there is one."""
-        return self._only_call("input").args[0]
+        """The symbolic input of the first call; ``AttributeError`` where there was none."""
+        return self._first_call("input").args[0]
 
     @property
     def output(self) -> Any:
-        """The symbolic output of the only call."""
-        return self._only_call("output").outputs
+        """The symbolic output of the first call."""
+        return self._first_call("output").outputs
 
-    def _only_call(self, what: str) -> Any:
-        if len(self.inbound_nodes) != 1:
+    def _first_call(self, what: str) -> Any:
+        if not self.inbound_nodes:
             raise AttributeError(
-                f'layer "{self.name}" was called {len(self.inbound_nodes)} times on symbolic '
-                f"tensors, so it has no single {what}"
+                f'layer "{self.name}" has no {what} yet: it was not called on symbolic tensors, '
+                "which Input() and other layers give"
             )
         return self.inbound_nodes[0]
 

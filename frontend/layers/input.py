@@ -17,6 +17,10 @@ class InputLayer(Layer):
         shape: of one sample; None for sizes that vary.
         batch_size: where it is fixed.
         batch_shape: shape with the batch, in place of both.
+        sparse, input_tensor, optional: not to be had.
+
+    Raises:
+        ValueError: neither or both of the shapes are given, or what is not to be had.
     """
 
     def __init__(
@@ -33,6 +37,7 @@ class InputLayer(Layer):
     ) -> None:
         self.is_named = name is not None
         super().__init__(name=name, dtype=dtype, **kwargs)
+        _decline(sparse=sparse, tensor=input_tensor, optional=optional)
         if (shape is None) == (batch_shape is None):
             raise UsageError(
                 "Input: expected either shape=(...) of one sample or batch_shape=(None, ...); "
@@ -48,6 +53,12 @@ class InputLayer(Layer):
 
     def call(self) -> Any:
         return self.output
+
+
+def _decline(**given: Any) -> None:
+    for name, value in given.items():
+        if value is not None and value is not False:
+            raise UsageError(f"Input: expected no {name}, which there is not; received {value!r}")
 
 
 def _sizes(shape: Any) -> tuple[int | None, ...]:
@@ -71,8 +82,15 @@ def Input(
     tensor: KerasTensor | None = None,
     optional: bool = False,
 ) -> KerasTensor:
-    """The symbolic input of a functional model; arguments as those of ``InputLayer``."""
+    """The symbolic input of a functional model; arguments and errors as those of ``InputLayer``."""
     layer = InputLayer(
-        shape=shape, batch_size=batch_size, dtype=dtype, batch_shape=batch_shape, name=name
+        shape=shape,
+        batch_size=batch_size,
+        dtype=dtype,
+        sparse=sparse,
+        batch_shape=batch_shape,
+        input_tensor=tensor,
+        optional=optional,
+        name=name,
     )
     return layer.output

@@ -36,12 +36,13 @@ class Metric:
         aggregation: str = "sum",
         name: str | None = None,
     ) -> Variable:
-        """A variable that keeps what was added up; ``aggregation`` is taken for Keras's sake."""
+        """A variable that keeps what was added up; ``aggregation`` as in ``Variable``."""
         variable = Variable(
             initializers.get(initializer or "zeros"),
             tuple(shape),
             dtype,
             trainable=False,
+            aggregation=aggregation,
             name=name or "variable",
             path=f"{self.name.replace('/', '>')}/{name or 'variable'}",
         )

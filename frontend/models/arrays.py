@@ -35,7 +35,8 @@ def arranged(model: Any, inputs: Any, given: Any) -> list[Any]:
     if not isinstance(given, (list, tuple)) or len(tree.flatten(given)) != len(tensors):
         count = len(given) if isinstance(given, (list, tuple)) else 1
         raise LayerError(model, f"expected {_listed(tensors)}; received {count} of them")
-    return tree.flatten(given) if _is_array(given[0]) else list(given)
+    leaves = tree.flatten(given)
+    return leaves if all(map(_is_array, leaves)) else list(given)
 
 
 def _alone(model: Any, tensor: KerasTensor, given: Any) -> Any:

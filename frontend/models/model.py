@@ -100,7 +100,7 @@ class Model(Trainer, Layer):
     @property
     def output_shape(self) -> Any:
         """The shapes of the outputs."""
-        return tree.map_structure(lambda tensor: tensor.shape, self.output)
+        return tree.map_structure(lambda tensor: tensor.shape, _alone(self.output))
 
     @property
     def batch_is_fixed(self) -> bool:
@@ -238,15 +238,17 @@ class Model(Trainer, Layer):
                 self, "expected a method call(self, inputs), or Model(inputs=..., outputs=...)"
             )
         given = arranged(self, self.network.inputs, inputs)
-        pairs = zip(tree.flatten(self.network.inputs), given, strict=True)
-        return self.network.run([self._fitted_tensor(*pair) for pair in pairs])
+        masks = [tensor.mask for tensor in given]
+        if mask is not None:
+            masks = arranged(self, self.network.inputs, mask)
+        triples = zip(tree.flatten(self.network.inputs), given, masks, strict=True)
+        return _alone(self.network.run([self._fitted_tensor(*each) for each in triples]))
 
     def _cast(self, tensor: KerasTensor) -> KerasTensor:
         """Inputs that are known are cast one by one, each to its own type."""
         return tensor if self.network is not None else super()._cast(tensor)
 
-    def _fitted_tensor(self, wanted: KerasTensor, given: Any) -> KerasTensor:
-        mask = given.mask
+    def _fitted_tensor(self, wanted: KerasTensor, given: Any, mask: Any) -> KerasTensor:
         if given.ndim == wanted.ndim - 1 and wanted.shape[-1] == 1:
             given = ops.expand_dims(given, -1)
         elif given.ndim == wanted.ndim + 1 and given.shape[-1] == 1:
@@ -306,12 +308,13 @@ class Model(Trainer, Layer):
 
     def _top_level_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         symbolic = any(map(is_symbolic, tree.flatten((args, kwargs))))
-        if symbolic or self.network is None or len(args) != 1:
+        masked = kwargs.get("mask") is not None
+        if symbolic or masked or self.network is None or len(args) != 1:
             return super()._top_level_call(args, kwargs)
-        return self._call_known(args[0], **kwargs)
+        return self._call_known(args[0], **{k: v for k, v in kwargs.items() if k != "mask"})
 
     @user_facing
-    def _call_known(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+    def _call_known(self, inputs: Any, training: Any = None) -> Any:
         program, arrays = self.prepare(inputs, bool(training))
         return program.traced.pack(program(*arrays))
 
@@ -387,6 +390,12 @@ def _has_ends(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         or (len(args) == 1 and "outputs" in kwargs)
         or {"inputs", "outputs"} <= (kwargs.keys())
     )
+
+
+def _alone(outputs: Any) -> Any:
+    """Outputs as they are given: of ``[x]`` it is x, as in Keras."""
+    alone = isinstance(outputs, (list, tuple)) and len(outputs) == 1
+    return outputs[0] if alone else outputs
 
 
 def _check_ends(inputs: Any, outputs: Any) -> None:

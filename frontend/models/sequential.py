@@ -52,6 +52,9 @@ class Sequential(Model):
     def add(self, layer: Any, rebuild: bool = True) -> None:
         """Puts a layer on top.
 
+        Args:
+            rebuild: whether it is connected at once; if not, then by ``build`` or the next call.
+
         Raises:
             ValueError: its name is taken, or it does not fit what comes before.
             TypeError: it is no layer.
@@ -72,18 +75,18 @@ class Sequential(Model):
             self.start = _input_asked_for(layer)
         self.stack.append(layer)
         try:
-            self._connect_stack()
+            self._connect_stack(rebuild)
         except Exception:
             self.stack.pop()
             raise
 
     @user_facing
     def pop(self, rebuild: bool = True) -> Any:
-        """Takes the last layer off."""
+        """Takes the last layer off; ``rebuild`` as in ``add``."""
         if not self.stack:
             raise UsageError("Sequential: expected a layer to pop; there is none")
         layer = self.stack.pop()
-        self._connect_stack()
+        self._connect_stack(rebuild)
         return layer
 
     def _begin(self, layer: InputLayer) -> None:
@@ -91,8 +94,8 @@ class Sequential(Model):
             raise UsageError("Sequential: expected an Input as the first layer only")
         self.start = layer
 
-    def _connect_stack(self) -> None:
-        if self.start is None or not self.stack:
+    def _connect_stack(self, now: bool = True) -> None:
+        if self.start is None or not self.stack or not now:
             self.connect(None)
             return
         tensor = self.start.output
@@ -129,6 +132,7 @@ class Sequential(Model):
                 )
             dtype = _input_dtype(self.stack[0])
             self.start = InputLayer(batch_shape=tuple(input_shape), dtype=dtype)
+        if self.network is None:
             self._connect_stack()
 
     def prepare(self, inputs: Any, training: bool = False) -> tuple[Program, list[np.ndarray]]:

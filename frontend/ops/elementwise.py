@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import standard_dtype
-from ..errors import UsageError
-from ..tensor import KerasTensor
+from ..errors import UsageError, user_facing
+from ..tensor import KerasTensor, is_symbolic
 from .core import (
     BOOL,
     INT32,
@@ -205,10 +205,41 @@ def squared_difference(x1: Any, x2: Any) -> KerasTensor:
     return square(subtract(x1, x2))
 
 
-@operation
-def where(condition: Any, x1: Any, x2: Any) -> KerasTensor:
-    """x1 where the condition holds, else x2."""
+def _chosen(condition: Any, x1: Any, x2: Any) -> KerasTensor:
     return tensor(ir.select(as_node(condition, "bool"), *aligned(x1, x2)))
+
+
+_choose = _named(_chosen, "where", "x1 where the condition holds, else x2.")
+
+
+@user_facing
+def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
+    """x1 where the condition holds, else x2.
+
+    Without both, the places where it holds, as ``nonzero`` gives them.
+
+    Raises:
+        ValueError: only one of both is given; as ``nonzero``.
+    """
+    if (x1 is None) != (x2 is None):
+        raise UsageError("where: expected both x1 and x2, or neither of them; received one")
+    return nonzero(condition) if x1 is None else _choose(condition, x1, x2)
+
+
+@user_facing
+def nonzero(x: Any) -> Any:
+    """The places of what is not 0: an array of indices, int32, for each axis.
+
+    Raises:
+        ValueError: x is a tensor without values: how many there are is known only with the data.
+    """
+    if is_symbolic(x):
+        raise UsageError(
+            "nonzero: expected an array; received a symbolic tensor, of which only the data tell "
+            "how many places there are. where(condition, x1, x2) chooses element by element, and "
+            "sum(cast(condition, 'int32')) counts"
+        )
+    return tuple(axis.astype("int32") for axis in np.nonzero(np.atleast_1d(np.asarray(x))))
 
 
 @operation

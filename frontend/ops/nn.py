@@ -258,7 +258,15 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
 
 @operation
 def multi_hot(inputs: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> KerasTensor:
-    """1 at every index that the last axis of ``inputs`` names."""
+    """1 at every index that the last axis of ``inputs`` names.
+
+    Raises:
+        ValueError: ``axis`` is another than -1, where the classes come.
+    """
+    if axis != -1:
+        raise UsageError(
+            f"multi_hot: expected axis=-1; received {axis}. keraunos.ops.moveaxis moves the classes"
+        )
     name = floating(0.0).dtype.name if dtype is None else dtype
     hot = ir.one_hot(integers(inputs), depth=int(num_classes), dtype=name)
     return tensor(ir.max(hot, axes=(hot.tensor_type.rank - 2,), keepdims=False))

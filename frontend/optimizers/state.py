@@ -126,11 +126,25 @@ class OptimizerState:
         layout: Any = None,
         name: str | None = None,
     ) -> Variable:
-        """A new variable of the optimizer; ``aggregation`` and ``layout`` are there for Keras."""
+        """A new variable of the optimizer; ``aggregation`` as in ``Variable``.
+
+        Raises:
+            ValueError: a ``layout`` is given, which is for several devices.
+        """
+        if layout is not None:
+            raise UsageError(
+                f"add_variable: expected layout None, on one device; received {layout!r}"
+            )
         label = name or f"variable_{len(self._variables)}"
-        start = initializers.get(initializer)
-        path = f"{self.name}/{label}"
-        variable = Variable(start, tuple(shape), dtype, trainable=False, name=label, path=path)
+        variable = Variable(
+            initializers.get(initializer),
+            tuple(shape),
+            dtype,
+            trainable=False,
+            aggregation=aggregation,
+            name=label,
+            path=f"{self.name}/{label}",
+        )
         self._variables.append(variable)
         return variable
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,9 +15,10 @@ from ..eager import EagerTrace
 from ..ops import convert_to_tensor
 from ..scope import entered
 from .batch import Batch
-from .standard_step import predicted_shapes
-from .step_methods import computed, named_results, own_step
+from .step_methods import computed, named_results
 from .steps import Kind, Logs, Predicted
+
+TargetCheck: TypeAlias = Callable[[Any], None]
 
 
 @dataclass
@@ -29,7 +30,6 @@ class EagerStep:
         parts: x, y and weights of a batch of the kind, for their nesting.
         kind: of the batches that it takes.
         names: of the results of the last batch.
-        check: as in ``Step``.
     """
 
     model: Any
@@ -37,16 +37,32 @@ class EagerStep:
     parts: tuple[Any, ...]
     kind: Kind
     names: tuple[str, ...] = ()
-    check: Callable[[Any], None] | None = None
+    check: None = None  # as of `Step`; what is wrong with targets is told by the step itself
+    _targets: TargetCheck | None = None
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> Logs:
         with _data(self.model, self.mode, self.parts, arrays) as data:
-            _, results = computed(self.model, self.mode, *data)
+            if self._targets is not None:
+                self._targets(data[1])
+            shapes, results = computed(self.model, self.mode, *data)
+            if self._targets is None:
+                self._targets = self._check_targets(data[1], shapes)
             named = named_results(self.model, self.mode, results)
             found = [np.asarray(convert_to_tensor(value)) for value in named.values()]
         self.names = tuple(named)
         self.model.find_metrics()
         return Logs(self.names, found)
+
+    def _check_targets(self, y: Any, shapes: Any) -> TargetCheck:
+        """Checks the first targets, now that shapes of predictions are known; gives the check."""
+        found = None if shapes is None else self.model.label_check(y, shapes)
+        check: TargetCheck = found or _unchecked
+        check(y)
+        return check
+
+
+def _unchecked(_: Any) -> None:
+    """Targets that any step takes, or of which only a step of one's own knows."""
 
 
 @dataclass(frozen=True)
@@ -67,20 +83,13 @@ class EagerPredictStep:
 def make_eager_step(
     model: Any, mode: str, batch: Batch, kind: Kind
 ) -> EagerStep | EagerPredictStep:
-    """A step of ``model`` for batches like this one.
-
-    Raises:
-        ValueError: the batch does not fit the model.
-    """
+    """A step of ``model`` for batches like this one."""
     parts = tree.map_structure(
         lambda leaf: None if leaf is None else 0, (batch.x, batch.y, batch.sample_weight)
     )
     if mode == "predict":
         return EagerPredictStep(model, parts, kind)
-    step = EagerStep(model, mode, parts, kind)
-    if own_step(model, mode) is None:
-        step.check = model.label_check(batch.y, predicted_shapes(model, batch.x))
-    return step
+    return EagerStep(model, mode, parts, kind)
 
 
 @contextmanager

@@ -246,12 +246,13 @@ class Trainer(StepMethods):
     def check_data(self, data: Batch, training: bool = True) -> None:
         """Builds the model for all of the data, and checks what no compiled step can tell.
 
-        What a step of one's own does with its data is not known.
+        What a step of one's own does with its data is not known, and what runs eagerly may need
+        values, and checks its targets itself.
 
         Raises:
             ValueError: labels name classes that the model does not have.
         """
-        if own_step(self, "train" if training else "test") is not None:
+        if self._run_eagerly or own_step(self, "train" if training else "test") is not None:
             return
         check = self.label_check(data.y, predicted_shapes(self, data.x))
         if check is not None:

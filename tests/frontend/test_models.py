@@ -142,9 +142,106 @@ def test_inputs_and_outputs_by_name():
     a, b = rows(3, 4), rows(3, 5)
     named = model.predict({"b": b, "a": a}, verbose=0)
     assert {name: value.shape for name, value in named.items()} == {"score": (3, 2), "side": (3, 1)}
-    listed = model.predict([a, b], verbose=0)
-    np.testing.assert_array_equal(named["score"], listed["score"])
     assert model.output_shape == {"score": (None, 2), "side": (None, 1)}
+
+
+def test_a_list_does_not_stand_for_a_dict_of_inputs():
+    a, b = keraunos.Input((2,), name="text"), keraunos.Input((2,), name="image")
+    model = Model({"text": a, "image": b}, keraunos.layers.Subtract()([a, b]))
+    pair = [np.full((1, 2), 5.0, "float32"), np.full((1, 2), 1.0, "float32")]
+    named = dict(zip(("text", "image"), pair, strict=True))
+    compiled = keraunos.compile(model)
+    for run in (lambda x: model.predict(x, verbose=0), model, compiled):
+        np.testing.assert_array_equal(run(named), [[4.0, 4.0]])
+        for given in (pair, tuple(pair)):
+            with pytest.raises(ValueError, match="expected a dict of inputs called image, text"):
+                run(given)
+    with pytest.raises(ValueError, match="expected a dict of inputs called image, text"):
+        keraunos.compare(model, pair)
+    nested = Model([{"text": a, "image": b}], keraunos.layers.Subtract()([a, b]))
+    np.testing.assert_array_equal(nested.predict([named], verbose=0), [[4.0, 4.0]])
+    for run in (nested, keraunos.compile(nested)):
+        with pytest.raises(ValueError, match="expected a dict of inputs called image, text"):
+            run([pair])
+
+
+@pytest.mark.parametrize("outputs", [list, tuple])
+def test_one_output_in_a_list_comes_alone(outputs):
+    x = keraunos.Input((2,))
+    model = Model(inputs=[x], outputs=outputs([keraunos.layers.Dense(1)(x)]))
+    data = rows(3, 2)
+    for made in (model.predict(data, verbose=0), model(data), keraunos.compile(model)(data)):
+        assert isinstance(made, np.ndarray)
+        assert made.shape == (3, 1)
+    assert model.output_shape == (None, 1)
+    assert len(model.outputs) == 1
+    assert type(model.output) is outputs
+    assert model(x).shape == (None, 1)
+    model.compile("sgd", ["mse"])
+    for targets in (np.zeros((3, 1)), [np.zeros((3, 1))]):
+        loss = np.square(model.predict(data, verbose=0)).mean()
+        assert model.evaluate(data, targets, verbose=0) == pytest.approx(loss, rel=1e-5)
+
+
+def test_a_layer_called_twice_has_the_tensors_of_its_first_call():
+    layer = keraunos.layers.Dense(2)
+    with pytest.raises(AttributeError, match="it was not called on symbolic tensors"):
+        _ = layer.output
+    first, second = keraunos.Input((3,)), keraunos.Input((3,))
+    made = layer(first)
+    layer(second)
+    assert layer.input is first
+    assert layer.output is made
+
+
+def test_what_an_input_cannot_be_is_refused():
+    for options in ({"sparse": True}, {"optional": True}, {"tensor": keraunos.Input((2,))}):
+        (name,) = options
+        with pytest.raises(ValueError, match=f"expected no {name}, which there is not"):
+            keraunos.Input((2,), **options)
+    assert keraunos.Input((2,), sparse=False, optional=False).shape == (None, 2)
+
+
+def test_layers_of_a_stack_may_be_connected_later():
+    stack = [keraunos.layers.Dense(3), keraunos.layers.Dense(2)]
+    model = keraunos.Sequential([keraunos.Input((4,))])
+    for layer in stack:
+        model.add(layer, rebuild=False)
+    assert not model.built
+    assert not stack[0].built
+    assert model.predict(rows(3, 4), verbose=0).shape == (3, 2)
+    assert model.built
+    model.pop(rebuild=False)
+    assert not model.built
+    model.build()
+    assert model.output_shape == (None, 3)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_mask_given_to_a_model_is_that_of_its_inputs(alone):
+    class Hidden(keraunos.layers.Layer):
+        def call(self, x, mask=None):
+            return x if mask is None else keraunos.ops.where(mask[..., None], x, 0.0)
+
+    x = keraunos.Input((5, 2))
+    model = Model(x if alone else [x], Hidden()(x))
+    data, mask = rows(3, 5, 2), np.arange(15).reshape(3, 5) % 3 > 0
+    np.testing.assert_array_equal(model(data), data)
+    given = mask if alone else [mask]
+    np.testing.assert_array_equal(model(data, mask=given), np.where(mask[..., None], data, 0))
+
+
+def test_x_and_y_in_one_tuple_are_refused_with_a_hint():
+    x = rows(4, 1)
+    known = keraunos.Sequential([keraunos.Input((1,)), keraunos.layers.Dense(1)])
+    unknown = keraunos.Sequential([keraunos.layers.Dense(1)])
+    for model in (known, unknown):
+        model.compile("sgd", "mse")
+        for data in ((x, x), [x, x], ({"a": x}, x)):
+            with pytest.raises(ValueError, match=r"make two arguments of them: fit\(x, y\)"):
+                model.fit(data, verbose=0)
+    assert known.predict([[1.0], [2.0]], verbose=0).shape == (2, 1)
+    assert known.predict([np.ones(1), np.ones(1)], verbose=0).shape == (2, 1)
 
 
 def test_a_model_of_what_lies_between():

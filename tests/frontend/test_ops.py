@@ -222,6 +222,23 @@ def test_dtypes_of_a_sum(left, right, expected):
     assert ops.add(right, left).dtype == expected
 
 
+def test_where_of_a_condition_alone_gives_the_places():
+    for function in (ops.where, ops.nonzero):
+        rows, columns = function(np.array([[0.0, 2.0], [3.0, 0.0]]))
+        assert rows.dtype == columns.dtype == "int32"
+        assert (rows.tolist(), columns.tolist()) == ([0, 1], [1, 0])
+        assert [axis.tolist() for axis in function(Variable(np.array([0.0, 1.0])))] == [[1]]
+        with pytest.raises(ValueError, match="only the data tell"):
+            function(layers.Input((4,)) > 0)
+    with pytest.raises(ValueError, match="expected both x1 and x2, or neither"):
+        ops.where(FLAGS, X)
+
+
+def test_classes_come_last_in_multi_hot():
+    with pytest.raises(ValueError, match="expected axis=-1; received 0"):
+        ops.multi_hot(np.array([[0, 1]]), 2, axis=0)
+
+
 def test_operators_of_tensors_weights_and_arrays():
     x = layers.Input((4,))
     weight = Variable(np.arange(1, 5, dtype="float32"))

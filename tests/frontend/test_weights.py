@@ -102,6 +102,27 @@ def test_a_variable_of_an_initializer():
     assert int(Variable(2, dtype="int32")) == 2
 
 
+def test_a_variable_of_an_initializer_by_its_name():
+    for given in ("ones", {"class_name": "Ones", "config": {}}):
+        variable = Variable(initializer=given, shape=(2,), dtype="int32")
+        np.testing.assert_array_equal(variable.numpy(), np.ones(2, "int32"))
+    with pytest.raises(ValueError, match="expected a shape together with an initializer"):
+        Variable("ones")
+    with pytest.raises(ValueError, match="Did you mean"):
+        Variable("onez", shape=(2,))
+
+
+def test_how_copies_of_a_variable_agree_is_one_of_keras_ways():
+    for aggregation in (None, "none", "mean", "sum", "only_first_replica"):
+        assert Variable(1.0, aggregation=aggregation, synchronization="on_read").name == "variable"
+    with pytest.raises(ValueError, match="expected aggregation among None, 'none', 'mean'"):
+        Variable(1.0, aggregation="average")
+    with pytest.raises(ValueError, match=r"expected synchronization among .*received 'never'"):
+        Variable(1.0, synchronization="never")
+    with pytest.raises(ValueError, match="expected aggregation among"):
+        layers.Layer().add_weight(shape=(), aggregation="average")
+
+
 def test_weights_in_lists_and_dicts_are_found():
     class Holder(layers.Layer):
         def __init__(self):

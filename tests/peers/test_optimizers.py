@@ -46,7 +46,12 @@ OWN = {
     "Adamax": [{"beta_1": 0.5, "beta_2": 0.9}],
     "Adagrad": [{"initial_accumulator_value": 0.0}, {"epsilon": 0.1}],
     "Adadelta": [{"rho": 0.5, "learning_rate": 1.0}],
-    "Adafactor": [{"relative_step": False}, {"clip_threshold": 0.5, "beta_2_decay": -0.5}],
+    "Adafactor": [
+        {"learning_rate": 2.0},
+        {"learning_rate": 2.0, "relative_step": False},
+        {"learning_rate": ("ExponentialDecay", 2.0, 10, 0.9)},
+        {"clip_threshold": 0.5, "beta_2_decay": -0.5},
+    ],
     "Ftrl": [
         {"l1_regularization_strength": 0.1, "l2_regularization_strength": 0.2},
         {"l2_shrinkage_regularization_strength": 0.1, "beta": 0.3, "learning_rate": 0.1},
