@@ -1,8 +1,10 @@
 """The examples run as they stand, quickly, and print what they are about."""
 
 import os
+import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,9 @@ LONGEST = 60  # lines
 # What each prints, among other things.
 PRINTS = {
     "compare_fusion": ["+fuse", "no fusion", "Fusion saves", "conv2d+batch_norm", "folded"],
+    "distill_digits": ["Teacher, 3210 weights: accuracy 0.9", "Student, distilled: 0.9"],
     "edit_ir": ["relu(%1)", "= fused conv2d+add", "erf(", "Logits of the first digit"],
+    "gan_digits": ["After   0 epochs: 0% read surely", "as 10 digits", "Digits themselves"],
     "inspect_cnn": ["fold_batch_norm", "= fused conv2d+add+relu+max_pool2d(", "launches of"],
     "multi_task": ["digit_accuracy", "val_odd_loss", "'ink_mae'"],
     "own_layer": ["rsqrt(", "= fused", "kernel(args, thread, threads)", "# norm"],
@@ -22,9 +26,11 @@ PRINTS = {
     "profile_launches": ["digits (N=1)", "digits (N=64)", "launches", "Longest: "],
     "residual_digits": ["batch   1", "batch 359", "conv2d+add", "tiled"],
     "train_digits": ["Epoch 8/8", "update $conv2d.kernel", "conv2d_kernel_gradient", "never seen"],
+    "vae_digits": ["'lost': [", "digits never seen: 1.", "points, untaught ", "points, taught "],
 }
 
 
+@cache
 def run(name: str) -> str:
     """What the example prints, in a terminal wide enough for its tables."""
     done = subprocess.run(
@@ -63,3 +69,23 @@ def test_random_filters_read_the_digits():
     shares = [float(line.partition(":")[2].split("%")[0]) for line in lines]
     assert len(shares) == 3
     assert min(shares) > 95
+
+
+def numbers_of(name: str, pattern: str) -> list[float]:
+    return [float(found) for found in re.findall(pattern, run(name))]
+
+
+def test_the_generator_learns_to_make_digits():
+    before, midway, after, real = numbers_of("gan_digits", r"(\d+)%")
+    assert before < midway < after < real
+    assert after > 35
+
+
+def test_points_become_images_like_digits():
+    seen, untaught, taught = numbers_of("vae_digits", r"(\d\.\d+) from the nearest")
+    assert seen < taught < untaught / 2
+
+
+def test_a_teacher_is_worth_more_than_a_few_labels():
+    teacher, alone, distilled = numbers_of("distill_digits", r": (?:accuracy )?(0\.\d+)")
+    assert alone + 0.05 < distilled < teacher + 0.02
