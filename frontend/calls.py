@@ -10,11 +10,11 @@ from ..runtime.memory import fitting
 from . import tree
 from .dtypes import as_array, canonical_array
 from .errors import LayerError
-from .programs import Program, kept
+from .programs import Identity, Program, kept
 from .scope import Scope, entered
 from .tensor import KerasTensor
 from .tracing import Spec, trace_call
-from .variable import Generation, Variable
+from .variable import Variable
 
 
 def call_on_arrays(
@@ -39,7 +39,8 @@ def program_for_arrays(
     """
     if args:
         args = (array_of_numbers(args[0]), *args[1:])
-    leaves = [_as_input(layer, leaf) for leaf in tree.flatten((args, kwargs))]
+    doubles = _doubles(layer)
+    leaves = [_as_input(layer, leaf, doubles) for leaf in tree.flatten((args, kwargs))]
     arrays = [leaf for leaf in leaves if isinstance(leaf, np.ndarray)]
     if not arrays and not exact:
         raise LayerError(layer, f"expected tensors or arrays as inputs; received {args!r}")
@@ -50,9 +51,7 @@ def program_for_arrays(
 
 
 def _program(layer: Any, structure: Any, specs: list[Any]) -> Program:
-    frozen = Generation.trainability  # layers that are frozen behave otherwise in training
-    shape = repr(tree.map_structure(lambda _: 0, structure))
-    key = (shape, frozen, *map(_hashable, specs))
+    key = (_nesting(structure), *map(_key_of, specs))
 
     def make() -> Program:
         args, kwargs = tree.pack_as(structure, specs)
@@ -64,8 +63,21 @@ def _program(layer: Any, structure: Any, specs: list[Any]) -> Program:
 MOST_PROGRAMS = 32
 
 
-def _hashable(leaf: Any) -> Any:
-    return leaf if isinstance(leaf, (Spec, str, int, float, bool, type(None))) else id(leaf)
+def _nesting(value: Any) -> Any:
+    """Equal for arguments that are nested alike, as ``tree`` walks them."""
+    if isinstance(value, dict):
+        return (dict, *((key, _nesting(value[key])) for key in sorted(value)))
+    return (type(value), *map(_nesting, value)) if isinstance(value, (list, tuple)) else None
+
+
+def _key_of(leaf: Any) -> Any:
+    """Equal for inputs of one kind, and for values that are the same to the digit: not 1 and True.
+
+    What is neither is known by its identity.
+    """
+    if leaf is None or isinstance(leaf, (Spec, str)):
+        return leaf
+    return repr(leaf) if type(leaf) in (bool, int, float, complex) else Identity(leaf)
 
 
 def array_of_numbers(value: Any) -> Any:
@@ -78,14 +90,14 @@ def array_of_numbers(value: Any) -> Any:
     return value
 
 
-def _as_input(layer: Any, leaf: Any) -> Any:
+def _as_input(layer: Any, leaf: Any, doubles: str | None) -> Any:
     if leaf is None or isinstance(leaf, (bool, int, float, str)):
         return leaf
     if isinstance(leaf, Variable):
         return leaf.view
     if isinstance(leaf, np.ndarray) or hasattr(leaf, "__array__") or hasattr(leaf, "__dlpack__"):
         try:
-            return canonical_array(leaf, _doubles(layer))
+            return canonical_array(leaf, doubles)
         except TypeError as error:
             raise LayerError(layer, str(error)) from None
     return leaf

@@ -9,9 +9,10 @@ from . import ops
 from .backend import epsilon
 from .naming import snake_case
 from .serialize import config_of, described_in, rebuilt, resolved
+from .watching import Watched
 
 
-class Constraint:
+class Constraint(Watched):
     """The base of constraints: called with a weight, gives the weight as it may be."""
 
     def __call__(self, w: Any) -> Any:

@@ -9,8 +9,16 @@ import numpy as np
 from ..compiler.types import BOOL, FLOAT32, FLOAT64, INT32, INT64, UINT8, DType, dtype_of
 from ..runtime.memory import fitting
 from .errors import UsageError, UsageTypeError
+from .watching import Watched
 
-_FLOATX = [FLOAT32]
+
+class _Defaults(Watched):
+    """What programs depend on as on an attribute of a layer."""
+
+    floatx: DType = FLOAT32
+
+
+_DEFAULTS = _Defaults()
 
 # Types that the compiler lacks, each held exactly by one that it has.
 _WIDER = {
@@ -27,7 +35,7 @@ _CANONICAL = frozenset(np.dtype(name) for name in ("bool", "uint8", "int32", "in
 
 def floatx() -> str:
     """The name of the default float type: ``"float32"`` unless ``set_floatx`` changed it."""
-    return _FLOATX[0].name
+    return _DEFAULTS.floatx.name
 
 
 def set_floatx(value: str) -> None:
@@ -35,13 +43,13 @@ def set_floatx(value: str) -> None:
     dtype = standard_dtype(value)
     if not dtype.is_float:
         raise ValueError(f"floatx: expected 'float32' or 'float64', received {value!r}")
-    _FLOATX[0] = dtype
+    _DEFAULTS.floatx = dtype
 
 
 def standard_dtype(spec: Any) -> DType:
     """The type meant by a Keras or numpy name; None is the default float. Raises ``ValueError``."""
     if spec is None:
-        return _FLOATX[0]
+        return _DEFAULTS.floatx
     if isinstance(spec, str):
         name = {"int": "int32", "float": floatx()}.get(spec, spec)
     elif isinstance(spec, type) and spec in (int, float, bool):  # a numpy dtype may equal one
@@ -81,7 +89,7 @@ def scalar_dtype(value: bool | int | float, other: DType) -> DType:
         return other
     if isinstance(value, int):
         return INT32 if other is BOOL else other
-    return other if other.is_float else _FLOATX[0]
+    return other if other.is_float else _DEFAULTS.floatx
 
 
 def canonical_array(value: Any, doubles: str | None = None) -> np.ndarray:
@@ -111,8 +119,8 @@ def fitted_array(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     Raises:
         ValueError: an integer type cannot hold a value.
     """
-    if dtype.kind in "iu" and array.size and not np.can_cast(array.dtype, dtype):
-        limits, low, high = np.iinfo(dtype), array.min(), array.max()
+    if array.dtype != dtype and dtype.kind in "iu" and not np.can_cast(array.dtype, dtype):
+        limits, low, high = np.iinfo(dtype), array.min(initial=0), array.max(initial=0)
         if not (limits.min <= low and high <= limits.max):
             raise UsageError(
                 f"expected values of {dtype}, from {limits.min} to {limits.max}; received "

@@ -3,26 +3,92 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from . import lazy
 from .ids import id_checks
 from .tracing import Traced
-from .variable import Generation
+from .watching import Generation, Reads, recording
 
 if TYPE_CHECKING:
     from ..compiler.executable import Executable
 
+MOST_VARIANTS = 8  # programs for one kind of arguments, by the values of attributes
 
-def kept(programs: dict[Any, Program], key: Any, make: Callable[[], Program], most: int) -> Program:
-    """The program under ``key``, made if need be; a new one replaces the oldest of ``most``."""
-    if key not in programs:
-        if len(programs) >= most:
+Made = TypeVar("Made")
+
+
+class Identity:
+    """An object as part of a key: itself, and no other that is equal or has its ``id`` later."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Identity) and other.value is self.value
+
+
+class Kept:
+    """What was traced for some kind of arguments, and the attributes that the trace read.
+
+    Attributes:
+        checked: ``Generation.attributes`` when the values of these were looked at last.
+    """
+
+    __slots__ = ("checked", "made", "reads")
+
+    def __init__(self, made: Any, reads: Reads, checked: int) -> None:
+        self.made, self.reads, self.checked = made, reads, checked
+
+    def is_current(self) -> bool:
+        """Whether what the trace read is still so."""
+        now = Generation.attributes
+        if self.checked != now and self.reads.hold():
+            self.checked = now
+        return self.checked == now
+
+
+Store: TypeAlias = dict[Any, list[Kept]]
+
+
+def kept(programs: Store, key: Any, make: Callable[[], Made], most: int) -> Made:
+    """What was made under ``key`` with attributes as they are now; else ``make()``, kept as well.
+
+    One key has several where attributes go to and fro. Of more than ``most`` keys, or under one
+    key, those go that were not looked for the longest.
+    """
+    variants = programs.get(key)
+    if variants is not None and variants[0].checked == Generation.attributes:
+        found: Made = variants[0].made
+        return found
+    return _looked_for(programs, key, make, most)
+
+
+def _looked_for(programs: Store, key: Any, make: Callable[[], Made], most: int) -> Made:
+    variants = programs.pop(key, [])
+    current = next((each for each in variants if each.is_current()), None)
+    try:
+        if current is None:
+            before = Generation.attributes
+            with recording() as reads:
+                made = make()
+            current = Kept(made, reads, before)
+    finally:
+        others = [each for each in variants if each is not current]
+        variants = [*([] if current is None else [current]), *others][:MOST_VARIANTS]
+        if variants:
+            programs[key] = variants
+        while len(programs) > most:
             programs.pop(next(iter(programs)))
-        programs[key] = make()
-    return programs[key]
+    found: Made = current.made
+    return found
 
 
 class Program:

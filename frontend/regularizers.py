@@ -12,9 +12,10 @@ from . import ops
 from .errors import UsageError
 from .naming import snake_case
 from .serialize import config_of, described_in, rebuilt, resolved
+from .watching import Watched
 
 
-class Regularizer:
+class Regularizer(Watched):
     """The base of regularizers: called with a weight, gives a scalar."""
 
     def __call__(self, x: Any) -> Any:

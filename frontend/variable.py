@@ -11,18 +11,7 @@ from . import lazy
 from .dtypes import as_array, standard_dtype
 from .operators import Operators
 from .scope import current_scope
-
-
-class Generation:
-    """Counts what happens to any variable, so that one comparison shows that nothing did.
-
-    Attributes:
-        count: values assigned.
-        trainability: layers frozen or thawed.
-    """
-
-    count = 0
-    trainability = 0
+from .watching import Attribute, Generation
 
 
 class Variable(Operators):
@@ -44,6 +33,10 @@ class Variable(Operators):
         version: how often it was assigned.
         regularizer, constraint: what training adds to the loss, and applies after an update.
     """
+
+    trainable = Attribute()
+    regularizer = Attribute()
+    constraint = Attribute()
 
     def __init__(
         self,

@@ -10,13 +10,14 @@ import numpy as np
 from .dtypes import as_array
 from .errors import LayerError, user_facing
 from .history import Operation
-from .variable import Generation, Variable
+from .variable import Variable
+from .watching import Watched
 
 # Attributes in which no weights or layers of the layer itself are looked for.
 _BOOKKEEPING = frozenset({"inbound_nodes", "given_arguments", "programs", "source"})
 
 
-class Weighted(Operation):
+class Weighted(Watched, Operation):
     """Finds weights and inner layers among its own attributes, lists and dicts included."""
 
     _trainable = True
@@ -74,7 +75,6 @@ class Weighted(Operation):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
-        Generation.trainability += 1
         for variable in self.own_variables:
             variable.trainable = bool(value) and not variable.is_state
         for layer in self.sublayers:

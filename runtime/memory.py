@@ -24,6 +24,10 @@ def fitting(value: Any, dtype: np.dtype) -> np.ndarray:
 
     Its shape stays, () included, which ``np.ascontiguousarray`` would make (1,).
     """
+    if type(value) is np.ndarray and value.dtype == dtype:  # the way of every batch
+        flags = value.flags
+        if flags.c_contiguous and flags.aligned:
+            return value
     array = np.asarray(value, dtype, order="C")
     return array if array.flags.aligned else array.copy()
 

@@ -23,7 +23,7 @@ class Activation(Layer):
         self.activation = activations.get(activation)
 
     def call(self, inputs: KerasTensor) -> KerasTensor:
-        return self.activation(inputs)
+        return activations.get(self.activation)(inputs)
 
 
 def _not_negative(layer: Layer, name: str, value: Any) -> float:

@@ -33,6 +33,10 @@ _INPUT_ARGUMENTS = ("input_shape", "batch_input_shape", "batch_shape", "input_di
 class Layer(Weighted):
     """Weights and a function of tensors. Subclasses define ``build`` and ``call``.
 
+    A call on arrays runs a program in which attributes that ``call`` reads, of this layer and
+    others, are constants. Where one is assigned another value the next call runs another program.
+    A list or dict that is changed in place is seen once it is assigned again.
+
     Args:
         trainable: whether training changes the weights.
         dtype: of weights and results; the default float unless given.

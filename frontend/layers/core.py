@@ -74,7 +74,7 @@ class Dense(Layer):
         result = ops.matmul(inputs, self.kernel)
         if self.use_bias:
             result = ops.add(result, self.bias)
-        return self.activation(result)
+        return activations.get(self.activation)(result)
 
 
 def known_size(layer: Layer, shape: tuple[int | None, ...], axis: int) -> int:

@@ -103,4 +103,4 @@ class Sliding(Layer):
             if self.data_format == "channels_first":
                 bias = ops.reshape(bias, (1, -1, *(1,) * self.rank))
             result = ops.add(result, bias)
-        return self.activation(result)
+        return activations.get(self.activation)(result)

@@ -13,12 +13,13 @@ from ..naming import auto_name
 from ..ops.core import operation
 from ..serialize import described_in
 from ..tensor import KerasTensor
+from ..watching import Watched
 from .weighting import mask_of, matched_ranks, reduced, weighted, with_mask
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 
 
-class Loss:
+class Loss(Watched):
     """How far predictions are off. Subclasses define ``call(y_true, y_pred)``.
 
     Args:

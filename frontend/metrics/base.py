@@ -10,9 +10,10 @@ from .. import initializers
 from ..dtypes import compute_dtype_of
 from ..naming import auto_name
 from ..variable import Variable
+from ..watching import Watched
 
 
-class Metric:
+class Metric(Watched):
     """A number that many batches add to. Subclasses define ``update_state`` and ``result``.
 
     Both are written with ``keraunos.ops`` and ``assign``: then they work on arrays at once, and

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...compiler.ir import IRError
 from .. import inspection, lazy, ops, tree
-from ..calls import program_for_arrays, symbolic_results
+from ..calls import MOST_PROGRAMS, program_for_arrays, symbolic_results
 from ..errors import LayerError, SizesUnknown, UsageError, at_user_line, user_facing
 from ..history import Operation
 from ..layers.base import Layer
-from ..programs import Program
+from ..programs import Program, kept
 from ..tensor import KerasTensor, is_symbolic
 from ..tracing import Spec, specs_of, trace_call
 from ..training.batch import Batch
 from ..training.nested import as_contiguous, mapped
 from ..training.trainer import Trainer
-from ..variable import Generation
+from ..watching import Generation
 from .arrays import arranged, fitted
 from .network import Network, network_between
 from .predicting import Hot, predict
@@ -292,19 +293,21 @@ class Model(Trainer, Layer):
         """The program for all sizes, or where they have to be known, for those at hand."""
         if not self._needs_sizes:
             try:
-                return self._kept((training,), specs_of(self, ()))
+                return self._kept((training,), lambda: specs_of(self, ()))
             except SizesUnknown:
                 self._needs_sizes = True
         sizes = tuple(array.shape[1:] for array in arrays)
-        specs = [Spec((None, *a.shape[1:]), a.dtype.name) for a in arrays]
-        return self._kept((training, sizes), (tree.pack_as(self.input_structure, specs),))
+        return self._kept((training, sizes), lambda: self._specs_like(arrays))
 
-    def _kept(self, key: tuple[Any, ...], specs: tuple[Any, ...]) -> Program:
-        key = (*key, Generation.trainability)  # frozen layers behave otherwise in training
-        if key not in self.programs:
-            self.programs[key] = Program(trace_call(self, specs, training=key[0]))
-        found: Program = self.programs[key]
-        return found
+    def _specs_like(self, arrays: list[np.ndarray]) -> tuple[Any, ...]:
+        specs = [Spec((None, *a.shape[1:]), a.dtype.name) for a in arrays]
+        return (tree.pack_as(self.input_structure, specs),)
+
+    def _kept(self, key: tuple[Any, ...], specs: Callable[[], tuple[Any, ...]]) -> Program:
+        def make() -> Program:
+            return Program(trace_call(self, specs(), training=key[0]))
+
+        return kept(self.programs, key, make, MOST_PROGRAMS)
 
     def _top_level_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         symbolic = any(map(is_symbolic, tree.flatten((args, kwargs))))
@@ -331,14 +334,11 @@ class Model(Trainer, Layer):
         hot = self.hot
         if hot is not None and type(x) is np.ndarray and hot.accepts(x):
             program = hot.program
-            if Generation.count != program.generation:
-                program.bind()
-            if program.checks:
-                program.check((x,))
-            try:
-                return program.executable(x)[0]
-            except IRError as error:
-                raise at_user_line(error) from None
+            if Generation.count == program.generation or hot.is_current():
+                try:
+                    return program(x)[0]
+                except IRError as error:
+                    raise at_user_line(error) from None
         return self._predict_on_batch(x)
 
     @user_facing
@@ -346,10 +346,11 @@ class Model(Trainer, Layer):
         if self.predicts_by_step:
             pack, outputs = self.predict_step_on(Batch(mapped(as_contiguous, x)))
             return pack(outputs)
+        attributes = Generation.attributes
         program, arrays = self.prepare(x)
         results = program.traced.pack(program(*arrays))
         if len(arrays) == 1 and isinstance(results, np.ndarray):
-            self.hot = Hot.of(program)
+            self.hot = Hot.of(program, attributes)
         return results
 
     @user_facing

@@ -17,25 +17,35 @@ from ..progress import check_verbose
 from ..training.data import Epochs, source_of
 from ..training.steps import Predicted
 from ..training.streams import is_stream
+from ..watching import Generation
 from .arrays import arranged
 from .batches import Batches, of_arrays, of_stream
 
 
 @dataclass(frozen=True, slots=True)
 class Hot:
-    """The kind of array that a model of one input and one output was last given."""
+    """The kind of array that a model of one input and one output was last given.
+
+    Attributes:
+        attributes: ``Generation.attributes`` at that time.
+    """
 
     program: Program
+    attributes: int
     dtype: np.dtype
     rank: int
     sample: tuple[int | None, ...]
     is_known: bool
 
     @staticmethod
-    def of(program: Program) -> Hot:
+    def of(program: Program, attributes: int) -> Hot:
         type_ = program.traced.graph.inputs[0].tensor_type
         sample = tuple(s if isinstance(s, int) else None for s in type_.shape[1:])
-        return Hot(program, type_.dtype.numpy, type_.rank, sample, None not in sample)
+        return Hot(program, attributes, type_.dtype.numpy, type_.rank, sample, None not in sample)
+
+    def is_current(self) -> bool:
+        """Whether no attribute was assigned since that a program can depend on."""
+        return self.attributes == Generation.attributes
 
     def accepts(self, array: np.ndarray) -> bool:
         """Whether the array can go to the program as it is."""

@@ -14,9 +14,10 @@ from .. import ops
 from ..dtypes import floatx
 from ..errors import UsageError
 from ..serialize import config_of, described_in, find
+from ..watching import Watched
 
 
-class LearningRateSchedule:
+class LearningRateSchedule(Watched):
     """The base of schedules: subclasses define ``__call__(step)``, written with ``ops``."""
 
     def __call__(self, step: Any) -> Any:

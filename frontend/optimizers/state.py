@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import initializers, ops, tree
 from ..errors import UsageError, UsageTypeError
-from ..variable import Generation, Variable
+from ..variable import Variable
+from ..watching import Watched
 from .options import at_least
 from .schedules import LearningRateSchedule
 
 
-class OptimizerState:
+class OptimizerState(Watched):
     """The variables of an optimizer, in the order in which Keras saves them.
 
     Attributes:
@@ -75,23 +76,12 @@ class OptimizerState:
     def _replace_rate(self, value: Callable[..., Any]) -> None:
         self._variables = [each for each in self._variables if each is not self._learning_rate]
         self._learning_rate = value
-        # Compiled steps have the former one in them, and are to be made anew.
-        Generation.trainability += 1
 
     @property
     def has_function_as_rate(self) -> bool:
         """Whether the learning rate is a function that knows no step."""
         rate = self._learning_rate
         return callable(rate) and not isinstance(rate, LearningRateSchedule)
-
-    @property
-    def rate_key(self) -> Hashable:
-        """Equal for learning rates that make the same program."""
-        return (
-            id(self._learning_rate)
-            if isinstance(self._learning_rate, Variable)
-            else self._learning_rate
-        )
 
     @property
     def iterations(self) -> Any:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ...runtime.memory import fitting
-from ..programs import Program, kept
+from ..programs import Identity, Program, kept
 from ..tracing import Spec, trace_call
 from ..variable import Variable
 
-# Options are part of a program: one that changes them at each update gains nothing by old ones.
-_MOST = 8
+_MOST = 8  # sets of weights
 
 
 def update_on_arrays(
@@ -28,7 +27,7 @@ def update_on_arrays(
     Options of the optimizer are constants of the program: it is made anew where one was changed.
     """
     make = partial(_program, optimizer, update, weights)
-    program = kept(optimizer.programs, _kind(optimizer, weights), make, _MOST)
+    program = kept(optimizer.programs, tuple(map(Identity, weights)), make, _MOST)
     dtypes = (np.dtype(weight.dtype) for weight in weights)
     program(*map(fitting, gradients, dtypes))
 
@@ -40,12 +39,3 @@ def _program(optimizer: Any, update: Callable[..., None], weights: Sequence[Vari
     step.__name__ = f"{optimizer.name}_update"
     specs = tuple(Spec(weight.shape, weight.dtype, "gradient") for weight in weights)
     return Program(trace_call(step, specs, training=True))
-
-
-def _kind(optimizer: Any, weights: Sequence[Variable]) -> Hashable:
-    """What a program depends on, besides the values of arrays and variables."""
-    plain = (bool, int, float, str, type(None))
-    options = tuple(each for each in vars(optimizer).items() if isinstance(each[1], plain))
-    # A program holds on to its weights, so their ids are not given to others.
-    places = tuple((id(weight), weight.constraint) for weight in weights)
-    return optimizer.rate_key, options, places

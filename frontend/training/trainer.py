@@ -7,8 +7,8 @@ from typing import Any
 
 from .. import lazy, optimizers
 from ..errors import LayerError, UsageError, user_facing
-from ..programs import kept
-from ..variable import Generation
+from ..programs import Store, kept
+from ..watching import Generation
 from .batch import Batch
 from .compile_loss import CompileLoss, label_check
 from .compile_metrics import CompileMetrics
@@ -47,8 +47,8 @@ class Trainer(StepMethods):
     steps_per_execution = 1
     output_shape: Any
     _run_eagerly = False
-    _trained = -1
-    _steps: dict[Any, Any]
+    _looked_at = -1
+    _steps: Store
     hot_steps: dict[str, Any]
 
     # Compiling
@@ -172,8 +172,9 @@ class Trainer(StepMethods):
         """The step for such a batch, and the batch's arrays."""
         leaves, nesting = leaves_of(batch)
         kind = kind_of(leaves, nesting)
-        if self._trained != Generation.trainability:
-            self.forget_steps()
+        if self._looked_at != Generation.attributes:
+            self.hot_steps = {}
+            self._looked_at = Generation.attributes
         step = self.hot_steps.get(mode)
         if step is None or step.kind != kind:
             step = self.hot_steps[mode] = self._find_step(mode, batch, kind)
@@ -183,7 +184,6 @@ class Trainer(StepMethods):
         """What is trained, or how, has changed: steps are made anew."""
         self._steps = {}
         self.hot_steps = {}
-        self._trained = Generation.trainability
 
     def _find_step(self, mode: str, batch: Batch, kind: Kind) -> Any:
         def make() -> Any:

@@ -1,0 +1,249 @@
+"""What a program was made of besides tensors: the attributes that a trace read, and their values.
+
+A program holds while these have the values that they had. Layers, models, losses, metrics,
+optimizers, schedules, regularizers and constraints are watched: while one of their attributes is
+assigned that some trace has read, ``Generation`` counts. So calls compare one number, and only when
+it has moved the values. What a trace itself assigns is its own affair and counts for nothing.
+
+Seen is an attribute that is assigned or deleted. A list, dict or set is compared by what it held:
+one that was changed in place is seen once it is assigned again (``layer.sizes = layer.sizes``).
+Arrays, and objects of other classes, are compared by identity.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from .scope import current_scope
+
+MISSING: Any = object()
+_PLAIN = (bool, int, float, complex, str, bytes)
+_CONTAINERS = (list, tuple, dict, set, frozenset)
+# What calls write down about themselves, and nothing depends on.
+_UNWATCHED = frozenset({"built", "first_outputs", "hot", "hot_steps", "inbound_nodes", "programs"})
+_OWN = "_assigned_by_traces"  # the names of attributes that a trace assigned last
+
+_READ: set[str] = set()  # names that a trace has read, of any object
+
+
+class Generation:
+    """Counts what happens to any variable or attribute: one comparison shows that nothing did.
+
+    Attributes:
+        count: values assigned, and ``attributes``.
+        attributes: attributes assigned that a trace has read.
+    """
+
+    count = 0
+    attributes = 0
+
+
+class Watched:
+    """An object whose attributes are part of the programs traced through it."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _READ:
+            before = vars(self).get(name, MISSING)
+            object.__setattr__(self, name, value)
+            assigned(self, name, before)
+        else:
+            object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        before = vars(self).get(name, MISSING)
+        object.__delattr__(self, name)
+        assigned(self, name, before)
+
+
+class Attribute:
+    """An attribute that is watched, of a class whose others are not: these cost nothing more."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        reads = _RECORDING.get()
+        if reads is not None:
+            reads.note(instance, self.name)
+        return vars(instance)[self.name]
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        own = vars(instance)
+        before = own.get(self.name, MISSING)
+        own[self.name] = value
+        assigned(instance, self.name, before)
+
+
+def assigned(owner: Any, name: str, before: Any) -> None:
+    """Counts an attribute that was assigned or deleted, if that can matter to a program."""
+    own = vars(owner)
+    now = own.get(name, MISSING)
+    same = now is before if not isinstance(now, _CONTAINERS) else False
+    if name not in _READ or same or (isinstance(now, _PLAIN) and _same(now, before)):
+        return
+    if current_scope() is not None:
+        own.setdefault(_OWN, set()).add(name)
+        return
+    own.get(_OWN, set()).discard(name)
+    Generation.attributes += 1
+    Generation.count += 1
+
+
+class Reads:
+    """The attributes that a trace read, with their values at its end."""
+
+    def __init__(self) -> None:
+        self._objects: dict[int, tuple[Any, dict[str, Any]]] = {}
+
+    def note(self, owner: Any, name: str) -> None:
+        """Takes down that an attribute is read, unless a property of the class answers for it."""
+        key = id(owner)
+        if key not in self._objects:
+            self._objects[key] = (owner, {})
+        values = self._objects[key][1]
+        if name in values or name in _UNWATCHED or name.startswith("__"):
+            return
+        own = _attributes(owner)
+        if name not in own and isinstance(getattr(type(owner), name, None), property):
+            return
+        _READ.add(name)
+        values[name] = _frozen(own.get(name, MISSING))
+
+    def include(self, others: Reads) -> None:
+        """Takes down what was read within."""
+        for key, (owner, values) in others._objects.items():
+            mine = self._objects.setdefault(key, (owner, {}))[1]
+            for name, value in values.items():
+                mine.setdefault(name, value)
+
+    def finish(self) -> None:
+        """Takes the values as the trace leaves them.
+
+        Containers that it changed are known by their identity from here on: each trace changes
+        them again.
+        """
+        for owner, values in self._objects.values():
+            own = _attributes(owner)
+            for name, first in values.items():
+                now = own.get(name, MISSING)
+                if not _same(first, now):
+                    values[name] = _Whole(now) if isinstance(now, _CONTAINERS) else now
+
+    def hold(self) -> bool:
+        """Whether all have these values still, but for those that traces assigned themselves."""
+        return all(_holds(owner, values) for owner, values in self._objects.values())
+
+
+def _holds(owner: Any, values: dict[str, Any]) -> bool:
+    own = _attributes(owner)
+    for name, kept in values.items():
+        now = own.get(name, MISSING)
+        if now is not kept and not _same(kept, now) and name not in own.get(_OWN, ()):
+            return False
+    return True
+
+
+def _attributes(owner: Any) -> dict[str, Any]:
+    found: dict[str, Any] = object.__getattribute__(owner, "__dict__")
+    return found
+
+
+class _Copy:
+    """What a container held."""
+
+    __slots__ = ("items", "kind")
+
+    def __init__(self, kind: type, items: Any) -> None:
+        self.kind, self.items = kind, items
+
+
+class _Whole:
+    """A value that is known by its identity alone."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _frozen(value: Any) -> Any:
+    """The value, which changes of a container in place do not reach."""
+    if isinstance(value, dict):
+        return _Copy(type(value), tuple((key, _frozen(item)) for key, item in value.items()))
+    if isinstance(value, (list, tuple)):
+        return _Copy(type(value), tuple(map(_frozen, value)))
+    if isinstance(value, (set, frozenset)):
+        return _Copy(type(value), frozenset(value))
+    return value
+
+
+def _same(kept: Any, now: Any) -> bool:
+    """Whether a value is what was kept of it; numbers and strings are compared to the digit."""
+    if isinstance(kept, _Whole):
+        return kept.value is now
+    if isinstance(kept, _Copy):
+        return type(now) is kept.kind and _same_items(kept.items, now)
+    if kept is now:
+        return True
+    return type(kept) is type(now) and isinstance(kept, _PLAIN) and repr(kept) == repr(now)
+
+
+def _same_items(kept: Any, now: Any) -> bool:
+    if isinstance(kept, frozenset):
+        return kept == now
+    if len(kept) != len(now):
+        return False
+    if isinstance(now, dict):
+        pairs = zip(kept, now.items(), strict=True)
+        return all(key == other and _same(item, value) for (key, item), (other, value) in pairs)
+    return all(map(_same, kept, now))
+
+
+# Noting
+
+_RECORDING: ContextVar[Reads | None] = ContextVar("reads", default=None)
+_LOCK = threading.Lock()
+_active = 0
+
+
+def _noting(self: Any, name: str) -> Any:
+    """``__getattribute__`` while something is recorded."""
+    reads = _RECORDING.get()
+    if reads is not None:
+        reads.note(self, name)
+    return object.__getattribute__(self, name)
+
+
+@contextmanager
+def recording() -> Iterator[Reads]:
+    """Notes the attributes of watched objects that are read inside; at the end their values.
+
+    At other times reading an attribute costs what it does anywhere.
+    """
+    reads, outer = Reads(), _RECORDING.get()
+    token = _RECORDING.set(reads)
+    _listen(+1)
+    try:
+        yield reads
+    finally:
+        _listen(-1)
+        _RECORDING.reset(token)
+        if outer is not None:
+            outer.include(reads)
+        reads.finish()
+
+
+def _listen(change: int) -> None:
+    global _active
+    with _LOCK:
+        before, _active = _active, _active + change
+        if not before:
+            Watched.__getattribute__ = _noting  # type: ignore[method-assign, assignment]
+        elif not _active:
+            del Watched.__getattribute__
