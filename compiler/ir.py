@@ -6,7 +6,7 @@ A graph may also update parameters: it computes their next values, as a training
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -53,6 +53,7 @@ __all__ = [
     "exact",
     "freeze",
     "origin_scope",
+    "post_order",
     "rewrite",
     "substitute_nodes",
 ]
@@ -74,7 +75,7 @@ class Graph:
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """Every node, operands before users, inputs first; the same order every time."""
-        return tuple(_topological((*self.inputs, *self.updates, *self.outputs)))
+        return tuple(post_order((*self.inputs, *self.updates, *self.outputs)))
 
     @property
     def returned(self) -> tuple[Node, ...]:
@@ -147,8 +148,11 @@ class Graph:
         return graph
 
 
-def _topological(roots: Iterable[Node]) -> Iterator[Node]:
-    """Depth-first post-order without recursion: graphs can be thousands of nodes deep."""
+def post_order(roots: Iterable[Node], within: Container[Node] | None = None) -> Iterator[Node]:
+    """What ``roots`` are computed from, operands first; only of those ``within``, if given.
+
+    Depth-first without recursion: graphs can be thousands of nodes deep.
+    """
     seen: set[Node] = set()
     for root in roots:
         stack = [(root, False)]
@@ -157,7 +161,7 @@ def _topological(roots: Iterable[Node]) -> Iterator[Node]:
             if ready:
                 yield node
                 continue
-            if node in seen:
+            if node in seen or (within is not None and node not in within):
                 continue
             seen.add(node)
             stack.append((node, True))

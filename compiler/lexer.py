@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from .node import IRError
@@ -11,19 +13,23 @@ from .node import IRError
 _TOKEN = re.compile(
     r"""(?P<space>\s+)
       | (?P<comment>\#[^\n]*)
-      | (?P<ref>[%$](?:"(?:[^"\\\n]|\\.)*"|[^\W\d][\w./-]*|\d+(?:\.\d+)*))
+      | (?P<ref>[%$](?:"(?:[^"\\\n]|\\.)*"|[^\W\d][\w./-]*|[0-9]+(?:\.[0-9]+)*))
       | (?P<string>"(?:[^"\\\n]|\\.)*")
-      | (?P<number>\d+\.\d*(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+|\d+)
+      | (?P<open>[%$]?")
+      | (?P<number>[0-9]+\.[0-9]*(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+|[0-9]+)
       | (?P<name>[^\W\d]\w*)
       | (?P<mark>->|//|\.\.\.|.)
     """,
     re.VERBOSE,
 )
 
+SURROGATE = re.compile("[\ud800-\udfff]")  # halves of characters, which no file can hold
+
 EXCERPT = 120  # characters of a long line that an error shows
+MOST_NESTED = 100  # brackets within each other: the parser calls itself for each
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Token:
     """A piece of the text: ``kind`` is ref, string, number, name, mark or end."""
 
@@ -33,7 +39,9 @@ class Token:
     line: int
 
     def __str__(self) -> str:
-        return "the end of the text" if self.kind == "end" else repr(self.text)
+        if self.kind == "end":
+            return "the end of the text"
+        return repr(self.text) if len(self.text) <= EXCERPT else f"{self.text[:EXCERPT]!r}..."
 
 
 @dataclass
@@ -44,6 +52,7 @@ class Tokens:
     tokens: Sequence[Token]
     comments: dict[int, str]
     index: int = field(default=0)
+    depth: int = field(default=0)
 
     @property
     def next(self) -> Token:
@@ -86,6 +95,25 @@ class Tokens:
         """The comment on the line of the last token taken."""
         return self.comments.get(self.tokens[self.index - 1].line, "")
 
+    @contextmanager
+    def nested(self) -> Iterator[None]:
+        """What is read inside stands in a pair of brackets."""
+        self.depth += 1
+        if self.depth > MOST_NESTED:
+            raise self.error(f"expected at most {MOST_NESTED} brackets within each other")
+        yield
+        self.depth -= 1
+
+    def unquoted(self, token: Token, text: str) -> str:
+        """What the quoted ``text`` in ``token`` says."""
+        try:
+            said = str(json.loads(text))
+        except json.JSONDecodeError as error:
+            raise self.error(f"expected a string as in JSON: {error.msg}", token) from error
+        if SURROGATE.search(said):
+            raise self.error("expected whole characters, got half a surrogate pair", token)
+        return said
+
     def error(self, message: str, token: Token | None = None) -> IRError:
         """An ``IRError`` that points at ``token`` (the next one by default)."""
         at = token or self.next
@@ -93,7 +121,7 @@ class Tokens:
         text = self.source[start:].partition("\n")[0]
         column = at.offset - start
         shown, indent = _excerpt(text, column)
-        caret = " " * indent + "^" * max(1, len(at.text))
+        caret = " " * indent + "^" * min(max(1, len(at.text)), EXCERPT)
         return IRError(f"line {at.line}, column {column + 1}: {message}\n  {shown}\n  {caret}")
 
 
@@ -118,5 +146,18 @@ def tokenize(source: str) -> Tokens:
             tokens.append(Token(kind, text, match.start(), line))
         line += text.count("\n")
     end = len(source.rstrip())
-    last = Token("end", "", end, source.count("\n", 0, end) + 1)
-    return Tokens(source, (*tokens, last), comments)
+    tokens.append(Token("end", "", end, source.count("\n", 0, end) + 1))
+    found = Tokens(source, tokens, comments)
+    _check(found)
+    return found
+
+
+def _check(found: Tokens) -> None:
+    half = SURROGATE.search(found.source)
+    if half:
+        line = found.source.count("\n", 0, half.start()) + 1
+        at = Token("mark", half.group(), half.start(), line)
+        raise found.error("expected whole characters, got half a surrogate pair", at)
+    for token in found.tokens:
+        if token.kind == "open":
+            raise found.error("expected the end of this string on its line", token)

@@ -18,7 +18,8 @@ import numpy as np
 
 from ..runtime.dim import Size
 from ..runtime.forks import cached_property
-from .types import DType, TensorType, TupleType, Type
+from .attributes import kind_of
+from .types import DType, TensorType, TupleType, Type, check_type
 
 
 class IRError(ValueError):
@@ -177,7 +178,9 @@ def apply(op: Op, inputs: Sequence[Node], attrs: Mapping[str, Any]) -> Node:
     """The node ``op(*inputs, **attrs)``: typed, interned. Raises ``IRError`` if it is ill-typed."""
     attributes = _complete(op, attrs)
     try:
+        _check_kinds(op, inputs, attributes)
         type_ = op.infer(*(node.type for node in inputs), **dict(attributes))
+        check_type(type_)
     except (ValueError, TypeError) as error:
         raise IRError(_type_error(op, inputs, attributes, error)) from error
     if op.name in UNIQUE_LEAVES:
@@ -192,6 +195,22 @@ def apply(op: Op, inputs: Sequence[Node], attrs: Mapping[str, Any]) -> Node:
 
 
 UNIQUE_LEAVES = frozenset({"input", "parameter"})
+TAKE_TUPLES = frozenset({"item"})  # ops whose operand may have several results
+
+
+def _check_kinds(op: Op, inputs: Sequence[Node], attributes: tuple[tuple[str, Any], ...]) -> None:
+    """Raises ``TypeError`` for what no type rule has to expect: other kinds of values."""
+    for node in inputs:
+        if isinstance(node.type, TupleType) and op.name not in TAKE_TUPLES:
+            raise TypeError(
+                f"expected single values, got {node.type}; pick one with item(index=...)"
+            )
+    for key, value in attributes:
+        if value is op.attrs[key]:
+            continue
+        kind = kind_of(op.name, key)
+        if kind is not None and not kind.holds(value):
+            raise TypeError(f"{key}: expected {kind.words}, got {value!r}")
 
 
 def _complete(op: Op, attrs: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:

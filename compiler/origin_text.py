@@ -7,13 +7,15 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePath
 
+from .lexer import SURROGATE
 from .node import Origin
 
+LINE_DIGITS = 9  # a longer number is no line of a file
 _PLAIN = re.compile(r"[\w./+-]+")
 _WORD = r'"(?:[^"\\]|\\.)*"|[\w./+-]+'
 _ORIGIN = re.compile(
-    rf"(?P<only_file>{_WORD}):(?P<only_line>\d+)"
-    rf"|(?P<layer>{_WORD})(?:  (?P<file>{_WORD}):(?P<line>\d+))?"
+    rf"(?P<only_file>{_WORD}):(?P<only_line>[0-9]{{1,{LINE_DIGITS}}})"
+    rf"|(?P<layer>{_WORD})(?:  (?P<file>{_WORD}):(?P<line>[0-9]{{1,{LINE_DIGITS}}}))?"
 )
 
 
@@ -40,17 +42,27 @@ def parse_origins(comment: str) -> tuple[Origin, ...]:
         match = _ORIGIN.match(comment, place)
         if match is None or comment[match.end() : match.end() + 2] not in ("", ", "):
             return ()
-        found.append(_parsed(match))
+        origin = _parsed(match)
+        if origin is None:
+            return ()
+        found.append(origin)
         place = match.end() + len(", ")
     return tuple(found)
 
 
-def _parsed(match: re.Match[str]) -> Origin:
+def _parsed(match: re.Match[str]) -> Origin | None:
     parts = match.groupdict(default="")
-    file = parts["file"] or parts["only_file"]
+    layer, file = _unquoted(parts["layer"]), _unquoted(parts["file"] or parts["only_file"])
     line = parts["line"] or parts["only_line"] or "0"
-    return Origin(_unquoted(parts["layer"]), _unquoted(file), int(line))
+    return None if layer is None or file is None else Origin(layer, file, int(line))
 
 
-def _unquoted(text: str) -> str:
-    return str(json.loads(text)) if text.startswith('"') else text
+def _unquoted(text: str) -> str | None:
+    """The word that ``text`` stands for; None where its quotes hold no string of JSON."""
+    if not text.startswith('"'):
+        return text
+    try:
+        said = str(json.loads(text))
+    except json.JSONDecodeError:
+        return None
+    return None if SURROGATE.search(said) else said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
+import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..runtime.dim import Dim, symbol
+from ..runtime.dim import MOST, Dim, symbol
 from .lexer import Token, Tokens
 from .node import Literal
 from .suggest import did_you_mean
-from .types import BOOL, DTYPES, FLOAT32, INT32, DType, TensorType
+from .types import BOOL, DTYPES, FLOAT32, INT32, MOST_AXES, DType, TensorType, check_type
 
 _DTYPES = {dtype.short: dtype for dtype in DTYPES}
 _WORDS: dict[str, Any] = {
@@ -26,6 +26,7 @@ _WORDS: dict[str, Any] = {
     "nan": float("nan"),
     "inf": float("inf"),
 }
+MOST_DIGITS = 19  # of a number of 64 bits
 T = TypeVar("T")
 
 
@@ -65,20 +66,33 @@ class Values:
 
     def computed(self, mark: Token, left: Any, right: Any) -> Any:
         for size in (left, right):
-            if not isinstance(size, (int, Dim)):
+            if not _is_size(size):
                 raise self.tokens.error(f"expected sizes around {mark}, got {size!r}", mark)
         try:
             if mark.text == "//":
-                return left // right
-            return left * right if mark.text == "*" else left + right
+                total = left // right
+            else:
+                total = left * right if mark.text == "*" else left + right
         except (ValueError, TypeError, ZeroDivisionError) as error:
             raise self.tokens.error(f"not a size: {error}", mark) from error
+        if isinstance(total, int) and not -MOST <= total < MOST:
+            raise self.tokens.error("expected a size of 64 bits, got a larger one", mark)
+        return total
 
     def unary(self) -> Any:
-        return self.minus(self.unary()) if self.tokens.accept("-") else self.atom()
+        """An atom after any number of minus signs."""
+        at, count = self.tokens.next, 0
+        while self.tokens.accept("-"):
+            count += 1
+        value = self.atom()
+        if count:
+            value = self.minus(value) if count % 2 else self.minus(self.minus(value))
+        if isinstance(value, int) and value >= MOST:
+            raise self.tokens.error(f"expected a whole number of 64 bits, got {value}", at)
+        return value
 
     def minus(self, value: Any) -> Any:
-        if not isinstance(value, (int, float, Dim)):
+        if isinstance(value, bool) or not isinstance(value, (int, float, Dim)):
             raise self.tokens.error(f"expected a number after '-', got {value!r}")
         return -value
 
@@ -87,14 +101,24 @@ class Values:
         if token.kind == "name":
             return self.word()
         if token.kind == "number":
-            self.tokens.take()
-            return int(token.text) if token.text.isdigit() else float(token.text)
+            return self.number()
         if token.kind == "string":
             self.tokens.take()
-            return json.loads(token.text)
+            return self.tokens.unquoted(token, token.text)
         if self.tokens.accept("("):
-            return self.parenthesised()
+            with self.tokens.nested():
+                return self.parenthesised()
         raise self.tokens.error(f"expected a value, got {token}")
+
+    def number(self) -> int | float:
+        token = self.tokens.take()
+        if not token.text.isdigit():
+            return float(token.text)
+        digits = token.text.lstrip("0")
+        # One more than the largest is let through: a minus may stand before it.
+        if len(digits) > MOST_DIGITS or int(digits or "0") > MOST:
+            raise self.tokens.error(f"expected a whole number of 64 bits, got {token}", token)
+        return int(digits or "0")
 
     def parenthesised(self) -> Any:
         """``(1, 2)`` and ``(1,)`` are tuples, ``(N + 1)`` is a size."""
@@ -111,7 +135,11 @@ class Values:
         if token.text in _DTYPES:
             return self.typed()
         self.tokens.take()
-        return _WORDS[token.text] if token.text in _WORDS else symbol(token.text)
+        if token.text in _WORDS:
+            return _WORDS[token.text]
+        if not token.text.isidentifier():
+            raise self.tokens.error(f"expected a name for a size, got {token}", token)
+        return symbol(token.text)
 
     def typed(self) -> DType | TensorType | Literal:
         """``f32`` is a dtype, ``f32[2]`` a type, ``f64(1.5)`` and ``f32[2]([1.0, 2.0])`` arrays."""
@@ -139,12 +167,17 @@ class Values:
             message = f"expected a dtype out of {known}; got {token.text!r}{hint}"
             raise self.tokens.error(message, token)
         self.tokens.expect("[")
-        return TensorType(_DTYPES[token.text], self.separated("]", self.size))
+        type_ = TensorType(_DTYPES[token.text], self.separated("]", self.size))
+        try:
+            check_type(type_)
+        except ValueError as error:
+            raise self.tokens.error(str(error), token) from error
+        return type_
 
     def size(self) -> Any:
         at = self.tokens.next
         value = self.value()
-        if isinstance(value, bool) or not isinstance(value, (int, Dim)):
+        if not _is_size(value):
             raise self.tokens.error(f"expected a size such as 28 or N, got {value!r}", at)
         return value
 
@@ -152,8 +185,15 @@ class Values:
 
     def data(self) -> Any:
         """Elements as nested lists of numbers, or a string of compressed bytes."""
+        if self.tokens.next.kind == "string":
+            at = self.tokens.take()
+            return self.tokens.unquoted(at, at.text)
+        return self.elements()
+
+    def elements(self) -> Any:
         if self.tokens.accept("["):
-            return list(self.separated("]", self.data))
+            with self.tokens.nested():
+                return list(self.separated("]", self.elements))
         if self.tokens.next.text == "...":
             raise self.tokens.error(
                 "the elements of this constant were left out; "
@@ -161,7 +201,7 @@ class Values:
             )
         at = self.tokens.next
         value = self.unary()
-        if not isinstance(value, (bool, int, float, str)):
+        if not isinstance(value, (bool, int, float)):
             raise self.tokens.error(f"expected a number or a list of numbers, got {at}", at)
         return value
 
@@ -183,9 +223,12 @@ class Values:
         if not dtype.is_float and _has(float, data):
             raise self.tokens.error(f"expected whole numbers, as the type is {dtype}", at)
         try:
-            array = np.array(data, dtype.numpy)
+            with np.errstate(over="ignore"):  # numbers beyond the dtype are infinite
+                array = np.array(data, dtype.numpy)
         except (ValueError, TypeError, OverflowError) as error:
             raise self.tokens.error(f"not an array of {dtype}: {error}", at) from error
+        if array.ndim > MOST_AXES:
+            raise self.tokens.error(f"expected at most {MOST_AXES} axes, got {array.ndim}", at)
         if type_ is None:
             return Literal(array)
         shape = self.fixed_shape(type_, at)
@@ -206,11 +249,25 @@ class Values:
             raise self.tokens.error("a compressed constant needs its type: f32[2, 3]", at)
         shape = self.fixed_shape(type_, at)
         try:
-            raw = zlib.decompress(base64.b64decode(text, validate=True))
-            array = np.frombuffer(raw, type_.dtype.numpy).reshape(shape)
-        except (binascii.Error, zlib.error, ValueError, TypeError) as error:
+            raw = _inflated(text, math.prod(shape) * type_.dtype.itemsize)
+        except (binascii.Error, zlib.error, ValueError) as error:
             raise self.tokens.error(f"damaged data for {type_}: {error}", at) from error
-        return Literal(array)
+        if type_.dtype == BOOL and raw.strip(b"\0\1"):
+            raise self.tokens.error(f"damaged data for {type_}: bytes other than 0 and 1", at)
+        return Literal(np.frombuffer(raw, type_.dtype.numpy).reshape(shape))
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, (int, Dim)) and not isinstance(value, bool)
+
+
+def _inflated(text: str, count: int) -> bytes:
+    """The ``count`` bytes that are packed in ``text``; never more, whatever it holds."""
+    stream = zlib.decompressobj()
+    raw = stream.decompress(base64.b64decode(text, validate=True), count + 1)
+    if len(raw) != count or not stream.eof or stream.unused_data:
+        raise ValueError(f"expected {count} bytes, got {'more' if len(raw) > count else len(raw)}")
+    return raw
 
 
 def _has(kind: type, data: Any) -> bool:

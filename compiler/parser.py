@@ -5,10 +5,11 @@ Types are inferred anew. An annotation may be left out; where it stands it must 
 
 from __future__ import annotations
 
-import json
+from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..runtime.dim import limited_work
 from .ir import REQUIRED, Graph, IRError, Node, Op, apply, origin_scope
 from .lexer import Token, Tokens, tokenize
 from .ops.core import CONSTANT, INPUT, PARAMETER
@@ -17,20 +18,31 @@ from .origin_text import parse_origins
 from .parse_values import Values
 from .suggest import did_you_mean
 from .types import TensorType, TupleType, Type
+from .verify import verify
+
+# Parts of symbolic sizes that a text may make the parser multiply out: a few seconds, and more
+# for a text that is long.
+SIZE_WORK = 2_000_000
+SIZE_WORK_OF_A_CHARACTER = 100
 
 
 def parse_ir(text: str) -> Graph:
-    """The graph written in ``text``.
+    """The graph written in ``text``, well formed as ``verify`` wants it.
 
-    Files in the comments come back as the base names that were printed.
+    Files in the comments come back as the base names that were printed. Whatever the text is, time
+    and memory are bounded by its length.
 
     Raises:
         IRError: with line, column, the line itself, what was expected and what came.
     """
+    if not isinstance(text, str):
+        raise IRError(f"expected IR text as a str, got {type(text).__name__}; decode bytes first")
     tokens = tokenize(text)
-    graph = _Parser(tokens).graph()
-    if tokens.next.kind != "end":
-        raise tokens.error(f"expected the end of the text, got {tokens.next}")
+    with limited_work(SIZE_WORK + SIZE_WORK_OF_A_CHARACTER * len(text)):
+        graph = _Parser(tokens).graph()
+        if tokens.next.kind != "end":
+            raise tokens.error(f"expected the end of the text, got {tokens.next}")
+        verify(graph)
     return graph
 
 
@@ -49,11 +61,13 @@ class _Call:
 class _Parser:
     """Recursive descent over one scope of names; each body has a parser of its own."""
 
-    def __init__(self, tokens: Tokens, owner: str = "") -> None:
+    def __init__(self, tokens: Tokens, owner: str = "", sizes: Set[str] = frozenset()) -> None:
         self.tokens = tokens
         self.scope: dict[str, Node] = {}
         self.owner = owner  # the region whose body this is
+        self.sizes = sizes  # the symbols that the inputs of the graph determine
         self.values = Values(tokens)
+        self.names: set[tuple[Op, str]] = set()  # of inputs and parameters
 
     # Statements
 
@@ -61,6 +75,7 @@ class _Parser:
         self.tokens.expect("graph")
         name = self.name()
         inputs = self.inputs()
+        self.sizes = frozenset().union(*(node.tensor_type.symbols for node in inputs))
         marked = self.tokens.accept("->")
         at = self.tokens.next
         types = self.tuple_of_types() if marked else None
@@ -71,7 +86,8 @@ class _Parser:
 
     def name(self) -> str:
         if self.tokens.next.kind == "string":
-            return str(json.loads(self.tokens.take().text))
+            at = self.tokens.take()
+            return self.tokens.unquoted(at, at.text)
         start = self.tokens.expect_kind("name", "the name of the graph")
         return start.text + self.tokens.text_until("(")
 
@@ -92,9 +108,17 @@ class _Parser:
     def leaf(self, op: Op, at: Token) -> Node:
         """The input or parameter called ``at``, whose type comes next."""
         type_ = self.values.tensor_type()
+        name = self.plain(at)
+        if (op, name) in self.names:
+            raise self.tokens.error(f"another {op.name} is called {name!r} already", at)
+        self.names.add((op, name))
         with origin_scope(*parse_origins(self.tokens.comment())):
-            node = apply(op, (), {"name": _plain(at.text), "type": type_})
+            node = apply(op, (), {"name": name, "type": type_})
         return self.define(at, node)
+
+    def plain(self, at: Token) -> str:
+        """The name within ``%name`` or ``$"odd name"``."""
+        return self.tokens.unquoted(at, at.text[1:]) if at.text[1] == '"' else at.text[1:]
 
     def define(self, at: Token, node: Node) -> Node:
         if at.text in self.scope:
@@ -112,11 +136,20 @@ class _Parser:
                 self.statement()
         outputs = []
         if self.tokens.next.text != "}":
-            outputs.append(self.operand())
+            outputs.append(self.result())
         while self.tokens.accept(","):
-            outputs.append(self.operand())
+            outputs.append(self.result())
         self.tokens.expect("}")
         return Graph(name, inputs, (*outputs, *updates.values()), tuple(updates))
+
+    def result(self) -> Node:
+        """An operand of ``return``."""
+        at = self.tokens.next
+        node = self.operand()
+        if isinstance(node.type, TupleType):
+            several = f"{at} has several results; pick one with item(index=...)"
+            raise self.tokens.error(several, at)
+        return node
 
     def update(self, found: dict[Node, Node]) -> None:
         """``$kernel = %12``: the next value of a parameter."""
@@ -127,7 +160,11 @@ class _Parser:
         if parameter in found:
             raise self.tokens.error(f"{at.text} is updated twice", at)
         self.tokens.expect("=")
+        value_at = self.tokens.next
         found[parameter] = self.operand()
+        if found[parameter].type != parameter.type:
+            wrong = f"expected a value of {parameter.type}, as {at.text} is; got "
+            raise self.tokens.error(f"{wrong}{found[parameter].type}", value_at)
 
     def statement(self) -> None:
         at = self.tokens.next
@@ -135,8 +172,11 @@ class _Parser:
             raise self.tokens.error(f"expected a statement such as %0 = relu(%x), got {at}")
         self.tokens.take()
         if at.text.startswith("$"):
+            if self.owner:
+                inside = "a body gets parameters as operands of its region"
+                raise self.tokens.error(f"{inside}; got {at.text} in that of {self.owner}", at)
             self.tokens.expect(":")
-            self.leaf(PARAMETER, at)
+            self.check_sizes(self.leaf(PARAMETER, at), at)
             return
         self.tokens.expect("=")
         call = self.call()
@@ -147,7 +187,13 @@ class _Parser:
         with origin_scope(*parse_origins(self.tokens.comment())):
             node = self.build(call, type_)
         self.check_type(type_, node.type, type_at, call.op.name)
+        self.check_sizes(node, call.at)
         self.define(at, node)
+
+    def check_sizes(self, node: Node, at: Token) -> None:
+        types = node.type.items if isinstance(node.type, TupleType) else (node.type,)
+        for name in sorted(frozenset().union(*(type_.symbols for type_ in types)) - self.sizes):
+            raise self.tokens.error(f"no input of the graph determines the size {name}", at)
 
     def check_type(self, said: Any, found: Any, at: Token, what: str) -> None:
         if said is None or said == found:
@@ -164,7 +210,7 @@ class _Parser:
     def call(self) -> _Call:
         at = self.tokens.expect_kind("name", "the name of an op")
         call = _Call(self.op(at), at)
-        if self.tokens.next.text != "(":
+        if self.tokens.next.text != "(" and "label" in call.op.attrs:
             call.attrs["label"] = self.tokens.text_until("(")
         self.tokens.expect("(")
         while not self.tokens.accept(")"):
@@ -225,19 +271,33 @@ class _Parser:
             key = "body" if at.text == "{" else self.tokens.take().text
             if key not in call.op.attrs:
                 raise self.tokens.error(f"{call.op.name} takes no {key}", at)
+            if key in call.attrs:
+                raise self.tokens.error(f"the attribute {key} is given twice", at)
             self.tokens.expect("{")
-            call.attrs[key] = self.body(key, call, owner)
+            with self.tokens.nested():
+                call.attrs[key] = self.body(key, call, owner)
 
     def body(self, name: str, call: _Call, owner: str) -> Graph:
-        inner = _Parser(self.tokens, owner=owner)
+        inner = _Parser(self.tokens, owner, self.sizes)
         if self.tokens.next.text == "(":
-            return inner.block(name, inner.inputs())
+            at = self.tokens.next
+            inputs = inner.inputs()
+            for node in inputs:
+                self.check_sizes(node, at)
+            return inner.block(name, inputs)
+        return inner.block(name, self.borrowed(call, inner.scope))
+
+    def borrowed(self, call: _Call, scope: dict[str, Node]) -> tuple[Node, ...]:
+        """Inputs of a body that go by the names of the operands of its region."""
         inputs = []
         for index, (text, operand) in enumerate(zip(call.names, call.operands, strict=True)):
-            type_ = operand.tensor_type
+            type_ = operand.type
+            if isinstance(type_, TupleType):
+                several = f"{text} has several results; pick one with item(index=...)"
+                raise self.tokens.error(several, call.at)
             inputs.append(apply(INPUT, (), {"name": f"a{index}", "type": type_}))
-            inner.scope[text] = inputs[-1]
-        return inner.block(name, tuple(inputs))
+            scope[text] = inputs[-1]
+        return tuple(inputs)
 
     def build(self, call: _Call, type_: Type | None) -> Node:
         if call.op is CONSTANT:
@@ -250,7 +310,7 @@ class _Parser:
             raise self.tokens.error(message, call.at)
         try:
             return apply(call.op, call.operands, call.attrs)
-        except (IRError, IndexError) as error:
+        except IRError as error:
             raise self.tokens.error(str(error), call.at) from error
 
     def constant(self, call: _Call, type_: Type | None) -> Node:
@@ -276,8 +336,3 @@ def _types_text(types: Any) -> str:
     if not isinstance(types, tuple):
         return str(types)
     return str(types[0]) if len(types) == 1 else f"({', '.join(map(str, types))})"
-
-
-def _plain(ref: str) -> str:
-    """The name within ``%name`` or ``$"odd name"``."""
-    return str(json.loads(ref[1:])) if ref[1] == '"' else ref[1:]

@@ -14,6 +14,7 @@ from typing import Protocol
 from .ir import Graph, Node
 from .lowering import Concatenation, Contraction, Elementwise, Window, WindowGradient
 from .ops.core import FUSED
+from .partial_order import Order
 
 
 class Work(Protocol):
@@ -34,14 +35,18 @@ def order_updates(
     maker = {result: index for index, step in enumerate(steps) for result in step.results}
     reads = [{homes[operand] for operand in step.operands} for step in steps]
     before = [{maker[value] for value in values if value in maker} for values in reads]
+    readers_of: dict[Node, set[int]] = {}
+    for index, values in enumerate(reads):
+        for read in values:
+            readers_of.setdefault(read, set()).add(index)
+    order = Order(before)
     overwritten = set()
     for parameter, value in graph.next_values.items():
         at = maker[value]
-        readers = {i for i, values in enumerate(reads) if parameter in values and i != at}
-        if _can_overwrite(steps[at], parameter, homes) and not _reach(readers, at, before):
-            before[at] |= readers
+        readers = readers_of.get(parameter, set()) - {at}
+        if _can_overwrite(steps[at], parameter, homes) and order.put_before(readers, at):
             overwritten.add(parameter)
-    return tuple(_in_order(before)), frozenset(overwritten)
+    return tuple(_in_order(order.before)), frozenset(overwritten)
 
 
 def _can_overwrite(step: Work, parameter: Node, homes: Mapping[Node, Node]) -> bool:
@@ -70,18 +75,6 @@ def _stays_in_place(value: Node, body: Graph) -> bool:
                 return False
             found.add(node)
     return True
-
-
-def _reach(starts: set[int], goal: int, before: Sequence[set[int]]) -> bool:
-    """Whether any of ``starts`` has to wait for ``goal``."""
-    seen, stack = set(starts), list(starts)
-    while stack:
-        index = stack.pop()
-        if index == goal:
-            return True
-        stack.extend(before[index] - seen)
-        seen |= before[index]
-    return False
 
 
 def _in_order(before: Sequence[set[int]]) -> Iterator[int]:

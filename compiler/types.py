@@ -9,10 +9,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..runtime.dim import Dim, parse_size, substitute
+from ..runtime.dim import MOST, Dim, parse_size, spend, substitute
 from ..runtime.dim import Size as Size  # part of what this module names
 
 Shape: TypeAlias = tuple[Size, ...]
+MOST_AXES = 64  # of one value: numpy's own bound
 
 
 def product(sizes: Iterable[Size]) -> Size:
@@ -123,6 +124,27 @@ class TupleType:
 
 
 Type: TypeAlias = TensorType | TupleType
+
+
+def check_type(type_: Type) -> None:
+    """Raises ``ValueError`` unless values of ``type_`` can exist.
+
+    Sizes are 0 or more, axes at most ``MOST_AXES``, and the bytes, symbolic sizes aside, are
+    counted in 64 bits.
+    """
+    for item in type_.items if isinstance(type_, TupleType) else (type_,):
+        bytes_ = item.dtype.itemsize
+        for size in item.shape:
+            if isinstance(size, Dim):
+                spend(size.parts)
+            elif size < 0:
+                raise ValueError(f"expected sizes of 0 or more, got {item}")
+            elif size > 1 and bytes_ < MOST:
+                bytes_ *= size
+        if bytes_ >= MOST:
+            raise ValueError(f"expected less than 2**63 bytes, got {item}")
+        if len(item.shape) > MOST_AXES:
+            raise ValueError(f"expected at most {MOST_AXES} axes, got {len(item.shape)}")
 
 
 def parse_type(text: str) -> TensorType:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
 from .ir import Graph, IRError, Node
-from .ops.registry import all_ops
+from .ops.registry import op_table
 from .printer import node_names
 from .types import TensorType, TupleType
 
@@ -21,7 +22,7 @@ def verify(graph: Graph, stage: str = "") -> None:
     inputs; bodies are closed and well formed themselves; updates are of the parameters' types.
     """
     sizes = frozenset(graph.symbols) if all(map(_is_input, graph.inputs)) else frozenset[str]()
-    _Verifier(graph, sizes, f"after {stage}: " if stage else "").run()
+    _Verifier(graph, sizes, lambda: f"after {stage}: " if stage else "").run()
 
 
 def _is_input(node: Node) -> bool:
@@ -34,20 +35,21 @@ class _Verifier:
 
     graph: Graph
     sizes: frozenset[str]
-    place: str
+    place: Callable[[], str]
     is_body: bool = False
 
     def run(self) -> None:
         self.check_inputs()
         self.check_names()
-        table = {op.name: op for op in all_ops()}
+        table = op_table()
+        inputs = frozenset(self.graph.inputs)
         placed: set[Node] = set()
         for node in self.graph.nodes:
             if not placed.issuperset(node.inputs):
                 self.fail(node, "stands before one of its operands")
             if table.get(node.op.name) is not node.op:
                 self.fail(node, f"has an op that is not in the op table: {node.op.name}")
-            self.check_leaf(node)
+            self.check_leaf(node, inputs)
             self.check_type(node)
             self.check_bodies(node)
             placed.add(node)
@@ -69,8 +71,8 @@ class _Verifier:
                 self.fail(node, f"has a name that another {node.op.name} has already")
             seen.add(key)
 
-    def check_leaf(self, node: Node) -> None:
-        if _is_input(node) and node not in self.graph.inputs:
+    def check_leaf(self, node: Node, inputs: frozenset[Node]) -> None:
+        if _is_input(node) and node not in inputs:
             self.fail(node, "is used, but is not listed as an input of the graph")
         if node.op.name == "parameter" and self.is_body:
             self.fail(node, "is used in a body; a body gets parameters as operands of its region")
@@ -88,8 +90,12 @@ class _Verifier:
     def check_bodies(self, node: Node) -> None:
         for key, body in node.attributes:
             if isinstance(body, Graph):
-                place = f"{self.place}in the {key} of {self.describe(node)}: "
+                # Said of what fails alone: a name is found by going through all nodes.
+                place = partial(self.inside, key, node)
                 _Verifier(body, self.sizes, place, is_body=True).run()
+
+    def inside(self, key: str, node: Node) -> str:
+        return f"{self.place()}in the {key} of {self.describe(node)}: "
 
     def check_outputs(self) -> None:
         for node in self.graph.outputs:
@@ -106,7 +112,7 @@ class _Verifier:
                 self.fail(node, f"is updated to a value of another type, {value.type}")
 
     def fail(self, node: Node, problem: str, cause: Exception | None = None) -> NoReturn:
-        raise IRError(f"{self.place}{self.describe(node)} {problem}") from cause
+        raise IRError(f"{self.place()}{self.describe(node)} {problem}") from cause
 
     def describe(self, node: Node) -> str:
         """``%3 = relu : f32[N, 4] (conv2d  digits.py:12)``"""

@@ -9,13 +9,25 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 Size: TypeAlias = "int | Dim"
 Bindings: TypeAlias = Mapping[str, int]
 Atom: TypeAlias = "str | FloorDiv"
 Monomial: TypeAlias = tuple[Atom, ...]
+
+MOST_PARTS = 1 << 16  # names and numbers in one size: a product of sums has more than its text
+MOST_PRODUCTS = 1 << 18  # terms times terms, before equal ones are added up
+MOST_DIVISIONS = 40  # within each other
+MOST = 1 << 63  # what counts bytes and elements has 64 bits, one of them the sign
+
+
+class SizeError(ValueError):
+    """A size beyond the bounds above, or more work on sizes than ``limited_work`` allows."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +36,16 @@ class FloorDiv:
 
     numerator: Dim
     divisor: int
+
+    @cached_property
+    def parts(self) -> int:
+        """How many names and numbers stand in its text."""
+        return 1 + self.numerator.parts
+
+    @cached_property
+    def divisions(self) -> int:
+        """How many divisions stand within each other, this one included."""
+        return 1 + self.numerator.divisions
 
     def __str__(self) -> str:
         text = str(self.numerator)
@@ -35,6 +57,18 @@ class Dim:
     """A sum of integer multiples of products of atoms; never a plain constant (that is an int)."""
 
     terms: tuple[tuple[Monomial, int], ...]
+
+    @cached_property
+    def parts(self) -> int:
+        """How many names and numbers stand in its text."""
+        atoms = (1 if isinstance(a, str) else a.parts for atoms, _ in self.terms for a in atoms)
+        return len(self.terms) + sum(atoms)
+
+    @cached_property
+    def divisions(self) -> int:
+        """How many divisions stand within each other."""
+        atoms = (atom for atoms, _ in self.terms for atom in atoms)
+        return max((0 if isinstance(atom, str) else atom.divisions for atom in atoms), default=0)
 
     def __add__(self, other: Size) -> Size:
         return _normal(_sum(_terms(self), _terms(other)))
@@ -135,7 +169,7 @@ def parse_size(text: str) -> Size:
     """The inverse of ``str``: ``parse_size("(H - 3)//2 + 1")``. Raises ``ValueError``."""
     try:
         return _from_ast(ast.parse(text.strip(), mode="eval").body)
-    except (SyntaxError, TypeError) as error:
+    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(
             f"expected a size such as 28, N or (H - 3)//2 + 1, got {text!r}"
         ) from error
@@ -165,6 +199,7 @@ def _terms(size: Size) -> dict[Monomial, int]:
 
 
 def _sum(left: dict[Monomial, int], right: dict[Monomial, int]) -> Counter[Monomial]:
+    spend(len(left) + len(right))
     total = Counter(left)
     for atoms, factor in right.items():
         total[atoms] += factor
@@ -172,6 +207,9 @@ def _sum(left: dict[Monomial, int], right: dict[Monomial, int]) -> Counter[Monom
 
 
 def _product(left: dict[Monomial, int], right: dict[Monomial, int]) -> Counter[Monomial]:
+    if len(left) * len(right) > MOST_PRODUCTS:
+        raise SizeError(f"a product of sizes of {len(left)} and {len(right)} terms is too long")
+    spend(len(left) * len(right))
     total: Counter[Monomial] = Counter()
     for a, m in left.items():
         for b, n in right.items():
@@ -186,7 +224,46 @@ def _normal(terms: Mapping[Monomial, int]) -> Size:
     if set(kept) == {()}:
         return kept[()]
     # Constants last, then by text, so that equal sizes print and hash alike.
-    return Dim(tuple(sorted(kept.items(), key=lambda item: (item[0] == (), str(item[0])))))
+    return _bounded(
+        Dim(tuple(sorted(kept.items(), key=lambda item: (item[0] == (), str(item[0])))))
+    )
+
+
+def _bounded(size: Dim) -> Dim:
+    if any(not -MOST <= factor < MOST for _, factor in size.terms):
+        raise SizeError("a factor of a symbolic size has more than 64 bits")
+    if size.parts > MOST_PARTS:
+        raise SizeError(f"a size of {size.parts} names and numbers; at most {MOST_PARTS} are taken")
+    if size.divisions > MOST_DIVISIONS:
+        raise SizeError(f"a size of more than {MOST_DIVISIONS} divisions within each other")
+    spend(size.parts)
+    return size
+
+
+# Work
+
+
+_WORK_LEFT: ContextVar[list[int] | None] = ContextVar("work_left", default=None)
+
+
+@contextmanager
+def limited_work(most: int) -> Iterator[None]:
+    """Inside, arithmetic on sizes raises ``SizeError`` once it made ``most`` parts of sizes."""
+    token = _WORK_LEFT.set([most])
+    try:
+        yield
+    finally:
+        _WORK_LEFT.reset(token)
+
+
+def spend(parts: int) -> None:
+    """Counts ``parts`` of sizes as made, where ``limited_work`` bounds them."""
+    left = _WORK_LEFT.get()
+    if left is None:
+        return
+    left[0] -= parts
+    if left[0] < 0:
+        raise SizeError("the symbolic sizes take too much work for the length of the text")
 
 
 def _term_text(atoms: Monomial, factor: int) -> str:

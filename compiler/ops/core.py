@@ -7,7 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import REQUIRED, Graph, IRError, Literal, Node, Op, Sample, apply, origin_scope
+from ..ir import (
+    REQUIRED,
+    Graph,
+    IRError,
+    Literal,
+    Node,
+    Op,
+    Sample,
+    apply,
+    origin_scope,
+    post_order,
+)
 from ..lowering import Elementwise, Leaf, NoGrad, Projection, Region
 from ..types import DType, TensorType, TupleType, Type, dtype_of
 from .registry import register
@@ -43,10 +54,18 @@ PARAMETER = register(
         doc="A weight: an argument bound once and reused over calls.",
     )
 )
+
+
+def _constant_type(*, value: Any) -> TensorType:
+    if not isinstance(value, Literal):
+        raise TypeError(f"expected an array, got {value!r}")
+    return TensorType(dtype_of(value.array.dtype), value.array.shape)
+
+
 CONSTANT = register(
     Op(
         "constant",
-        lambda *, value: TensorType(dtype_of(value.array.dtype), value.array.shape),
+        _constant_type,
         lambda *, value: value.array,
         Leaf(),
         {"value": REQUIRED},
@@ -97,7 +116,11 @@ def _default_dtype(array: np.ndarray) -> np.dtype:
     return np.dtype(names[array.dtype.kind])
 
 
-def _fused_type(*types: TensorType, body: Graph, label: str) -> Type:
+def _fused_type(*types: TensorType, body: Any, label: str) -> Type:
+    if not isinstance(body, Graph):
+        raise TypeError(f"expected a graph as body, got {body!r}")
+    if not body.outputs:
+        raise ValueError("expected a body with results; it has none")
     expected = tuple(node.type for node in body.inputs)
     if types != expected:
         raise TypeError(f"the body expects ({', '.join(map(str, expected))})")
@@ -156,9 +179,11 @@ def fuse_nodes(
     """
     members = set(group)
     outputs = tuple(outputs)
-    order = [n for n in Graph("", (), outputs).nodes if n in members]
+    order = list(post_order(outputs, members))
     outside = dict.fromkeys(i for n in order for i in n.inputs if i not in members)
-    operands = [node for node in outside if not _is_literal(node, order)]
+    moved = {i for n in order if not isinstance(n.op.lowering, Elementwise) for i in n.inputs}
+    # Arithmetic takes a number as it is; data movement reads even a number from memory.
+    operands = [n for n in outside if not is_scalar_constant(n) or n in moved]
     with origin_scope():  # they stand for the operands, wherever the group is made
         inner = {n: input_(f"a{i}", n.tensor_type) for i, n in enumerate(operands)}
     new: dict[Node, Node] = {**{n: n for n in outside}, **inner}
@@ -169,14 +194,6 @@ def fuse_nodes(
     arguments = tuple((rebuilt or {}).get(node, node) for node in operands)
     with origin_scope(*(origin for node in order for origin in node.origins)):
         return apply(FUSED, arguments, {"body": body, "label": label})
-
-
-def _is_literal(node: Node, group: Iterable[Node]) -> bool:
-    """A number that arithmetic takes as it is; data movement reads even a number from memory."""
-    users = (user for user in group if node in user.inputs)
-    return is_scalar_constant(node) and all(
-        isinstance(user.op.lowering, Elementwise) for user in users
-    )
 
 
 def is_scalar_constant(node: Node) -> bool:

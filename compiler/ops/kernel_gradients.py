@@ -60,7 +60,11 @@ def _checked_positions(
 def _in_parts(kernel: TensorType, grad: TensorType, part: Part) -> TensorType:
     if part is None:
         return kernel
-    if len(part) != 2 or not all(isinstance(n, int) and n > 0 for n in part):
+    if (
+        not isinstance(part, tuple)
+        or len(part) != 2
+        or not all(isinstance(n, int) and n > 0 for n in part)
+    ):
         raise ValueError(f"expected a part of (images, lines), both 1 or more, got {part!r}")
     images, lines = part_counts(grad.shape, part)
     return kernel.with_shape((images * lines, *kernel.shape))
@@ -107,6 +111,8 @@ def _conv_type(
     part: Part,
 ) -> TensorType:
     _checked_positions(x, grad, window, strides, padding, dilation)
+    if groups < 1:
+        raise ValueError(f"expected groups of 1 or more, got {groups}")
     kernel = x.with_shape((*window, x.shape[3] // groups, grad.shape[3]))
     return _in_parts(kernel, grad, part)
 
@@ -181,7 +187,8 @@ def _depthwise_type(
 ) -> TensorType:
     _checked_positions(x, grad, window, strides, padding, dilation)
     channels, results = x.shape[3], grad.shape[3]
-    if not isinstance(channels, int) or not isinstance(results, int) or results % channels:
+    known = isinstance(channels, int) and isinstance(results, int) and channels > 0
+    if not known or results % channels:
         raise ValueError(f"expected a known multiple of {channels} channels, got {grad}")
     kernel = x.with_shape((*window, channels, results // channels))
     return _in_parts(kernel, grad, part)

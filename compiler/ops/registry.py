@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from ..ir import Node, Op
@@ -24,6 +26,11 @@ def get_op(name: str) -> Op:
     if name not in _TABLE:
         raise KeyError(f"no op is called {name!r}{did_you_mean(name, _TABLE)}")
     return _TABLE[name]
+
+
+def op_table() -> Mapping[str, Op]:
+    """Every op by its name."""
+    return MappingProxyType(_TABLE)
 
 
 def all_ops() -> tuple[Op, ...]:
