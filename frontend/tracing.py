@@ -21,6 +21,7 @@ from .ops.core import as_node, cast_node
 from .scope import Scope, entered
 from .tensor import KerasTensor, symbolic_shape
 from .variable import Variable
+from .watching import Generation
 from .weights import Weighted
 
 
@@ -84,6 +85,7 @@ class TraceScope(Scope):
         self.updates: dict[Node, Node] = {}
         self._nodes: dict[int, Node] = {}
         self._paths: dict[int, str] = {}
+        self._walked = -1  # what the structure was when its members were last looked up
         self._taken: set[str] = set()
 
     def parameter(self, variable: Variable) -> Node:
@@ -141,11 +143,14 @@ class TraceScope(Scope):
         return name
 
     def _path(self, member: Any) -> str:
-        # Layers make weights and further layers on their first call: then the walk is repeated.
+        # Layers make weights and further layers on their first call: then the walk is repeated,
+        # but not for each weight of an optimizer, which the model does not hold.
         if id(member) not in self._paths:
             held = isinstance(member, (Weighted, Variable)) and isinstance(self._root, Weighted)
-            found = dict(_named_members(self._root)) if held else {}
-            self._paths |= {id(member): "", **found}
+            if held and self._walked != Generation.structure:
+                self._walked = Generation.structure
+                self._paths |= dict(_named_members(self._root))
+            self._paths.setdefault(id(member), "")
         return self._paths[id(member)]
 
 

@@ -55,6 +55,7 @@ class Variable(Operators):
     ) -> None:
         _check_among("aggregation", aggregation, _AGGREGATIONS)
         _check_among("synchronization", synchronization, _SYNCHRONIZATIONS)
+        Generation.structure += 1
         kind = standard_dtype(dtype)
         self._memory = _initial(initializer, shape, kind.numpy)
         self._value = self._memory.view()

@@ -36,10 +36,12 @@ class Generation:
     Attributes:
         count: values assigned, and ``attributes``.
         attributes: attributes assigned that a trace has read.
+        structure: weights and layers made, and layers built.
     """
 
     count = 0
     attributes = 0
+    structure = 0
 
 
 class Watched:

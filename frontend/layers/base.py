@@ -23,6 +23,7 @@ from ..serialize import layer_config, without_idle_options
 from ..source import user_line
 from ..tensor import KerasTensor, is_symbolic
 from ..variable import Variable
+from ..watching import Generation
 from ..weights import Weighted
 from .spec import InputSpec
 
@@ -65,6 +66,7 @@ class Layer(Weighted):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         layer = super().__new__(cls)
+        Generation.structure += 1
         layer.source = user_line(2)
         layer.given_arguments = (args, kwargs)
         layer.inbound_nodes = []
@@ -156,6 +158,7 @@ class Layer(Weighted):
         with entered(None), enclosing(self):
             self.build(*shapes)
         self.built = True
+        Generation.structure += 1
 
     # Calling
 
