@@ -50,7 +50,8 @@ def gradients(output: Node, wrt: Sequence[Node]) -> tuple[Node, ...]:
         if not node.dtype.is_float:
             raise IRError(f"expected floats to differentiate by, got {node.type}")
     found = _flow([output], [full(1, (), output.dtype)], wrt)
-    return tuple(found[node] if node in found else _nothing(output, node) for node in wrt)
+    _check_nothing(output, [node for node in wrt if node not in found])
+    return tuple(found.get(node) or full(0, node.shape, node.dtype) for node in wrt)
 
 
 def pullback(
@@ -154,18 +155,19 @@ def _is_float(node: Node) -> bool:
     return not isinstance(node.type, TensorType) or node.dtype.is_float
 
 
-def _nothing(output: Node, node: Node) -> Node:
-    """Zeros for a node that no gradient reached; an error if it became a float by way of others.
+def _check_nothing(output: Node, nodes: Sequence[Node]) -> None:
+    """An error if one of ``nodes``, which no gradient reached, became a float by way of others.
 
     An index or an answer made a number again (an accuracy, say) would look like a loss that does
     not learn. As a condition or as the index of a ``gather`` it may well be all there is.
     """
+    if not nodes:
+        return
     order = between([output])
-    for part, moving in _with_bodies(order, varying(order, [node])):
+    for part, moving in _with_bodies(order, varying(order, nodes)):
         for user in part:
             if user in moving and _turns(user):
                 raise IRError(_blocked(user, part, moving))
-    return full(0, node.shape, node.dtype)
 
 
 Part: TypeAlias = "tuple[Sequence[Node], Collection[Node]]"
@@ -173,10 +175,13 @@ Part: TypeAlias = "tuple[Sequence[Node], Collection[Node]]"
 
 def _with_bodies(order: Sequence[Node], moving: Collection[Node]) -> Iterator[Part]:
     """What is read in bodies of loops, innermost first, then ``order``; each with what moves."""
+    read: dict[Node, set[int]] = {}  # of each loop the results that something reads
+    for node in order:
+        if node.op is ITEM:
+            read.setdefault(node.inputs[0], set()).add(node.attrs["index"])
     for node in order:
         if node.op is ops.scan and node in moving:
-            items = (user for user in order if node in user.inputs)
-            inside = read_inside(node, {item.attrs["index"] for item in items})
+            inside = read_inside(node, read.get(node, set()))
             yield from _with_bodies(inside, varying_inside(node, moving))
     yield order, moving
 

@@ -25,9 +25,9 @@ from ..runtime.program import LoopRow, Program, Row, Slot, TileRow
 from .executable import Executable
 from .file_names import file_name
 from .printer import format_graph
+from .stretches import BATCH
 from .table import Column, Table
 from .table import Row as TableRow
-from .tiling import BATCH
 from .types import TensorType, dtype_of
 from .units import format_bytes
 

@@ -89,6 +89,11 @@ class Graph:
         return dict(zip(self.updates, values, strict=True))
 
     @cached_property
+    def results(self) -> frozenset[Node]:
+        """The outputs as a set: asked for one node after another, a tuple would take its square."""
+        return frozenset(self.outputs)
+
+    @cached_property
     def parameters(self) -> tuple[Node, ...]:
         """The ``parameter`` nodes, in the order of ``nodes``."""
         return tuple(node for node in self.nodes if node.op.name == "parameter")

@@ -14,8 +14,9 @@ def fixed_nodes(graph: Graph) -> frozenset[Node]:
     as many elements as the batch: its size is known at a call only.
     """
     fixed: set[Node] = set()
+    updated = frozenset(graph.updates)
     for node in graph.nodes:
-        leaf = node.op.name in ("parameter", "constant") and node not in graph.updates
+        leaf = node.op.name in ("parameter", "constant") and node not in updated
         known = leaf or (node.inputs and all(operand in fixed for operand in node.inputs))
         if known and not _has_symbols(node):
             fixed.add(node)

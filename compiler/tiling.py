@@ -7,16 +7,15 @@ the stretch's weights stay in the cache too, or are read rarely against the work
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..runtime.config import config
-from ..runtime.dim import coefficient, evaluate, symbol, symbols_of
+from ..runtime.dim import coefficient, symbol, symbols_of
 from ..runtime.host import host
 from .decisions import Decision, Decisions
 from .ir import Graph, Node
 from .kernels import Contract
-from .layout import Address, Argument, Launch, Layout, Placed
+from .layout import Address, Argument, Launch
 from .lowering import (
     Concatenation,
     Contraction,
@@ -29,17 +28,13 @@ from .lowering import (
     Window,
     WindowGradient,
 )
-from .packing import packed_elements
 from .schedule import Loop, Schedule, Step
+from .stretches import BATCH, Stretch, live_bytes, stored_bytes, weight_bytes
 from .templates.blocking import batch_block
-from .types import Size, TupleType
+from .types import TupleType
 from .units import count_of, format_bytes
 
-BATCH = "N"
 TILES = (16, 8, 4, 2, 1)
-# Work a weight byte must do for each sample, where the weights do not fit the cache.
-FLOPS_PER_WEIGHT_BYTE = 48
-USUAL_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -56,23 +51,23 @@ class Tile:
 def choose_tiles(schedule: Schedule, decisions: Decisions) -> tuple[Tile, ...]:
     """The stretches worth tiling, with the decision on each recorded."""
     tiles: list[Tile] = []
-    stretch: list[int] = []
+    stretch = Stretch(schedule)
     for index, step in enumerate(schedule.steps):
         reason = _refusal(step, schedule)
         tiled = reason is None and not any(map(_blocks_samples, step.launches))
         # A loop wants more samples at a time than what makes its sequences has cache for.
         alone = step.loop is not None or (index > 0 and schedule.steps[index - 1].loop is not None)
-        if tiled and not alone and _affordable([*stretch, index], schedule):
-            stretch.append(index)
+        if tiled and not alone and stretch.take(index):
             continue
-        _close(stretch, schedule, tiles, decisions)
-        fits = tiled and (step.loop is not None or _affordable([index], schedule))
-        stretch = [index] if fits else []
+        _close(stretch.steps, schedule, tiles, decisions)
+        stretch = Stretch(schedule)
+        if tiled:
+            stretch.take(index, always=step.loop is not None)
         # What belongs to no sample, such as an update of weights, ends a stretch by nature.
         missed = any(BATCH in result.tensor_type.symbols for result in step.results)
         if reason is not None and missed:
             decisions.add(Decision("tile", step.label, step.node.layers, "declined", *reason))
-    _close(stretch, schedule, tiles, decisions)
+    _close(stretch.steps, schedule, tiles, decisions)
     return tuple(tiles)
 
 
@@ -192,51 +187,10 @@ def _is_linear(launch: Launch) -> bool:
     return True
 
 
-def _affordable(stretch: list[int], schedule: Schedule) -> bool:
-    """Whether the stretch's weights fit half the cache, or do enough work to be read each time."""
-    weights = weight_bytes(stretch, schedule)
-    if weights <= host().l2_bytes // 2:
-        return True
-    flops = sum(_per_sample(schedule.steps[i].flops) for i in stretch)
-    return flops >= FLOPS_PER_WEIGHT_BYTE * weights and weights <= host().l3_bytes // 4
-
-
-def weight_bytes(stretch: Iterable[int], schedule: Schedule) -> int:
-    """Bytes of the weights that the stretch's launches read; those of symbolic size not counted."""
-    return sum(_weights(stretch, schedule).values())
-
-
-def _weights(stretch: Iterable[int], schedule: Schedule) -> dict[Node, int]:
-    seen: dict[Node, int] = {}
-    for index in stretch:
-        step = schedule.steps[index]
-        if step.loop is not None:
-            seen |= _weights(range(len(step.loop.body.steps)), step.loop.body)
-        operands = [arg for launch in step.launches for arg in launch.args]
-        for arg in operands:
-            if not isinstance(arg, Address) or arg.slot >= len(step.operands):
-                continue
-            operand = step.operands[arg.slot]
-            weight = schedule.weight(operand)
-            if weight is None and not operand.tensor_type.symbols:
-                weight = operand  # one that calls change
-            if weight is not None:
-                type_ = weight.tensor_type
-                elements = packed_elements(type_, arg.packing) if arg.packing else type_.elements
-                seen[weight] = elements * type_.dtype.itemsize if isinstance(elements, int) else 0
-    return seen
-
-
-def _per_sample(size: Size) -> int:
-    """What a sample adds to a size; other symbols are taken for a size usual in sequences."""
-    slope = coefficient(size, BATCH) or 0
-    return evaluate(slope, dict.fromkeys(symbols_of(slope), USUAL_SIZE))
-
-
 def _close(stretch: list[int], schedule: Schedule, tiles: list[Tile], decisions: Decisions) -> None:
     if len(stretch) < 2 and not any(schedule.steps[i].loop for i in stretch):
         return
-    live = _live_bytes(stretch, schedule)
+    live = live_bytes(stretch, schedule)
     cache = host().l2_bytes // 2
     fitting = [t for t in TILES if live * t <= cache]
     samples = fitting[0] if fitting else 1
@@ -259,34 +213,3 @@ def _close(stretch: list[int], schedule: Schedule, tiles: list[Tile], decisions:
             f"{format_bytes(weight_bytes(stretch, schedule))} of weights",
         )
     )
-
-
-def _live_bytes(stretch: list[int], schedule: Schedule) -> int:
-    """The most bytes a sample holds between two steps of the stretch, results included."""
-    last_use: dict[Node, int] = {}
-    made: dict[Node, int] = {}
-    for index in stretch:
-        step = schedule.steps[index]
-        for node in step.operands:
-            last_use[schedule.homes[node]] = index
-        for node in step.results:
-            made[schedule.homes[node]] = index
-    most = 0
-    for index in stretch:
-        live = [n for n, at in made.items() if at <= index <= last_use.get(n, at)]
-        total = sum(_per_sample(stored_bytes(schedule.layouts[n])) for n in live)
-        most = max(most, total + _loop_bytes(schedule.steps[index].loop))
-    return max(most, 1)
-
-
-def _loop_bytes(loop: Loop | None) -> int:
-    """What a sample holds in a loop, beside its sequences."""
-    if loop is None:
-        return 0
-    carried = sum(_per_sample(carry.both.bytes) for carry in loop.carries)
-    return carried + _live_bytes(list(range(len(loop.body.steps))), loop.body)
-
-
-def stored_bytes(layout: Placed) -> Size:
-    """Bytes of a value, and of the border around it."""
-    return layout.bytes if isinstance(layout, Layout) else layout.type.bytes

@@ -87,6 +87,7 @@ class TraceScope(Scope):
         self._paths: dict[int, str] = {}
         self._walked = -1  # what the structure was when its members were last looked up
         self._taken: set[str] = set()
+        self._counts: dict[str, int] = {}  # how far the numbers behind a name have come
 
     def parameter(self, variable: Variable) -> Node:
         return self._current.get(id(variable)) or self.leaf(variable)
@@ -135,10 +136,11 @@ class TraceScope(Scope):
 
     def free_name(self, wanted: str) -> str:
         """``wanted``, or the first of ``wanted_1``, ... that nothing in the graph has."""
-        name, count = wanted, 0
+        name, count = wanted, self._counts.get(wanted, 0)
         while name in self._taken:
             count += 1
             name = f"{wanted}_{count}"
+        self._counts[wanted] = count
         self._taken.add(name)
         return name
 

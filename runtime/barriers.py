@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -33,12 +34,46 @@ class Touch:
 Touches: TypeAlias = Sequence[Touch]
 
 
+class Touched:
+    """What was touched since the last barrier, found by where it lies.
+
+    Stretches are kept by length, each list sorted by start: those of up to ``2 ** k`` bytes that
+    meet another begin at most so far in front of it.
+    """
+
+    def __init__(self, touches: Iterable[Touch] = ()) -> None:
+        self._known: dict[Touch, None] = {}
+        self._by_length: dict[int, list[tuple[int, int, Touch]]] = {}
+        self.add(touches)
+
+    def __iter__(self) -> Iterator[Touch]:
+        return iter(self._known)
+
+    def add(self, touches: Iterable[Touch]) -> None:
+        for touch in touches:
+            if touch not in self._known:
+                row = self._by_length.setdefault((touch.stop - touch.start).bit_length(), [])
+                insort(row, (touch.start, len(self._known), touch))
+                self._known[touch] = None
+
+    def races(self, touches: Iterable[Touch]) -> bool:
+        """Whether order between these and any of ``touches`` matters."""
+        return any(one.conflicts(touch) for touch in touches for one in self._near(touch))
+
+    def _near(self, touch: Touch) -> Iterator[Touch]:
+        for bits, row in self._by_length.items():
+            for start, _, one in row[bisect_left(row, (touch.start - (1 << bits),)) :]:
+                if start >= touch.stop:
+                    break
+                yield one
+
+
 def set_barriers(words: Sequence[list[int]], touches: Callable[[int], Touches]) -> None:
     """Sets the barrier of each row before one that would race with it or an earlier one.
 
     ``touches(row)`` says what a launch, or a tile as a whole, reads and writes.
     """
-    _Fences(words, touches).fence(0, len(words), [])
+    _Fences(words, touches).fence(0, len(words), Touched())
 
 
 class _Fences:
@@ -46,7 +81,7 @@ class _Fences:
         self.words = words
         self.touches = touches
 
-    def fence(self, first: int, end: int, since: Touches) -> Touches:
+    def fence(self, first: int, end: int, since: Touched) -> Touched:
         """Orders the rows from ``first`` to ``end`` among themselves and after ``since``.
 
         Gives what was touched since the last barrier.
@@ -54,28 +89,31 @@ class _Fences:
         previous = first
         for row in self._units(first, end):
             touched = self._all_touches(row)
-            if _race(since, touched):
+            if since.races(touched):
                 self.words[previous][BARRIER] = 1
-                since = []
+                since = Touched()
             if self.words[row][OPERATION] == LOOP:
                 since = self._loop(row, since)
             else:
-                since = [*since, *touched]
+                since.add(touched)
             previous = row
         return since
 
-    def _loop(self, row: int, since: Touches) -> Touches:
+    def _loop(self, row: int, since: Touched) -> Touched:
         """Orders the body of a loop, in which each trip also follows the one before."""
         first, end, trips = row + 1, self._end(row), self.words[row][TRIPS]
         if first == end or trips == 0:
             return since
-        left = self.fence(first, end, [])
-        if trips > 1 and _race(left, self._until_barrier(first, end)):
+        left = self.fence(first, end, Touched())
+        if trips > 1 and left.races(self._until_barrier(first, end)):
             *_, last = self._units(first, end)
             self.words[last][BARRIER] = 1
-            left = []
+            left = Touched()
         waits = any(self.words[unit][BARRIER] for unit in self._units(first, end))
-        return left if waits else [*since, *left]
+        if waits:
+            return left
+        since.add(left)
+        return since
 
     def _until_barrier(self, first: int, end: int) -> Touches:
         """What a body touches before its threads first wait for one another."""
@@ -102,7 +140,3 @@ class _Fences:
         """The row after ``row`` and its body."""
         word = self.words[row]
         return row + 1 + (0 if word[OPERATION] == LAUNCH else word[BODY_ROWS])
-
-
-def _race(before: Touches, after: Touches) -> bool:
-    return any(one.conflicts(other) for one in before for other in after)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +71,7 @@ class Binding:
         self._kernels = addresses
         self._constants = constants
         self.tiles = self._choose_tiles()
+        self._heads = list(self.tiles)
         self._place()
         self._build(profile)
 
@@ -109,8 +111,11 @@ class Binding:
         self._tile_of = self._slots_inside_tiles()
         self._inner: dict[int, int] = {}
         self._tile_bytes: dict[int, int] = {}
+        slots_in: dict[int, list[int]] = {index: [] for index in self.tiles}
+        for slot, index in self._tile_of.items():
+            slots_in[index].append(slot)
         for index, tile in self.tiles.items():
-            inside = [s for s, t in self._tile_of.items() if t == index]
+            inside = slots_in[index]
             offsets, size = assign_offsets([self._piece_interval(s, tile) for s in inside])
             self._inner.update(zip(inside, offsets, strict=True))
             # Threads apart by an odd number of lines, so that they do not compete for cache sets.
@@ -134,12 +139,20 @@ class Binding:
 
     def _slots_inside_tiles(self) -> dict[int, int]:
         inside = {}
-        for index, tile in self.tiles.items():
-            for i, slot in enumerate(self.program.slots):
+        for i, slot in enumerate(self.program.slots):
+            for index, tile in self._tiles_from(slot.first):
                 within = index <= slot.first and slot.last <= index + tile.rows
                 if slot.kind == ARENA and within:
                     inside[i] = index
+                break
         return inside
+
+    def _tiles_from(self, row: int) -> Iterator[tuple[int, TileRow]]:
+        """The tiles that end at ``row`` or later, in order; none lies in another."""
+        for at in range(max(0, bisect_right(self._heads, row) - 1), len(self._heads)):
+            index = self._heads[at]
+            if row <= index + self.tiles[index].rows:
+                yield index, self.tiles[index]
 
     def _piece_interval(self, index: int, tile: TileRow) -> Interval:
         """A value of one piece of a tile, which passes through the rows in order."""
@@ -153,7 +166,9 @@ class Binding:
         """
         slot = self.program.slots[index]
         first, last = slot.first, slot.last
-        for start, tile in self.tiles.items():
+        for start, tile in self._tiles_from(slot.first):
+            if start > slot.last:
+                break
             if first <= start + tile.rows and start <= last:
                 first, last = min(first, start), max(last, start + tile.rows)
         return Interval(evaluate(slot.bytes, self.bindings), first, last)
@@ -164,6 +179,8 @@ class Binding:
         self._args: list[int] = []
         self._patches: list[int] = []
         self._ports: list[Port] = []
+        ends = (*self.program.inputs, *self.program.outputs)
+        self._ends = {slot: place for place, slot in reversed([*enumerate(ends)])}
         self.rows: list[int] = []  # table row -> program row
         words: list[list[int]] = []
         around: list[_Open] = []
@@ -252,8 +269,7 @@ class Binding:
                 self._patches += [position, START, per_sample]
         if slot.kind == ARENA:
             return self._base + self._offsets[operand.slot] + offset
-        ends = (*self.program.inputs, *self.program.outputs)
-        self._ports.append(Port(len(self._args), ends.index(operand.slot), offset))
+        self._ports.append(Port(len(self._args), self._ends[operand.slot], offset))
         return 0
 
     # Barriers

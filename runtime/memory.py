@@ -40,9 +40,6 @@ class Interval:
     first: int
     last: int
 
-    def meets(self, other: Interval) -> bool:
-        return self.first <= other.last and other.first <= self.last
-
 
 def assign_offsets(intervals: Sequence[Interval]) -> tuple[list[int], int]:
     """Offsets at which no two values that live together overlap, and the arena's size in bytes.
@@ -51,29 +48,31 @@ def assign_offsets(intervals: Sequence[Interval]) -> tuple[list[int], int]:
     management for deep neural net inference"): within a few per cent of the lower bound on
     networks, and fast enough to run for every new batch size.
     """
-    offsets = [0] * len(intervals)
-    placed: list[int] = []
-    total = 0
-    for index in sorted(range(len(intervals)), key=lambda i: (-intervals[i].bytes, i)):
+    order = sorted(range(len(intervals)), key=lambda i: (-intervals[i].bytes, i))
+    first = np.array([intervals[i].first for i in order], np.int64)
+    last = np.array([intervals[i].last for i in order], np.int64)
+    low, high = np.zeros_like(first), np.zeros_like(first)
+    offsets, total = [0] * len(intervals), 0
+    # A network in training has thousands of values that live together: no loop over pairs.
+    for rank, index in enumerate(order):
         wanted = intervals[index]
-        busy = sorted(
-            (offsets[p], offsets[p] + intervals[p].bytes)
-            for p in placed
-            if intervals[p].meets(wanted)
-        )
-        offsets[index] = _first_gap(busy, wanted.bytes)
-        placed.append(index)
-        total = max(total, align(offsets[index] + wanted.bytes))
+        busy = (first[:rank] <= wanted.last) & (last[:rank] >= wanted.first)
+        start = _first_gap(low[:rank][busy], high[:rank][busy], wanted.bytes)
+        offsets[index] = low[rank] = start
+        high[rank] = align(start + wanted.bytes)
+        total = max(total, align(start + wanted.bytes))
     return offsets, total
 
 
-def _first_gap(busy: list[tuple[int, int]], size: int) -> int:
-    start = 0
-    for low, high in busy:
-        if low - start >= size:
-            return start
-        start = max(start, align(high))
-    return start
+def _first_gap(low: np.ndarray, high: np.ndarray, size: int) -> int:
+    """The lowest start of ``size`` bytes beside what lies from ``low`` up to ``high``."""
+    if not low.size:
+        return 0
+    order = np.lexsort((high, low))
+    ends = np.maximum.accumulate(high[order])
+    starts = np.concatenate(([0], ends[:-1]))
+    fits = low[order] - starts >= size
+    return int(starts[fits.argmax()] if fits.any() else ends[-1])
 
 
 def align(size: int) -> int:

@@ -104,7 +104,7 @@ def _window(node: Node) -> tuple[int, ...] | None:
 
 def free_layout(node: Node, graph: Graph) -> bool:
     """Whether kernels alone make and read ``node``, so that gaps may lie between its elements."""
-    if isinstance(node.op.lowering, Leaf) or node in graph.outputs:
+    if isinstance(node.op.lowering, Leaf) or node in graph.results:
         return False
     return not any(map(_wants_rows, (_maker(node), *graph.users[node])))
 

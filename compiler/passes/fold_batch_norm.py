@@ -106,7 +106,7 @@ def _obstacle(
     if norm.attrs["axis"] % rank != rank - 1:
         return "AXIS_NOT_LAST", f"it normalizes axis {norm.attrs['axis']} of {rank}"
     for node in producers:
-        if node in graph.outputs:
+        if node in graph.results:
             return "OUTPUT", f"{node.op.name} is itself an output of the graph"
         if len(graph.users[node]) > 1:
             others = [user for user in graph.users[node] if user not in (*producers, norm)]

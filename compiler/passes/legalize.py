@@ -147,14 +147,14 @@ def _summed_product(node: Node) -> Node:
 def _copy_outputs(graph: Graph) -> Graph:
     """Results that no kernel makes (inputs, weights, views, repeats of a result) are copied."""
     fixed = fixed_nodes(graph)
-    outputs: list[Node] = []
+    outputs: dict[Node, None] = {}
     for node in graph.outputs:
         facets = (Leaf, View, Projection)
         plain = isinstance(node.op.lowering, facets) or node in fixed
         result = copy(node) if plain else node
         while result in outputs:
             result = copy(result)
-        outputs.append(result)
+        outputs[result] = None
     return graph.with_outputs(outputs)
 
 

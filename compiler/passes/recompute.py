@@ -26,15 +26,16 @@ STEPS = 3  # ops that are cheaper than storing a value and reading it back
 def recompute(graph: Graph, cluster: Mapping[Node, Cluster]) -> tuple[Node, ...]:
     """Gives groups copies of what is cheap; the values that need not be stored for it."""
     saved: dict[Node, None] = {}
-    results = frozenset(graph.outputs)
     for node in graph.nodes:
-        if node not in cluster or node in results or not is_simple(node):
+        if node not in cluster or node in graph.results or not is_simple(node):
             continue
         home = cluster[node]
         users = [u for u in graph.users[node] if not _has(cluster.get(u), node)]
         if not users or not all(_takes(node, user, cluster) for user in users):
             continue
-        stored = {n for n in home.nodes if n in results or _is_read(n, graph, cluster)} - {node}
+        stored = {n for n in home.nodes if n in graph.results or _is_read(n, graph, cluster)} - {
+            node
+        }
         recipe = masks_leading_to(node) if node.dtype == BOOL else _recipe(node, home, stored)
         takers = {id(cluster[user]): cluster[user] for user in users}.values()
         if recipe and all(_is_worth(recipe, taker) for taker in takers):

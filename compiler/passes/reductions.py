@@ -63,7 +63,7 @@ def _kept(graph: Graph) -> Graph:
         shape = tuple(1 if axis in axes else n for axis, n in enumerate(x.shape))
         users = graph.users[node]
         if (
-            node in graph.outputs
+            node in graph.results
             or 0 in axes
             or any(u.op is not ops.reshape or u.shape != shape for u in users)
         ):

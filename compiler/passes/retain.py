@@ -91,7 +91,7 @@ def _last_of_its_size(node: Node, present: Mapping[Node, Node], graph: Graph) ->
     while True:
         users = graph.users[present[node]]
         above = inside.get(users[0]) if len(users) == 1 else None
-        if above is None or present[node] in graph.outputs or above.type != node.type:
+        if above is None or present[node] in graph.results or above.type != node.type:
             return node
         if not isinstance(above.op.lowering, Elementwise):
             return node
