@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..runtime.dim import FloorDiv
+from ..runtime.dim import is_never_negative
 from ..runtime.program import Condition
 from .ir import Graph, Node
 from .lowering import KernelGradient
@@ -27,7 +27,7 @@ def conditions(graph: Graph) -> tuple[Condition, ...]:
     found: dict[Condition, None] = {}
     for node in all_nodes(graph):
         for low, high in _orders(node):
-            if not _is_surely_positive(high - low):
+            if not is_never_negative(high - low):
                 found[Condition(low, high, _place(node))] = None
     return tuple(found)
 
@@ -87,14 +87,3 @@ def _kernel_gradient_orders(node: Node) -> Iterator[Order]:
 def _equal(one: Size, other: Size) -> Iterator[Order]:
     yield one, other
     yield other, one
-
-
-def _is_surely_positive(size: Size) -> bool:
-    """Whether ``size`` is 0 or more whatever its symbols are: they stand for sizes."""
-    if isinstance(size, int):
-        return size >= 0
-    return all(factor >= 0 and all(map(_is_atom_positive, atoms)) for atoms, factor in size.terms)
-
-
-def _is_atom_positive(atom: str | FloorDiv) -> bool:
-    return isinstance(atom, str) or _is_surely_positive(atom.numerator)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..runtime.dim import MOST, Dim, symbol
+from ..runtime.dim import MOST, Dim, maximum, symbol
 from .lexer import Token, Tokens
 from .node import Literal
 from .suggest import did_you_mean
@@ -135,11 +135,20 @@ class Values:
         if token.text in _DTYPES:
             return self.typed()
         self.tokens.take()
+        if token.text == "max" and self.tokens.accept("("):
+            return self.larger(token)
         if token.text in _WORDS:
             return _WORDS[token.text]
         if not token.text.isidentifier():
             raise self.tokens.error(f"expected a name for a size, got {token}", token)
         return symbol(token.text)
+
+    def larger(self, at: Token) -> Any:
+        """The size ``max(N - 2, 0)``, after its parenthesis."""
+        sizes = self.separated(")", self.size)
+        if len(sizes) != 2:
+            raise self.tokens.error(f"expected two sizes in max(...), got {len(sizes)}", at)
+        return maximum(*sizes)
 
     def typed(self) -> DType | TensorType | Literal:
         """``f32`` is a dtype, ``f32[2]`` a type, ``f64(1.5)`` and ``f32[2]([1.0, 2.0])`` arrays."""

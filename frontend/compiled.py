@@ -108,7 +108,7 @@ def traced_of(model: Any, inputs: tuple[Any, ...], training: bool) -> Traced:
             f"expected a model, a layer, a function of tensors or a graph; received {model!r}"
         )
     if not isinstance(model, Graph):
-        return trace_call(model, specs_of(model, inputs), training=training)
+        return trace_call(model, specs_of(model, inputs), training=training, open_sizes=True)
     if inputs:
         raise UsageError(f"graph {model.name} has inputs already; received {len(inputs)} more")
     results = tuple(map(KerasTensor.of, model.outputs))

@@ -93,6 +93,13 @@ class Scope:
         """
         return input_("assumed", node.tensor_type.with_shape(shape))
 
+    def cuts_slices(self) -> bool:
+        """Whether slices get sizes that hold for all sizes of their axis, however short it is.
+
+        Such sizes say less than those of slices that an axis is long enough for.
+        """
+        return False
+
     def require_sizes(self, reason: str) -> None:
         """Says that a shape depends on sizes that only the data tell.
 

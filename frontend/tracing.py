@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..compiler.ir import Graph, Node, Origin
+from ..compiler.ir import Graph, IRError, Node, Origin
 from ..compiler.ops.core import INPUT, input_, parameter
 from ..compiler.ops.stepping import substituted
 from ..compiler.types import Shape, TensorType, dtype_of
@@ -77,8 +77,10 @@ class Traced:
 class TraceScope(Scope):
     """Building one graph: weights become named parameters, layers are named by their path."""
 
-    def __init__(self, root: Any, training: bool) -> None:
+    def __init__(self, root: Any, training: bool, open_sizes: bool = False) -> None:
         super().__init__()
+        self.open_sizes = open_sizes
+        self.has_cut = False
         self.training = training
         self.variables: dict[str, Variable] = {}
         self._root = root
@@ -122,6 +124,10 @@ class TraceScope(Scope):
         for stand_in, node in self._stand_ins.items():
             known[stand_in] = substituted((node,), known)[0] if known else node
         return substituted(nodes, known) if known else nodes
+
+    def cuts_slices(self) -> bool:
+        self.has_cut = self.has_cut or self.open_sizes
+        return self.open_sizes
 
     def assume_shape(self, node: Node, shape: Shape) -> Node:
         self.require_sizes(f"shapes {node.shape} and {shape} are equal only for some sizes")
@@ -180,15 +186,32 @@ def trace_call(
     kwargs: dict[str, Any] | None = None,
     training: bool = False,
     root: Any = None,
+    open_sizes: bool = False,
 ) -> Traced:
     """The graph of ``target(*args, **kwargs)``, where each ``Spec`` stands for an input.
 
     Weights and lines are named by their place in ``root``, the target itself unless given.
 
+    Args:
+        open_sizes: whether the graph is to hold for all sizes, as nothing will be traced again for
+            those of the data: where it can, slices are cut to axes of unknown size.
+
     Raises:
         ValueError: the inputs do not fit, or the target returns something else than tensors.
     """
-    scope = TraceScope(target if root is None else root, training)
+    scope = TraceScope(target if root is None else root, training, open_sizes)
+    try:
+        return _traced(scope, target, args, kwargs or {})
+    except (UsageError, IRError):
+        if not scope.has_cut:
+            raise
+    # What follows a slice may need its size.
+    return trace_call(target, args, kwargs, training, root)
+
+
+def _traced(
+    scope: TraceScope, target: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Traced:
     inputs: list[Node] = []
 
     def symbolic(leaf: Any) -> Any:
@@ -199,7 +222,7 @@ def trace_call(
         return KerasTensor.of(inputs[-1])
 
     with entered(scope):
-        args, kwargs = tree.map_structure(symbolic, (args, kwargs or {}))
+        args, kwargs = tree.map_structure(symbolic, (args, kwargs))
         outputs = target(*args, **kwargs)
         structure = tree.map_structure(lambda leaf: _result(target, leaf), outputs)
     nodes = [leaf.node for leaf in tree.flatten(structure) if isinstance(leaf, KerasTensor)]
@@ -257,7 +280,7 @@ def trace(target: Any, *inputs: Any, training: bool = False) -> Graph:
     Raises:
         ValueError: the inputs are missing or do not fit the target.
     """
-    return trace_call(target, specs_of(target, inputs), training=training).graph
+    return trace_call(target, specs_of(target, inputs), training=training, open_sizes=True).graph
 
 
 def specs_of(target: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:

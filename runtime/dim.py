@@ -1,4 +1,7 @@
-"""Symbolic sizes: a dimension is an ``int`` or a polynomial over named sizes and floor divisions.
+"""Symbolic sizes: a dimension is an ``int`` or a polynomial over named sizes and functions of them.
+
+The functions are floor division, and the larger one of a size and 0, with which all maxima and
+minima can be said.
 
 The batch size ``N`` and a sequence length ``T`` stay symbols through the whole compiler; a program
 evaluates its sizes once per distinct binding ``{"N": 32}``, so one compilation serves every batch.
@@ -12,17 +15,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cached_property
+from math import gcd
 from typing import TypeAlias
+
+from .forks import cached_property
 
 Size: TypeAlias = "int | Dim"
 Bindings: TypeAlias = Mapping[str, int]
-Atom: TypeAlias = "str | FloorDiv"
+Atom: TypeAlias = "str | FloorDiv | Positive"
 Monomial: TypeAlias = tuple[Atom, ...]
 
 MOST_PARTS = 1 << 16  # names and numbers in one size: a product of sums has more than its text
 MOST_PRODUCTS = 1 << 18  # terms times terms, before equal ones are added up
-MOST_DIVISIONS = 40  # within each other
+MOST_DIVISIONS = 40  # and maxima, within each other
 MOST = 1 << 63  # what counts bytes and elements has 64 bits, one of them the sign
 
 
@@ -44,12 +49,32 @@ class FloorDiv:
 
     @cached_property
     def divisions(self) -> int:
-        """How many divisions stand within each other, this one included."""
+        """How many divisions and maxima stand within each other, this one included."""
         return 1 + self.numerator.divisions
 
     def __str__(self) -> str:
         text = str(self.numerator)
         return f"{text if text.isidentifier() else f'({text})'}//{self.divisor}"
+
+
+@dataclass(frozen=True)
+class Positive:
+    """``size``, or 0 where it is negative; made by ``maximum``."""
+
+    size: Dim
+
+    @cached_property
+    def parts(self) -> int:
+        """How many names and numbers stand in its text."""
+        return 1 + self.size.parts
+
+    @cached_property
+    def divisions(self) -> int:
+        """How many divisions and maxima stand within each other, this one included."""
+        return 1 + self.size.divisions
+
+    def __str__(self) -> str:
+        return f"max({self.size}, 0)"
 
 
 @dataclass(frozen=True)
@@ -66,17 +91,25 @@ class Dim:
 
     @cached_property
     def divisions(self) -> int:
-        """How many divisions stand within each other."""
+        """How many divisions and maxima stand within each other."""
         atoms = (atom for atoms, _ in self.terms for atom in atoms)
         return max((0 if isinstance(atom, str) else atom.divisions for atom in atoms), default=0)
 
+    # With other numbers and tensors, it is for those to know.
+
     def __add__(self, other: Size) -> Size:
+        if not isinstance(other, (int, Dim)):
+            return NotImplemented
         return _normal(_sum(_terms(self), _terms(other)))
 
     def __mul__(self, other: Size) -> Size:
+        if not isinstance(other, (int, Dim)):
+            return NotImplemented
         return _normal(_product(_terms(self), _terms(other)))
 
     def __sub__(self, other: Size) -> Size:
+        if not isinstance(other, (int, Dim)):
+            return NotImplemented
         return self + (other * -1)
 
     def __rsub__(self, other: Size) -> Size:
@@ -118,6 +151,66 @@ class Dim:
                 factor *= _atom_value(atom, bindings)
             total += factor
         return total
+
+
+def maximum(left: Size, right: Size) -> Size:
+    """The larger one of two sizes: one of them where it is known which."""
+    gap = left - right
+    if is_never_negative(gap):
+        return left
+    return right if is_never_negative(-gap) else right + _positive(gap)
+
+
+def minimum(left: Size, right: Size) -> Size:
+    """The smaller one of two sizes: one of them where it is known which."""
+    return left + right - maximum(left, right)
+
+
+def _positive(size: Size) -> Size:
+    """``max(size, 0)``: one form for all multiples, and for ``size`` and ``-size``."""
+    assert isinstance(size, Dim), "that of an int is known"
+    factors = [factor for _, factor in size.terms]
+    scale = gcd(*factors)
+    one = Dim(tuple((atoms, factor // scale) for atoms, factor in size.terms))
+    if factors[0] < 0:  # max(-a, 0) = max(a, 0) - a
+        negated = -one
+        assert isinstance(negated, Dim)
+        return (_normal({(Positive(negated),): 1}) + one) * scale
+    return _normal({(Positive(one),): scale})
+
+
+def is_never_negative(size: Size) -> bool:
+    """Whether ``size`` is surely 0 or more, whatever its symbols are: they stand for sizes."""
+    if isinstance(size, int):
+        return size >= 0
+    if all(factor >= 0 and all(map(_is_atom_positive, atoms)) for atoms, factor in size.terms):
+        return True
+    for atoms, factor in sorted(size.terms, key=lambda term: term[1]):
+        if len(atoms) != 1 or not isinstance(atoms[0], Positive):
+            continue
+        # The atom is 0 or its size, whichever is more: it adds either, and takes away both.
+        without = size - _normal({atoms: factor})
+        cases = map(is_never_negative, (without, without + atoms[0].size * factor))
+        if factor < 0:
+            return all(cases)
+        if any(cases):
+            return True
+    return False
+
+
+def is_bounded(size: Size) -> bool:
+    """Whether a maximum is part of ``size``."""
+    if isinstance(size, int):
+        return False
+    atoms = [atom for factors, _ in size.terms for atom in factors]
+    return any(
+        isinstance(atom, Positive) or (isinstance(atom, FloorDiv) and is_bounded(atom.numerator))
+        for atom in atoms
+    )
+
+
+def _is_atom_positive(atom: Atom) -> bool:
+    return not isinstance(atom, FloorDiv) or is_never_negative(atom.numerator)
 
 
 def symbol(name: str) -> Dim:
@@ -191,6 +284,8 @@ def _from_ast(node: ast.expr) -> Size:
             return _from_ast(left) * _from_ast(right)
         case ast.BinOp(left=left, op=ast.FloorDiv(), right=ast.Constant(value=int(divisor))):
             return _from_ast(left) // divisor
+        case ast.Call(func=ast.Name(id="max"), args=[left, right], keywords=[]):
+            return maximum(_from_ast(left), _from_ast(right))
     raise TypeError("not a size")
 
 
@@ -235,7 +330,7 @@ def _bounded(size: Dim) -> Dim:
     if size.parts > MOST_PARTS:
         raise SizeError(f"a size of {size.parts} names and numbers; at most {MOST_PARTS} are taken")
     if size.divisions > MOST_DIVISIONS:
-        raise SizeError(f"a size of more than {MOST_DIVISIONS} divisions within each other")
+        raise SizeError(f"a size of more than {MOST_DIVISIONS} divisions and maxima within each other")
     spend(size.parts)
     return size
 
@@ -278,7 +373,7 @@ def _term_text(atoms: Monomial, factor: int) -> str:
 
 def _factor_text(atom: Atom) -> str:
     """``*``, ``//`` and a leading minus bind from the left: a division within needs parentheses."""
-    return atom if isinstance(atom, str) else f"({atom})"
+    return f"({atom})" if isinstance(atom, FloorDiv) else str(atom)
 
 
 def _symbols(size: Dim) -> Iterator[str]:
@@ -287,16 +382,20 @@ def _symbols(size: Dim) -> Iterator[str]:
             if isinstance(atom, str):
                 yield atom
             else:
-                yield from _symbols(atom.numerator)
+                yield from _symbols(atom.numerator if isinstance(atom, FloorDiv) else atom.size)
 
 
 def _atom_value(atom: Atom, bindings: Bindings) -> int:
     if isinstance(atom, str):
         return bindings[atom]
+    if isinstance(atom, Positive):
+        return max(atom.size.evaluate(bindings), 0)
     return atom.numerator.evaluate(bindings) // atom.divisor
 
 
 def _substitute_atom(atom: Atom, values: Mapping[str, Size]) -> Size:
     if isinstance(atom, str):
         return values.get(atom, symbol(atom))
+    if isinstance(atom, Positive):
+        return maximum(substitute(atom.size, values), 0)
     return substitute(atom.numerator, values) // atom.divisor

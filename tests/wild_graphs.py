@@ -481,8 +481,10 @@ def gather(b: Wild, x: Made) -> Made | None:
     if indices and b.rng.random() < 0.7:
         picked = b.rng.choice(indices).node
     else:
-        picked = constant(np.array([[0, 2, 1], [1, 9, 0]]))
-    return x.like(ops.gather(x.node, picked, axis=b.rng.randrange(x.rank)))
+        picked = constant(np.array([[0, -2, 1], [1, 9, -1]]))
+    # What lies outside is 0 here: NaN would be all that is left of most graphs.
+    axis, from_end = b.rng.randrange(x.rank), b.rng.random() < 0.5
+    return x.like(ops.gather(x.node, picked, axis=axis, from_end=from_end, fill=0))
 
 
 # Contractions and windows

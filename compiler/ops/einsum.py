@@ -8,7 +8,8 @@ from string import ascii_letters
 
 from ...runtime.dim import Size
 from ..ir import IRError, Node
-from .building import reshaped
+from ..types import INT64
+from .building import count, number, reshaped
 from .registry import ops
 
 Term = tuple[Node, str]  # a value and one letter per axis
@@ -28,6 +29,10 @@ def einsum(*operands: Node, equation: str) -> Node:
     for letter in output:
         if letter not in sizes:
             raise IRError(f"einsum {equation!r}: {letter!r} on the right is not on the left")
+        if output.count(letter) > 1:
+            raise IRError(f"einsum {equation!r}: {letter!r} is twice on the right")
+    terms = list(map(_diagonal, terms))
+    inputs = [letters for _, letters in terms]
     terms = [
         _without_own(term, output + "".join(inputs[:i] + inputs[i + 1 :]))
         for i, term in enumerate(terms)
@@ -38,6 +43,24 @@ def einsum(*operands: Node, equation: str) -> Node:
         result = _product(result, term, wanted, sizes)
     node, letters = result
     return _permuted(node, letters, output)
+
+
+def _diagonal(term: Term) -> Term:
+    """A term with each letter once: where one came twice, its diagonal is taken."""
+    node, letters = term
+    for letter in letters:
+        if letters.count(letter) > 1:
+            break
+    else:
+        return term
+    pair = letters.index(letter), letters.rindex(letter)
+    rest = [axis for axis in range(len(letters)) if axis not in pair]
+    lead, size = [node.shape[axis] for axis in rest], node.shape[pair[0]]
+    flat = reshaped(ops.transpose(node, axes=(*rest, *pair)), (*lead, size * size))
+    row = ops.iota(shape=(size,), axis=0, dtype="int64")
+    places = ops.multiply(row, ops.add(count((size,), INT64), number(1, row)))
+    found = ops.gather(flat, places, axis=len(rest))
+    return _diagonal((found, "".join(letters[axis] for axis in rest) + letter))
 
 
 def _parsed(equation: str, operands: Sequence[Node]) -> tuple[list[str], str]:
@@ -79,8 +102,6 @@ def _check_term(letters: str, operand: Node, equation: str) -> None:
             f"einsum {equation!r}: expected an operand of rank {len(letters)} for {letters!r}, "
             f"got {operand.type}"
         )
-    if len(set(letters)) != len(letters):
-        raise IRError(f"einsum {equation!r}: a letter twice in {letters!r} (a diagonal)")
 
 
 def _sizes(terms: Sequence[Term], equation: str) -> dict[str, Size]:

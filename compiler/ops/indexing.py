@@ -93,10 +93,11 @@ def _gather(x: Any, indices: Any, *, axis: int, from_end: bool, fill: float | No
     rows, inside = _rows_named(indices, x.shape[place], from_end)
     value = np.asarray(gather_fill(dtype_of(x.dtype), fill)).astype(x.dtype)
     if not x.shape[place]:
-        shape = (*x.shape[:place], *rows.shape, *x.shape[place + 1 :])
+        shape = (*x.shape[:place], *np.shape(rows), *x.shape[place + 1 :])
         return np.full(shape, value)
     picked = np.take(x, rows, place)
-    return np.where(inside.reshape(*inside.shape, *(1,) * (x.ndim - 1 - place)), picked, value)
+    tail = (1,) * (x.ndim - 1 - place)
+    return np.where(np.reshape(inside, (*np.shape(inside), *tail)), picked, value)
 
 
 def gather_fill(dtype: DType, fill: float | None) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.dim import Size
+from ...runtime.dim import Size, is_bounded, maximum
 from ..ir import REQUIRED, Node, Op, Sample
 from ..lowering import AxisMap, IndexMap, Movement, View
 from ..types import Shape, TensorType, broadcast_shapes
@@ -208,6 +208,8 @@ def _pad_type(
 
 def _padded(size: Size, low: Size, high: Size, gap: int) -> Size:
     spread = 0 if size == 0 else (size - 1) * (gap + 1) + 1
+    if gap and is_bounded(size):  # such a size may be 0
+        spread = maximum(spread, 0)
     return low + spread + high
 
 

@@ -110,6 +110,7 @@ from .joining import (
     vstack,
 )
 from .linalg import (
+    diagonal,
     dot,
     einsum,
     matmul,
@@ -240,6 +241,7 @@ __all__ = [
     "cosh",
     "count_nonzero",
     "depthwise_conv",
+    "diagonal",
     "divide",
     "divide_no_nan",
     "dot",

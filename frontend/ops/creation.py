@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 
 from ...compiler.types import Shape
+from ...runtime.dim import Dim
 from ..dtypes import standard_dtype
+from ..errors import UsageError, UsageTypeError
 from ..scope import active_scope
 from ..tensor import KerasTensor
 from .core import as_node, cast_node, constant, ir, operation, tensor
+from .slicing import larger
 
 
 def _filled(shape: Shape, value: Any, dtype: Any) -> KerasTensor:
@@ -62,14 +65,23 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None) -> KerasTensor:
 
 @operation
 def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> KerasTensor:
-    """``start, start + step, ...`` below ``stop``. ``stop`` alone may be a symbolic size."""
+    """``start, start + step, ...`` below ``stop``; ``start`` and ``stop`` may be symbolic sizes."""
     step = 1 if step is None else step
     if stop is None:
         start, stop = 0, start
     if isinstance(stop, (int, float)) and isinstance(start, (int, float)):
         return tensor(_constant(np.arange(start, stop, step), dtype))
-    counted = ir.iota(shape=((stop - start + (step - 1)) // step,), axis=0, dtype="int32")
-    shifted = ir.add(ir.multiply(counted, constant(step)), constant(start))
+    if not all(isinstance(each, (int, np.integer, Dim)) for each in (start, stop)):
+        raise UsageTypeError(
+            f"arange: expected numbers or sizes, as ops.shape gives them; received {start!r}, "
+            f"{stop!r}"
+        )
+    if not isinstance(step, (int, np.integer)) or step == 0:
+        raise UsageError(f"arange: expected an int other than 0 as step of sizes; received {step}")
+    way = (stop - start) * int(np.sign(step))
+    size = larger((way + (abs(int(step)) - 1)) // abs(int(step)), 0)
+    counted = ir.iota(shape=(size,), axis=0, dtype="int32")
+    shifted = ir.add(ir.multiply(counted, constant(int(step))), as_node(start))
     return tensor(cast_node(shifted, standard_dtype(dtype or "int32")))
 
 

@@ -7,12 +7,17 @@ from typing import Any
 import numpy as np
 
 from ...compiler.ir import Node
-from ...runtime.dim import Size
-from ..errors import UsageError
+from ...runtime.dim import Dim, Size, symbols_of
+from ..dtypes import INT64
+from ..errors import UsageError, UsageTypeError
+from ..scope import active_scope
 from ..tensor import KerasTensor
+from ..variable import Variable
 from .core import (
     as_node,
+    cast_node,
     common_dtype,
+    constant,
     ir,
     normal_axes,
     normal_axis,
@@ -21,7 +26,9 @@ from .core import (
     require_size,
     tensor,
 )
-from .shaping import divide_exactly, expand_dims, listed, ravel, reshape, shown, squeeze
+from .picking import take
+from .shaping import divide_exactly, expand_dims, ravel, reshape, shown, squeeze
+from .slicing import part_of, sliced
 
 
 @operation
@@ -71,35 +78,29 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[KerasTensor]:
     """Parts along ``axis``: a number of equal ones, or cut before each of some indices."""
     node = as_node(x)
     place = normal_axis(axis, node.tensor_type.rank)
-    extent = node.shape[place]
-    if isinstance(indices_or_sections, (int, np.integer)):
-        part = divide_exactly(extent, int(indices_or_sections))
-        if part is None:
-            raise UsageError(
-                f"split: expected an axis that {indices_or_sections} divides; received shape "
-                f"{shown(node.shape)}, axis {axis}"
-            )
-        cuts: list[Size] = [part * i for i in range(1, int(indices_or_sections))]
-    else:
-        require_size(node, place, max(abs(int(cut)) for cut in indices_or_sections))
-        cuts = [_from_end(int(cut), extent) for cut in indices_or_sections]
-    ends = [*cuts, extent]
-    starts: list[Size] = [0, *cuts]
-    return [tensor(part_of(node, place, a, b)) for a, b in zip(starts, ends, strict=True)]
+    if not isinstance(indices_or_sections, (int, np.integer)):
+        ends = [*map(int, indices_or_sections), None]
+        parts = zip([None, *ends[:-1]], ends, strict=True)
+        return [tensor(sliced(node, place, slice(*pair))) for pair in parts]
+    part = _equal_part(node, place, int(indices_or_sections))
+    starts = [part * i for i in range(int(indices_or_sections))]
+    return [tensor(part_of(node, place, start, start + part)) for start in starts]
 
 
-def _from_end(index: int, extent: Size) -> Size:
-    if isinstance(extent, int):
-        return int(np.clip(index + extent if index < 0 else index, 0, extent))
-    return extent + index if index < 0 else index
-
-
-def part_of(node: Node, axis: int, start: Size, stop: Size, step: int = 1) -> Node:
-    """Elements ``start, start + step, ...`` below ``stop`` along one axis."""
-    starts = tuple(start if i == axis else 0 for i in range(node.tensor_type.rank))
-    stops = tuple(stop if i == axis else size for i, size in enumerate(node.shape))
-    steps = tuple(step if i == axis else 1 for i in range(node.tensor_type.rank))
-    return ir.slice(node, start=starts, stop=stops, step=steps)
+def _equal_part(node: Node, axis: int, sections: int) -> Size:
+    extent = node.shape[axis]
+    part = divide_exactly(extent, sections) if sections > 0 else None
+    if part is None and sections > 0 and not symbols_of(extent) <= {"N"}:
+        active_scope().require_sizes(
+            f"axis {axis} of shape {node.shape} has {sections} equal parts only for some sizes"
+        )
+        part = extent // sections
+    if part is None:
+        raise UsageError(
+            f"split: expected an axis that {sections} divides for all data; received shape "
+            f"{shown(node.shape)}, axis {axis}"
+        )
+    return part
 
 
 @operation
@@ -124,50 +125,96 @@ def flip(x: Any, axis: Any = None) -> KerasTensor:
 
 
 @operation
-def repeat(x: Any, repeats: int, axis: int | None = None) -> KerasTensor:
-    """Each element ``repeats`` times in a row."""
+def repeat(x: Any, repeats: Any, axis: int | None = None) -> KerasTensor:
+    """Each element ``repeats`` times in a row: one number, or one for each along the axis."""
     node = as_node(ravel(x)) if axis is None else as_node(x)
     place = normal_axis(axis or 0, node.tensor_type.rank)
-    if not isinstance(repeats, (int, np.integer)):
-        raise TypeError(f"repeat: expected one int for repeats; received {repeats!r}")
-    factors = tuple(int(repeats) if i == place else 1 for i in range(node.tensor_type.rank))
+    counts = _counts("repeat", repeats)
+    if len(counts) != 1:
+        return _repeated_each(node, place, counts)
+    if counts[0] == 0:
+        return tensor(part_of(node, place, 0, 0))
+    factors = tuple(counts[0] if i == place else 1 for i in range(node.tensor_type.rank))
     return tensor(ir.repeat(node, factors=factors))
+
+
+def _counts(name: str, value: Any) -> list[int]:
+    given = None if isinstance(value, (KerasTensor, Variable, Dim)) else np.asarray(value)
+    if given is None or given.dtype.kind not in "iu" or given.ndim > 1 or (given < 0).any():
+        raise UsageTypeError(f"{name}: expected ints from 0 on as repeats; received {value!r}")
+    return [int(each) for each in given.reshape(-1)]
+
+
+def _repeated_each(node: Node, axis: int, counts: list[int]) -> KerasTensor:
+    if node.shape[axis] != len(counts):
+        raise UsageError(
+            f"repeat: expected one number, or one for each element of axis {axis} of shape "
+            f"{shown(node.shape)}; received {len(counts)}"
+        )
+    return take(tensor(node), np.repeat(np.arange(len(counts)), counts), axis)
 
 
 @operation
 def tile(x: Any, repeats: Any) -> KerasTensor:
     """The whole tensor several times along each axis."""
-    counts = listed(repeats)
+    counts = _counts("tile", repeats)
     node = as_node(_at_least(x, len(counts)))
     counts = [1] * (node.tensor_type.rank - len(counts)) + counts
     for axis, count in enumerate(counts):
-        node = node if count == 1 else ir.concatenate(*[node] * count, axis=axis)
+        if count == 0:
+            node = part_of(node, axis, 0, 0)
+        elif count > 1:
+            node = ir.concatenate(*[node] * count, axis=axis)
     return tensor(node)
 
 
 @operation
-def roll(x: Any, shift: int, axis: int | None = None) -> KerasTensor:
-    """Elements moved along ``axis``; those that fall off come back at the front."""
-    node = as_node(ravel(x)) if axis is None else as_node(x)
-    place = normal_axis(axis or 0, node.tensor_type.rank)
-    extent = node.shape[place]
-    shift = shift % extent if isinstance(extent, int) else shift
-    require_size(node, place, abs(shift))
-    cut = -shift if shift < 0 else extent - shift
-    if cut == extent:
-        return tensor(node)
-    parts = part_of(node, place, cut, extent), part_of(node, place, 0, cut)
-    rolled = tensor(ir.concatenate(*parts, axis=place))
-    return rolled if axis is not None else reshape(rolled, as_node(x).shape)
+def roll(x: Any, shift: Any, axis: Any = None) -> KerasTensor:
+    """Elements moved along ``axis``; those that fall off come back at the other end.
+
+    One shift and one axis, or several; without an axis, along all elements in a line.
+    """
+    if axis is None:
+        flat = as_node(ravel(x))
+        return reshape(tensor(_rolled(flat, int(np.sum(shift)), 0)), as_node(x).shape)
+    node = as_node(x)
+    for by, along in zip(*map(np.ravel, np.broadcast_arrays(shift, axis)), strict=True):
+        node = _rolled(node, int(by), normal_axis(int(along), node.tensor_type.rank))
+    return tensor(node)
+
+
+def _rolled(node: Node, shift: int, axis: int) -> Node:
+    extent = node.shape[axis]
+    if not isinstance(extent, int):
+        return _rolled_by_index(node, shift, axis)
+    cut = -shift % extent if extent else 0
+    if cut == 0:
+        return node
+    parts = part_of(node, axis, cut, extent), part_of(node, axis, 0, cut)
+    return ir.concatenate(*parts, axis=axis)
+
+
+def _rolled_by_index(node: Node, shift: int, axis: int) -> Node:
+    """How often a shift goes around an axis of unknown size is computed."""
+    extent = node.shape[axis]
+    by = ir.mod(constant(shift, INT64), cast_node(as_node(extent), INT64))
+    place = ir.iota(shape=(extent,), axis=0, dtype="int64")
+    # What lies before the front counts from the end.
+    return ir.gather(node, ir.subtract(place, by), axis=axis)
 
 
 # How many elements at an end do not appear in its mirror.
 _MIRRORS = {"reflect": 1, "symmetric": 0}
 
 
-def _mirrored(node: Node, axis: int, low: int, high: int, skip: int) -> Node:
+def _mirrored(node: Node, axis: int, low: int, high: int, mode: str) -> Node:
+    skip, size = _MIRRORS[mode], node.shape[axis]
+    if isinstance(size, int) and size and max(low, high) > size - skip:
+        # Mirrored more than once.
+        places = np.pad(np.arange(size), (low, high), mode)  # type: ignore[call-overload]
+        return ir.gather(node, as_node(places), axis=axis)
     require_size(node, axis, max(low, high) + skip)
-    end = node.shape[axis] - skip
+    end = size - skip
     parts = [node]
     if low:
         parts.insert(0, ir.flip(part_of(node, axis, skip, skip + low), axes=(axis,)))
@@ -187,9 +234,11 @@ def pad(
     """
     node = as_node(x)
     pairs = np.broadcast_to(np.asarray(pad_width), (node.tensor_type.rank, 2)).tolist()
+    if any(width < 0 for pair in pairs for width in pair):
+        raise UsageError(f"pad: expected widths of 0 or more; received {pad_width}")
     if mode in _MIRRORS:
         for axis, (low, high) in enumerate(pairs):
-            node = _mirrored(node, axis, int(low), int(high), _MIRRORS[mode])
+            node = _mirrored(node, axis, int(low), int(high), mode)
         return tensor(node)
     if mode != "constant":
         raise UsageError(

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from ...compiler.ir import Node
+from ...compiler.types import product
+from ..dtypes import INT64
 from ..errors import UsageError
 from ..tensor import KerasTensor
-from .core import as_node, floating, ir, normal_axes, normal_axis, operation, promoted, tensor
+from .core import (
+    as_node,
+    cast_node,
+    constant,
+    floating,
+    ir,
+    normal_axes,
+    normal_axis,
+    operation,
+    promoted,
+    tensor,
+)
 from .elementwise import absolute, maximum, multiply, sqrt, square
 from .reductions import max as max_
 from .reductions import sum as sum_
-from .shaping import divide_exactly, expand_dims, permuted
+from .shaping import expand_dims, permuted
+from .slicing import larger, smaller
 
 
 @operation
@@ -42,17 +55,13 @@ def tensordot(x1: Any, x2: Any, axes: Any = 2) -> KerasTensor:
     first, second = _paired_axes(axes, left.tensor_type.rank, right.tensor_type.rank)
     kept_left = [i for i in range(left.tensor_type.rank) if i not in first]
     kept_right = [i for i in range(right.tensor_type.rank) if i not in second]
-    inner = prod([left.shape[i] for i in first], start=1)
-    rows = ir.reshape(
-        permuted(left, (*kept_left, *first)),
-        shape=(divide_exactly(left.tensor_type.elements, inner), inner),
-    )
+    outer = [left.shape[i] for i in kept_left], [right.shape[i] for i in kept_right]
+    inner = product(left.shape[i] for i in first), product(right.shape[i] for i in second)
+    rows = ir.reshape(permuted(left, (*kept_left, *first)), shape=(product(outer[0]), inner[0]))
     columns = ir.reshape(
-        permuted(right, (*second, *kept_right)),
-        shape=(inner, divide_exactly(right.tensor_type.elements, inner)),
+        permuted(right, (*second, *kept_right)), shape=(inner[1], product(outer[1]))
     )
-    shape = [left.shape[i] for i in kept_left] + [right.shape[i] for i in kept_right]
-    return tensor(ir.reshape(ir.matmul(rows, columns), shape=tuple(shape)))
+    return tensor(ir.reshape(ir.matmul(rows, columns), shape=(*outer[0], *outer[1])))
 
 
 def _paired_axes(axes: Any, left: int, right: int) -> tuple[list[int], list[int]]:
@@ -81,19 +90,31 @@ def _flat(node: Node) -> Node:
 
 
 @operation
-def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> KerasTensor:
-    """The sum of a diagonal of a matrix of known sizes."""
+def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> KerasTensor:
+    """The diagonals of matrices along two axes, as a new last axis.
+
+    ``offset`` above 0 means that many columns further right, below 0 that many rows further down.
+    """
     node = as_node(x)
-    if (
-        node.tensor_type.rank != 2
-        or (offset, axis1, axis2) != (0, 0, 1)
-        or not all(isinstance(size, int) for size in node.shape)
-    ):
-        raise UsageError(f"trace: expected one matrix, offset 0; received shape {node.shape}")
-    rows, columns = node.shape
-    assert isinstance(rows, int) and isinstance(columns, int)
-    mask = as_node(np.eye(rows, columns), node.dtype)
-    return sum_(multiply(tensor(node), tensor(mask)))
+    rank = node.tensor_type.rank
+    axes = normal_axis(axis1, rank), normal_axis(axis2, rank)
+    if axes[0] == axes[1]:
+        raise UsageError(f"diagonal: expected two axes; received {axis1} and {axis2}")
+    rest = [axis for axis in range(rank) if axis not in axes]
+    rows, columns = (node.shape[axis] for axis in axes)
+    down, right = max(-offset, 0), max(offset, 0)
+    step = ir.iota(shape=(larger(smaller(rows - down, columns - right), 0),), axis=0, dtype="int64")
+    lead = tuple(node.shape[axis] for axis in rest)
+    flat = ir.reshape(permuted(node, (*rest, *axes)), shape=(*lead, rows * columns))
+    first = ir.add(step, constant(down, INT64)), ir.add(step, constant(right, INT64))
+    place = ir.add(ir.multiply(first[0], cast_node(as_node(columns), INT64)), first[1])
+    return tensor(ir.gather(flat, place, axis=len(lead)))
+
+
+@operation
+def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> KerasTensor:
+    """The sum of each of the diagonals that ``diagonal`` gives."""
+    return sum_(diagonal(x, offset, axis1, axis2), -1)
 
 
 @operation

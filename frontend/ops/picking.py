@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ...compiler.ir import Node
 from ...compiler.types import Shape, broadcast_shapes, product
-from ...runtime.dim import Dim
+from ...runtime.dim import Dim, Size
 from .. import tree
 from ..dtypes import INT32, INT64, standard_dtype
 from ..errors import UsageTypeError
 from ..tensor import KerasTensor
 from ..variable import Variable
-from .core import as_node, cast_node, constant, ir, normal_axis, operation, reconciled, tensor
+from .core import (
+    aligned,
+    as_node,
+    cast_node,
+    constant,
+    ir,
+    normal_axis,
+    operation,
+    reconciled,
+    tensor,
+)
 from .shaping import moveaxis, permuted, ravel
 
 
@@ -27,7 +38,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> KerasTensor:
     """
     node = as_node(ravel(x)) if axis is None else as_node(x)
     place = normal_axis(axis or 0, node.tensor_type.rank)
-    return tensor(ir.gather(node, _indices("take", indices, node.shape, place), axis=place))
+    return tensor(ir.gather(node, index_node("take", indices, node.shape, place), axis=place))
 
 
 def lookup(table: Any, indices: Any) -> KerasTensor:
@@ -46,7 +57,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> KerasTenso
     node = as_node(x)
     rank = node.tensor_type.rank
     place = normal_axis(axis, rank)
-    picks = _indices("take_along_axis", indices, node.shape, place)
+    picks = index_node("take_along_axis", indices, node.shape, place)
     if picks.tensor_type.rank != rank:
         raise UsageTypeError(
             f"take_along_axis: expected indices with {rank} axes, as x has; received shape "
@@ -63,15 +74,23 @@ def _taken_in_rows(x: Node, picks: Node) -> KerasTensor:
     size, count, rows = x.shape[-1], picks.shape[-1], product(lead)
     flat = ir.reshape(_broadcast(x, (*lead, size)), shape=(rows * size,))
     named = ir.reshape(_broadcast(picks, (*lead, count)), shape=(rows, count))
-    zero, extent = constant(0, INT64), cast_node(as_node(size), INT64)
-    place = cast_node(named, INT64)
-    place = ir.select(ir.less(place, zero), ir.add(place, extent), place)
-    inside = ir.logical_and(ir.less_equal(zero, place), ir.less(place, extent))
-    first = ir.multiply(ir.iota(shape=(rows, 1), axis=0, dtype="int64"), extent)
-    nowhere = constant(-1, INT64)
-    place = ir.select(inside, ir.add(place, first), nowhere)
-    found = ir.gather(flat, place, axis=0, from_end=False)
+    row = ir.iota(shape=(rows, 1), axis=0, dtype="int64")
+    found = ir.gather(flat, in_line([row, named], [rows, size]), axis=0, from_end=False)
     return tensor(ir.reshape(found, shape=(*lead, count)))
+
+
+def in_line(picks: list[Node], sizes: Sequence[Size]) -> Node:
+    """Indices along several axes as indices of their elements in a line; -1 for none of them."""
+    zero, nowhere = constant(0, INT64), constant(-1, INT64)
+    place, inside = zero, None
+    for pick, size in zip(aligned(*map(tensor, picks)), sizes, strict=True):
+        extent, at = cast_node(as_node(size), INT64), cast_node(pick, INT64)
+        at = ir.select(ir.less(at, zero), ir.add(at, extent), at)
+        within = ir.logical_and(ir.less_equal(zero, at), ir.less(at, extent))
+        inside = within if inside is None else ir.logical_and(inside, within)
+        place = at if place is zero else ir.add(ir.multiply(place, extent), at)
+    assert inside is not None, "there are several axes"
+    return ir.select(inside, place, nowhere)
 
 
 def _broadcast(node: Node, shape: Shape) -> Node:
@@ -84,14 +103,18 @@ def integers(value: Any) -> Node:
     return node if node.dtype.is_integer else cast_node(node, INT32)
 
 
-def _indices(name: str, indices: Any, shape: Shape, axis: int) -> Node:
-    node = as_node(indices)
+def index_node(name: str, given: Any, shape: Shape, axis: int) -> Node:
+    """The node for ``given`` indices of an axis. Raises ``TypeError`` for booleans.
+
+    Raises ``IndexError`` for an index outside the axis, where both are known.
+    """
+    node = as_node(given)
     if node.dtype.name == "bool":
         raise UsageTypeError(
             f"{name}: expected integers as indices; received booleans. How many elements they pick "
             "only the data tell: take ops.where(mask, x, other), or multiply by the mask"
         )
-    _check_known(name, indices, shape, axis)
+    _check_known(name, given, shape, axis)
     return integers(tensor(node))
 
 

@@ -9,6 +9,9 @@ from keraunos.runtime.dim import (
     Size,
     coefficient,
     evaluate,
+    is_never_negative,
+    maximum,
+    minimum,
     parse_size,
     substitute,
     symbol,
@@ -24,13 +27,17 @@ def random_size(rng: random.Random, depth: int = 3) -> Size:
     if depth == 0:
         return rng.choice([N, T, rng.randint(-3, 5)])
     left, right = random_size(rng, depth - 1), random_size(rng, depth - 1)
-    match rng.randrange(4):
+    match rng.randrange(6):
         case 0:
             return left + right
         case 1:
             return left - right
         case 2:
             return left * right
+        case 3:
+            return maximum(left, right)
+        case 4:
+            return minimum(left, right)
         case _:
             return left // rng.randint(1, 4)
 
@@ -63,6 +70,49 @@ def test_remainder() -> None:
 def test_division_wants_a_positive_integer(divisor: object) -> None:
     with pytest.raises(ValueError, match="positive integer"):
         N // divisor  # type: ignore[operator]
+
+
+def test_the_larger_and_the_smaller_size() -> None:
+    assert maximum(N + 2, N) == N + 2
+    assert minimum(N + 2, N) == N
+    assert maximum(N, 0) == N
+    assert str(maximum(N, 10)) == "max(N - 10, 0) + 10"
+    for n in (9, 10, 11):
+        assert evaluate(maximum(N, 10), {"N": n}) == max(n, 10)
+        assert evaluate(minimum(N, 10), {"N": n}) == min(n, 10)
+
+
+def test_equal_maxima_have_one_form() -> None:
+    assert minimum(N, 10) == N - maximum(N - 10, 0) == 10 - maximum(10 - N, 0)
+    assert maximum(2 * N - 4, 0) == 2 * maximum(N - 2, 0)
+    assert maximum(N, T) + minimum(N, T) == N + T
+    assert maximum(N, T) == maximum(T, N)
+
+
+@pytest.mark.parametrize(
+    ("size", "is_so"),
+    [
+        (N, True),
+        (N - 1, False),
+        (minimum(N, 10), True),
+        (N - minimum(N, 10), True),
+        (10 - minimum(N, 10), True),
+        (9 - minimum(N, 10), False),
+        (maximum(N - 2, 0) - maximum(N - 5, 0), True),
+        (maximum(N - 5, 0) - maximum(N - 2, 0), False),
+        ((minimum(N, 4) + 1) // 2, True),
+    ],
+)
+def test_what_is_never_negative(size: Size, is_so: bool) -> None:
+    assert is_never_negative(size) is is_so
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_what_is_said_to_be_never_negative_is_so(seed: int) -> None:
+    size = random_size(random.Random(seed))
+    if is_never_negative(size):
+        for n in range(5):
+            assert all(evaluate(size, {"N": n, "T": t}) >= 0 for t in range(5))
 
 
 @pytest.mark.parametrize("seed", range(200))
