@@ -305,7 +305,7 @@ class Model(Trainer, Layer):
 
     def _kept(self, key: tuple[Any, ...], specs: Callable[[], tuple[Any, ...]]) -> Program:
         def make() -> Program:
-            return Program(trace_call(self, specs(), training=key[0]))
+            return Program(trace_call(self, specs(), training=key[0], open_sizes=True))
 
         return kept(self.programs, key, make, MOST_PROGRAMS)
 

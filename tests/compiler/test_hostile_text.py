@@ -65,7 +65,7 @@ HOSTILE = {
         with_size("*".join(["(A+B+C+D+E+F+G+H)"] * 7) + "*1" * 3000),
         "too much work",
     ),
-    "many divisions": (with_size("(" * 60 + "N" + "+1)//2" * 60), "divisions within each other"),
+    "many divisions": (with_size("(" * 60 + "N" + "+1)//2" * 60), "within each other"),
     "a bomb": (with_line(f'%0 = constant("{packed(bytes(1 << 20))}") : f32[3]'), "damaged data"),
     "a constant larger than its data": (
         with_line(f'%0 = constant("{packed(b"1234")}") : f32[1000000000000]'),
@@ -182,7 +182,7 @@ def test_sizes_as_deep_as_they_come_are_read_back() -> None:
     assert parse_size(str(size)) == size
     graph = parse_ir(with_size(str(size)).replace("%x:", "%n: f32[N], %x:"))
     assert graph.inputs[1].shape == (size,)
-    with pytest.raises(SizeError, match="divisions within each other"):
+    with pytest.raises(SizeError, match="within each other"):
         size // 2
 
 
