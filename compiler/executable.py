@@ -148,9 +148,10 @@ class Executable:
     def profile(self, *arrays: np.ndarray, repeats: int | None = None) -> Profile:
         """How long each launch of a call on ``arrays`` takes; prints as a table.
 
-        Runs the program for half a second, or ``repeats`` times; raises ``ValueError`` if the
-        arrays do not fit.
+        Runs the program for half a second, or ``repeats`` times, after a call that raises what a
+        call does.
         """
+        Executable.__call__(self, *arrays)
         return profile(self.executor, tuple(self.source), arrays, repeats)
 
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:

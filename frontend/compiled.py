@@ -55,7 +55,7 @@ class CompiledModel(Executable):
     def profile(self, *inputs: Any, repeats: int | None = None) -> Profile:
         """How long each launch of a call takes; prints as a table. Errors as a call's."""
         arrays = self._fitted(inputs)
-        self.runs(*arrays)  # binds the weights
+        self.runs.bind()
         return super().profile(*arrays, repeats=repeats)
 
     def _fitted(self, inputs: tuple[Any, ...]) -> list[np.ndarray]:

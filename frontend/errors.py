@@ -51,15 +51,15 @@ def user_facing(function: Function) -> Function:
         try:
             return function(*args, **kwargs)
         except (UsageError, UsageTypeError, IRError) as error:
-            if config.debug:
-                raise
             raise at_user_line(error) from None
 
     return call  # type: ignore[return-value]
 
 
 def at_user_line(error: Exception) -> Exception:
-    """The error as users see it, on its way from their line."""
+    """The error as users see it, on its way from their line; as it is under ``config.debug``."""
+    if config.debug:
+        return error
     shown = UsageError(str(error)) if isinstance(error, IRError) else error
     frames = [
         (frame, line)

@@ -246,6 +246,6 @@ def _listen(change: int) -> None:
     with _LOCK:
         before, _active = _active, _active + change
         if not before:
-            Watched.__getattribute__ = _noting  # type: ignore[method-assign, assignment]
+            Watched.__getattribute__ = _noting  # type: ignore[method-assign]
         elif not _active:
             del Watched.__getattribute__

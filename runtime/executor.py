@@ -138,7 +138,7 @@ class Executor:
             self._addresses,
             self._addresses_of_kept,
             self.sizes(shapes),
-            self.threads,
+            config.threads if self._follows_config else self.threads,
             profile,
         )
 

@@ -1,0 +1,194 @@
+"""Settings hold on every path into a program, on its first call and its second, from when on they
+are set."""
+
+import traceback
+
+import numpy as np
+import pytest
+
+import keraunos as keras
+from keraunos import config, layers, metrics, ops
+from keraunos.compiler import pipeline
+from keraunos.compiler.executable import compile_graph
+from keraunos.compiler.parser import parse_ir
+
+GOOD = np.ones((4, 8), "float32")
+BAD = GOOD.copy()
+BAD[0, :2] = np.inf, -np.inf
+Y = np.zeros((4, 4), "float32")
+
+
+def small_model():
+    model = keras.Sequential([keras.Input((8,)), layers.Dense(4, kernel_initializer="ones")])
+    model.compile("sgd", "mse", metrics=["mae"])
+    return model
+
+
+def through_model(run):
+    def begin():
+        model = small_model()
+        return lambda x: run(model, x)
+
+    return begin
+
+
+def subclassed():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(4)
+
+        def call(self, x):
+            return self.dense(x)
+
+    return Own()
+
+
+def bare_graph():
+    graph = keras.trace(small_model())
+    run = compile_graph(graph)
+    run.set_parameters({node.attrs["name"]: np.ones(node.shape) for node in graph.parameters})
+    return run
+
+
+def compiled_step():
+    model = small_model()
+    run = keras.compile(model.training_step(GOOD, Y))
+    return lambda x: run(x, Y)
+
+
+def update():
+    weight, optimizer = keras.Variable(np.ones((4, 8))), keras.optimizers.Adam()
+    return lambda x: optimizer.apply([x], [weight])
+
+
+def update_by_a_function():
+    weight, optimizer = keras.Variable(np.ones((4, 8))), keras.optimizers.SGD(lambda: 0.1)
+    return lambda x: optimizer.apply([x], [weight])
+
+
+def metric():
+    mean = metrics.Mean()
+    return lambda x: (mean.reset_state(), mean.update_state(x))
+
+
+COMPILED = {
+    "call": through_model(lambda m, x: m(x)),
+    "call in training": through_model(lambda m, x: m(x, training=True)),
+    "call of a layer": lambda: layers.Dense(4),
+    "call of a subclass": subclassed,
+    "predict": through_model(lambda m, x: m.predict(x, verbose=0)),
+    "predict by batches": through_model(lambda m, x: m.predict(x, batch_size=3, verbose=0)),
+    "predict a stream": through_model(lambda m, x: m.predict(iter([x, x]), steps=2, verbose=0)),
+    "predict_on_batch": through_model(lambda m, x: m.predict_on_batch(x)),
+    "predict_on_batch of a subclass": lambda: subclassed().predict_on_batch,
+    "fit": through_model(lambda m, x: m.fit(x, Y, verbose=0)),
+    "evaluate": through_model(lambda m, x: m.evaluate(x, Y, verbose=0)),
+    "train_on_batch": through_model(lambda m, x: m.train_on_batch(x, Y)),
+    "test_on_batch": through_model(lambda m, x: m.test_on_batch(x, Y)),
+    "compile": lambda: keras.compile(small_model()),
+    "compile a step": compiled_step,
+    "compile a graph": bare_graph,
+    "profile": lambda: lambda x, run=bare_graph(): run.profile(x, repeats=1),  # noqa: B008
+    "compare": through_model(lambda m, x: keras.compare(m, x, variants="default", repeats=1)),
+    "grad": lambda: keras.grad(lambda x: ops.sum(ops.square(x))),
+    "value_and_grad": lambda: keras.value_and_grad(lambda x: ops.sum(ops.square(x))),
+    "update on arrays": update,
+}
+EAGER = {
+    "op": lambda: lambda x: ops.square(x),
+    "operator": lambda: lambda x, v=keras.Variable(1.0): v + x,  # noqa: B008
+    "metric": metric,
+    "loss": lambda: lambda x: keras.losses.mean_squared_error(x, GOOD),
+    "update by a function": update_by_a_function,
+}
+
+
+@pytest.mark.parametrize("path", [*COMPILED, *EAGER])
+def test_check_finite_holds_on_every_call(path):
+    run = {**COMPILED, **EAGER}[path]()
+    run(GOOD)
+    with config.update(check_finite=True):
+        for _ in range(3):
+            run(GOOD)
+            with pytest.raises(ValueError, match=r"expected finite results\. The first: "):
+                run(BAD)
+        run(GOOD)
+    run(BAD)
+
+
+@pytest.mark.parametrize("path", ["fit", "train_on_batch", "update on arrays"])
+def test_steps_that_are_stopped_leave_the_weights(path):
+    model = small_model()
+    model.optimizer.learning_rate = 0.1
+    run = {
+        "fit": lambda x: model.fit(x, Y, verbose=0),
+        "train_on_batch": lambda x: model.train_on_batch(x, Y),
+        "update on arrays": lambda x: model.optimizer.apply(
+            [x[0, 0] * np.ones((8, 4)), np.ones(4)], model.trainable_weights
+        ),
+    }[path]
+    run(GOOD)
+    before = model.get_weights()
+    with config.update(check_finite=True), pytest.raises(ValueError, match="finite"):
+        run(BAD)
+    for array, value in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(array, value)
+
+
+def test_means_over_nothing_are_not_finite():
+    run = compile_graph(
+        parse_ir(
+            "graph g(%x: f32[N]) -> f32[] {\n  %0 = mean(%x, axes=(0,)) : f32[]\n  return %0\n}"
+        )
+    )
+    nothing = np.zeros(0, "float32")
+    assert np.isnan(run(nothing)[0])
+    with config.update(check_finite=True), pytest.raises(ValueError, match="finite"):
+        run(nothing)
+
+
+@pytest.mark.parametrize("path", COMPILED)
+def test_threads_hold_from_the_next_call_on(path, monkeypatch):
+    used = []
+    begin = keras.runtime.executor.Binding.__init__
+
+    def bound(self, *args, **kwargs):
+        begin(self, *args, **kwargs)
+        used.append(self.threads)
+
+    monkeypatch.setattr(keras.runtime.executor.Binding, "__init__", bound)
+    run = COMPILED[path]()
+    for threads in (2, 1, 3, 3):
+        with config.update(threads=threads):
+            used.clear()
+            run(GOOD)
+            assert set(used) <= {threads}
+            if threads != 3:
+                assert used
+
+
+@pytest.mark.parametrize("path", [*COMPILED, *EAGER])
+@pytest.mark.parametrize("debug", [0, 1])
+def test_debug_keeps_the_packages_own_frames_on_every_path(path, debug):
+    if path in ("compile a graph", "profile"):
+        pytest.skip("the compiler's own functions keep their frames")
+    run = {**COMPILED, **EAGER}[path]()
+    run(GOOD)
+    with config.update(check_finite=True, debug=debug):
+        for _ in range(2):
+            with pytest.raises(ValueError, match="finite") as caught:
+                run(BAD)
+            frames = {frame.name for frame in traceback.extract_tb(caught.tb)}
+            assert bool(frames & {"_checked", "_evaluate_now"}) == bool(debug), frames
+
+
+@pytest.mark.parametrize("path", COMPILED)
+def test_verify_holds_for_whatever_is_compiled_next(path, monkeypatch):
+    verified = []
+    monkeypatch.setattr(pipeline, "verify", lambda graph, stage: verified.append(stage))
+    for verify in (False, True):
+        with config.update(verify=verify):
+            verified.clear()
+            COMPILED[path]()(GOOD)
+            assert bool(verified) == verify
