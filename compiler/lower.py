@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from .ir import Graph, IRError, Node
 from .layout import Launch, Layout, Placed
-from .lowering import Concatenation, KernelGradient, ScatterAdd
+from .lowering import Concatenation, Interleaving, KernelGradient, ScatterAdd
 from .templates.border import build_border
-from .templates.concatenate import build_concatenate
+from .templates.concatenate import build_concatenate, build_interleave
 from .templates.contract import build_contract, build_kernel_gradient
 from .templates.nest import build_nest
 from .templates.scatter import build_scatter
@@ -44,6 +44,8 @@ def _compute(
 ) -> tuple[Launch, ...]:
     if isinstance(body.outputs[0].op.lowering, Concatenation):
         return build_concatenate(body, operands, results)
+    if isinstance(body.outputs[0].op.lowering, Interleaving):
+        return build_interleave(body, operands, results)
     name = kernel_name(body)
     facet = body.outputs[0].op.lowering
     if isinstance(facet, KernelGradient):

@@ -80,6 +80,11 @@ class Concatenation:
 
 
 @dataclass(frozen=True)
+class Interleaving:
+    """Pixels of the operands by turns, along both spatial axes of images."""
+
+
+@dataclass(frozen=True)
 class Gather:
     """Rows of the first operand picked by the integers of the second, along attribute ``axis``.
 
@@ -176,6 +181,7 @@ Lowering: TypeAlias = (
     | View
     | Movement
     | Concatenation
+    | Interleaving
     | Gather
     | Iota
     | FromIndex

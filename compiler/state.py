@@ -12,7 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from .ir import Graph, Node
-from .lowering import Concatenation, Contraction, Elementwise, Window, WindowGradient
+from .lowering import (
+    Concatenation,
+    Contraction,
+    Elementwise,
+    Interleaving,
+    Window,
+    WindowGradient,
+)
 from .ops.core import FUSED
 from .partial_order import Order
 
@@ -60,7 +67,7 @@ def _can_overwrite(step: Work, parameter: Node, homes: Mapping[Node, Node]) -> b
         return isinstance(step.node.op.lowering, Elementwise) and step.node.type == parameter.type
     body: Graph = step.node.attrs["body"]
     # These kernels compute some elements twice, or write sums before they are done.
-    twice = (Concatenation, Contraction, Window, WindowGradient)
+    twice = (Concatenation, Contraction, Interleaving, Window, WindowGradient)
     if any(isinstance(n.op.lowering, twice) for n in body.nodes):
         return False
     return _stays_in_place(body.inputs[step.node.inputs.index(parameter)], body)

@@ -22,6 +22,7 @@ from .lowering import (
     Elementwise,
     FromIndex,
     Gather,
+    Interleaving,
     Movement,
     Reduction,
     View,
@@ -172,7 +173,7 @@ def keeps_samples_apart(node: Node) -> bool:
             return bool(node.attrs["axis"] % rank != 0)
         case Gather():
             return node.inputs[0] not in batched and node.attrs["axis"] == 0
-        case FromIndex() | View():
+        case FromIndex() | Interleaving() | View():
             return True
     return False
 

@@ -89,6 +89,7 @@ from .elementwise import (
 )
 from .elementwise import round_ as round
 from .indexing import concatenate, gather, iota, one_hot, scatter_add
+from .interleave import interleave
 from .kernel_gradients import conv2d_kernel_gradient, depthwise_kernel_gradient
 from .movement import broadcast_to, flip, pad, repeat, reshape, transpose
 from .movement import slice_ as slice
@@ -115,16 +116,16 @@ __all__ = [
     "copy", "cos", "cosh", "count_from", "depthwise_conv2d", "depthwise_kernel_gradient", "divide",
     "einsum", "elu", "equal", "erf", "erf_inverse", "exp", "expm1", "flip", "floor", "floor_divide",
     "gather", "gelu", "get_op", "glu", "greater", "greater_equal", "hard_shrink", "hard_sigmoid",
-    "hard_silu", "hard_tanh", "input_", "iota", "is_finite", "is_inf", "is_nan", "layer_norm",
-    "leaky_relu", "less", "less_equal", "log", "log1p", "log_sigmoid", "log_softmax", "logical_and",
-    "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "max", "max_pool2d",
-    "max_pool2d_gradient", "maximum", "mean", "min", "minimum", "mish", "mod", "multiply",
-    "negative", "not_equal", "one_hot", "pad", "parameter", "power", "prod", "random_normal",
-    "random_uniform", "reciprocal", "register", "relu", "relu6", "repeat", "reshape", "round",
-    "rsqrt", "scan", "scatter_add", "select", "selu", "sigmoid", "sign", "silu", "sin", "sinh",
-    "slice", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus", "sparse_sigmoid",
-    "sqrt", "square", "squareplus", "stop_gradient", "subtract", "sum", "tan", "tanh",
-    "tanh_shrink", "threshold", "trace_scan", "transpose", "transposed_matmul", "variance",
+    "hard_silu", "hard_tanh", "input_", "interleave", "iota", "is_finite", "is_inf", "is_nan",
+    "layer_norm", "leaky_relu", "less", "less_equal", "log", "log1p", "log_sigmoid", "log_softmax",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "max",
+    "max_pool2d", "max_pool2d_gradient", "maximum", "mean", "min", "minimum", "mish", "mod",
+    "multiply", "negative", "not_equal", "one_hot", "pad", "parameter", "power", "prod",
+    "random_normal", "random_uniform", "reciprocal", "register", "relu", "relu6", "repeat",
+    "reshape", "round", "rsqrt", "scan", "scatter_add", "select", "selu", "sigmoid", "sign", "silu",
+    "sin", "sinh", "slice", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus",
+    "sparse_sigmoid", "sqrt", "square", "squareplus", "stop_gradient", "subtract", "sum", "tan",
+    "tanh", "tanh_shrink", "threshold", "trace_scan", "transpose", "transposed_matmul", "variance",
     "winograd_conv2d", "winograd_kernel_gradient",
 ]
 # fmt: on

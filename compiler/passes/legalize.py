@@ -27,6 +27,7 @@ from ..lowering import (
     Elementwise,
     FromIndex,
     Gather,
+    Interleaving,
     KernelGradient,
     Leaf,
     Movement,
@@ -223,7 +224,7 @@ def _reads_part(node: Node, index: int, scattered: bool) -> bool:
         return not scattered
     if isinstance(node.op.lowering, (Contraction, Window)):
         return index == 0 and not scattered
-    facets = (Concatenation, Elementwise, FromIndex, Gather, Movement, Reduction)
+    facets = (Concatenation, Elementwise, FromIndex, Gather, Interleaving, Movement, Reduction)
     return isinstance(node.op.lowering, facets)
 
 

@@ -25,15 +25,18 @@ def unpad(graph: Graph, decisions: Decisions) -> Graph:
 
     What leads a convolution of stride 2 back slides over pixels with zeros between them. Of every
     two rows of its result, one sees the pixels through the even rows of the kernel and one through
-    the odd ones, so each is made by a dense convolution; neighbouring columns are channels of it:
+    the odd ones, and so it is with columns: each of the four is made by a dense convolution.
 
         %0 = pad(%x, interior=(0, 1, 1, 0), ...)                    %x : f32[N, 8, 8, 64]
         %1 = conv2d(%0, $kernel)                                    f32[N, 16, 16, 32]
     -->
-        %0 = conv2d(%x, %even)          f32[N, 8, 8, 2 * 32]        %even, %odd : from $kernel
-        %1 = conv2d(%x, %odd)
-        %2 = concatenate(%0, %1, axis=2)                            each row of the one, the other
-        %3 = reshape(%2, shape=(N, 16, 16, 32))
+        %0 = slice($kernel, start=(0, 0, 0, 0), step=(2, 2, 1, 1))
+        %1 = conv2d(%x, %0, padding=...)                            f32[N, 8, 8, 32]
+        ...                                                         three more
+        %9 = interleave(%1, %3, %5, %7, steps=(2, 2), size=(16, 16))
+
+    No result multiplies a pixel that it does not see, not even by 0: what is not finite stays where
+    it belongs. Columns that all see the same pixels are channels of one convolution.
     """
 
     def rule(node: Node) -> Node | None:
@@ -110,13 +113,6 @@ def _phases(low: int, window: int, stride: int) -> list[_Phase]:
     ]
 
 
-def _covering(phases: list[_Phase], low: int, stride: int) -> _Phase:
-    """One window that sees what those of all phases do."""
-    before = max(phase.before for phase in phases)
-    end = max(phase.window - phase.before for phase in phases)
-    return _Phase(low - (stride - 1) - stride * before, end + before, before)
-
-
 def _dense(node: Node, ends: Pairs, strides: Pair) -> Node | None:
     x, kernel = node.inputs[0].inputs[0], node.inputs[1]
     attrs = node.attrs
@@ -140,38 +136,43 @@ def _fixed(sizes: Sequence[Size]) -> tuple[int, ...]:
 def _interleaved(
     node: Node, x: Node, kernel: Node, lows: Sequence[int], strides: Pair
 ) -> Node | None:
-    """The rows of each phase by one convolution, put between those of the others."""
+    """The places of each phase by one convolution, put between those of the others."""
     height, width, rows, columns = _fixed((*x.shape[1:3], *node.shape[1:3]))
     down, right = map(_phases, lows, _fixed(kernel.shape[:2]), strides)
-    across = _covering(right, lows[1], strides[1])
     places = (-(-rows // strides[0]), -(-columns // strides[1]))
-    sides = across.padding(width, places[1])
-    ends = [phase.padding(height, places[0]) for phase in down]
-    if min(*sides, *(side for pair in ends for side in pair)) < 0:
+    above = [phase.padding(height, places[0]) for phase in down]
+    beside = [phase.padding(width, places[1]) for phase in right]
+    if min(side for pair in (*above, *beside) for side in pair) < 0:
         return None
-    wide = _side_by_side(kernel, across, strides[1])
+    if strides[1] > 1 and len({(phase.window, phase.before) for phase in right}) == 1:
+        wide = _side_by_side(kernel, strides[1])
+        parts = [
+            ops.conv2d(x, _every(wide, (row.first, 0), (strides[0], 1)), padding=(pair, beside[0]))
+            for row, pair in zip(down, above, strict=True)
+        ]
+        shape = (x.shape[0], places[0], places[1] * strides[1], node.shape[3])
+        parts = [ops.reshape(part, shape=shape) for part in parts]
+        return ops.interleave(*parts, steps=(strides[0], 1), size=(rows, columns))
     parts = [
-        ops.conv2d(x, _every(wide, phase.first, strides[0]), padding=(pair, sides))
-        for phase, pair in zip(down, ends, strict=True)
+        ops.conv2d(x, _every(kernel, (row.first, column.first), strides), padding=(pair, sides))
+        for row, pair in zip(down, above, strict=True)
+        for column, sides in zip(right, beside, strict=True)
     ]
-    whole = (x.shape[0], places[0] * strides[0], places[1] * strides[1], node.shape[3])
-    result = ops.reshape(ops.concatenate(*parts, axis=2), shape=whole)
-    if whole == node.shape:
-        return result
-    return ops.slice(result, start=(0,) * 4, stop=node.shape, step=(1,) * 4)
+    return ops.interleave(*parts, steps=strides, size=(rows, columns))
 
 
-def _every(kernel: Node, first: int, stride: int) -> Node:
-    """Every ``stride``-th row of a kernel."""
-    return ops.slice(kernel, start=(first, 0, 0, 0), stop=kernel.shape, step=(stride, 1, 1, 1))
+def _every(kernel: Node, first: Pair, steps: Pair) -> Node:
+    """Some rows and columns of a kernel."""
+    return ops.slice(kernel, start=(*first, 0, 0), stop=kernel.shape, step=(*steps, 1, 1))
 
 
-def _side_by_side(kernel: Node, across: _Phase, stride: int) -> Node:
-    """A kernel of ``stride`` times the filters: those of one phase after the other."""
+def _side_by_side(kernel: Node, stride: int) -> Node:
+    """A kernel of ``stride`` times the filters, for neighbouring places that see the same pixels:
+
+    those of one after the other.
+    """
     height, width, channels, filters = kernel.shape
-    low, total = -across.first, across.window * stride
-    padded = ops.pad(kernel, low=(0, low, 0, 0), high=(0, total - width - low, 0, 0))
-    split = ops.reshape(padded, shape=(height, across.window, stride, channels, filters))
+    split = ops.reshape(kernel, shape=(height, width // stride, stride, channels, filters))
     # The first of neighbouring places sees the last of neighbouring elements.
     turned = ops.transpose(ops.flip(split, axes=(2,)), axes=(0, 1, 3, 2, 4))
-    return ops.reshape(turned, shape=(height, across.window, channels, stride * filters))
+    return ops.reshape(turned, shape=(height, width // stride, channels, stride * filters))

@@ -1,7 +1,8 @@
-"""Builds a concatenation: one copy for each operand into its part of the result."""
+"""Builds what puts values together: one copy for each operand into its part of the result."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from ..ir import Graph
@@ -17,16 +18,42 @@ def build_concatenate(
     """The launches that put the operands of ``body``'s concatenation side by side."""
     node, result = body.outputs[0], results[0]
     axis = node.attrs["axis"] % len(node.shape)
-    launches = []
+    copies: list[tuple[int, Placed, Part]] = []
     start: Size = 0
     for operand in node.inputs:
         slot = body.inputs.index(operand)
         origin = result.origin + start * result.strides[axis]
         part = Part(operands[slot].type, result.strides, origin)
-        launch = _copy(operands[slot], part)
-        launches.append(_renumber(launch, slot, len(operands)))
+        copies.append((slot, operands[slot], part))
         start = start + operand.shape[axis]
-    return tuple(launches)
+    return _launches(copies, len(operands))
+
+
+def build_interleave(
+    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...]
+) -> tuple[Launch, ...]:
+    """The launches that put the pixels of ``body``'s operands between each other."""
+    node, result = body.outputs[0], results[0]
+    (down, right), (rows, columns) = node.attrs["steps"], node.attrs["size"]
+    image, line, pixel, channel = result.strides
+    strides = (image, line * down, pixel * right, channel)
+    copies: list[tuple[int, Placed, Part]] = []
+    for index, operand in enumerate(node.inputs):
+        slot, (row, column) = body.inputs.index(operand), divmod(index, right)
+        source = operands[slot]
+        spatial = (len(range(row, rows, down)), len(range(column, columns, right)))
+        if 0 in spatial:
+            continue
+        type_ = source.type.with_shape((node.shape[0], *spatial, node.shape[3]))
+        origin = result.origin + row * line + column * pixel
+        seen = Part(type_, source.strides, source.origin)
+        copies.append((slot, seen, Part(type_, strides, origin)))
+    return _launches(copies, len(operands))
+
+
+def _launches(copies: Iterable[tuple[int, Placed, Part]], result: int) -> tuple[Launch, ...]:
+    """One copy each, from the operand in a slot to a part of the result."""
+    return tuple(_renumber(_copy(source, part), slot, result) for slot, source, part in copies)
 
 
 def _copy(source: Placed, target: Part) -> Launch:

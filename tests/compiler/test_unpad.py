@@ -86,16 +86,26 @@ def test_rows_and_columns_of_a_stride_are_made_by_dense_convolutions() -> None:
     result, reasons = after(before)
     assert reasons == ["DENSE"]
     convolutions = [node for node in result.nodes if node.op is ops.conv2d]
-    assert [node.inputs[1].shape for node in convolutions] == [(2, 2, 5, 6), (1, 2, 5, 6)]
+    windows = [node.inputs[1].shape for node in convolutions]
+    assert windows == [(2, 2, 5, 3), (2, 1, 5, 3), (1, 2, 5, 3), (1, 1, 5, 3)]
     assert all(node.inputs[0].shape[1:3] == (4, 4) for node in convolutions)
-    assert result.outputs[0].op is ops.reshape  # nothing is cut off
+    assert result.outputs[0].op is ops.interleave
 
 
 @pytest.mark.smoke
-def test_what_a_whole_number_of_strides_is_too_much_is_cut_off() -> None:
+def test_what_a_whole_number_of_strides_is_too_much_is_left_out() -> None:
     result, reasons = after(by_image((9, 7), (3, 3), (2, 2), "same"))
     assert reasons == ["DENSE"]
-    assert result.outputs[0].op is ops.slice
+    assert {node.shape[1:3] for node in result.outputs[0].inputs} == {(5, 4)}
+    assert result.outputs[0].attrs["size"] == (9, 7)
+
+
+@pytest.mark.smoke
+def test_columns_that_see_the_same_pixels_are_channels_of_one_convolution() -> None:
+    result, reasons = after(by_image((8, 8), (2, 2), (2, 2), "valid"))
+    assert reasons == ["DENSE"]
+    convolutions = [node for node in result.nodes if node.op is ops.conv2d]
+    assert [node.inputs[1].shape for node in convolutions] == [(1, 1, 5, 6)] * 2
 
 
 @pytest.mark.smoke
@@ -115,6 +125,27 @@ def test_same_values(case: Any) -> None:
 @pytest.mark.parametrize("case", CASES[-2:], ids=str)
 def test_what_is_no_dense_convolution_stays(case: Any) -> None:
     assert after(by_image(*case))[1] == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_stays_where_the_windows_that_see_it_are(
+    case: Any, value: float
+) -> None:
+    """The gradient of one place spreads over its window, whatever it is."""
+    graph = by_image(*case)
+    rng = np.random.default_rng(0)
+    arrays = [rng.uniform(0.5, 1, [n if isinstance(n, int) else 2 for n in i.shape])
+              for i in graph.inputs]  # fmt: skip
+    for place in ((0, 0), (1, 2), (-1, -1)):
+        arrays[1][:] = 1
+        arrays[1][1, *place, 2] = value
+        # In the reference too zeros between pixels are multiplied, but by finite weights.
+        (expected,) = evaluate(graph, arrays, {}, "float64")
+        single = [array.astype(np.float32) for array in arrays]
+        for options in ({}, {"passes": "none"}, {"disable": ["unpad"]}):
+            (actual,) = compile_graph(graph, **options)(*single)
+            np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
