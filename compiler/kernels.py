@@ -305,7 +305,8 @@ class Winograd:
     At most ``tiles`` of them are transformed at a time, wherever they lie: 16 matrices
     ``v[place][tile, channel]``, each of which a matrix ``w[place][channel, filter]`` is multiplied
     with. ``block`` says how much of a product is held in registers: tiles are its columns. The
-    products of a tile are led back to 2 x 2 results, to which the epilogue applies.
+    products of a tile are led back to 2 x 2 results, to which the epilogue applies. Where one of
+    them is not finite, all four are summed from the kernel ``taps[ky, kx, channel, filter]``.
 
     ``in_place``: filters of ``w`` lie side by side, else in panels. ``masked``: the last panel has
     fewer filters than the block. ``overlapping``: results are odd in number, so that the last tile
@@ -332,6 +333,17 @@ class WinogradSum:
 
     block: RegisterBlock
     tiles: int
+
+
+@dataclass(frozen=True)
+class WinogradKernel:
+    """The gradient of a kernel from that of its transform, at all 3 x 3 places.
+
+    Where one of them is not finite, they are summed from images ``x`` and gradients ``g``.
+    ``masked``: filters are no whole number of vectors.
+    """
+
+    masked: bool
 
 
 @dataclass(frozen=True)
@@ -427,6 +439,7 @@ Body: TypeAlias = (
     | Contract
     | Winograd
     | WinogradSum
+    | WinogradKernel
     | Slide
     | Unpool
     | Scatter

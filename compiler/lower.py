@@ -15,10 +15,19 @@ from .templates.turn import build_turn
 from .templates.unpool import build_unpool
 from .templates.window_sum import build_window_sum
 from .templates.winograd import build_winograd
+from .templates.winograd_kernel import build_winograd_kernel
 from .templates.winograd_sum import build_winograd_sum
 
 # Tried in turn; the last one takes all that is no heavy op.
-TEMPLATES = (build_contract, build_winograd, build_slide, build_unpool, build_turn, build_nest)
+TEMPLATES = (
+    build_contract,
+    build_winograd,
+    build_winograd_kernel,
+    build_slide,
+    build_unpool,
+    build_turn,
+    build_nest,
+)
 
 KERNEL_GRADIENTS = {
     "conv2d": build_kernel_gradient,

@@ -124,7 +124,7 @@ class Contraction:
     """Sums of products.
 
     ``"matmul"``, ``"transposed_matmul"`` (the left operand's rows are summed over), ``"conv2d"``
-    (channels last, HWIO kernel), or ``"winograd_conv2d"`` (the kernel transformed).
+    (channels last, HWIO kernel), or ``"winograd_conv2d"`` (the kernel transformed, and as it was).
     """
 
     kind: str
@@ -138,6 +138,14 @@ class KernelGradient:
     """
 
     kind: str
+
+
+@dataclass(frozen=True)
+class KernelTransform:
+    """The gradient of a kernel from that of what Winograd's convolutions made of it.
+
+    Further operands are the images and the gradient, for what is not finite.
+    """
 
 
 @dataclass(frozen=True)
@@ -188,6 +196,7 @@ Lowering: TypeAlias = (
     | Window
     | Contraction
     | KernelGradient
+    | KernelTransform
     | WindowGradient
     | ScatterAdd
     | Composite

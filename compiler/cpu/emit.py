@@ -17,6 +17,7 @@ from ..kernels import (
     Unpool,
     WindowSum,
     Winograd,
+    WinogradKernel,
     WinogradSum,
 )
 from .border import emit_border
@@ -29,6 +30,7 @@ from .turn import emit_turn
 from .unpool import emit_unpool
 from .window_sum import emit_window_sum
 from .winograd import emit_winograd
+from .winograd_kernel import emit_winograd_kernel
 from .winograd_sum import emit_winograd_sum
 from .writer import Writer
 
@@ -42,6 +44,8 @@ def emit(kernel: Kernel) -> str:
             emit_contract(writer, kernel, body)
         case Winograd() as body:
             emit_winograd(writer, kernel, body)
+        case WinogradKernel() as body:
+            emit_winograd_kernel(writer, kernel, body)
         case WinogradSum() as body:
             emit_winograd_sum(writer, kernel, body)
         case Slide() as body:

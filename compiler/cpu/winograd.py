@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ..kernels import Kernel, RegisterBlock, Winograd
-from ..ops.winograd import PLACES, SEEN, TILE
+from ..ops.winograd import PLACES, SEEN, TILE, WINDOW
 from ..types import FLOAT32
 from .contract import advance_position, channel_setup
 from .epilogue import Cell, MaskOf, cells, filter_mask, finish_block
@@ -187,9 +187,48 @@ def _lead_back(writer: Writer, body: Winograd, width: int) -> None:
         return writer.call("load", "m", f"mi + {(row * SEEN + column) * _m_place(body, width)}")
 
     results = both_ways(writer, SEEN, product, _results)
-    for (r, p, _), text in zip(cells(block), results, strict=True):
-        writer.line(f"a{r}_{p}_0 = {'b0 + ' if body.bias else ''}{text}")
+    names = [f"a{r}_{p}_0" for r, p, _ in cells(block)]
+    for name, text in zip(names, results, strict=True):
+        writer.line(f"{name} = {text}")
+    with if_not_finite(writer, names):
+        _sum_directly(writer, body, block)
+    if body.bias:
+        for name in names:
+            writer.line(f"{name} = b0 + {name}")
     finish_block(writer, body.epilogue, block, _result_mask(writer, body))
+
+
+@contextmanager
+def if_not_finite(writer: Writer, names: Sequence[str]) -> Iterator[None]:
+    """A block that is run where any lane of these vectors is not finite, or their sum is not."""
+    writer.line(f"all_of = {' + '.join(names)}")
+    test = writer.call("any_lanes", writer.call("is_nan", "all_of - all_of"))
+    with writer.block(f"if {test}:"):
+        yield
+
+
+def _sum_directly(writer: Writer, body: Winograd, block: RegisterBlock) -> None:
+    """The results of a tile as sums over its windows, each place of them a sum of its own."""
+    zero = writer.constant(0.0, FLOAT32, True)
+    names = [f"{r}_{p}" for r, p, _ in cells(block)]
+    writer.line("xi = image * x_image + oy * x_row + ox * x_col")
+    for name in names:
+        writer.line(f"a{name}_0 = {zero}")
+    down, across = (f"for {k} in range({n}):" for k, n in zip(("ky", "kx"), WINDOW, strict=True))
+    with writer.block(down), writer.block(across):
+        writer.line("xk = xi + ky * x_row + kx * x_col")
+        writer.line("tk = ky * t_ky + kx * t_kx + o")
+        for name in names:
+            writer.line(f"d{name} = {zero}")
+        with writer.block("for c in range(run):"):
+            load = ("load_masked", "taps", "tk", "m0") if body.masked else ("load", "taps", "tk")
+            writer.line(f"tap = {writer.call(*load)}")
+            for r, p, _ in cells(block):
+                pixel = writer.call("load_splat", "x", f"xk + {r} * x_row + {p} * x_col + c")
+                writer.line(f"d{r}_{p} = {writer.call('fma', pixel, 'tap', f'd{r}_{p}')}")
+            writer.line("tk += t_run")
+        for name in names:
+            writer.line(f"a{name}_0 = a{name}_0 + d{name}")
 
 
 def _result_mask(writer: Writer, body: Winograd) -> MaskOf:

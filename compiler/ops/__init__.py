@@ -105,7 +105,7 @@ from .reductions import sum_ as sum
 from .registry import all_ops, get_op, register
 from .scan import scan
 from .stepping import trace_scan
-from .winograd import winograd_conv2d, winograd_kernel_gradient
+from .winograd import winograd_conv2d, winograd_kernel, winograd_kernel_gradient
 
 # fmt: off
 __all__ = [
@@ -126,6 +126,6 @@ __all__ = [
     "sin", "sinh", "slice", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus",
     "sparse_sigmoid", "sqrt", "square", "squareplus", "stop_gradient", "subtract", "sum", "tan",
     "tanh", "tanh_shrink", "threshold", "trace_scan", "transpose", "transposed_matmul", "variance",
-    "winograd_conv2d", "winograd_kernel_gradient",
+    "winograd_conv2d", "winograd_kernel", "winograd_kernel_gradient",
 ]
 # fmt: on

@@ -81,7 +81,7 @@ def wanted_halo(node: Node) -> tuple[Node, Halo] | None:
     window = _window(node)
     if window is None or node.dtype != FLOAT32:
         return None
-    x = node.inputs[0]
+    x = node.inputs[1] if node.op is ops.winograd_kernel else node.inputs[0]
     attrs = node.attrs
     strides, dilation = attrs.get("strides", (1, 1)), attrs.get("dilation", (1, 1))
     padding = resolve_padding(x.shape[1:3], window, strides, dilation, attrs["padding"])
@@ -92,7 +92,7 @@ def wanted_halo(node: Node) -> tuple[Node, Halo] | None:
 
 def _window(node: Node) -> tuple[int, ...] | None:
     """The window of an op that reads a border; None for others."""
-    if node.op in (ops.winograd_conv2d, ops.winograd_kernel_gradient):
+    if node.op in (ops.winograd_conv2d, ops.winograd_kernel_gradient, ops.winograd_kernel):
         return WINDOW
     if isinstance(node.op.lowering, KernelGradient):
         window: tuple[int, ...] = node.attrs["window"]

@@ -9,7 +9,7 @@ from ..decisions import Decision, Decisions
 from ..ir import Graph, Node
 from ..ops.registry import ops
 from ..ops.windowing import resolve_padding
-from ..ops.winograd import PLACES, TILE, WINDOW, kernel_of, transformed_kernel
+from ..ops.winograd import PLACES, TILE, WINDOW, transformed_kernel
 from ..types import FLOAT32, Shape, Size
 from .rewriting import rewrite_everywhere
 
@@ -27,13 +27,18 @@ def winograd(graph: Graph, decisions: Decisions) -> Graph:
         %1 = conv2d_kernel_gradient(%x, %g, window=(3, 3), padding="same")
     -->
         %0 = matmul(%G, reshape($kernel, shape=(9, 2048)))        %G : f32[16, 9]
-        %1 = winograd_conv2d(%x, reshape(%0, shape=(16, 32, 64)), padding="same")
+        %1 = winograd_conv2d(%x, reshape(%0, shape=(16, 32, 64)), $kernel, padding="same")
         %2 = winograd_kernel_gradient(%x, %g, padding="same")     f32[16, 32, 64]
-        %3 = reshape(matmul(%H, reshape(%2, shape=(16, 2048))), shape=(3, 3, 32, 64))
+        %3 = winograd_kernel(%2, %x, %g, padding="same")          f32[3, 3, 32, 64]
 
     A tile of 2 x 2 results takes 16 products a pair of channels instead of 36. To transform pixels
     and results costs additions, which many channels share: few channels are not worth it, nor are
     images so small that many of the last tiles' results are made twice.
+
+    NaN, infinity and finite values of any size give what a direct sum gives: where a tile has a
+    result that is not finite, its results are summed again from the kernel itself. What is finite
+    is off by more than a direct sum, relative to the largest pixel and weight of its window;
+    ``ops/winograd.py`` states the bound.
     """
 
     def rule(node: Node) -> Node | None:
@@ -53,8 +58,9 @@ def _rewritten(node: Node) -> Node:
     padding = node.attrs["padding"]
     if node.op is ops.conv2d:
         x, kernel = node.inputs
-        return ops.winograd_conv2d(x, transformed_kernel(kernel), padding=padding)
-    return kernel_of(ops.winograd_kernel_gradient(*node.inputs, padding=padding))
+        return ops.winograd_conv2d(x, transformed_kernel(kernel), kernel, padding=padding)
+    places = ops.winograd_kernel_gradient(*node.inputs, padding=padding)
+    return ops.winograd_kernel(places, *node.inputs, padding=padding)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...runtime.host import host
-from ..ir import Graph
+from ..ir import Graph, Node
 from ..kernels import Winograd
-from ..layout import CACHE_LINE, CONFLICTING, Launch, Packing, Placed
+from ..layout import CACHE_LINE, CONFLICTING, Address, Launch, Packing, Placed
 from ..lowering import Contraction
 from ..ops.windowing import resolve_padding
 from ..ops.winograd import PLACES, TILE, WINDOW
@@ -47,6 +47,7 @@ def build_winograd(
         in_place=not packed,
     )
     images = group.anchor.shape[0]
+    taps = group.layout(group.anchor.inputs[2])
     sizes: Sizes = [
         ("images", images),
         ("rows", rows),
@@ -56,16 +57,20 @@ def build_winograd(
         ("run", channels),
         ("v_tile", tile_stride(channels)),
         *zip(("w_place", "w_panel", "w_run"), _weight_strides(group, width, packed), strict=True),
+        *zip(("t_ky", "t_kx", "t_run"), taps.strides, strict=False),
         *strides_of("x", group.x),
         *all_strides(group),
     ]
-    starts = {
-        "x": start_of(group),
-        "w": 0 if packed else group.layout(group.anchor.inputs[1]).origin,
-    }
+    x, w, k = (group.slot(operand) for operand in group.anchor.inputs)
     packing = Packing(width, batch_axes=1) if packed else None
+    start = 0 if packed else group.layout(group.anchor.inputs[1]).origin
+    pointers = [
+        ("x", Address(x, start_of(group.x, group.anchor))),
+        ("w", Address(w, start, packing)),
+        ("taps", Address(k, taps.origin)),
+    ]
     flops = images * (2 * PLACES * down * across * channels * filters)
-    return group.launch(name, kernel, starts, packing, sizes, flops)
+    return group.launch_on(pointers, name, kernel, sizes, flops)
 
 
 def known_sizes(shape: Sequence[Size]) -> list[int]:
@@ -89,7 +94,7 @@ def _weight_strides(group: Anchored, width: int, packed: bool) -> tuple[Size, Si
     return -(-filters // width) * channels * width, channels * width, width
 
 
-def start_of(group: Anchored) -> Size:
-    """Where the first window starts in the memory of the pixels."""
-    x, padding = group.x, group.anchor.attrs["padding"]
+def start_of(x: Placed, anchor: Node) -> Size:
+    """Where the first window of ``anchor`` starts in the memory of the pixels."""
+    padding = anchor.attrs["padding"]
     return first_seen(x, resolve_padding(x.type.shape[1:3], WINDOW, (1, 1), (1, 1), padding))

@@ -47,7 +47,7 @@ def build_winograd_sum(
     ]
     tiles = -(-rows // TILE) * -(-columns // TILE)
     flops = images * (2 * PLACES * tiles * channels * filters)
-    starts = {"x": start_of(group), "w": grad.origin}
+    starts = {"x": start_of(group.x, group.anchor), "w": grad.origin}
     return (group.launch(name, kernel, starts, None, sizes, flops),)
 
 

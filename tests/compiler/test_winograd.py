@@ -10,12 +10,13 @@ from graphs import assert_same_values
 from kernel_machine import Supervised
 
 from keraunos.compiler import ops
+from keraunos.compiler.autodiff import gradients
 from keraunos.compiler.decisions import Decisions
 from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import Executable, compile_graph
 from keraunos.compiler.ir import Graph, IRError, Node
 from keraunos.compiler.ops.core import constant, input_, parameter
-from keraunos.compiler.ops.winograd import OF_KERNELS, kernel_of, transformed_kernel
+from keraunos.compiler.ops.winograd import OF_KERNELS, transformed_kernel
 from keraunos.compiler.parser import parse_ir
 from keraunos.compiler.passes.winograd import winograd
 from keraunos.compiler.types import parse_type
@@ -108,7 +109,7 @@ def test_a_convolution_takes_a_transformed_kernel() -> None:
         constant(np.kron(OF_KERNELS, OF_KERNELS)), ops.reshape(k, shape=(9, 32 * 64))
     )
     kernel = ops.reshape(places, shape=(16, 32, 64))
-    expected = Graph("g", (x, k), (ops.winograd_conv2d(x, kernel, padding="same"),))
+    expected = Graph("g", (x, k), (ops.winograd_conv2d(x, kernel, k, padding="same"),))
     assert after(before) == (expected, ["FEWER_PRODUCTS"])
 
 
@@ -117,7 +118,7 @@ def test_the_gradient_of_a_kernel_is_led_back() -> None:
     result, reasons = after(kernel_gradient(SIZES["odd"]))
     assert reasons == ["FEWER_PRODUCTS"]
     assert [n.op.name for n in result.nodes if n.inputs] == [
-        "winograd_kernel_gradient", "reshape", "matmul", "reshape",
+        "winograd_kernel_gradient", "winograd_kernel",
     ]  # fmt: skip
 
 
@@ -166,9 +167,11 @@ def test_other_windows_are_none_of_its_business(kernel: str, options: str) -> No
 
 @pytest.mark.smoke
 def test_a_transformed_kernel_and_its_way_back_are_adjoint() -> None:
-    """``sum(transformed(k) * p) == sum(k * kernel_of(p))``, as the gradient needs it."""
-    k, p = tensor("k", 3, 3, 2, 5), tensor("p", 16, 2, 5)
-    graph = Graph("g", (k, p), (transformed_kernel(k), kernel_of(p)))
+    """``sum(transformed(k) * p) == sum(k * winograd_kernel(p))``, as the gradient needs it."""
+    k, p, x, g = (tensor(name, *shape) for name, shape in (
+        ("k", (3, 3, 2, 5)), ("p", (16, 2, 5)), ("x", (1, 4, 4, 2)), ("g", (1, 2, 2, 5))
+    ))  # fmt: skip
+    graph = Graph("g", (k, p, x, g), (transformed_kernel(k), ops.winograd_kernel(p, x, g)))
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(i.shape) for i in graph.inputs]
     there, back = evaluate(graph, arrays, dtype="float64")
@@ -179,9 +182,11 @@ def test_a_transformed_kernel_and_its_way_back_are_adjoint() -> None:
 @pytest.mark.parametrize(
     ("op", "message"),
     [
-        ("winograd_conv2d(%x, %k)", "a transformed kernel"),
-        ("winograd_conv2d(%h, %k)", "known size"),
-        ("winograd_conv2d(%s, %k)", "2 x 2 windows in them or more"),
+        ("winograd_conv2d(%x, %k, %d)", "a transformed kernel"),
+        ("winograd_conv2d(%h, %k, %k)", "the kernel that"),
+        ("winograd_conv2d(%h, %k, %d)", "known size"),
+        ("winograd_conv2d(%s, %k, %d)", "2 x 2 windows in them or more"),
+        ('winograd_kernel(%k, %x, %x, padding="same")', "the gradient of a transformed kernel"),
         ("winograd_kernel_gradient(%x, %x)", "expected a gradient of"),
         ('winograd_kernel_gradient(%x, %x, padding="same", part=0)', "expected a part"),
     ],
@@ -189,7 +194,7 @@ def test_a_transformed_kernel_and_its_way_back_are_adjoint() -> None:
 def test_types_that_make_no_sense(op: str, message: str) -> None:
     with pytest.raises(IRError, match=message):
         parse_ir(f"""graph g(%x: f32[N, 8, 8, 16], %h: f32[N, H, 8, 3], %s: f32[N, 3, 8, 3],
-            %k: f32[16, 3, 4]) {{ %y = {op} return %y }}""")
+            %k: f32[16, 3, 4], %d: f32[3, 3, 3, 4]) {{ %y = {op} return %y }}""")
 
 
 # Kernels
@@ -263,16 +268,118 @@ def test_bits_of_a_sample_do_not_depend_on_its_batch() -> None:
         np.testing.assert_array_equal(run(x[first:last], k)[0], whole[first:last])
 
 
-def test_nan_stays_where_its_window_is() -> None:
-    graph = convolution(SIZES["even"])
-    x, k = draw(graph, 2)
-    x[1, 0, 0, 3] = np.nan
-    (y,) = compile_graph(graph)(x, k)
-    assert np.isnan(y[1, 0, 0]).all()
-    assert not np.isnan(y[0]).any()
-    # A tile shares its pixels, not more.
-    assert not np.isnan(y[1, 2:]).any()
-    assert not np.isnan(y[1, :, 2:]).any()
+# What is not finite
+
+
+PLACES = {"first": (0, 0, 0), "inside": (2, 3, 5), "last": (-1, -1, -1)}
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 1e38, -2e38])
+@pytest.mark.parametrize("name", ["even", "odd", "uneven padding", "filters left over"])
+def test_a_pixel_gives_what_a_direct_sum_gives(name: str, value: float) -> None:
+    """Its windows have the class and the sign of their sums; all others are as they were."""
+    graph = convolution(SIZES[name])
+    run, direct = compile_graph(graph), compile_graph(graph, disable=["winograd"])
+    assert "winograd_conv2d" in kernels(run)
+    for place in PLACES.values():
+        x, k = (np.abs(array) for array in draw(graph, 3))
+        k = (1 + k / k.max()) / k[..., 0].size
+        x[(1, *place)] = value
+        (actual,), (expected,) = run(x, k), direct(x, k)
+        changed = ~np.isfinite(expected) | (np.abs(expected) > 1e30)
+        assert changed.any() and not changed[[0, 2]].any()
+        np.testing.assert_allclose(actual[changed], expected[changed], rtol=1e-4)
+        np.testing.assert_allclose(actual[~changed], expected[~changed], rtol=1e-4)
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan, 3e38])
+def test_a_weight_gives_what_a_direct_sum_gives(value: float) -> None:
+    graph = convolution(SIZES["odd"])
+    run, direct = compile_graph(graph), compile_graph(graph, disable=["winograd"])
+    x, k = (np.abs(array) * 1e-3 for array in draw(graph, 2))
+    k[1, 2, 5, 9] = value
+    (actual,), (expected,) = run(x, k), direct(x, k)
+    inside = (slice(None), slice(1, -1), slice(1, -1))  # no 0 of the padding meets the weight
+    np.testing.assert_allclose(actual[inside], expected[inside], rtol=1e-4)
+    others = np.arange(64) != 9
+    np.testing.assert_allclose(actual[..., others], expected[..., others], rtol=1e-4)
+
+
+def test_weights_in_panels_are_summed_directly_too() -> None:
+    height, width, channels, filters, padding = SIZES["filters left over"]
+    x = tensor("x", "N", height, width, channels)
+    k = parameter("k", parse_type(f"f32[3, 3, {channels}, {filters}]"))
+    y = ops.max_pool2d(ops.relu(ops.conv2d(x, k, padding=padding)), window=(2, 2), strides=(2, 2))
+    graph = Graph("g", (x,), (y,))
+    values = np.random.default_rng(1).random(k.shape, np.float32)
+    results = []
+    for options in ({}, {"disable": ["winograd"]}):
+        run = compile_graph(graph, **options)
+        run.set_parameters({"k": values})
+        (array,) = draw(graph, 2)
+        array[0, 4, 3, 7], array[1, 0, 0, 0] = -np.inf, np.inf
+        results += run(array)
+    np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-4)
+    assert (results[1] == np.inf).any() and (results[1] == 0).any()
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 1e38])
+@pytest.mark.parametrize("operand", [0, 1])
+@pytest.mark.parametrize("name", ["odd", "valid", "filters left over"])
+def test_the_gradient_of_a_kernel_gives_what_a_direct_sum_gives(
+    name: str, operand: int, value: float
+) -> None:
+    """A pixel at the edge is seen by some places of the kernel only.
+
+    A large one changes the others by its rounding, as the module ``ops.winograd`` says.
+    """
+    graph = kernel_gradient(SIZES[name])
+    run, direct = compile_graph(graph), compile_graph(graph, disable=["winograd"])
+    assert "winograd_kernel" in kernels(run)
+    for place in PLACES.values():
+        arrays = [np.abs(array) * 1e-2 for array in draw(graph, 3)]
+        arrays[operand][(1, *place)] = value
+        (actual,), (expected,) = run(*arrays), direct(*arrays)
+        untouched = np.isfinite(expected)
+        assert not untouched.all() or value == 1e38
+        atol = value * 1e-7 if value == 1e38 else 0
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=atol)
+
+
+def test_training_steps_give_what_direct_sums_give() -> None:
+    """Gradients of images are convolutions too, of the kernel turned around."""
+    x, k = operands(SIZES["odd"])
+    y = ops.conv2d(x, k, padding="same")
+    grad = input_("g", y.tensor_type)
+    slopes = gradients(ops.sum(ops.multiply(y, grad), axes=(0, 1, 2, 3)), (x, k))
+    graph = Graph("g", (x, k, grad), slopes)
+    run, direct = compile_graph(graph), compile_graph(graph, disable=["winograd"])
+    assert kernels(run).count("winograd") >= 3
+    arrays = [np.abs(array) for array in draw(graph, 2)]
+    arrays[2][1, 5, 3, 4] = np.inf
+    arrays[0][0, 0, 8, 2] = np.nan
+    for actual, expected in zip(run(*arrays), direct(*arrays), strict=True):
+        assert not np.isfinite(expected).all()
+        np.testing.assert_allclose(actual, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("make", [convolution, kernel_gradient])
+def test_the_error_keeps_to_the_bound_that_is_stated(make: Any) -> None:
+    """Weights and pixels of very different sizes; see the module ``ops.winograd``."""
+    graph = make(SIZES["many channels" if make is convolution else "odd"])
+    arrays = draw(graph, 2)
+    rng = np.random.default_rng(7)
+    arrays = [a * np.exp(3 * rng.standard_normal(a.shape)).astype(np.float32) for a in arrays]
+    (actual,), (expected,) = compile_graph(graph)(*arrays), evaluate(graph, arrays, dtype="float64")
+    largest = [np.abs(array).max((0, 1, 2)) for array in arrays]
+    if make is convolution:
+        channels = arrays[0].shape[3]
+        meeting = np.einsum("c,cf->f", largest[0], np.abs(arrays[1]).max((0, 1)))
+        bound = (channels + 12) * 64 * 2.0**-24 * meeting
+    else:
+        terms = np.prod(arrays[1].shape[:3])
+        bound = (terms + 12) * 64 * 2.0**-24 * terms * np.outer(*largest)
+    assert (np.abs(actual - expected) <= bound).all()
 
 
 @pytest.mark.parametrize("name", ["odd", "uneven padding", "filters left over"])
