@@ -2,7 +2,7 @@
 
 The file is one of weights, which `load_weights` reads too, with a group ``training`` beside the
 layers: the variables that are no weights, the random streams, how far the training is, and a
-checksum of it all, as HDF5 has none.
+checksum of it all, by which parts of two states are told from one.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ..random import SeedGenerator
 from ..variable import Variable
 from ..weights import Weighted
 from .atomic import write_atomically
+from .checked import created, write_array
 from .layout import places
 from .weights import Found, assign, opened, read_variables, write_variables
 
@@ -148,7 +149,7 @@ def _generators(value: Any) -> Iterator[SeedGenerator]:
 
 
 def _write(model: Any, path: Path, position: Position) -> None:
-    with h5py.File(path, "w") as file:
+    with created(path) as file:
         write_variables(model, file)
         for name, variables in (
             ("seeds", seed_variables(model)),
@@ -156,11 +157,11 @@ def _write(model: Any, path: Path, position: Position) -> None:
         ):
             group = file.create_group(f"{_GROUP}/{name}")
             for index, variable in enumerate(variables):
-                group[str(index)] = variable.view
+                write_array(group, str(index), variable.view)
         training = file[_GROUP]
         # Bytes in a dataset: an attribute is too small for the streams.
         told = json.dumps({"version": _VERSION, **asdict(position)}).encode()
-        training["position"] = np.frombuffer(told, "uint8")
+        write_array(training, "position", np.frombuffer(told, "uint8"))
         training.attrs["checksum"] = _checksum(file)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -18,12 +19,28 @@ from ..errors import LayerError, UsageError
 from ..source import warn
 from ..variable import Variable
 from .atomic import write_atomically
+from .checked import created, write_array
 from .layout import Place, places
 
 _ENDING = ".weights.h5"
 _MEMBER = "model.weights.h5"  # of a .keras archive
 
 Found = list[tuple[Variable, np.ndarray]]
+
+# What h5py and zipfile raise where addresses in a file lead nowhere, names are none, or numbers
+# are not what they count.
+_DAMAGE = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
@@ -45,7 +62,7 @@ def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bo
 
 
 def _write(model: Any, path: Path) -> None:
-    with h5py.File(path, "w") as file:
+    with created(path) as file:
         write_variables(model, file)
 
 
@@ -55,7 +72,7 @@ def write_variables(model: Any, file: h5py.File) -> None:
         group = file.require_group(f"{place.path}/vars")
         group.attrs["name"] = place.name
         for index, variable in enumerate(place.variables):
-            group[str(index)] = variable.view
+            write_array(group, str(index), variable.view)
 
 
 def assign(found: Found) -> None:
@@ -84,8 +101,7 @@ def opened(path: str) -> Iterator[h5py.File]:
             yield file
     except UsageError:
         raise
-    # h5py raises these where addresses in a file lead nowhere.
-    except (OSError, RuntimeError, KeyError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise UsageError(
             f"load_weights: expected an HDF5 file of weights, as save_weights writes it; {path!r} "
             f"is damaged or something else: {error}. Nothing was loaded"
@@ -121,9 +137,7 @@ def read_variables(
     for place in here:
         complaint = _complaint(place, file)
         if complaint is None:
-            stored = _stored(file, place.path)
-            pairs = enumerate(place.variables)
-            found += [(variable, _array(stored[str(index)])) for index, variable in pairs]
+            found += _pairs(place, file)
         elif place.is_optimizer and not with_optimizer:
             warned.append(f'the state of optimizer "{place.name}" was not loaded: {complaint}')
         else:
@@ -153,6 +167,21 @@ def _complaint(place: Place, file: h5py.File) -> str | None:
         if data.dtype.kind not in "biuf" and data.attrs.get("dtype") != "bfloat16":
             return f"expected numbers for {variable.name}; the file has {data.dtype}"
     return None
+
+
+def _pairs(place: Place, file: h5py.File) -> Found:
+    """The variables of a layer and the arrays of the file, whose checksums are compared here."""
+    stored, found = _stored(file, place.path), []
+    for index, variable in enumerate(place.variables):
+        try:
+            found.append((variable, _array(stored[str(index)])))
+        except _DAMAGE as error:
+            raise UsageError(
+                f"load_weights: expected {variable.name} of {place.name!r} as it was written; "
+                f"{file.filename!r} is damaged there, at {place.path}/vars/{index}: {error}. "
+                "Nothing was loaded"
+            ) from None
+    return found
 
 
 def _named(variables: list[Variable]) -> str:

@@ -1,5 +1,6 @@
 """A training that was interrupted goes on to the very numbers of one that was not."""
 
+import itertools
 import json
 import os
 import random
@@ -15,6 +16,7 @@ import pytest
 
 import keraunos
 from keraunos import callbacks, layers
+from keraunos.frontend.errors import UsageError
 from keraunos.frontend.saving.state import Position, RandomState, load_state, save_state
 
 EPOCHS, STEPS = 4, 5
@@ -208,6 +210,27 @@ def test_damage_is_seen(folder):
         fit(model, callbacks.BackupAndRestore(folder))
     for weight, expected in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(weight.value, expected)
+
+
+def test_a_changed_byte_of_a_state_is_seen_or_changes_nothing(folder):
+    interrupted(folder)
+    path = folder / "latest.weights.h5"
+    whole = path.read_bytes()
+    model = model_of()
+    model.optimizer.build(model.trainable_variables)
+    expected = load_state(model, path)
+    declined = 0
+    for place, mask in zip(range(0, len(whole), len(whole) // 30), itertools.cycle((1, 128, 255))):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ mask]) + whole[place + 1 :])
+        try:
+            found = load_state(model, path)
+        except UsageError:
+            declined += 1
+            continue
+        assert found.position == expected.position
+        for (_, ours), (_, theirs) in zip(found.weights, expected.weights, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    assert declined > 10
 
 
 def test_damage_leads_back_to_the_backup_before(folder, uninterrupted):

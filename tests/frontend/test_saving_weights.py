@@ -1,5 +1,6 @@
 """Weights in files: round trips, files that do not fit or are damaged, and being killed."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -15,7 +16,9 @@ import pytest
 
 import keraunos
 from keraunos import layers
+from keraunos.frontend.errors import UsageError
 from keraunos.frontend.saving.atomic import write_atomically
+from keraunos.frontend.saving.checked import created, write_array
 
 
 def dense(*units: int, inputs: int = 4) -> Any:
@@ -234,8 +237,74 @@ def test_a_file_cut_off_anywhere_loads_nothing_or_all(path):
             model.load_weights(path)
 
 
+def test_a_changed_byte_is_seen_or_changes_nothing(path):
+    """Arrays in chunks, small ones, scalars, and all that describes them: each has a checksum."""
+    model = dense(40, 60)
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    variables = [*model.weights, *model.optimizer.variables]
+    saved = [draw(variable) for variable in variables]
+    _assign(variables, saved)
+    model.save_weights(path)
+    whole = path.read_bytes()
+    before = [np.zeros(array.shape, array.dtype) for array in saved]
+    declined = 0
+    for place, mask in zip(range(0, len(whole), len(whole) // 45), itertools.cycle((1, 128, 255))):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ mask]) + whole[place + 1 :])
+        _assign(variables, before)
+        declined += (expected := _loaded(model, path, saved, before)) is before
+        for variable, array in zip(variables, expected, strict=True):
+            np.testing.assert_array_equal(variable.value, array)
+    assert declined > 20
+
+
+def draw(variable: Any) -> np.ndarray:
+    return np.random.default_rng(variable.size).integers(1, 9, variable.shape, dtype="int32")
+
+
+def _assign(variables: list[Any], arrays: list[np.ndarray]) -> None:
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+
+
+def _loaded(model: Any, path: Path, saved: Any, before: Any) -> Any:
+    """What the variables have to be: all new, or as before where the file was declined."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            model.load_weights(path)
+    except UsageError:
+        return before
+    return saved
+
+
+@pytest.mark.parametrize(
+    "shape", [(), (0, 3), (5,), (3000,), (2000, 300), (300, 2, 3, 400), (2, 300000)]
+)
+@pytest.mark.parametrize("dtype", ["float32", "bool", "int64"])
+def test_arrays_of_any_shape_come_back_and_are_checked(path, shape, dtype):
+    array = np.random.default_rng(0).integers(0, 2, shape).astype(dtype)
+    with created(path) as file:
+        write_array(file, "a", array)
+    with h5py.File(path) as file:
+        found = file["a"]
+        assert found.fletcher32 or found.id.get_create_plist().get_layout() == h5py.h5d.COMPACT
+        np.testing.assert_array_equal(found[()], array)
+        assert found.dtype == array.dtype
+
+
+def test_a_damaged_weight_is_named(path):
+    saved = filled(dense(3000))
+    saved.save_weights(path)
+    whole = path.read_bytes()
+    weights = saved.weights[0].value.tobytes()
+    place = whole.index(weights) + 5000
+    path.write_bytes(whole[:place] + b"?" + whole[place + 1 :])
+    with pytest.raises(UsageError, match=r"kernel of 'dense.*model\.weights\.h5' is damaged there"):
+        dense(3000).load_weights(path)
+
+
 def test_bytes_in_disorder_never_load_in_part(path):
-    """The format has no checksums, so numbers may be others, but layers are all set or none."""
     saved = filled(dense(3, 2))
     saved.save_weights(path)
     whole = path.read_bytes()
