@@ -330,7 +330,9 @@ def _bounded(size: Dim) -> Dim:
     if size.parts > MOST_PARTS:
         raise SizeError(f"a size of {size.parts} names and numbers; at most {MOST_PARTS} are taken")
     if size.divisions > MOST_DIVISIONS:
-        raise SizeError(f"a size of more than {MOST_DIVISIONS} divisions and maxima within each other")
+        raise SizeError(
+            f"a size of more than {MOST_DIVISIONS} divisions and maxima within each other"
+        )
     spend(size.parts)
     return size
 

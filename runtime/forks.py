@@ -17,7 +17,7 @@ from collections import Counter
 from contextlib import suppress
 from operator import attrgetter
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar, overload
 from weakref import WeakSet
 
 Result = TypeVar("Result")
@@ -36,6 +36,12 @@ class ForkError(RuntimeError):
 
 class cached_property(functools.cached_property[Result]):
     """That of Python 3.12. That of 3.11 has a lock, which all objects of a class share."""
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Result: ...
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
