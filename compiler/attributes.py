@@ -98,6 +98,7 @@ _KINDS: dict[str, Kind] = {
     "dtype": _DTYPE,
     "epsilon": _NUMBER,
     "factors": _INTS,
+    "from_end": _FLAG,
     "groups": _INT,
     "high": _SIZES,
     "index": _INT,
@@ -119,6 +120,7 @@ _KINDS: dict[str, Kind] = {
     "spatial": _SIZES,
     "start": _SIZES,
     "step": _INTS,
+    "steps": _INTS,
     "stop": _SIZES,
     "strides": _INTS,
     "threshold": _NUMBER,
@@ -132,6 +134,7 @@ _OF_ONE_OP: dict[tuple[str, str], Kind] = {
     ("clip", "high"): _NUMBER,
     ("clip", "low"): _NUMBER,
     ("constant", "value"): _ANY,
+    ("interleave", "size"): _SIZES,
     ("layer_norm", "axis"): Kind(
         "an axis such as -1, or axes as a tuple such as (1, 2)", _either(_is_int, _each(_is_int))
     ),

@@ -46,6 +46,7 @@ LAYER = (
     "table_layout.py",
     "threefry.py",
     "vecmath.py",
+    "vecmath_division.py",
     "vecmath_emit.py",
 )
 

@@ -187,8 +187,9 @@ def _depthwise_type(
 ) -> TensorType:
     _checked_positions(x, grad, window, strides, padding, dilation)
     channels, results = x.shape[3], grad.shape[3]
-    known = isinstance(channels, int) and isinstance(results, int) and channels > 0
-    if not known or results % channels:
+    if not isinstance(channels, int) or not isinstance(results, int):
+        raise ValueError(f"expected known channels, got {x} and {grad}")
+    if channels < 1 or results % channels:
         raise ValueError(f"expected a known multiple of {channels} channels, got {grad}")
     kernel = x.with_shape((*window, channels, results // channels))
     return _in_parts(kernel, grad, part)
