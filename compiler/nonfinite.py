@@ -50,7 +50,11 @@ def first_nonfinite(
 
     A NaN counts before an infinity, which may be meant: masks are made of them.
     """
-    values = evaluate_all(graph, inputs, parameters)
+    return first_nonfinite_of(graph, evaluate_all(graph, inputs, parameters))
+
+
+def first_nonfinite_of(graph: Graph, values: Mapping[Node, Any]) -> NonFinite | None:
+    """The same where the values of nodes are known already, in the order of their computation."""
     floats = [node for node in values if _is_float(values[node])]
     for is_bad in (np.isnan, _not_finite):
         for node in floats:

@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 
 from ..compiler.evaluate import evaluate_node
-from ..compiler.ir import Node
+from ..compiler.ir import Graph, Node
+from ..compiler.nonfinite import first_nonfinite_of
 from ..compiler.ops.core import INPUT, constant, input_
 from ..compiler.types import TensorType, dtype_of
+from ..runtime.config import config
+from . import tree
 from .errors import UsageError
+from .scope import entered
 from .tensor import KerasTensor
 from .tracing import TraceScope
 from .variable import Variable
@@ -29,6 +33,7 @@ class EagerTrace(TraceScope):
     def __init__(self, root: Any, training: bool) -> None:
         super().__init__(root, training)
         self._values: dict[Node, Any] = {}
+        self._before: dict[int, tuple[Variable, np.ndarray]] = {}
 
     def array(self, array: np.ndarray) -> Node:
         if array.ndim == 0:
@@ -48,8 +53,32 @@ class EagerTrace(TraceScope):
 
     def assign(self, variable: Variable, value: Any) -> None:
         super().assign(variable, value)
-        variable.memory[...] = self.value(self._current[id(variable)])
+        node = self._current[id(variable)]
+        new = self.value(node)
+        self._before.setdefault(id(variable), (variable, variable.numpy()))
+        if config.check_finite:
+            self.check_finite(node)
+        variable.memory[...] = new
         variable.changed()
+
+    def check_finite(self, node: Node) -> None:
+        """Raises ``ValueError`` where a value is not finite, and leaves weights as they were."""
+        if np.isfinite(self.value(node)).all():
+            return
+        self.undo()
+        found = first_nonfinite_of(Graph("step", (), (node,)), self._values)
+        raise UsageError(f"expected finite results. The first: {found}")
+
+    def undo(self) -> None:
+        """Gives all weights the values that they had before the step."""
+        for variable, value in self._before.values():
+            variable.memory[...] = value
+            variable.changed()
+
+    def remembered(self, outputs: Any) -> Any:
+        # Not the tensors themselves, which would keep all values of the step.
+        with entered(None):
+            return tree.map_structure(_of_any_batch, outputs)
 
     def value(self, node: Node) -> np.ndarray:
         """The array that a node stands for, which is not to be written to.
@@ -84,3 +113,9 @@ class EagerTrace(TraceScope):
 
 def _type_of(array: np.ndarray) -> TensorType:
     return TensorType(dtype_of(array.dtype), array.shape)
+
+
+def _of_any_batch(tensor: Any) -> Any:
+    if not isinstance(tensor, KerasTensor):
+        return tensor
+    return KerasTensor((None, *tensor.shape[1:]) if tensor.ndim else (), tensor.dtype)

@@ -81,6 +81,17 @@ class Scope:
         pairs = zip(self.losses, self._loss_owners, strict=True)
         return [loss for loss, owner in pairs if owner in owners]
 
+    def forget_losses(self, owners: Collection[int]) -> None:
+        """Drops what layers (by their ``id``) added: they are called anew."""
+        pairs = list(zip(self.losses, self._loss_owners, strict=True))
+        kept = [(loss, owner) for loss, owner in pairs if owner not in owners]
+        self.losses = [loss for loss, _ in kept]
+        self._loss_owners = [owner for _, owner in kept]
+
+    def remembered(self, outputs: Any) -> Any:
+        """What a layer keeps of its first results, for their shapes."""
+        return outputs
+
     def array(self, array: np.ndarray) -> Node:
         """The node that stands for a numpy array."""
         return constant(array)
@@ -143,6 +154,11 @@ def enclosing(layer: Any) -> Iterator[None]:
         yield
     finally:
         _ENCLOSING.reset(token)
+
+
+def is_enclosed() -> bool:
+    """Whether the call of a layer is under way."""
+    return bool(_ENCLOSING.get())
 
 
 def path_within(layer: Any, name: str) -> str:

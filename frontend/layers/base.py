@@ -18,7 +18,15 @@ from ..errors import LayerError, SizesUnknown, UsageError, user_facing
 from ..naming import auto_name
 from ..ops.core import as_node
 from ..ops.elementwise import cast
-from ..scope import Scope, active_scope, current_scope, enclosing, entered, path_within
+from ..scope import (
+    Scope,
+    active_scope,
+    current_scope,
+    enclosing,
+    entered,
+    is_enclosed,
+    path_within,
+)
 from ..serialize import layer_config, without_idle_options
 from ..source import user_line
 from ..tensor import KerasTensor, is_symbolic
@@ -191,6 +199,9 @@ class Layer(Weighted):
         self.check_inputs(args)
         self.ensure_built(args, kwargs)
         scope = active_scope()
+        if scope.losses and not is_enclosed():
+            # As Keras: of a layer that is called twice in a step, the last call counts.
+            scope.forget_losses({id(layer) for layer in all_layers(self)})
         accepted = call_parameters(type(self).call)
         masks = tree.map_structure(_mask_of, args[0]) if args else None
         given = kwargs.get("training")
@@ -205,7 +216,8 @@ class Layer(Weighted):
             outputs = self._located_call(args, kwargs)
             self._pass_mask_on(args, masks, outputs)
             self._penalize(outputs)
-        self.first_outputs = outputs if self.first_outputs is None else self.first_outputs
+        if self.first_outputs is None:
+            self.first_outputs = scope.remembered(outputs)
         return outputs
 
     def _located_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -168,6 +168,15 @@ class Model(Trainer, Layer):
             super().ensure_built(args, kwargs)
         self.built = True
 
+    def settle(self, has_stepped: bool) -> None:
+        """As ``StepMethods.settle``. A model that only its own steps call is built with these, or
+        as its layers are."""
+        super().settle(has_stepped)
+        if self.built or type(self).build is not Model.build:
+            return
+        only_layers = type(self).call is Model.call and bool(self.sublayers)
+        self.built = has_stepped or (only_layers and all(each.built for each in self.sublayers))
+
     @user_facing
     def count_params(self) -> int:
         """The number of elements of all weights. Raises ``ValueError`` before they exist."""

@@ -10,13 +10,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ...runtime.config import config
 from .. import tree
 from ..eager import EagerTrace
 from ..ops import convert_to_tensor
-from ..scope import entered
+from ..scope import active_scope, entered
 from .batch import Batch
 from .step_methods import computed, named_results
-from .steps import Kind, Logs, Predicted
+from .steps import Kind, Logs, Predicted, leaves_of
 
 TargetCheck: TypeAlias = Callable[[Any], None]
 
@@ -48,9 +49,9 @@ class EagerStep:
             if self._targets is None:
                 self._targets = self._check_targets(data[1], shapes)
             named = named_results(self.model, self.mode, results)
-            found = [np.asarray(convert_to_tensor(value)) for value in named.values()]
+            found = [_array(value) for value in named.values()]
         self.names = tuple(named)
-        self.model.find_metrics()
+        self.model.settle(has_stepped=True)
         return Logs(self.names, found)
 
     def _check_targets(self, y: Any, shapes: Any) -> TargetCheck:
@@ -76,7 +77,7 @@ class EagerPredictStep:
     def __call__(self, arrays: Sequence[np.ndarray]) -> Predicted:
         with _data(self.model, "predict", self.parts, arrays) as data:
             _, results = computed(self.model, "predict", *data)
-            found = [np.asarray(convert_to_tensor(leaf)) for leaf in tree.flatten(results)]
+            found = [_array(leaf) for leaf in tree.flatten(results)]
         return partial(tree.pack_as, results), found
 
 
@@ -90,6 +91,26 @@ def make_eager_step(
     if mode == "predict":
         return EagerPredictStep(model, parts, kind)
     return EagerStep(model, mode, parts, kind)
+
+
+def rehearse(model: Any, batch: Batch) -> None:
+    """Runs a step of training for what it makes, such as metrics; all weights are as before."""
+    leaves, _ = leaves_of(batch)
+    arrays = [leaf for leaf in leaves if leaf is not None]
+    with _data(model, "train", (batch.x, batch.y, batch.sample_weight), arrays) as data:
+        computed(model, "train", *data)
+        scope = active_scope()
+        assert isinstance(scope, EagerTrace)
+        scope.undo()
+    model.settle(has_stepped=True)
+
+
+def _array(value: Any) -> np.ndarray:
+    """The content of a result."""
+    tensor = convert_to_tensor(value)
+    if config.check_finite:
+        tensor.values.check_finite(tensor.node)
+    return np.asarray(tensor)
 
 
 @contextmanager

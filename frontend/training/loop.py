@@ -198,7 +198,7 @@ class _Training:
         first = next(rest, None)
         if first is None:
             return rest
-        self._model.training_step(first.x, first.y, first.sample_weight)
+        self._model.rehearse(first)
         return itertools.chain((first,), rest)
 
     def _validated(self, data: Epochs) -> dict[str, Any]:

@@ -128,7 +128,7 @@ class StepMethods(Weighted):
 
     def get_metrics_result(self) -> dict[str, Any]:
         """The losses and metrics by name, as they stand: tensors within a step, arrays else."""
-        self.find_metrics()  # layers make theirs when they are built
+        self._held_metrics = held_metrics(self, StepMethods)  # made when layers are built
         results: dict[str, Any] = {}
         for metric in self._all_metrics():
             result = metric.result()
@@ -160,8 +160,12 @@ class StepMethods(Weighted):
         found = [*self._compiled_metrics(), *self.metrics]
         return list({id(metric): metric for metric in found}.values())
 
-    def find_metrics(self) -> None:
-        """Looks for metrics among the attributes of the model and its layers."""
+    def settle(self, has_stepped: bool) -> None:
+        """Takes note of what the model has by now: metrics among its attributes and its layers'.
+
+        Args:
+            has_stepped: whether a step was made or run, so that what it needs is built.
+        """
         self._held_metrics = held_metrics(self, StepMethods)
 
     @property

@@ -161,7 +161,7 @@ def _trace(model: Any, mode: str, batch: Batch, outputs: Callable[[Any], Any]) -
     parts = {"x": batch.x, "y": batch.y, "sample_weight": batch.sample_weight}
     specs = tuple(_specs(part, name) for name, part in parts.items())
     traced = trace_call(step, specs, training=mode == "train", root=model)
-    model.find_metrics()
+    model.settle(has_stepped=True)
     return traced
 
 

@@ -12,7 +12,7 @@ from ..watching import Generation
 from .batch import Batch
 from .compile_loss import CompileLoss, label_check
 from .compile_metrics import CompileMetrics
-from .eager_steps import make_eager_step
+from .eager_steps import make_eager_step, rehearse
 from .nested import as_contiguous, mapped
 from .sample_weights import weights_for
 from .standard_step import predicted_shapes
@@ -107,7 +107,7 @@ class Trainer(StepMethods):
         self._output_trackers = {}
         self.steps_per_execution = steps_per_execution
         self.run_eagerly = run_eagerly  # which forgets the steps made so far
-        self.find_metrics()
+        self.settle(has_stepped=False)
         self.compiled = True
 
     @property
@@ -242,6 +242,14 @@ class Trainer(StepMethods):
         self._require_compiled("training_step")
         batch = _batch(x, y, sample_weight, None)
         return trace_step(self, "train" if training else "test", batch)
+
+    def rehearse(self, batch: Batch) -> None:
+        """Makes what a step of training on such a batch makes, such as metrics, and changes none
+        of it."""
+        if self._run_eagerly:
+            rehearse(self, batch)
+        else:
+            trace_step(self, "train", batch)
 
     def check_data(self, data: Batch, training: bool = True) -> None:
         """Builds the model for all of the data, and checks what no compiled step can tell.

@@ -369,6 +369,57 @@ def test_losses_that_layers_add_within_a_gradient_count_outside_of_it_too():
     assert logs["added"] == pytest.approx(np.square(X @ np.full((6, 2), 0.1)).mean(), rel=1e-5)
 
 
+@pytest.mark.parametrize("eager", [False, True])
+def test_of_a_layer_that_is_called_twice_the_last_added_losses_count(eager):
+    class Adding(layers.Layer):
+        def call(self, x):
+            self.add_loss(ops.mean(x))
+            return x
+
+    class Twice(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = Adding(), Adding()
+
+        def call(self, x):
+            return self.second(self.first(x))
+
+        def train_step(self, data):
+            self(data)
+            self(3 * data)
+            self.second(5 * data)
+            return {"added": sum(self.losses), "second": sum(self.second.losses)}
+
+    model = compiled(Twice, "sgd", run_eagerly=eager)
+    assert model.train_on_batch(np.ones((2, 1)), return_dict=True) == {"added": 8.0, "second": 5.0}
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_a_model_that_only_its_step_calls_is_built_by_it(eager, tmp_path):
+    class Parts(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.part = layers.Dense(2)
+
+        def train_step(self, data):
+            return {"mean": ops.mean(self.part(data))}
+
+    model = compiled(Parts, "sgd", run_eagerly=eager)
+    assert not model.built
+    model.fit(X, verbose=0)
+    assert model.count_params() == 14
+    model.save_weights(tmp_path / "parts.weights.h5")
+    kernel = model.part.get_weights()[0]
+    model.part.set_weights([kernel * 0, np.zeros(2)])
+    model.load_weights(tmp_path / "parts.weights.h5")
+    np.testing.assert_array_equal(model.part.get_weights()[0], kernel)
+    # One whose layers are built is so from the beginning.
+    model = Parts()
+    model.part.build((None, 6))
+    model.compile("sgd")
+    assert model.built
+
+
 # What cannot be traced
 
 

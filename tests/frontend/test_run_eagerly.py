@@ -214,6 +214,61 @@ def test_steps_may_be_made_eager_and_compiled_again():
     assert losses == [1.0] * 9
 
 
+def test_what_is_not_finite_is_an_error_that_leaves_weights_as_they_were():
+    def step(self, data):
+        self.w.assign(self.w + 1)
+        self.w.assign(self.w / ops.sum(data))
+        return {"w": ops.sum(self.w)}
+
+    model = stepping(step)
+    with keras.config.update(check_finite=True):
+        with pytest.raises(ValueError, match=r"expected finite results\. The first: .*divide"):
+            model.train_on_batch(np.zeros((1, 1)))
+        assert model.w.numpy().tolist() == [1.0, 1.0]
+        model.train_on_batch(np.ones((1, 1)))
+    assert model.w.numpy().tolist() == [2.0, 2.0]
+    model.train_on_batch(np.zeros((1, 1)))
+    assert np.isinf(model.w.value).all()
+
+
+def test_an_eager_training_goes_on_where_it_was_interrupted(tmp_path):
+    class Interrupting(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch == 2:
+                raise KeyboardInterrupt
+
+    def made():
+        keras.utils.set_random_seed(4)
+        model = keras.Sequential([keras.Input((3,)), layers.Dropout(0.5), layers.Dense(1)])
+        model.compile("adam", "mse", metrics=["mae"], run_eagerly=True)
+        return model
+
+    def trained(model, *callbacks):
+        data = ROWS[:, 0], ROWS[:, 1, :1]
+        backup = keras.callbacks.BackupAndRestore(tmp_path, save_freq=1)
+        return model.fit(
+            *data, batch_size=3, epochs=1, verbose=0, callbacks=[backup, *callbacks]
+        ).history
+
+    whole = made()
+    expected = trained(whole)
+    first = made()
+    with pytest.raises(KeyboardInterrupt):
+        trained(first, Interrupting())
+    second = made()
+    assert trained(second) == expected
+    for one, other in zip(second.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_summary_after_an_eager_step_is_of_any_batch(capsys):
+    model = Looking()
+    model.compile("sgd", run_eagerly=True)
+    model.train_on_batch(np.ones((2, 1)), np.ones((2, 1)))
+    model.summary()
+    assert "(None, 1)" in capsys.readouterr().out
+
+
 # How steps are run
 
 
