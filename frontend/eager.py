@@ -28,6 +28,7 @@ class EagerTrace(TraceScope):
     are assigned. So the numbers are those of the compiled step, and Python sees them.
     """
 
+    fixes_values = False
     has_values = True
 
     def __init__(self, root: Any, training: bool) -> None:

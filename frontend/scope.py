@@ -18,6 +18,7 @@ class Scope:
     """Inference while a model is put together: weights are placeholders that carry a type."""
 
     training = False
+    fixes_values = False  # whether what Python reads now would be part of a program for good
     has_values = False  # whether tensors have values at once, as in a step that runs eagerly
 
     def __init__(self) -> None:

@@ -77,6 +77,8 @@ class Traced:
 class TraceScope(Scope):
     """Building one graph: weights become named parameters, layers are named by their path."""
 
+    fixes_values = True
+
     def __init__(self, root: Any, training: bool, open_sizes: bool = False) -> None:
         super().__init__()
         self.open_sizes = open_sizes

@@ -9,6 +9,7 @@ import numpy as np
 from ..runtime.memory import aligned_array
 from . import lazy
 from .dtypes import as_array, standard_dtype
+from .errors import UsageError
 from .operators import Operators
 from .scope import current_scope
 from .watching import Attribute, Generation
@@ -143,18 +144,34 @@ class Variable(Operators):
         Generation.count += 1
 
     def numpy(self) -> np.ndarray:
-        """A copy of the value that may be written to."""
-        return self._value.copy()
+        """A copy of the value that may be written to.
+
+        Raises:
+            ValueError: a call is traced, whose program would keep the value of now.
+        """
+        return self._read().copy()
+
+    def _read(self) -> np.ndarray:
+        """The value, for Python's own use."""
+        scope = current_scope()
+        if scope is not None and scope.fixes_values:
+            raise UsageError(
+                f"variable {self.path!r}: expected its use as a tensor, in keraunos.ops, while a "
+                "call or a step is traced; received a demand for its value, which would stay in "
+                "the program as it is now. In a step of fit, compile(run_eagerly=True) reads it at "
+                "each batch"
+            )
+        return self._value
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """A copy; under ``copy=False`` a view, read-only, which changes with the variable."""
-        return np.array(self._value.view(), dtype=dtype, copy=copy is not False)
+        return np.array(self._read().view(), dtype=dtype, copy=copy is not False)
 
     def __float__(self) -> float:
-        return float(self._value)
+        return float(self._read())
 
     def __int__(self) -> int:
-        return int(self._value)
+        return int(self._read())
 
     def __len__(self) -> int:
         return len(self._value)

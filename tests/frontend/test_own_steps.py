@@ -462,6 +462,23 @@ def test_what_needs_values_says_so_at_the_users_line(step, kind, text):
     assert logs["loss"] == [pytest.approx(expected, rel=1e-4)]
 
 
+@pytest.mark.parametrize("read", [float, int, np.asarray, lambda variable: variable.numpy()])
+def test_the_value_of_a_weight_is_not_fixed_in_a_program(read):
+    def step(self, data):
+        return {"share": ops.mean(data[0]) * 0 + np.asarray(read(self.share), "float32")}
+
+    for eager in (True, False):
+        model = failing(step, run_eagerly=eager)
+        model.share = keras.Variable(2.0)
+        if eager:
+            assert model.train_on_batch(X, Y, return_dict=True) == {"share": 2.0}
+            model.share.assign(3.0)
+            assert model.train_on_batch(X, Y, return_dict=True) == {"share": 3.0}
+            continue
+        with pytest.raises(ValueError, match=r"expected its use as a tensor, in keraunos\.ops"):
+            model.train_on_batch(X, Y)
+
+
 class Tape:
     """Stands for what other libraries record gradients with."""
 
