@@ -7,7 +7,8 @@ it has moved the values. What a trace itself assigns is its own affair and count
 
 Seen is an attribute that is assigned or deleted. A list, dict or set is compared by what it held:
 one that was changed in place is seen once it is assigned again (``layer.sizes = layer.sizes``).
-Arrays, and objects of other classes, are compared by identity.
+Arrays, and objects of other classes, are compared by identity. What a function takes from outside,
+such as globals, is not watched.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ _PLAIN = (bool, int, float, complex, str, bytes)
 _CONTAINERS = (list, tuple, dict, set, frozenset)
 # What calls write down about themselves, and nothing depends on.
 _UNWATCHED = frozenset({"built", "first_outputs", "hot", "hot_steps", "inbound_nodes", "programs"})
-_OWN = "_assigned_by_traces"  # the names of attributes that a trace assigned last
+# Kept with an object: the names of attributes that a trace has read, and has assigned last.
+_READ_OF, _OWN = "_read_by_traces", "_assigned_by_traces"
 
 _READ: set[str] = set()  # names that a trace has read, of any object
 
@@ -87,7 +89,9 @@ def assigned(owner: Any, name: str, before: Any) -> None:
     own = vars(owner)
     now = own.get(name, MISSING)
     same = now is before if not isinstance(now, _CONTAINERS) else False
-    if name not in _READ or same or (isinstance(now, _PLAIN) and _same(now, before)):
+    if same or name not in own.get(_READ_OF, ()):
+        return
+    if isinstance(now, _PLAIN) and _same(now, before):
         return
     if current_scope() is not None:
         own.setdefault(_OWN, set()).add(name)
@@ -115,6 +119,7 @@ class Reads:
         if name not in own and isinstance(getattr(type(owner), name, None), property):
             return
         _READ.add(name)
+        own.setdefault(_READ_OF, set()).add(name)
         values[name] = _frozen(own.get(name, MISSING))
 
     def include(self, others: Reads) -> None:

@@ -313,6 +313,8 @@ def test_an_attribute_that_nothing_read_moves_no_counter():
     layer.never_read_by_any_trace_at_all = 1
     layer.k = layer.k
     layer.k = 1.0
+    other = Scale(7.0)  # has attributes of these names, but none has read them
+    other.k = 8.0
     assert Generation.attributes == before
     layer.k = 2.0
     assert Generation.attributes == before + 1
