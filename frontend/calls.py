@@ -94,7 +94,7 @@ def _as_input(layer: Any, leaf: Any, doubles: str | None) -> Any:
     if leaf is None or isinstance(leaf, (bool, int, float, str)):
         return leaf
     if isinstance(leaf, Variable):
-        return leaf.view
+        return leaf.value  # a copy: the program may assign the variable meanwhile
     if isinstance(leaf, np.ndarray) or hasattr(leaf, "__array__") or hasattr(leaf, "__dlpack__"):
         try:
             return canonical_array(leaf, doubles)

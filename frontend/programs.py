@@ -61,8 +61,8 @@ Store: TypeAlias = dict[Any, list[Kept]]
 def kept(programs: Store, key: Any, make: Callable[[], Made], most: int) -> Made:
     """What was made under ``key`` with attributes as they are now; else ``make()``, kept as well.
 
-    One key has several where attributes go to and fro. Of more than ``most`` keys, or under one
-    key, those go that were not looked for the longest.
+    One key has several where attributes go to and fro, of which those go that were not looked for
+    the longest. Of more than ``most`` keys the oldest goes.
     """
     variants = programs.get(key)
     if variants is not None and variants[0].checked == Generation.attributes:
@@ -72,21 +72,18 @@ def kept(programs: Store, key: Any, make: Callable[[], Made], most: int) -> Made
 
 
 def _looked_for(programs: Store, key: Any, make: Callable[[], Made], most: int) -> Made:
-    variants = programs.pop(key, [])
+    variants = programs.get(key, [])
     current = next((each for each in variants if each.is_current()), None)
-    try:
-        if current is None:
-            before = Generation.attributes
-            with recording() as reads:
-                made = make()
-            current = Kept(made, reads, before)
-    finally:
-        others = [each for each in variants if each is not current]
-        variants = [*([] if current is None else [current]), *others][:MOST_VARIANTS]
-        if variants:
-            programs[key] = variants
-        while len(programs) > most:
-            programs.pop(next(iter(programs)))
+    if current is None:
+        before = Generation.attributes
+        with recording() as reads:
+            made = make()
+        current = Kept(made, reads, before)
+    others = [each for each in variants if each is not current]
+    # Put in place at once: other threads find the one list or the other.
+    programs[key] = [current, *others][:MOST_VARIANTS]
+    while len(programs) > most:
+        programs.pop(next(iter(programs)))
     found: Made = current.made
     return found
 

@@ -96,13 +96,16 @@ class Executor:
         found = []
         try:
             for array, (typestr, beyond) in zip(arrays, self._doors, strict=True):
+                # Others may have such an interface too, over memory that is gone by then.
+                if not isinstance(array, np.ndarray):
+                    raise ValueError
                 memory = array.__array_interface__
                 address = memory["data"][0]
                 # What is contiguous has no strides to tell.
                 if memory["typestr"] != typestr or memory["strides"] or address & beyond:
                     raise ValueError
                 found.append(address)
-        except (AttributeError, ValueError):
+        except ValueError:
             raise self._refusal(arrays) from None
         return found
 

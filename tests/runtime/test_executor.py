@@ -100,6 +100,17 @@ def test_what_is_no_array_is_refused():
         run(np.zeros((3, 5), "float32"), YES)
 
 
+def test_what_only_looks_like_an_array_is_refused():
+    class Like:
+        shape = (3, 4)
+        __array_interface__ = values("float32").__array_interface__
+
+    with pytest.raises(TypeError, match=r"argument x: expected .* got Like"):
+        executable_over("float32")(Like(), YES)
+    with pytest.raises(TypeError, match=r"argument x: expected .* got float32. Pass np\.asarray"):
+        executable_over("float32", "[]")(np.float32(1), np.array(True))
+
+
 def test_profiles_are_held_to_the_same():
     run, x = executable_over("float32"), values("float32")
     run(x, YES)
