@@ -71,8 +71,14 @@ class Variable(Operators):
 
     @property
     def value(self) -> np.ndarray:
-        """The value as it is now, a copy: what is assigned later does not change it."""
-        return self._value.copy()
+        """The value as it is now: a copy, which what is assigned later does not change.
+
+        Read-only, as writing to it would not change the variable: ``assign`` does, ``numpy`` gives
+        a copy to write to.
+        """
+        copy = self._value.copy()
+        copy.setflags(write=False)
+        return copy
 
     @property
     def view(self) -> np.ndarray:
