@@ -341,13 +341,11 @@ class Model(Trainer, Layer):
         """
         # The warm path is some microseconds of Python: one array of the kind seen last time.
         hot = self.hot
-        if hot is not None and type(x) is np.ndarray and hot.accepts(x):
-            program = hot.program
-            if Generation.count == program.generation or hot.is_current():
-                try:
-                    return program(x)[0]
-                except IRError as error:
-                    raise at_user_line(error) from None
+        if hot is not None and hot.attributes == Generation.attributes and hot.accepts(x):
+            try:
+                return hot.program(x)[0]
+            except IRError as error:
+                raise at_user_line(error) from None
         return self._predict_on_batch(x)
 
     @user_facing

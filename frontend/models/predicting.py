@@ -17,7 +17,6 @@ from ..progress import check_verbose
 from ..training.data import Epochs, source_of
 from ..training.steps import Predicted
 from ..training.streams import is_stream
-from ..watching import Generation
 from .arrays import arranged
 from .batches import Batches, of_arrays, of_stream
 
@@ -27,7 +26,7 @@ class Hot:
     """The kind of array that a model of one input and one output was last given.
 
     Attributes:
-        attributes: ``Generation.attributes`` at that time.
+        attributes: ``Generation.attributes`` at that time; while it is still so the program holds.
     """
 
     program: Program
@@ -43,12 +42,10 @@ class Hot:
         sample = tuple(s if isinstance(s, int) else None for s in type_.shape[1:])
         return Hot(program, attributes, type_.dtype.numpy, type_.rank, sample, None not in sample)
 
-    def is_current(self) -> bool:
-        """Whether no attribute was assigned since that a program can depend on."""
-        return self.attributes == Generation.attributes
-
-    def accepts(self, array: np.ndarray) -> bool:
-        """Whether the array can go to the program as it is."""
+    def accepts(self, array: Any) -> bool:
+        """Whether it is an array that can go to the program as it is."""
+        if type(array) is not np.ndarray:
+            return False
         flags = array.flags
         if array.dtype != self.dtype or not (flags.c_contiguous and flags.aligned and array.size):
             return False

@@ -107,6 +107,18 @@ def test_steps_of_fit_see_it_within_a_training():
     assert model.train_on_batch(ONE, ONE * 0) == 25
 
 
+def test_a_program_that_is_running_while_an_attribute_changes_is_not_taken_for_current():
+    layer = Scale()
+    model = functional(layer)
+    assert model.predict_on_batch(ONE)[0, 0] == 1
+    change = keras.callbacks.LambdaCallback(
+        on_predict_batch_end=lambda batch, logs: setattr(layer, "k", 2.0)
+    )
+    x = np.ones((4, 2), "float32")
+    model.predict(x, batch_size=2, verbose=0, callbacks=[change])
+    assert model.predict_on_batch(ONE)[0, 0] == 2
+
+
 def test_layers_within_models_and_models_themselves_are_seen():
     model = Nest()
     assert model(ONE)[0, 0] == 2
