@@ -9,12 +9,14 @@ takes a second or two. If it takes longer the child says so in place of hanging.
 from __future__ import annotations
 
 import functools
+import logging  # noqa: F401  (its hooks come first here, so that its lock is taken last)
 import os
 import sys
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from operator import attrgetter
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
@@ -119,7 +121,8 @@ class Work:
         self._changed.acquire()
         self._forks += 1
         self._finished = False
-        alone = self._changed.wait_for(lambda: not self._inside.keys() - {me}, PATIENCE)
+        with _hdf5_set_free():
+            alone = self._changed.wait_for(lambda: not self._inside.keys() - {me}, PATIENCE)
         wanted = _foreign_locks()
         self._foreign = [
             lock for lock in wanted if lock.acquire(timeout=max(0.0, end - time.monotonic()))
@@ -154,6 +157,23 @@ def _foreign_locks() -> list[Any]:
         with suppress(KeyError, AttributeError):  # not imported, or not to its end
             found.append(of(sys.modules[name]))
     return found
+
+
+@contextmanager
+def _hdf5_set_free() -> Iterator[None]:
+    """Frees HDF5's lock meanwhile, which h5py's own hooks hold around a fork.
+
+    They may have taken it already, while whoever is waited for needs it to import h5py; and when
+    that has been imported meanwhile they will release what they have not taken.
+    """
+    before = sys.modules.get("h5py._objects")
+    held = hasattr(before, "_phil_after_fork") and before.phil._is_owned()
+    if held:
+        before._phil_after_fork()
+    yield
+    after = sys.modules.get("h5py._objects")
+    if hasattr(after, "_phil_before_fork") and (held or not after.phil._is_owned()):
+        after._phil_before_fork()
 
 
 work = Work()

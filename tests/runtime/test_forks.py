@@ -148,6 +148,23 @@ print(in_child(lambda: lazy.load("slow_to_import").ready), lazy.load("slow_to_im
     assert python(code, tmp_path / "kernels") == "0 True\n"
 
 
+def test_while_another_thread_imports_hdf5(tmp_path: Path) -> None:
+    """Its own hooks take its lock before a fork, which the import needs, as it does logging's."""
+    code = """
+forks.PATIENCE = 1000
+threading.Thread(target=lambda: lazy.load(".saving.weights")).start()
+while not hasattr(sys.modules.get("h5py._objects"), "_phil_before_fork"):
+    pass
+def saves():
+    h5py = lazy.load(".saving.weights").h5py
+    with h5py.File("any", "w", driver="core", backing_store=False) as file:
+        file["x"] = 1
+    return compiles()
+print(in_child(saves), in_child(saves), saves())
+"""
+    assert python(code, tmp_path) == "0 0 True\n"
+
+
 def test_what_does_not_end_is_not_waited_for_and_the_child_says_so(tmp_path: Path) -> None:
     code = """
 forks.PATIENCE = 0.2
