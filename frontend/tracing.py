@@ -169,17 +169,19 @@ def _named_members(root: Weighted) -> Iterator[tuple[int, str]]:
     prefix = "" if root.kind == "model" else f"{root.name}."
     yield id(root), root.name
     found: dict[int, str] = {}
-    _collect(root, prefix, found)
+    stack: list[tuple[Any, str]] = [(root, prefix)]
+    entered_: set[int] = set()
+    while stack:
+        layer, prefix = stack.pop()
+        if id(layer) in entered_:
+            continue
+        entered_.add(id(layer))
+        if layer is not root:
+            found[id(layer)] = prefix.removesuffix(".")
+        for variable in layer.own_variables:
+            found.setdefault(id(variable), f"{prefix}{variable.name}")
+        stack.extend((inner, f"{prefix}{inner.name}.") for inner in reversed(layer.sublayers))
     yield from found.items()
-
-
-def _collect(layer: Any, prefix: str, found: dict[int, str]) -> None:
-    for variable in layer.own_variables:
-        found.setdefault(id(variable), f"{prefix}{variable.name}")
-    for inner in layer.sublayers:
-        if id(inner) not in found:
-            found[id(inner)] = f"{prefix}{inner.name}"
-            _collect(inner, f"{prefix}{inner.name}.", found)
 
 
 def trace_call(

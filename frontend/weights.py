@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -42,8 +42,7 @@ class Weighted(Watched, Operation):
     @property
     def weights(self) -> list[Variable]:
         """Every weight, in the order of ``get_weights``: its own, then those of inner layers."""
-        inner = [weight for layer in self.sublayers for weight in layer.weights]
-        return _each_once([*self.own_variables, *inner])
+        return _each_once([weight for layer in all_layers(self) for weight in layer.own_variables])
 
     @property
     def variables(self) -> list[Variable]:
@@ -53,10 +52,9 @@ class Weighted(Watched, Operation):
     @property
     def trainable_weights(self) -> list[Variable]:
         """The weights that training changes."""
-        own = self.own_variables if self._trainable else []
-        inner = [weight for layer in self.sublayers for weight in layer.trainable_weights]
-        learned = inner if self._trainable else []
-        return _each_once([weight for weight in [*own, *learned] if weight.trainable])
+        learning = all_layers(self, lambda layer: layer._trainable)
+        found = [weight for layer in learning for weight in layer.own_variables]
+        return _each_once([weight for weight in found if weight.trainable])
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
@@ -74,11 +72,10 @@ class Weighted(Watched, Operation):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
-        for variable in self.own_variables:
-            variable.trainable = bool(value) and not variable.is_state
-        for layer in self.sublayers:
-            layer.trainable = value
+        for layer in all_layers(self):
+            layer._trainable = bool(value)
+            for variable in layer.own_variables:
+                variable.trainable = bool(value) and not variable.is_state
 
     def count_params(self) -> int:
         """The number of elements of all weights."""
@@ -122,16 +119,34 @@ class Weighted(Watched, Operation):
         return f"set_weights: expected {len(mine)} arrays ({listed}{more}); received {received}"
 
 
+def all_layers(
+    layer: Weighted, enters: Callable[[Weighted], bool] = lambda layer: True
+) -> Iterator[Weighted]:
+    """The layer and those within, each once, holders first; only those that ``enters`` says.
+
+    Without recursion: models can be nested as deep as anyone likes.
+    """
+    seen: set[int] = set()
+    stack = [layer]
+    while stack:
+        current = stack.pop()
+        if id(current) not in seen and enters(current):
+            seen.add(id(current))
+            yield current
+            stack.extend(reversed(current.sublayers))
+
+
 def found_in(value: Any, kinds: type | tuple[type, ...]) -> Iterator[Any]:
     """The instances of ``kinds`` in an attribute, in lists, tuples and dicts too."""
-    if isinstance(value, kinds):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from found_in(item, kinds)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from found_in(item, kinds)
+    stack = [value]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, kinds):
+            yield current
+        elif isinstance(current, (list, tuple)):
+            stack.extend(reversed(current))
+        elif isinstance(current, dict):
+            stack.extend(reversed(current.values()))
 
 
 def _each_once(values: list[Any]) -> list[Any]:

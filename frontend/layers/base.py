@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any
 
@@ -13,6 +13,7 @@ from ...compiler.ir import IRError, origin_scope
 from ...compiler.ops.building import count
 from .. import constraints, initializers, regularizers, tree
 from ..calls import call_on_arrays, symbolic_results
+from ..depth import one_deeper
 from ..dtypes import canonical_array, compute_dtype_of, floatx, standard_dtype
 from ..errors import LayerError, SizesUnknown, UsageError, user_facing
 from ..naming import auto_name
@@ -32,7 +33,7 @@ from ..source import user_line
 from ..tensor import KerasTensor, is_symbolic
 from ..variable import Variable
 from ..watching import Generation
-from ..weights import Weighted
+from ..weights import Weighted, all_layers
 from .spec import InputSpec
 
 # Arguments that say what a model that begins with this layer takes.
@@ -164,7 +165,7 @@ class Layer(Weighted):
         shapes = _build_shapes(self, args, kwargs)
         # At top level: what `build` computes are arrays, not parts of the graph under way.
         with entered(None), enclosing(self):
-            self.build(*shapes)
+            one_deeper(self.build, *shapes)
         self.built = True
         Generation.structure += 1
 
@@ -213,7 +214,7 @@ class Layer(Weighted):
         if "mask" in accepted and kwargs.get("mask") is None and _some(masks):
             kwargs = {**kwargs, "mask": masks}
         with origin_scope(scope.origin(self)), enclosing(self), scope.during(training):
-            outputs = self._located_call(args, kwargs)
+            outputs = one_deeper(self._located_call, args, kwargs)
             self._pass_mask_on(args, masks, outputs)
             self._penalize(outputs)
         if self.first_outputs is None:
@@ -363,13 +364,6 @@ class Layer(Weighted):
 
     def __repr__(self) -> str:
         return f"<{self.class_name} name={self.name}, built={self.built}>"
-
-
-def all_layers(layer: Weighted) -> Iterator[Weighted]:
-    """The layer and those within, each as often as it is held."""
-    yield layer
-    for inner in layer.sublayers:
-        yield from all_layers(inner)
 
 
 def _checked_name(name: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -45,9 +45,9 @@ def print_summary(
         width += 12
     width = line_length or min(width, shutil.get_terminal_size().columns - 4)
     rows = [
-        row
+        _row(model, inner, depth, chain, show_trainable)
         for operation in _selected(model.operations, layer_range)
-        for row in _rows(model, operation, 0, chain, expand_nested, show_trainable)
+        for inner, depth in _shown(operation, expand_nested)
     ]
     _show(model, _table(headers, _column_widths(places, width), width, rows), print_fn)
 
@@ -104,9 +104,17 @@ def _table(headers: list[str], widths: list[int], width: int, rows: list[list[st
     return table
 
 
-def _rows(
-    model: Model, operation: Operation, depth: int, chain: bool, nested: bool, trainable: bool
-) -> list[list[str]]:
+def _shown(operation: Operation, nested: bool) -> Iterator[tuple[Operation, int]]:
+    """An operation and, if ``nested``, those within models within; each with how deep it lies."""
+    stack = [(operation, 0)]
+    while stack:
+        current, depth = stack.pop()
+        yield current, depth
+        if nested and isinstance(current, Model):
+            stack.extend((inner, depth + 1) for inner in reversed(current.layers))
+
+
+def _row(model: Model, operation: Operation, depth: int, chain: bool, trainable: bool) -> list[str]:
     prefix = "   " * depth + "└ " if depth else ""
     row = [
         f"{escape(prefix + operation.name)} ([color(33)]{escape(operation.class_name)}[/])",
@@ -117,11 +125,7 @@ def _rows(
         row.append(_connections(model, operation))
     if trainable:
         row.append(_trainable_mark(operation))
-    rows = [row]
-    if nested and isinstance(operation, Model):
-        for inner in operation.layers:
-            rows.extend(_rows(model, inner, depth + 1, chain, nested, trainable))
-    return rows
+    return row
 
 
 def _colored(value: Any, color: int = 34) -> str:

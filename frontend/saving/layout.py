@@ -46,27 +46,39 @@ class Place:
 
 def places(model: Layer) -> list[Place]:
     """Every layer within a model once, itself first, and the optimizers of models."""
-    return list(_places(model, "", set()))
+    return list(_places(model))
 
 
-def _places(holder: Any, path: str, seen: set[int]) -> Iterator[Place]:
-    if id(holder) in seen:
+def _places(model: Layer) -> Iterator[Place]:
+    """Without recursion: each holder, then what is found in its attributes, to the bottom."""
+    seen: dict[int, Any] = {}  # what is there by its id, kept so that no other gets that
+    waiting: list[Iterator[tuple[str, Any]]] = [iter([("", model)])]
+    while waiting:
+        path, value = next(waiting[-1], ("", None))
+        if value is None:
+            waiting.pop()
+        elif id(value) not in seen and _may_hold_variables(value):
+            seen[id(value)] = value
+            if _holds_variables(value):
+                yield Place(path, value)
+            waiting.append(_inside(path, value))
+
+
+def _inside(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """What may hold variables in a layer or a container, each with its path."""
+    if isinstance(value, Layer):
+        found = _attributes(value)
+    elif isinstance(value, (list, tuple, dict)):
+        found = _named(value.values() if isinstance(value, dict) else value)
+    else:
         return
-    seen.add(id(holder))
-    yield Place(path, holder)
-    if not isinstance(holder, Layer):
-        return
-    for name, value in _attributes(holder):
-        yield from _places_in(value, f"{path}/{name}" if path else name, seen)
+    for name, item in found:
+        if _may_hold_variables(item):
+            yield (f"{path}/{name}" if path else name), item
 
 
-def _places_in(value: Any, path: str, seen: set[int]) -> Iterator[Place]:
-    if _holds_variables(value):
-        yield from _places(value, path, seen)
-    elif isinstance(value, (list, tuple, dict)) and id(value) not in seen:
-        seen.add(id(value))
-        for name, item in _named(value.values() if isinstance(value, dict) else value):
-            yield from _places_in(item, f"{path}/{name}", seen)
+def _may_hold_variables(value: Any) -> bool:
+    return _holds_variables(value) or isinstance(value, (list, tuple, dict))
 
 
 def _named(items: Iterable[Any]) -> Iterator[tuple[str, Any]]:

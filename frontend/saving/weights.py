@@ -6,7 +6,7 @@ import os
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -134,10 +134,12 @@ def read_variables(
     problems: list[str] = []
     warned: list[str] = []
     here = places(model)
+    stored_at = _Stored(file)
     for place in here:
-        complaint = _complaint(place, file)
+        stored = stored_at(place.path)
+        complaint = _complaint(place, stored)
         if complaint is None:
-            found += _pairs(place, file)
+            found += _pairs(place, stored, file)
         elif place.is_optimizer and not with_optimizer:
             warned.append(f'the state of optimizer "{place.name}" was not loaded: {complaint}')
         else:
@@ -151,9 +153,9 @@ def read_variables(
     return found
 
 
-def _complaint(place: Place, file: h5py.File) -> str | None:
+def _complaint(place: Place, stored: dict[str, h5py.Dataset]) -> str | None:
     """What is wrong with what the file has for a layer; None where it fits."""
-    stored, variables = _stored(file, place.path), place.variables
+    variables = place.variables
     if set(stored) != {str(index) for index in range(len(variables))}:
         hint = "" if variables or not stored else ", which has none yet: build the model first"
         return (
@@ -169,9 +171,9 @@ def _complaint(place: Place, file: h5py.File) -> str | None:
     return None
 
 
-def _pairs(place: Place, file: h5py.File) -> Found:
+def _pairs(place: Place, stored: Mapping[str, h5py.Dataset], file: h5py.File) -> Found:
     """The variables of a layer and the arrays of the file, whose checksums are compared here."""
-    stored, found = _stored(file, place.path), []
+    found: Found = []
     for index, variable in enumerate(place.variables):
         try:
             found.append((variable, _array(stored[str(index)])))
@@ -188,15 +190,32 @@ def _named(variables: list[Variable]) -> str:
     return f"({', '.join(variable.name for variable in variables[:6])})" if variables else ""
 
 
-def _stored(file: h5py.File, path: str) -> dict[str, h5py.Dataset]:
-    """The arrays of a layer by number; none where the file has no such layer."""
-    group: Any = file
-    for part in [*path.split("/"), "vars"] if path else ["vars"]:
-        if not isinstance(group, h5py.Group) or part not in group:
-            return {}
-        group = _within(group, part)
-    names = list(group) if isinstance(group, h5py.Group) else []
-    return {name: _dataset(group, name) for name in names}
+class _Stored:
+    """The arrays of a layer by number; none where the file has no such layer.
+
+    Each group on the way is opened once: a deep nesting is a long way.
+    """
+
+    def __init__(self, file: h5py.File) -> None:
+        self._members: dict[str, Any] = {"": file}
+
+    def __call__(self, path: str) -> dict[str, h5py.Dataset]:
+        group = self._member(f"{path}/vars" if path else "vars")
+        names = list(group) if isinstance(group, h5py.Group) else []
+        return {name: _dataset(group, name) for name in names}
+
+    def _member(self, path: str) -> Any:
+        """What lies at ``path``; None if nothing does."""
+        names: list[str] = []
+        while path not in self._members:
+            path, _, name = path.rpartition("/")
+            names.append(name)
+        for name in reversed(names):
+            group = self._members[path]
+            there = isinstance(group, h5py.Group) and name in group
+            path = f"{path}/{name}" if path else name
+            self._members[path] = _within(group, name) if there else None
+        return self._members[path]
 
 
 def _within(group: h5py.Group, name: str) -> Any:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..layers.base import all_layers
 from ..metrics import Metric
-from ..weights import Weighted, found_in
+from ..weights import Weighted, all_layers, found_in
 
 # What `compile` was given and has made is listed elsewhere.
 _NOT_HELD = frozenset(

@@ -1,0 +1,259 @@
+"""Compile time follows the size of a graph: calls are counted, which no other load disturbs.
+
+A model of three sizes ``n``, ``2 n``, ``3 n``: where each function is called in proportion, the
+second step adds as many calls as the first. Pairs of nodes looked at would add more.
+"""
+
+import cProfile
+import gc
+import pstats
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import keraunos as keras
+from keraunos import layers
+from keraunos.compiler.decisions import Decisions
+from keraunos.compiler.ir import Graph
+from keraunos.compiler.parser import parse_ir
+from keraunos.compiler.partial_order import Order
+from keraunos.compiler.pipeline import optimize
+from keraunos.compiler.plan import plan
+from keraunos.compiler.schedule import schedule
+from keraunos.compiler.tiling import choose_tiles
+from keraunos.runtime.barriers import Touch, set_barriers
+from keraunos.runtime.dispatcher import LAUNCH
+from keraunos.runtime.memory import Interval, assign_offsets
+
+N = 16
+Build = Callable[[keras.KerasTensor, int], object]
+
+
+def chain(x, n):
+    for _ in range(n):
+        x = layers.Dense(4, activation="tanh")(x)
+    return x
+
+
+def residual(x, n):
+    for _ in range(n):
+        x = layers.Add()([x, layers.Dense(4, activation="relu")(x)])
+    return x
+
+
+def elementwise(x, n):
+    for _ in range(3 * n):
+        x = keras.ops.sin(keras.ops.add(x, 1.5))
+    return x
+
+
+def wide_sum(x, n):
+    return layers.Add()([layers.Dense(4)(x) for _ in range(n)])
+
+
+def wide_concatenation(x, n):
+    return layers.Concatenate()([layers.Dense(4)(x) for _ in range(n)])
+
+
+def many_outputs(x, n):
+    return [layers.Dense(4)(x) for _ in range(n)]
+
+
+def many_uses(x, n):
+    first = layers.Dense(4)(x)
+    for _ in range(n):
+        x = keras.ops.multiply(keras.ops.tanh(x), first)
+    return x
+
+
+def normalized(x, n):
+    for _ in range(n):
+        x = layers.ReLU()(layers.BatchNormalization()(layers.Dense(4)(x)))
+    return x
+
+
+def inference(build: Build, n: int) -> Graph:
+    x = keras.Input((4,))
+    return keras.trace(keras.Model(x, build(x, n)))
+
+
+def training(build: Build, n: int) -> Graph:
+    x = keras.Input((4,))
+    model = keras.Model(x, build(x, n))
+    model.compile("adam", "mse")
+    size = model.output_shape[-1]
+    return model.training_step(np.ones((2, 4), "f4"), np.ones((2, size), "f4")).graph
+
+
+def compiled(graph: Graph) -> None:
+    ordered = schedule(optimize(graph).last)
+    plan(ordered, choose_tiles(ordered, Decisions()))
+    parse_ir(str(graph))
+
+
+def calls(work: Callable[[], object]) -> dict[object, int]:
+    """How often each function is called in ``work``."""
+    gc.collect()
+    profile = cProfile.Profile()
+    profile.enable()
+    work()
+    profile.disable()
+    return {function: row[1] for function, row in pstats.Stats(profile).stats.items()}
+
+
+def assert_linear(work: Callable[[int], object]) -> None:
+    work(2)  # what is done once
+    one, two, three = (calls(lambda size=size: work(size)) for size in (N, 2 * N, 3 * N))
+    assert sum(three.values()) > sum(one.values()) + N, "more is done for more"
+    bent = {
+        function: (one.get(function, 0), two.get(function, 0), count)
+        for function, count in three.items()
+        if count - 2 * two.get(function, 0) + one.get(function, 0) > 0.1 * count + 4 * N
+    }
+    assert not bent
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        *(chain, residual, elementwise, wide_sum, wide_concatenation, many_outputs, many_uses),
+        normalized,
+    ],
+)
+def test_models_compile_in_proportion(build: Build) -> None:
+    assert_linear(lambda n: compiled(inference(build, n)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build", [residual, wide_sum, wide_concatenation, many_uses, normalized])
+def test_other_training_steps_compile_in_proportion(build: Build) -> None:
+    assert_linear(lambda n: compiled(training(build, n)))
+
+
+def test_training_steps_are_traced_in_proportion() -> None:
+    assert_linear(lambda n: training(chain, n))
+
+
+@pytest.mark.slow
+def test_training_steps_compile_in_proportion() -> None:
+    assert_linear(lambda n: compiled(training(chain, n)))
+
+
+def fused_alike(n: int) -> None:
+    optimize(inference(chain, n), passes=["expand", "fuse"])
+
+
+def test_groups_are_found_without_looking_at_all_that_is_upstream() -> None:
+    assert_linear(fused_alike)
+
+
+def test_an_order_is_kept_while_more_is_asked_for() -> None:
+    """Each number waits for the one before; then every tenth for one a little further on."""
+    n = 2000
+    order = Order([[], *([i] for i in range(0, n, 2) for _ in range(2))])
+    start = time.process_time()
+    for later in range(0, n - 20, 10):
+        free = later % 20 == 10
+        assert order.put_before([later + 15], later + 1) is free or not free
+    assert time.process_time() - start < 5
+    place = {number: rank for rank, number in enumerate(_sorted(order))}
+    assert all(place[a] < place[b] for b, before in enumerate(order.before) for a in before)
+
+
+def _sorted(order: Order) -> list[int]:
+    done: dict[int, None] = {}
+    waiting = list(range(len(order.before)))
+    while waiting:
+        ready = [n for n in waiting if order.before[n] <= done.keys()]
+        assert ready, "a circle"
+        done.update(dict.fromkeys(ready))
+        waiting = [n for n in waiting if n not in done]
+    return list(done)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_order_refuses_circles_alone(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    before: list[set[int]] = [
+        set(map(int, rng.integers(0, i, 2))) if i else set() for i in range(30)
+    ]
+    order = Order(before)
+    for _ in range(60):
+        earlier, later = {int(rng.integers(30))}, int(rng.integers(30))
+        if later in earlier:
+            continue
+        waits = _all_before(order.before, earlier)
+        assert order.put_before(earlier, later) is (later not in waits)
+    assert len(_sorted(order)) == 30
+
+
+def _all_before(before: list[set[int]], numbers: set[int]) -> set[int]:
+    found: set[int] = set()
+    stack = [*numbers]
+    while stack:
+        number = stack.pop()
+        if number not in found:
+            found.add(number)
+            stack.extend(before[number])
+    return found
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_values_that_live_together_never_overlap_and_fill_gaps(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    starts, sizes = rng.integers(0, 40, 60), rng.integers(0, 500, 60)
+    intervals = [
+        Interval(int(size), int(first), int(first + rng.integers(0, 6)))
+        for first, size in zip(starts, sizes, strict=True)
+    ]
+    offsets, total = assign_offsets(intervals)
+    rows = list(zip(offsets, intervals, strict=True))
+    for i, (low, one) in enumerate(rows):
+        assert low % 64 == 0 and low + one.bytes <= total
+        for other_low, other in rows[:i]:
+            if one.bytes and other.bytes and one.first <= other.last and other.first <= one.last:
+                assert low + one.bytes <= other_low or other_low + other.bytes <= low
+    alive = max(sum(i.bytes for i in intervals if i.first <= step <= i.last) for step in range(46))
+    assert total < 1.6 * alive + 64 * 60
+
+
+def test_many_rows_that_do_not_race_need_no_barriers() -> None:
+    n = 3000
+    words = [[LAUNCH, 0, 0, 0, 0, 0, 0, 1] for _ in range(n)]
+
+    def touches(row: int) -> list[Touch]:
+        own = Touch(row, 64 * row, 64 * row + 64, True, False)
+        return [Touch(n, -1 - n, -n, False, False), own]
+
+    start = time.process_time()
+    set_barriers(words, touches)
+    assert time.process_time() - start < 5  # pairs would take a minute
+    assert not any(word[1] for word in words)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_barriers_stand_where_pairs_race(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = [
+        [
+            Touch(
+                int(s),
+                int(64 * s),
+                int(64 * s + rng.integers(0, 200)),
+                bool(rng.integers(2)),
+                False,
+            )
+            for s in rng.integers(0, 40, 3)
+        ]
+        for _ in range(60)
+    ]
+    words = [[LAUNCH, 0, 0, 0, 0, 0, 0, 1] for _ in rows]
+    set_barriers(words, lambda row: rows[row])
+    expected, since = [0] * len(rows), []
+    for row, touched in enumerate(rows):
+        if any(a.conflicts(b) for a in since for b in touched):
+            expected[row - 1], since = 1, []
+        since = [*since, *touched]
+    assert [word[1] for word in words] == expected
