@@ -18,17 +18,17 @@ def relu(
     x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
 ) -> Any:
     """x above ``threshold`` and at most ``max_value``; below, a line of ``negative_slope``."""
+    if negative_slope and max_value is None and not threshold:
+        return ops.leaky_relu(x, negative_slope)
     if threshold:
-        above = ops.where(ops.greater(x, threshold), x, 0.0)
-        below = ops.where(ops.greater(x, threshold), 0.0, (x - threshold) * negative_slope)
-        result = above + below if negative_slope else above
-        return result if max_value is None else ops.minimum(result, max_value)
-    if negative_slope:
-        sloped = ops.leaky_relu(x, negative_slope)
-        return sloped if max_value is None else ops.minimum(sloped, max_value)
-    if max_value is None:
-        return ops.relu(x)
-    return ops.relu6(x) if max_value == 6 else ops.clip(x, 0.0, max_value)
+        above = ops.where(ops.less_equal(x, threshold), 0.0, x)
+    else:
+        above = ops.relu6(x) if max_value == 6 else ops.relu(x)
+    if max_value is not None and (threshold or max_value != 6):
+        above = ops.clip(above, 0.0, max_value)
+    if not negative_slope:
+        return above
+    return above - negative_slope * ops.relu(threshold - x)
 
 
 def gelu(x: Any, approximate: bool = False) -> Any:

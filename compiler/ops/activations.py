@@ -26,11 +26,13 @@ def activation(
     attrs: Mapping[str, Any] | None = None,
     slope: Callable[..., Node] | None = None,
     sample: Mapping[str, Any] | None = None,
+    passes: Callable[..., Node] | None = None,
 ) -> Op:
     """A composite function of one float value.
 
     ``formula(x, **attrs)`` is its expansion. ``slope(x, y)`` gives its derivative where that of
-    the expansion would be slower, or wrong in a corner.
+    the expansion would be slower, or wrong in a corner; ``passes(x, y, **attrs)`` says where that
+    is 1, and 0 elsewhere.
     """
 
     def infer(x: TensorType, **_: Any) -> TensorType:
@@ -38,6 +40,9 @@ def activation(
         return x
 
     def gradient(node: Node, grad: Node) -> tuple[Node, ...]:
+        if passes is not None:
+            condition = passes(node.inputs[0], node, **node.attrs)
+            return (ops.select(condition, grad, number(0, grad)),)
         assert slope is not None
         return (ops.multiply(grad, slope(node.inputs[0], node)),)
 
@@ -51,7 +56,7 @@ def activation(
             reference,
             expand,
             attrs or {},
-            gradient if slope else None,
+            gradient if slope or passes else None,
             tuple(samples[1:] if needs else samples),
             doc,
         )
@@ -71,8 +76,11 @@ def _scaled(x: Node, factor: float) -> Node:
 
 
 def _below(x: Node) -> Node:
-    """min(x, 0): keeps exp from overflowing on the side that is not chosen."""
-    return ops.minimum(x, _zero(x))
+    """min(x, 0): keeps exp from overflowing on the side that is not chosen.
+
+    Of ``minimum`` the slope at 0 would be a half.
+    """
+    return ops.select(ops.greater(x, _zero(x)), _zero(x), x)
 
 
 # numpy references
@@ -140,8 +148,13 @@ def _relu6(x: Node) -> Node:
     return ops.clip(x, low=0.0, high=6.0)
 
 
+def _relu6_passes(x: Node, y: Node) -> Node:
+    # By the result, as for relu: what led to it need not be kept.
+    return ops.logical_and(ops.greater(y, _zero(y)), ops.less(y, number(6, y)))
+
+
 def _hard_sigmoid(x: Node) -> Node:
-    return _scaled(_relu6(ops.add(x, number(3, x))), 1 / 6)
+    return _scaled(ops.relu6(ops.add(x, number(3, x))), 1 / 6)
 
 
 def _sparse_plus(x: Node) -> Node:
@@ -157,6 +170,12 @@ def _hard_shrink(x: Node, threshold: float) -> Node:
 
 def _soft_shrink(x: Node, threshold: float) -> Node:
     return ops.subtract(x, ops.clip(x, low=-threshold, high=threshold))
+
+
+def _sparse_sigmoid(x: Node) -> Node:
+    middle = _scaled(ops.add(x, _one(x)), 0.5)
+    lower = ops.select(ops.less_equal(x, number(-1, x)), _zero(x), middle)
+    return ops.select(ops.greater_equal(x, _one(x)), _one(x), lower)
 
 
 def _threshold(x: Node, threshold: float, value: float) -> Node:
@@ -250,7 +269,13 @@ mish = activation(
     lambda x: ops.multiply(x, ops.tanh(ops.softplus(x))),
     "x * tanh(softplus(x)).",
 )
-relu6 = activation("relu6", lambda x: np.clip(x, 0, 6), _relu6, "x held between 0 and 6.")
+relu6 = activation(
+    "relu6",
+    lambda x: np.clip(x, 0, 6),
+    _relu6,
+    "x held between 0 and 6.",
+    passes=_relu6_passes,
+)
 hard_sigmoid = activation(
     "hard_sigmoid",
     lambda x: np.clip(x + 3, 0, 6) / 6,
@@ -268,6 +293,7 @@ hard_tanh = activation(
     lambda x: np.clip(x, -1, 1),
     lambda x: ops.clip(x, low=-1.0, high=1.0),
     "x held between -1 and 1.",
+    passes=lambda x, y: ops.logical_not(ops.greater(ops.abs(x), _one(x))),
 )
 tanh_shrink = activation(
     "tanh_shrink",
@@ -281,6 +307,7 @@ soft_shrink = activation(
     _soft_shrink,
     "x moved towards 0 by the threshold.",
     {"threshold": 0.5},
+    passes=lambda x, y, threshold: ops.greater(ops.abs(x), number(threshold, x)),
 )
 hard_shrink = activation(
     "hard_shrink",
@@ -310,7 +337,7 @@ sparse_plus = activation(
 sparse_sigmoid = activation(
     "sparse_sigmoid",
     lambda x: np.clip((x + 1) / 2, 0, 1),
-    lambda x: ops.clip(_scaled(ops.add(x, _one(x)), 0.5), low=0.0, high=1.0),
+    _sparse_sigmoid,
     "(x + 1) / 2 held between 0 and 1.",
 )
 

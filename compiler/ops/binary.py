@@ -113,6 +113,17 @@ def _mod_slopes(x: Node, y: Node, z: Node, g: Node) -> tuple[Node, Node]:
     return g, ops.negative(ops.multiply(g, ops.floor_divide(x, y)))
 
 
+def _extreme_slopes(wins: Callable[[Node, Node], Node]) -> Slopes:
+    """Of the one that wins; two that tie get half each, and a NaN nothing."""
+
+    def slopes(x: Node, y: Node, z: Node, g: Node) -> tuple[Node, Node]:
+        zero, half = number(0, g), ops.multiply(g, number(0.5, g))
+        shared = ops.select(ops.equal(x, y), half, zero)
+        return ops.select(wins(x, y), g, shared), ops.select(wins(y, x), g, shared)
+
+    return slopes
+
+
 def _chosen(condition: Node, g: Node) -> tuple[Node, Node]:
     zero = number(0, g)
     return ops.select(condition, g, zero), ops.select(condition, zero, g)
@@ -136,13 +147,13 @@ maximum = arithmetic(
     "maximum",
     np.maximum,
     "The larger of two; NaN if one is.",
-    lambda x, y, z, g: _chosen(ops.greater_equal(x, y), g),
+    _extreme_slopes(lambda x, y: ops.greater(x, y)),
 )
 minimum = arithmetic(
     "minimum",
     np.minimum,
     "The smaller of two; NaN if one is.",
-    lambda x, y, z, g: _chosen(ops.less_equal(x, y), g),
+    _extreme_slopes(lambda x, y: ops.less(x, y)),
 )
 equal = comparison("equal", np.equal, "x == y.")
 not_equal = comparison("not_equal", np.not_equal, "x != y.")

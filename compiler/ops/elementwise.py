@@ -318,10 +318,14 @@ def _limits(dtype: np.dtype) -> tuple[int, int]:
 
 
 def _clip_gradient(node: Node, grad: Node) -> tuple[Node | None, ...]:
-    (x,) = node.inputs
-    above = ops.greater_equal(x, number(node.attrs["low"], x))
-    below = ops.less_equal(x, number(node.attrs["high"], x))
-    return (ops.select(ops.logical_and(above, below), grad, number(0, x)),)
+    """A bound shares with what equals it, as in ``minimum(maximum(x, low), high)``."""
+    (x,), low, high = node.inputs, node.attrs["low"], node.attrs["high"]
+    zero, share = number(0, grad), number(0.5 if low < high else 0.25, grad)
+    least, most = number(low, x), number(high, x)
+    inside = ops.logical_and(ops.greater(x, least), ops.less(x, most))
+    bound = ops.logical_or(ops.equal(x, least), ops.equal(x, most))
+    shared = ops.select(bound, ops.multiply(grad, share), zero)
+    return (ops.select(inside, grad, shared),)
 
 
 clip = register(
