@@ -273,7 +273,8 @@ class Contract:
     ``tail`` says what happens where the columns are no multiple of the block: ``"overlap"``
     computes the last block again further left, ``"single"`` finishes column by column. ``masked``:
     the last panel has fewer channels than the block. ``fixed`` sizes are structure: so short a sum
-    is unrolled. ``stretched`` names the loop of so long a sum that it is made of shorter ones.
+    is unrolled. ``stretched`` names the loop of so long a sum that it is made of shorter ones;
+    ``carried``: of so many that what rounding takes from one is added to the next.
     ``streamed``: the weights are too many for the work; the next panel's are asked for in time.
     ``far`` lists operands (``x``, ``w``) whose rows along the sum are asked for in time.
     ``clipped``: rows of the window that lie above or below the image are left out.
@@ -288,6 +289,7 @@ class Contract:
     bias: bool
     fixed: tuple[tuple[str, int], ...] = ()
     stretched: str = ""
+    carried: bool = False
     streamed: bool = False
     in_place: bool = False
     turned: bool = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from llvmlite import ir
 from numba import types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
@@ -123,6 +124,16 @@ def emit_minimum(builder: Any, a: Any, b: Any) -> Any:
     return builder.select(emit_is_nan(builder, a), a, emit_clamp_high(builder, b, a))
 
 
+def emit_sum_error(builder: Any, a: Any, b: Any) -> Any:
+    """What rounding takes from a + b (D. Knuth's TwoSum): a float, for a float holds it."""
+    total = builder.fadd(a, b)
+    of_b = builder.fsub(total, a)
+    of_a = builder.fsub(total, of_b)
+    error = builder.fadd(builder.fsub(a, of_a), builder.fsub(b, of_b))
+    # Infinite and NaN sums have none; these differences are NaN then.
+    return builder.select(emit_is_nan(builder, error), ir.Constant(a.type, None), error)
+
+
 def _integer_pick(symbol: str) -> Emit:
     def emit(builder: Any, unsigned: bool, a: Any, b: Any) -> Any:
         compare = builder.icmp_unsigned if unsigned else builder.icmp_signed
@@ -155,6 +166,7 @@ floor = elementwise("floor", 1, llvm_intrinsic("llvm.floor"), _identity)
 ceil = elementwise("ceil", 1, llvm_intrinsic("llvm.ceil"), _identity)
 round = elementwise("round", 1, llvm_intrinsic("llvm.rint"), _identity)
 truncate = elementwise("truncate", 1, llvm_intrinsic("llvm.trunc"), _identity)
+sum_error = elementwise("sum_error", 2, emit_sum_error)
 copysign = elementwise("copysign", 2, llvm_intrinsic("llvm.copysign"))
 
 

@@ -206,6 +206,12 @@ def _wrapped(dtype: np.dtype) -> Callable[[Any], int]:
     return convert
 
 
+def _sum_error(a: Any, b: Any) -> Any:
+    exact = np.float64(a) + np.float64(b)
+    error = np.where(np.isfinite(exact), exact - np.float64(a + b), 0)
+    return np.asarray(error, np.float32)[()]
+
+
 def _cast_to(name: str) -> Callable[[Any], int]:
     wrap, cast = _wrapped(np.dtype(name)), get_op("cast").reference
 
@@ -339,6 +345,7 @@ VOCABULARY: dict[str, Any] = {
     "minimum": _minimum,
     "clamp_low": _clamp(lambda bound, a: bound > a),
     "clamp_high": _clamp(lambda bound, a: bound < a),
+    "sum_error": _sum_error,
     "select": _select,
     "absolute": np.abs,
     "sqrt": np.sqrt,

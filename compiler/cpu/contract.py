@@ -178,14 +178,29 @@ def _loops(writer: Writer, body: Contract, block: RegisterBlock, zero: str, oute
     if body.stretched != steps:
         _loop(writer, body, block, zero, outer, ("0", steps))
         return
+    if body.carried:
+        for r, p, j in cells(block):
+            writer.line(f"e{r}_{p}_{j} = {zero}")
     with writer.block(f"for {index}_start in range(0, {steps}, stretch):"):
         for r, p, j in cells(block):
             writer.line(f"s{r}_{p}_{j} = a{r}_{p}_{j}")
-            writer.line(f"a{r}_{p}_{j} = {zero}")
+            writer.line(f"a{r}_{p}_{j} = {f'e{r}_{p}_{j}' if body.carried else zero}")
         writer.line(f"{index}_stop = minimum({steps}, {index}_start + stretch)")
         _loop(writer, body, block, zero, outer, (f"{index}_start", f"{index}_stop"))
+        if body.carried:
+            _carry(writer, block, zero, f"{index}_stop < {steps}")
         for r, p, j in cells(block):
             writer.line(f"a{r}_{p}_{j} = s{r}_{p}_{j} + a{r}_{p}_{j}")
+
+
+def _carry(writer: Writer, block: RegisterBlock, zero: str, more: str) -> None:
+    """What rounding takes from a sum starts the next stretch, if there is one."""
+    for r, p, j in cells(block):
+        writer.line(f"e{r}_{p}_{j} = {zero}")
+    with writer.block(f"if {more}:"):
+        for r, p, j in cells(block):
+            error = writer.call("sum_error", f"s{r}_{p}_{j}", f"a{r}_{p}_{j}")
+            writer.line(f"e{r}_{p}_{j} = {error}")
 
 
 def _loop(

@@ -7,6 +7,7 @@ reduced along the vector axis are scalars from then on. Without, the same code i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ..kernels import (
     Access,
@@ -29,8 +30,9 @@ from .writer import Writer
 
 # Elements of the innermost axis that one unit of parallel work covers, in vectors.
 BLOCK_VECTORS = 64
-# Terms of the shorter sums that a long one is made of, in each lane.
-STRETCH = 256
+# Terms of the shorter sums that a long one is made of, in each lane: rounding goes one way where
+# terms are equal, and so grows with their number.
+STRETCH = 64
 
 COMBINE = {"add": "{0} + {1}", "multiply": "{0} * {1}"}
 HORIZONTAL = {
@@ -188,43 +190,68 @@ class NestEmitter:
             self._finish(accumulate)
 
     def _stretches(self, stage: Stage) -> None:
-        """The sweep in stretches of the first axis; sums start anew in each."""
-        writer, (axis, *rest) = self.writer, self.body.reduce
-        sums = [a for a in stage.accumulate if a.combine == "add" and a.dtype == FLOAT32]
-        start, stop = f"{axis.name}_start", f"{axis.name}_stop"
-        with writer.block(f"for {start} in range(0, {axis.extent}, {self._stretch(axis, rest)}):"):
-            end = writer.call("minimum", axis.extent, f"{start} + {self._stretch(axis, rest)}")
-            writer.line(f"{stop} = {end}")
-            for total in sums:
-                self.parts[total.name] = f"{total.name}_part"
-                self._start(total)
-            self._reduce_loops(stage, self.body.reduce, (start, stop))
-            for total in sums:
-                part = self.parts.pop(total.name)
-                writer.line(f"{total.name} = {total.name} + {part}")
+        """The sweep in stretches of the innermost axis; each has a sum of its own.
 
-    def _stretch(self, axis: Axis, rest: Sequence[Axis]) -> str:
-        """How far along ``axis`` about ``STRETCH`` terms (or vectors of them) go."""
-        if rest:
-            inner = " * ".join(other.extent for other in rest)
-            return self.writer.call("maximum", "1", f"{STRETCH} // ({inner})")
-        return str(STRETCH * (self.writer.lanes if axis.name == self.sweep_vector else 1))
+        Rows shorter than a stretch make one together: then ``terms`` counts those since it began.
+        """
+        writer, axes = self.writer, self.body.reduce
+        sums = [a for a in stage.accumulate if a.combine == "add" and a.dtype == FLOAT32]
+        for total in sums:
+            self.parts[total.name] = f"{total.name}_part"
+            self._start(total)
+        if len(axes) > 1:
+            writer.line("terms = 0")
+        self._reduce_loops(stage, axes, sums)
+        if len(axes) > 1:
+            self._add_parts(sums)
+        for total in sums:
+            self.parts.pop(total.name)
+
+    def _add_parts(self, sums: Sequence[Accumulate]) -> None:
+        """Adds the sums of a stretch; the next ones start with what rounding took from that."""
+        for name, part in ((total.name, self.parts[total.name]) for total in sums):
+            self.writer.line(f"{name}_lost = {self.writer.call('sum_error', name, part)}")
+            self.writer.line(f"{name} = {name} + {part}")
+            self.writer.line(f"{part} = {name}_lost")
 
     def _reduce_loops(
-        self, stage: Stage, axes: tuple[Axis, ...], limits: tuple[str, str] | None = None
+        self, stage: Stage, axes: tuple[Axis, ...], sums: Sequence[Accumulate] = ()
     ) -> None:
-        """Loops over ``axes``, the first within ``limits``, around what is done at each place."""
+        """Loops over ``axes`` around what is done at each place; ``sums`` are made of shorter."""
         if not axes:
             self._visit(stage)
             return
         axis, writer = axes[0], self.writer
-        vector = axis.name == self.sweep_vector
-        start, stop = limits or ("0", axis.extent)
-        step = f"{start}, {stop}, {writer.lanes}" if vector else f"{start}, {stop}"
-        with writer.block(f"for {axis.name} in range({step}):"):
+        if not sums or len(axes) > 1:
+            with self._reduce_loop(axis, "0", axis.extent):
+                self._reduce_loops(stage, axes[1:], sums)
+            return
+        start, stop = f"{axis.name}_start", f"{axis.name}_stop"
+        width = writer.lanes if axis.name == self.sweep_vector else 1
+        length = STRETCH * width
+        with writer.block(f"for {start} in range(0, {axis.extent}, {length}):"):
+            end = writer.call("minimum", axis.extent, f"{start} + {length}")
+            writer.line(f"{stop} = {end}")
+            with self._reduce_loop(axis, start, stop):
+                self._visit(stage)
+            if len(self.body.reduce) == 1:
+                self._add_parts(sums)
+                return
+            writer.line(f"terms += ({stop} - {start} + {width - 1}) // {width}")
+            with writer.block(f"if terms >= {STRETCH}:"):
+                self._add_parts(sums)
+                writer.line("terms = 0")
+
+    @contextmanager
+    def _reduce_loop(self, axis: Axis, start: str, stop: str) -> Iterator[None]:
+        """A loop over a part of ``axis``, in vectors where they lie along it."""
+        writer, vector = self.writer, axis.name == self.sweep_vector
+        limits = stop if start == "0" and not vector else f"{start}, {stop}"
+        step = f", {writer.lanes}" if vector else ""
+        with writer.block(f"for {axis.name} in range({limits}{step}):"):
             if vector:
                 writer.line(f"mask = {writer.call('first', f'{axis.extent} - {axis.name}')}")
-            self._reduce_loops(stage, axes[1:])
+            yield
 
     def _visit(self, stage: Stage) -> None:
         for load in stage.loads:

@@ -163,10 +163,11 @@ def _scatter_type(
 def _scatter_add(x: Any, indices: Any, *, axis: int, size: int, from_end: bool) -> Any:
     lead, tail = x.shape[:axis], x.shape[axis + indices.ndim :]
     rows = np.moveaxis(x.reshape(*lead, indices.size, *tail), axis, 0)
-    result = np.zeros((size, *lead, *tail), x.dtype)
+    wide = "float64" if x.dtype.kind == "f" else x.dtype  # rows are added one by one
+    result = np.zeros((size, *lead, *tail), wide)
     named, inside = _rows_named(indices.reshape(-1), size, from_end)
     np.add.at(result, named[inside], rows[inside])
-    return np.moveaxis(result, 0, axis)
+    return np.moveaxis(result, 0, axis).astype(x.dtype)
 
 
 def _scatter_gradient(node: Node, grad: Node) -> tuple[Node | None, ...]:

@@ -19,6 +19,7 @@ from ..lowering import KernelGradient
 from ..types import Shape, TensorType
 from .contractions import CONV_ATTRS, conv_gradient
 from .depthwise import DEPTHWISE_ATTRS, depthwise_gradient
+from .reductions import accumulated
 from .registry import ops, register
 from .rules import same_size, want_float, want_rank, want_same_dtype
 from .windowing import (
@@ -201,7 +202,8 @@ def _depthwise_kernel_gradient(x: Any, grad: Any, **attrs: Any) -> Any:
     )
 
     def sum_(seen: Any, slopes: Any) -> Any:
-        return np.sum(seen[..., None] * slopes.reshape(*seen.shape, -1), (0, 1, 2))
+        products = seen[..., None] * slopes.reshape(*seen.shape, -1)
+        return accumulated(np.sum, products, (0, 1, 2), False)
 
     return _sum_parts(x, grad, pairs, attrs, sum_)
 

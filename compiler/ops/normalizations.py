@@ -11,6 +11,7 @@ from ..ir import Node, Op, Sample
 from ..lowering import Composite
 from ..types import TensorType
 from .building import number, reshaped
+from .reductions import accumulated
 from .registry import ops, register
 from .rules import normal_axes, normal_axis, same_size, want_float, want_same_dtype
 
@@ -29,12 +30,12 @@ def _shifted(x: Any, axis: int) -> Any:
 
 def _softmax(x: Any, *, axis: int) -> Any:
     powers = np.exp(_shifted(x, axis))
-    return powers / np.sum(powers, axis, x.dtype, keepdims=True)
+    return powers / accumulated(np.sum, powers, axis, True)
 
 
 def _log_softmax(x: Any, *, axis: int) -> Any:
     shifted = _shifted(x, axis)
-    return shifted - np.log(np.sum(np.exp(shifted), axis, x.dtype, keepdims=True))
+    return shifted - np.log(accumulated(np.sum, np.exp(shifted), axis, True))
 
 
 def _axes(node: Node) -> tuple[int, ...]:
@@ -182,8 +183,8 @@ def _layer_norm(
 ) -> Any:
     axes = _layer_axes(axis, x.ndim)
     shape = [size if place in axes else 1 for place, size in enumerate(x.shape)]
-    centred = x - np.mean(x, axes, x.dtype, keepdims=True)
-    spread = np.sqrt(np.var(x, axes, x.dtype, keepdims=True) + x.dtype.type(epsilon))
+    centred = x - accumulated(np.mean, x, axes, True)
+    spread = np.sqrt(accumulated(np.var, x, axes, True) + x.dtype.type(epsilon))
     return centred / spread * gamma.reshape(shape) + beta.reshape(shape)
 
 

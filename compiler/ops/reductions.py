@@ -64,12 +64,18 @@ def kept(node: Node, of: Node) -> Node:
     return expanded(node, normal_axes(of.attrs["axes"], of.inputs[0].tensor_type.rank))
 
 
+def accumulated(reduce: Callable[..., Any], x: Any, axes: Any, keepdims: bool) -> Any:
+    """A reduction of numpy's whose sums do not round: along most axes it adds one by one."""
+    wide = np.dtype("float64") if x.dtype.kind == "f" else x.dtype
+    return reduce(x, axes, wide, keepdims=keepdims).astype(x.dtype)
+
+
 def _sum(x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
-    return np.sum(x, axes, x.dtype, keepdims=keepdims)
+    return accumulated(np.sum, x, axes, keepdims)
 
 
 def _prod(x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
-    return np.prod(x, axes, x.dtype, keepdims=keepdims)
+    return accumulated(np.prod, x, axes, keepdims)
 
 
 def _limit(dtype: np.dtype, end: str) -> Any:
@@ -201,17 +207,17 @@ def statistic(
 
 
 def _mean(x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
-    return np.mean(x, axes, x.dtype, keepdims=keepdims)
+    return accumulated(np.mean, x, axes, keepdims)
 
 
 def _variance(x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
-    return np.var(x, axes, x.dtype, keepdims=keepdims)
+    return accumulated(np.var, x, axes, keepdims)
 
 
 def _logsumexp(x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
     top = np.max(x, axes, keepdims=True)
     safe = np.where(np.isfinite(top), top, top.dtype.type(0))
-    total = np.log(np.sum(np.exp(x - safe), axes, x.dtype, keepdims=True)) + safe
+    total = np.log(accumulated(np.sum, np.exp(x - safe), axes, True)) + safe
     return total if keepdims else np.squeeze(total, axes)
 
 

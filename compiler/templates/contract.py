@@ -29,6 +29,7 @@ from .problems import (
 
 LONG_DEPTH = 640  # products from which rounding calls for a sum of sums
 STRETCH = 512  # products of one of those: rounding grows with the length of each
+FEW_STRETCHES = 16  # rounding of so few sums is less than that within one
 STREAMED_BYTES = 2**20
 STREAMED_PIXELS = 64
 CHUNK_BYTES = 256 * 1024  # operand bytes that stay in a core's cache while the weights pass over
@@ -121,6 +122,7 @@ def _contract(
         bias=parts.bias is not None,
         fixed=fixed,
         stretched=_stretched(problem)[0],
+        carried=not isinstance(problem.depth, int) or problem.depth > FEW_STRETCHES * STRETCH,
         streamed=_is_streamed(problem, extent),
         in_place=problem.right is not None,
         turned=problem.turned,
