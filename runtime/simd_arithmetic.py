@@ -142,6 +142,36 @@ def _integer_pick(symbol: str) -> Emit:
     return emit
 
 
+def _of_integers(name: str, emit: Emit) -> Any:
+    """An intrinsic of two integers: ``emit(builder, unsigned, a, b)``."""
+
+    def typing(context: Any, *args: Any) -> Any:
+        common = common_type(name, args, integers=True)
+        if common not in INTEGERS:
+            raise TypingError(f"{name}: expected integers, got ({', '.join(map(str, args))})")
+
+        def lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
+            return emit(builder, common in UNSIGNED, *values)
+
+        return common(common, common), lower
+
+    return named_intrinsic(name, 2, typing)
+
+
+def _left_shift(builder: Any, unsigned: bool, a: Any, b: Any) -> Any:
+    inside = builder.icmp_unsigned("<", b, b.type(b.type.width))  # LLVM's shift by more is anything
+    zero = a.type(0)
+    return builder.select(inside, builder.shl(a, builder.select(inside, b, zero)), zero)
+
+
+def _right_shift(builder: Any, unsigned: bool, a: Any, b: Any) -> Any:
+    inside = builder.icmp_unsigned("<", b, b.type(b.type.width))
+    if unsigned:
+        zero = a.type(0)
+        return builder.select(inside, builder.lshr(a, builder.select(inside, b, zero)), zero)
+    return builder.ashr(a, builder.select(inside, b, b.type(b.type.width - 1)))
+
+
 def _integer_absolute(builder: Any, unsigned: bool, a: Any) -> Any:
     if unsigned:
         return a
@@ -161,6 +191,8 @@ minimum = elementwise("minimum", 2, emit_minimum, _integer_pick("<"))
 clamp_low = elementwise("clamp_low", 2, emit_clamp_low, _integer_pick(">"))
 clamp_high = elementwise("clamp_high", 2, emit_clamp_high, _integer_pick("<"))
 absolute = elementwise("absolute", 1, llvm_intrinsic("llvm.fabs"), _integer_absolute)
+left_shift = _of_integers("left_shift", _left_shift)
+right_shift = _of_integers("right_shift", _right_shift)
 sqrt = elementwise("sqrt", 1, llvm_intrinsic("llvm.sqrt"))
 floor = elementwise("floor", 1, llvm_intrinsic("llvm.floor"), _identity)
 ceil = elementwise("ceil", 1, llvm_intrinsic("llvm.ceil"), _identity)

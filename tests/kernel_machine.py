@@ -40,6 +40,7 @@ from keraunos.runtime.erf_inverse import erf_inverse
 from keraunos.runtime.program import ARENA, CONSTANT, LaunchRow, Operand, Program
 from keraunos.runtime.threefry import uniform
 
+WHOLE = ("power", "mod", "floor_divide", "left_shift", "right_shift")  # of Python's integers too
 LANES = 0  # of the machine that runs; set by each launch from its text
 
 
@@ -375,7 +376,7 @@ VOCABULARY: dict[str, Any] = {
     "erf": _wide(_erf),
     "rsqrt": _wide(lambda x: 1 / np.sqrt(x)),
     "softplus": _wide(lambda x: np.logaddexp(x, 0)),
-    **{name: _by_reference(name) for name in ("power", "mod", "floor_divide")},
+    **{name: _by_reference(name) for name in WHOLE},
     **{
         name: _wide(getattr(np, name))
         for name in ("exp", "expm1", "log", "log1p", "tanh", "sin", "cos", "tan")

@@ -23,13 +23,21 @@ INFIX = {
     "logical_and": "&",
     "logical_or": "|",
     "logical_xor": "^",
+    "bitwise_and": "&",
+    "bitwise_or": "|",
+    "bitwise_xor": "^",
 }
 # Functions of the SIMD layer under a name other than the op's.
 CALLS = {"abs": "absolute"}
 # One-instruction forms, for an operand that is a constant and no NaN.
 BOUNDS = {"maximum": "clamp_low", "minimum": "clamp_high"}
-# Integer results that may not fit their type: Numba computes them in 64 bits.
-WRAPS = frozenset(["add", "subtract", "multiply", "negative", "abs", "square"])
+# Integer results that Numba computes in 64 bits.
+WRAPS = frozenset(
+    [
+        *("add", "subtract", "multiply", "negative", "abs", "square"),
+        *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"),
+    ]
+)
 MATH = frozenset(
     [
         *("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "erf", "power", "rsqrt"),
@@ -173,6 +181,7 @@ Spelling = Callable[[Writer, list[str], Callable[[float], str]], str]
 SPELLINGS: dict[str, Spelling] = {
     "copy": lambda w, a, k: a[0],
     "negative": lambda w, a, k: f"-{a[0]}",
+    "bitwise_not": lambda w, a, k: f"~{a[0]}",
     "square": lambda w, a, k: f"{a[0]} * {a[0]}",
     "reciprocal": lambda w, a, k: f"{k(1.0)} / {a[0]}",
     "relu": lambda w, a, k: w.call("clamp_low", a[0], k(0.0)),

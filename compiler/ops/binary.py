@@ -12,7 +12,7 @@ from ..lowering import Elementwise, NoGrad
 from ..types import BOOL, TensorType, broadcast_shapes
 from .building import number, sum_to, zero_gradient
 from .registry import ops, register
-from .rules import want_bool, want_float, want_number, want_same_dtype
+from .rules import want_bool, want_float, want_integer, want_number, want_same_dtype
 
 Slopes = Callable[[Node, Node, Node, Node], tuple[Node | None, ...]]
 
@@ -78,6 +78,20 @@ def logical(name: str, reference: Callable[..., Any], doc: str) -> Op:
 
     grad = NoGrad("booleans have no slope")
     samples = _samples("bool", 0, 1)
+    return register(Op(name, infer, reference, Elementwise(name), {}, grad, samples, doc))
+
+
+def bitwise(name: str, reference: Callable[..., Any], doc: str, arity: int = 2) -> Op:
+    """A function of the bits of integers of one dtype."""
+
+    def infer(*types: TensorType) -> TensorType:
+        for each in types:
+            want_integer(each)
+        return TensorType(want_same_dtype(*types), broadcast_shapes(*(t.shape for t in types)))
+
+    grad = NoGrad("bits have no slope")
+    pairs = _samples("i32", 0, 6)
+    samples = pairs if arity == 2 else (Sample(pairs[0].types[:1], low=0, high=6),)
     return register(Op(name, infer, reference, Elementwise(name), {}, grad, samples, doc))
 
 
@@ -164,6 +178,16 @@ greater_equal = comparison("greater_equal", np.greater_equal, "x >= y.")
 logical_and = logical("logical_and", np.logical_and, "Both.")
 logical_or = logical("logical_or", np.logical_or, "Either.")
 logical_xor = logical("logical_xor", np.logical_xor, "Exactly one.")
+bitwise_and = bitwise("bitwise_and", np.bitwise_and, "The bits that both have.")
+bitwise_or = bitwise("bitwise_or", np.bitwise_or, "The bits that either has.")
+bitwise_xor = bitwise("bitwise_xor", np.bitwise_xor, "The bits that exactly one has.")
+bitwise_not = bitwise("bitwise_not", np.bitwise_not, "The bits that x has not.", arity=1)
+left_shift = bitwise(
+    "left_shift", np.left_shift, "Bits moved up by y places; none are left from all places on."
+)
+right_shift = bitwise(
+    "right_shift", np.right_shift, "x / 2**y rounded down; its sign alone from all places on."
+)
 
 
 def _select_type(condition: TensorType, x: TensorType, y: TensorType) -> TensorType:

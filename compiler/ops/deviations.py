@@ -83,6 +83,16 @@ VALUES: tuple[Deviation, ...] = (
         "JAX's choice; numpy raises, which a compiled program cannot.",
     ),
     Deviation(
+        ("sum", "prod"),
+        "Of uint8 they are int64 in `keraunos.ops`.",
+        "Keras has uint32, which the compiler lacks; int64 holds it.",
+    ),
+    Deviation(
+        ("left_shift", "right_shift"),
+        "By all places or more: 0, or the sign alone.",
+        "As numpy and JAX; C leaves it open.",
+    ),
+    Deviation(
         ("relu", "sign"),
         "-0 stays -0.",
         "One instruction less in every layer; the two zeros are equal. numpy gives 0.",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import standard_dtype
+from ..dtypes import INT64, UINT8, standard_dtype
 from ..errors import UsageError, user_facing
 from ..tensor import KerasTensor, is_symbolic
 from .core import (
@@ -70,14 +70,28 @@ def _logical(name: str, op: str, doc: str) -> Callable[[Any, Any], Any]:
     return _named(function, name, doc)
 
 
-def _bitwise(name: str, op: str, doc: str) -> Callable[[Any, Any], Any]:
-    def function(x: Any, y: Any) -> KerasTensor:
-        nodes = aligned(x, y)
-        if nodes[0].dtype is not BOOL:
-            raise UsageError(f"{name}: expected booleans; received {nodes[0].dtype.name}")
-        return tensor(getattr(ir, op)(*nodes))
+def _bitwise(name: str, op: str, doc: str, *, of_flags: str | None = None) -> Callable[..., Any]:
+    """``of_flags`` is the op that does the same to booleans, which stay booleans."""
 
-    return _named(function, name, doc)
+    def compute(*values: Any) -> KerasTensor:
+        nodes = aligned(*values)
+        dtype = nodes[0].dtype
+        if dtype is BOOL and of_flags is not None:
+            return tensor(getattr(ir, of_flags)(*nodes))
+        if dtype.is_float:
+            raise UsageError(
+                f"{name}: expected integers or booleans; received {dtype.name}. Cast them first"
+            )
+        whole = [cast_node(node, INT32) if dtype is BOOL else node for node in nodes]
+        return tensor(getattr(ir, op)(*whole))
+
+    def of_one(x: Any) -> KerasTensor:
+        return compute(x)
+
+    def of_two(x: Any, y: Any) -> KerasTensor:
+        return compute(x, y)
+
+    return _named(of_one if op == "bitwise_not" else of_two, name, doc)
 
 
 exp = _float_unary("exp", "exp", "e to the power x.")
@@ -131,9 +145,23 @@ greater_equal = _binary("greater_equal", "greater_equal", "x1 >= x2.")
 logical_and = _logical("logical_and", "logical_and", "Both.")
 logical_or = _logical("logical_or", "logical_or", "Either.")
 logical_xor = _logical("logical_xor", "logical_xor", "Exactly one.")
-bitwise_and = _bitwise("bitwise_and", "logical_and", "Both, of booleans.")
-bitwise_or = _bitwise("bitwise_or", "logical_or", "Either, of booleans.")
-bitwise_xor = _bitwise("bitwise_xor", "logical_xor", "Exactly one, of booleans.")
+bitwise_and = _bitwise(
+    "bitwise_and", "bitwise_and", "The bits that both have.", of_flags="logical_and"
+)
+bitwise_or = _bitwise(
+    "bitwise_or", "bitwise_or", "The bits that either has.", of_flags="logical_or"
+)
+bitwise_xor = _bitwise(
+    "bitwise_xor", "bitwise_xor", "The bits that exactly one has.", of_flags="logical_xor"
+)
+bitwise_not = _bitwise(
+    "bitwise_not", "bitwise_not", "The bits that x has not.", of_flags="logical_not"
+)
+left_shift = _bitwise("left_shift", "left_shift", "The bits of x moved up by y places.")
+right_shift = _bitwise("right_shift", "right_shift", "x / 2**y, rounded down.")
+bitwise_invert = bitwise_not
+bitwise_left_shift = left_shift
+bitwise_right_shift = right_shift
 
 abs = absolute
 remainder = mod
@@ -291,8 +319,13 @@ def copy(x: Any) -> KerasTensor:
 
 
 def count_cast(x: Any) -> KerasTensor:
-    """Booleans and small integers as int32, so that they can be added up."""
+    """Booleans and small integers in a type in which they can be added up.
+
+    That is int32; for uint8 it is int64, which holds the uint32 of Keras.
+    """
     node = as_node(x)
+    if node.dtype is UINT8:
+        return tensor(cast_node(node, INT64))
     small = node.dtype is BOOL or (node.dtype.is_integer and node.dtype.itemsize < 4)
     return tensor(cast_node(node, INT32)) if small else tensor(node)
 

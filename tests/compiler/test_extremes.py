@@ -119,3 +119,15 @@ def test_floats_beyond_an_integer_type_become_its_ends(target: DType) -> None:
     info = np.iinfo(target.numpy)
     for (found,) in (compile_graph(graph)(array), evaluate(graph, [array])):
         np.testing.assert_array_equal(found, [info.min, info.max, 0, 3])
+
+
+@pytest.mark.parametrize("name", ["left_shift", "right_shift"])
+@pytest.mark.parametrize("dtype", [UINT8, INT64], ids=str)
+def test_shifts_by_all_places_and_by_none(name: str, dtype: DType) -> None:
+    x, y = (input_(n, TensorType(dtype, (4,))) for n in "xy")
+    graph = Graph(name, (x, y), (ops.get_op(name)(x, y),))
+    values, places = np.full(4, 200, dtype.numpy), np.array([0, 1, 8, 64]).astype(dtype.numpy)
+    whole = [200, 400, 51200, 0] if name == "left_shift" else [200, 100, 0, 0]
+    expected = np.array(whole).astype(dtype.numpy)
+    for (found,) in (compile_graph(graph)(values, places), evaluate(graph, [values, places])):
+        np.testing.assert_array_equal(found, expected)

@@ -119,6 +119,11 @@ def binary() -> list[Call]:
         *each("logical_and logical_or logical_xor", FLAGS, SIGNS),
         *each("logical_and logical_or logical_xor", WHOLE, DIVISOR - 4),
         *each("bitwise_and bitwise_or bitwise_xor", FLAGS, SIGNS),
+        *each("bitwise_and bitwise_or bitwise_xor left_shift right_shift", WHOLE, DIVISOR),
+        *each("bitwise_left_shift bitwise_right_shift", BYTES, BYTES % 5),
+        *each("bitwise_not bitwise_invert", WHOLE),
+        *each("bitwise_not bitwise_invert", BYTES),
+        *each("bitwise_not bitwise_invert", FLAGS),
         call("where", FLAGS, X, Y),
         call("where", FLAGS, X, 0.0),
         call("where", COLUMN > 0, X, ROW),
@@ -468,10 +473,10 @@ def test_what_is_taken_outside_is_the_same_as_with_jax():
         np.testing.assert_array_equal(run(x, at), keras.ops.take(x, at, axis=0))
 
 
-@pytest.mark.parametrize("name", ["bitwise_and", "bitwise_or", "bitwise_xor"])
-def test_bits_of_integers_are_refused(name):
-    with pytest.raises(ValueError, match="expected booleans; received int32"):
-        getattr(keraunos.ops, name)(WHOLE, DIVISOR)
+@pytest.mark.parametrize("name", ["bitwise_and", "bitwise_or", "bitwise_xor", "left_shift"])
+def test_bits_of_floats_are_refused(name):
+    with pytest.raises(ValueError, match="expected integers or booleans; received float32"):
+        getattr(keraunos.ops, name)(X, DIVISOR)
 
 
 @pytest.mark.parametrize("steps", [9, 3])
