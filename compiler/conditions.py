@@ -47,6 +47,16 @@ def _orders(node: Node) -> Iterator[Order]:
         yield from _equal(left[-1], right[-2] if len(right) > 1 else right[0])
     elif node.op.name == "transposed_matmul":
         yield from _equal(*(operand.shape[-2] for operand in node.inputs))
+    elif node.op.name == "scatter_add":
+        rows, indices = (operand.shape for operand in node.inputs)
+        for pair in zip(rows[node.attrs["axis"] :], indices, strict=False):
+            yield from _equal(*pair)
+    elif node.op.name == "avg_pool2d_gradient":
+        names = ("spatial", "window", "strides", "padding")
+        spatial, window, strides, padding = (node.attrs[name] for name in names)
+        places = window_output(spatial, window, strides, (1, 1), padding)
+        for pair in zip(node.inputs[0].shape[1:3], places, strict=True):
+            yield from _equal(*pair)
     elif node.op.name in WINDOWS:
         yield from _window_orders(node)
     elif isinstance(node.op.lowering, KernelGradient):

@@ -9,8 +9,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..runtime.dim import MOST, Dim, parse_size, spend, substitute
+from ..runtime.dim import MOST, Dim, spend, substitute
 from ..runtime.dim import Size as Size  # part of what this module names
+from ..runtime.dim_parser import parse_size
 
 Shape: TypeAlias = tuple[Size, ...]
 MOST_AXES = 64  # of one value: numpy's own bound

@@ -9,14 +9,13 @@ evaluates its sizes once per distinct binding ``{"N": 32}``, so one compilation 
 
 from __future__ import annotations
 
-import ast
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from math import gcd
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 from .forks import cached_property
 
@@ -33,6 +32,13 @@ MOST = 1 << 63  # what counts bytes and elements has 64 bits, one of them the si
 
 class SizeError(ValueError):
     """A size beyond the bounds above, or more work on sizes than ``limited_work`` allows."""
+
+
+# What users read who compute with the size of a tensor.
+_NO_NUMBER = (
+    "a size that only the data tell is added to, multiplied and divided by whole numbers only. "
+    "Where a number is wanted, take ops.cast(size, 'float32')"
+)
 
 
 @dataclass(frozen=True)
@@ -95,20 +101,20 @@ class Dim:
         atoms = (atom for atoms, _ in self.terms for atom in atoms)
         return max((0 if isinstance(atom, str) else atom.divisions for atom in atoms), default=0)
 
-    # With other numbers and tensors, it is for those to know.
+    # Arithmetic with tensors is for these to know.
 
     def __add__(self, other: Size) -> Size:
-        if not isinstance(other, (int, Dim)):
+        if not _is_size(other):
             return NotImplemented
         return _normal(_sum(_terms(self), _terms(other)))
 
     def __mul__(self, other: Size) -> Size:
-        if not isinstance(other, (int, Dim)):
+        if not _is_size(other):
             return NotImplemented
         return _normal(_product(_terms(self), _terms(other)))
 
     def __sub__(self, other: Size) -> Size:
-        if not isinstance(other, (int, Dim)):
+        if not _is_size(other):
             return NotImplemented
         return self + (other * -1)
 
@@ -124,6 +130,20 @@ class Dim:
         if all(factor % divisor == 0 for _, factor in self.terms):
             return _normal({atoms: factor // divisor for atoms, factor in self.terms})
         return _normal({(FloorDiv(self, divisor),): 1})
+
+    def __truediv__(self, other: object) -> object:
+        if isinstance(other, (int, float, Dim)):
+            raise TypeError(f"{_NO_NUMBER}; received {self} / {other}")
+        return NotImplemented
+
+    def __rtruediv__(self, other: object) -> NoReturn:
+        raise TypeError(f"{_NO_NUMBER}; received {other} / {self}")
+
+    def __pow__(self, other: object) -> NoReturn:
+        raise TypeError(f"{_NO_NUMBER}; received {self} ** {other}")
+
+    def __float__(self) -> NoReturn:
+        raise TypeError(f"{_NO_NUMBER}; received {self}")
 
     def __mod__(self, divisor: int) -> Size:
         return self - (self // divisor) * divisor
@@ -213,6 +233,13 @@ def _is_atom_positive(atom: Atom) -> bool:
     return not isinstance(atom, FloorDiv) or is_never_negative(atom.numerator)
 
 
+def _is_size(other: object) -> bool:
+    """Whether ``other`` is a size. Raises ``TypeError`` for other numbers."""
+    if isinstance(other, float):
+        raise TypeError(f"{_NO_NUMBER}; received {other}")
+    return isinstance(other, (int, Dim))
+
+
 def symbol(name: str) -> Dim:
     """The size called ``name``; raises ``ValueError`` unless it is an identifier."""
     if not name.isidentifier():
@@ -256,37 +283,6 @@ def coefficient(size: Size, name: str) -> Size | None:
 def symbols_of(size: Size) -> frozenset[str]:
     """The names ``size`` depends on; empty for an int."""
     return frozenset() if isinstance(size, int) else size.symbols
-
-
-def parse_size(text: str) -> Size:
-    """The inverse of ``str``: ``parse_size("(H - 3)//2 + 1")``. Raises ``ValueError``."""
-    try:
-        return _from_ast(ast.parse(text.strip(), mode="eval").body)
-    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError) as error:
-        raise ValueError(
-            f"expected a size such as 28, N or (H - 3)//2 + 1, got {text!r}"
-        ) from error
-
-
-def _from_ast(node: ast.expr) -> Size:
-    match node:
-        case ast.Constant(value=int(value)):
-            return value
-        case ast.Name(id=name):
-            return symbol(name)
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_from_ast(operand)
-        case ast.BinOp(left=left, op=ast.Add(), right=right):
-            return _from_ast(left) + _from_ast(right)
-        case ast.BinOp(left=left, op=ast.Sub(), right=right):
-            return _from_ast(left) - _from_ast(right)
-        case ast.BinOp(left=left, op=ast.Mult(), right=right):
-            return _from_ast(left) * _from_ast(right)
-        case ast.BinOp(left=left, op=ast.FloorDiv(), right=ast.Constant(value=int(divisor))):
-            return _from_ast(left) // divisor
-        case ast.Call(func=ast.Name(id="max"), args=[left, right], keywords=[]):
-            return maximum(_from_ast(left), _from_ast(right))
-    raise TypeError("not a size")
 
 
 def _terms(size: Size) -> dict[Monomial, int]:

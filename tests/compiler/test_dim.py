@@ -12,11 +12,11 @@ from keraunos.runtime.dim import (
     is_never_negative,
     maximum,
     minimum,
-    parse_size,
     substitute,
     symbol,
     symbols_of,
 )
+from keraunos.runtime.dim_parser import parse_size
 
 pytestmark = pytest.mark.smoke
 

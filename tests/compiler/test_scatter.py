@@ -62,6 +62,15 @@ def test_values(case: Any, threads: int) -> None:
         np.testing.assert_array_equal(found, right(x, picks, *case[2:]))
 
 
+def test_there_is_an_integer_for_each_row() -> None:
+    run = compile_graph(scattered("f32[N, 4]", "i32[T]", 0, 5))
+    run(np.ones((3, 4), "float32"), np.zeros(3, "int32"))
+    with pytest.raises(ValueError, match="expected N <= T"):
+        run(np.ones((4, 4), "float32"), np.zeros(3, "int32"))
+    with pytest.raises(ValueError, match="expected T <= N"):
+        run(np.ones((3, 4), "float32"), np.zeros(9, "int32"))
+
+
 def test_a_row_is_the_same_sum_for_any_number_of_threads() -> None:
     graph = scattered("f32[N, 24]", "i32[N]", 0, 11)
     rng = np.random.default_rng(0)

@@ -196,6 +196,23 @@ def test_other_arrangements_are_numpys(shape: str, pair: Any) -> None:
     agrees(*pair, X, OPEN[shape])
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda n: n / 2,
+        lambda n: 1 / n,
+        lambda n: n**0.5,
+        lambda n: n * 0.5,
+        lambda n: n - 0.5,
+        float,
+    ],
+)
+def test_sizes_that_become_no_size_say_how_to_compute(function: Any) -> None:
+    with pytest.raises(TypeError, match=r"take ops\.cast\(size, 'float32'\)"):
+        keraunos.trace(lambda x: x * function(ops.shape(x)[1]), (2, None))
+    agrees(lambda x: x * ops.cast(ops.shape(x)[1], "float32") ** 0.5, X * 6**0.5, X, (8, None))
+
+
 @pytest.mark.parametrize("axes", [(0, 1), (2, 0), (-1, 1)])
 def test_diagonals_of_several_matrices(axes: tuple[int, int]) -> None:
     for shape in (None, (None, None, 5)):
