@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from operator import attrgetter
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, TypeVar, overload
 from weakref import WeakSet
 
 Result = TypeVar("Result")
@@ -40,10 +40,10 @@ class cached_property(functools.cached_property[Result]):
     """That of Python 3.12. That of 3.11 has a lock, which all objects of a class share."""
 
     @overload
-    def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
+    def __get__(self, instance: None, owner: Any = None) -> cached_property[Result]: ...
 
     @overload
-    def __get__(self, instance: object, owner: type[Any] | None = None) -> Result: ...
+    def __get__(self, instance: object, owner: Any = None) -> Result: ...
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
@@ -166,12 +166,12 @@ def _hdf5_set_free() -> Iterator[None]:
     They may have taken it already, while whoever is waited for needs it to import h5py; and when
     that has been imported meanwhile they will release what they have not taken.
     """
-    before = sys.modules.get("h5py._objects")
+    before: Any = sys.modules.get("h5py._objects")
     held = hasattr(before, "_phil_after_fork") and before.phil._is_owned()
     if held:
         before._phil_after_fork()
     yield
-    after = sys.modules.get("h5py._objects")
+    after: Any = sys.modules.get("h5py._objects")
     if hasattr(after, "_phil_before_fork") and (held or not after.phil._is_owned()):
         after._phil_before_fork()
 
