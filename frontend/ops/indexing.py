@@ -9,10 +9,11 @@ import numpy as np
 from ...compiler.ir import Node
 from ...compiler.types import product
 from ...runtime.dim import Dim, Size
-from ..errors import UsageTypeError
+from ..dtypes import INT64
+from ..errors import UsageError, UsageTypeError
 from ..tensor import KerasTensor
 from ..variable import Variable
-from .core import as_node, constant, ir, operation, tensor
+from .core import as_node, cast_node, constant, ir, operation, tensor
 from .picking import in_line, index_node
 from .shaping import permuted
 from .slicing import part_of, sliced
@@ -112,12 +113,40 @@ def _picked(node: Node, axis: int, index: Any) -> Node:
 
 @operation
 def slice_(inputs: Any, start_indices: Any, shape: Any) -> KerasTensor:
-    """A block of a given shape that begins at given indices.
+    """A block of a given shape that begins at given indices, numbers or tensors.
 
-    Along an axis that ends earlier the block ends there as well.
+    Indices below 0 count from the end. Along an axis that ends earlier the block ends there as
+    well; where it begins at a tensor, it begins so much earlier that it fits.
     """
-    pairs = zip(start_indices, shape, strict=True)
-    return get_item(inputs, tuple(slice(start, start + extent) for start, extent in pairs))
+    node = as_node(inputs)
+    starts, sizes = _listed(start_indices), _listed(shape)
+    rank = node.tensor_type.rank
+    if not len(starts) == len(sizes) == rank:
+        raise UsageError(
+            f"slice: expected a start and a size for each of {rank} axes; received {len(starts)} "
+            f"and {len(sizes)}"
+        )
+    for axis, (start, size) in enumerate(zip(starts, sizes, strict=True)):
+        if isinstance(start, (KerasTensor, Variable)):
+            node = _block_at(node, axis, as_node(start), size)
+        else:
+            at_end = not isinstance(start, Dim) and -size <= start < 0
+            node = sliced(node, axis, slice(start, None if at_end else start + size))
+    return tensor(node)
+
+
+def _listed(values: Any) -> list[Any]:
+    return [values[i] for i in range(len(values))]
+
+
+def _block_at(node: Node, axis: int, start: Node, size: Size) -> Node:
+    zero, extent = constant(0, INT64), cast_node(as_node(node.shape[axis]), INT64)
+    first = cast_node(ir.reshape(start, shape=()), INT64)
+    first = ir.select(ir.less(first, zero), ir.add(first, extent), first)
+    last = cast_node(as_node(node.shape[axis] - size), INT64)
+    first = ir.maximum(ir.minimum(first, last), zero)
+    places = ir.iota(shape=(size,), axis=0, dtype="int64")
+    return ir.gather(node, ir.add(places, first), axis=axis)
 
 
 def _triangle(x: Any, k: int, keep: str) -> KerasTensor:

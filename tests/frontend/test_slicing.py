@@ -133,6 +133,30 @@ def test_a_block_ends_where_its_axis_does() -> None:
         agrees(lambda x: ops.slice(x, (1, 2), (20, 3)), X[1:21, 2:5], X, shape)
 
 
+@pytest.mark.parametrize("start", [[0, 1], [3, 2], [7, -4], [-9, 99]])
+@pytest.mark.parametrize("dtype", ["int8", "int32", "int64"])
+@pytest.mark.parametrize("sizes", [(8, 6), (None, 6), (None, None)])
+def test_a_block_that_begins_where_the_data_say_fits(sizes: Any, dtype: str, start: Any) -> None:
+    specs = KerasTensor(sizes), KerasTensor((2,), dtype)
+    run = keraunos.compile(lambda x, k: ops.slice(x, k, (3, 2)), *specs)
+    start_at = [at + size if at < 0 else at for at, size in zip(start, X.shape, strict=True)]
+    row, column = np.clip(start_at, 0, [5, 4])
+    found = run(X, np.array(start, dtype))
+    np.testing.assert_array_equal(found, X[row : row + 3, column : column + 2])
+
+
+@pytest.mark.parametrize("start", [-1, -2, -3, -9])
+def test_a_block_that_begins_near_the_end_reaches_to_it(start: int) -> None:
+    want = X[start:, :1] if start >= -2 else X[start : start + 2, :1]
+    for shape in OPEN.values():
+        agrees(lambda x: ops.slice(x, (start, 0), (2, 1)), want, X, shape)
+
+
+def test_a_block_has_a_start_for_each_axis() -> None:
+    with pytest.raises(ValueError, match="each of 2 axes; received 1 and 2"):
+        ops.slice(X, (1,), (2, 2))
+
+
 @pytest.mark.parametrize(
     ("shift", "axis"),
     [(3, 0), (-19, 1), (50, None), ((3, -2), (0, 1)), (2, (0, 1)), ((1, 2), 0), (8, 0), (0, 1)],

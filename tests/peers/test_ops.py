@@ -251,6 +251,10 @@ def picking() -> list[Call]:
         call("get_item", CUBE, (slice(None), np.array([0, -1]), None, 2)),
         call("get_item", CUBE, (slice(None), np.array([0, -1]), slice(-2, None))),
         call("slice", CUBE, (0, 1, 2), (2, 2, 3)),
+        *(
+            call("slice", CUBE, np.array(start, "int32"), (1, 2, 3))
+            for start in ((0, 1, 2), (2, -3, -5))
+        ),
         *(call("one_hot", WHOLE, 5, axis=axis) for axis in (-1, 0, 1)),
         call("one_hot", WHOLE, 5, dtype="int32"),
         *(call("one_hot", WHOLE.astype(dtype), 3) for dtype in ("int8", "int64")),
