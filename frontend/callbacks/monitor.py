@@ -85,7 +85,9 @@ class MonitorCallback(Callback):
         name = self.monitor.removeprefix("val_")
         if name == "loss":
             return -1
-        for metric in getattr(self.model, "metrics", ()):
+        entries = getattr(self.model, "metrics", ())
+        # Those of `compile` are one entry, which lists them.
+        for metric in (each for entry in entries for each in getattr(entry, "metrics", [entry])):
             sign = sign_of(metric)
             if metric.name == name and sign is not None:
                 return sign

@@ -729,3 +729,15 @@ def test_no_warnings_without_reason():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         train([callbacks.EarlyStopping(), callbacks.ReduceLROnPlateau()], [3, 2, 1])
+
+
+def test_the_metrics_of_compile_tell_whether_more_of_them_is_better():
+    keraunos.utils.set_random_seed(0)
+    last = keraunos.layers.Dense(2, activation="softmax")
+    network = keraunos.Sequential([keraunos.Input((3,)), last])
+    network.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    data = np.ones((4, 3), "float32"), np.ones(4, "int32")
+    stopping = callbacks.EarlyStopping("val_accuracy", patience=1)
+    history = network.fit(*data, validation_data=data, epochs=9, verbose=0, callbacks=[stopping])
+    assert stopping.find_direction() == 1
+    assert len(history.epoch) < 9
