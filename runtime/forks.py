@@ -19,10 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from operator import attrgetter
 from types import TracebackType
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
-
-Result = TypeVar("Result")
 
 PATIENCE = 20.0  # seconds
 # Held by whoever compiles, us or others. Numba's comes first, as it does where both are taken.
@@ -36,20 +34,18 @@ class ForkError(RuntimeError):
     """This process is the child of a fork that could not wait for its parent's other threads."""
 
 
-class cached_property(functools.cached_property[Result]):
-    """That of Python 3.12. That of 3.11 has a lock, which all objects of a class share."""
+if TYPE_CHECKING:
+    from functools import cached_property as cached_property
+else:
 
-    @overload
-    def __get__(self, instance: None, owner: Any = None) -> cached_property[Result]: ...
+    class cached_property(functools.cached_property):
+        """That of Python 3.12. That of 3.11 has a lock, which all objects of a class share."""
 
-    @overload
-    def __get__(self, instance: object, owner: Any = None) -> Result: ...
-
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        if instance is None:
-            return self
-        value = instance.__dict__[self.attrname] = self.func(instance)
-        return value
+        def __get__(self, instance: Any, owner: Any = None) -> Any:
+            if instance is None:
+                return self
+            value = instance.__dict__[self.attrname] = self.func(instance)
+            return value
 
 
 class Lock:
