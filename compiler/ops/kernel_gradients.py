@@ -19,7 +19,6 @@ from ..lowering import KernelGradient
 from ..types import Shape, TensorType
 from .contractions import CONV_ATTRS, conv_gradient
 from .depthwise import DEPTHWISE_ATTRS, depthwise_gradient
-from .reductions import accumulated
 from .registry import ops, register
 from .rules import same_size, want_float, want_rank, want_same_dtype
 from .windowing import (
@@ -188,9 +187,11 @@ def _depthwise_type(
 ) -> TensorType:
     _checked_positions(x, grad, window, strides, padding, dilation)
     channels, results = x.shape[3], grad.shape[3]
-    if not isinstance(channels, int) or not isinstance(results, int):
-        raise ValueError(f"expected known channels, got {x} and {grad}")
-    if channels < 1 or results % channels:
+    if (
+        not (isinstance(channels, int) and isinstance(results, int))
+        or channels < 1
+        or results % channels
+    ):
         raise ValueError(f"expected a known multiple of {channels} channels, got {grad}")
     kernel = x.with_shape((*window, channels, results // channels))
     return _in_parts(kernel, grad, part)
@@ -202,8 +203,7 @@ def _depthwise_kernel_gradient(x: Any, grad: Any, **attrs: Any) -> Any:
     )
 
     def sum_(seen: Any, slopes: Any) -> Any:
-        products = seen[..., None] * slopes.reshape(*seen.shape, -1)
-        return accumulated(np.sum, products, (0, 1, 2), False)
+        return np.sum(seen[..., None] * slopes.reshape(*seen.shape, -1), (0, 1, 2))
 
     return _sum_parts(x, grad, pairs, attrs, sum_)
 

@@ -27,7 +27,7 @@ from keraunos.runtime.barriers import Touch, set_barriers
 from keraunos.runtime.dispatcher import LAUNCH
 from keraunos.runtime.memory import Interval, assign_offsets
 
-N = 16
+N = 8  # of 3 N ops whole groups can be made, which are not proportional within
 Build = Callable[[keras.KerasTensor, int], object]
 
 
@@ -63,7 +63,7 @@ def many_outputs(x, n):
 
 def many_uses(x, n):
     first = layers.Dense(4)(x)
-    for _ in range(n):
+    for _ in range(3 * n):
         x = keras.ops.multiply(keras.ops.tanh(x), first)
     return x
 
@@ -100,7 +100,9 @@ def calls(work: Callable[[], object]) -> dict[object, int]:
     profile.enable()
     work()
     profile.disable()
-    return {function: row[1] for function, row in pstats.Stats(profile).stats.items()}
+    found = pstats.Stats(profile).stats.items()
+    # How often keys of equal hashes are compared is up to chance.
+    return {function: row[1] for function, row in found if function[0] != "<string>"}
 
 
 def assert_linear(work: Callable[[int], object]) -> None:
