@@ -207,11 +207,13 @@ def statistic(
 
 
 def _mean(x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
-    return accumulated(np.mean, x, axes, keepdims)
+    total = _sum(x, axes=axes, keepdims=keepdims)
+    return total / x.dtype.type(math.prod(x.shape[axis] for axis in axes))
 
 
 def _variance(x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
-    return accumulated(np.var, x, axes, keepdims)
+    centred = x - _mean(x, axes=axes, keepdims=True)
+    return _mean(centred * centred, axes=axes, keepdims=keepdims)
 
 
 def _logsumexp(x: Any, *, axes: tuple[int, ...], keepdims: bool) -> Any:
