@@ -131,6 +131,11 @@ class Node:
     def attrs(self) -> dict[str, Any]:
         return dict(self.attributes)
 
+    @cached_property
+    def inferred(self) -> Type:
+        """What the type rule gives: the same for ever, however many passes have it verified."""
+        return self.op.infer(*(node.type for node in self.inputs), **self.attrs)
+
     @property
     def shape(self) -> tuple[Size, ...]:
         return self.tensor_type.shape

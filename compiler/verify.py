@@ -79,7 +79,7 @@ class _Verifier:
 
     def check_type(self, node: Node) -> None:
         try:
-            expected = node.op.infer(*(operand.type for operand in node.inputs), **node.attrs)
+            expected = node.inferred
         except (ValueError, TypeError, IndexError) as error:
             self.fail(node, f"does not fit its operands: {error}", error)
         if expected != node.type:
