@@ -300,6 +300,11 @@ class Contract:
     prefetched: bool = True
 
 
+# Elements between the end of what is transformed for one place and the start of the next: places
+# a multiple of 4 KB apart would evict each other.
+PLACES_APART = 16
+
+
 @dataclass(frozen=True)
 class Winograd:
     """Convolution of 3 x 3 windows by transformed tiles (``ops/winograd.py``).
@@ -309,6 +314,8 @@ class Winograd:
     with. ``block`` says how much of a product is held in registers: tiles are its columns. The
     products of a tile are led back to 2 x 2 results, to which the epilogue applies. Where one of
     them is not finite, all four are summed from the kernel ``taps[ky, kx, channel, filter]``.
+
+    ``v`` and the products ``m`` are scratch.
 
     ``in_place``: filters of ``w`` lie side by side, else in panels. ``masked``: the last panel has
     fewer filters than the block. ``overlapping``: results are odd in number, so that the last tile
@@ -329,8 +336,8 @@ class WinogradSum:
     """The gradient of a transformed kernel: a sum over tiles, at each of 16 places.
 
     ``y[part, place, channel, filter] = sum over tiles of v[place][tile, channel] * d[place][tile,
-    filter]``: of pixels and gradients transformed, at most ``tiles`` at a time. Images are cut in
-    even parts. Columns of ``block`` are channels, of which it divides the number.
+    filter]``: of pixels and gradients transformed, at most ``tiles`` at a time, in scratch. Images
+    are cut in even parts. Columns of ``block`` are channels, of which it divides the number.
     """
 
     block: RegisterBlock

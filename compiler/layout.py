@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from ..runtime.forks import cached_property
+from ..runtime.program import Scratch
 from .kernels import Kernel
 from .types import Size, TensorType
 
@@ -123,7 +124,7 @@ class Address:
 CONFLICTING = 512
 CACHE_LINE = 16
 
-Argument: TypeAlias = "Address | Size"
+Argument: TypeAlias = "Address | Scratch | Size"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ..runtime.config import config
 from ..runtime.dim import coefficient, symbol, symbols_of
 from ..runtime.host import host
+from ..runtime.program import Scratch
 from .decisions import Decision, Decisions
 from .ir import Graph, Node
 from .kernels import Contract
@@ -106,7 +107,7 @@ def _blocks_samples(launch: Launch) -> bool:
         return False
     names = (param.name for param in launch.kernel.params)
     columns = dict(zip(names, launch.args, strict=True))["cols"]
-    return not isinstance(columns, Address) and BATCH in symbols_of(columns)
+    return not isinstance(columns, (Address, Scratch)) and BATCH in symbols_of(columns)
 
 
 def _packs_shared(arg: Argument, step: Step, schedule: Schedule) -> bool:
@@ -183,7 +184,7 @@ def _is_linear(launch: Launch) -> bool:
         if isinstance(arg, Address):
             if coefficient(arg.offset, BATCH) != 0:
                 return False
-        elif coefficient(arg, BATCH) is None:
+        elif not isinstance(arg, Scratch) and coefficient(arg, BATCH) is None:
             return False
     return True
 

@@ -13,7 +13,17 @@ from .dim import Size, coefficient, evaluate
 from .dispatcher import LAUNCH, LOOP, ROW, TILE, Dispatch
 from .forks import cached_property
 from .memory import Interval, align, assign_offsets
-from .program import ARENA, CONSTANT, STATE, LaunchRow, LoopRow, Operand, Program, TileRow
+from .program import (
+    ARENA,
+    CONSTANT,
+    STATE,
+    LaunchRow,
+    LoopRow,
+    Operand,
+    Program,
+    Scratch,
+    TileRow,
+)
 
 THREAD, START, COUNT = 0, 1, 2  # counters of the table
 FIRST_LOOP = 3  # then two for each loop around a row: its trip, and whether that is odd
@@ -133,9 +143,20 @@ class Binding:
         offsets, self.arena_bytes = assign_offsets(intervals)
         self._offsets = dict(zip(whole, offsets, strict=False))
         self._tile_offsets = dict(zip(self.tiles, offsets[len(whole) :], strict=True))
+        # Scratch is all rows' in turn: a thread's stays in its cache. It is no part of its stack,
+        # which may be small, as the caller's is none of ours.
+        self._scratch_offset, self._scratch_bytes = self.arena_bytes, self._most_scratch()
+        self.arena_bytes += self._scratch_bytes * self.threads
         self._arena = np.zeros(self.arena_bytes + 4096, np.uint8)
         # Pages aligned: the same addresses modulo 4096 at every call.
         self._base = align_page(self._arena.ctypes.data)
+
+    def _most_scratch(self) -> int:
+        """Scratch of a thread: what the row needs that needs most."""
+        rows = (row for row in self.program.rows if isinstance(row, LaunchRow))
+        each = [sum(align(a.bytes) for a in r.arguments if isinstance(a, Scratch)) for r in rows]
+        most = max(each, default=0)
+        return most + 64 if most else 0  # apart by an odd number of lines, as pieces of tiles are
 
     def _slots_inside_tiles(self) -> dict[int, int]:
         inside = {}
@@ -225,9 +246,14 @@ class Binding:
 
     def _launch(self, row: LaunchRow, tile: tuple[int, TileRow] | None) -> list[int]:
         start, first_patch = len(self._args), len(self._patches)
+        scratch = self._base + self._scratch_offset
         for position, argument in enumerate(row.arguments):
             if isinstance(argument, Operand):
                 self._args.append(self._address(argument, position, tile))
+            elif isinstance(argument, Scratch):
+                self._patches += [position, THREAD, self._scratch_bytes]
+                self._args.append(scratch)
+                scratch += align(argument.bytes)
             elif tile is None:
                 self._args.append(evaluate(argument, self.bindings))
             else:

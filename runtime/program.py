@@ -65,7 +65,14 @@ class Operand:
     moves: tuple[Move, ...] = ()
 
 
-Argument: TypeAlias = "Operand | Size"
+@dataclass(frozen=True)
+class Scratch:
+    """The address of ``bytes`` that are the running thread's own, for the time of one launch."""
+
+    bytes: int
+
+
+Argument: TypeAlias = "Operand | Scratch | Size"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from numba.extending import intrinsic
 
 from .simd_types import (
     F32V,
-    FLOAT,
     FLOATS,
     I8,
     I32,
@@ -30,7 +29,6 @@ from .simd_types import (
 F32 = (types.float32,)
 BYTES = (types.uint8, types.int8)
 ALIGNMENT = 4
-CACHE_LINE_BYTES = 64
 
 
 def _at(builder: Any, pointer: Any, index: Any) -> Any:
@@ -227,20 +225,6 @@ def _prefetch(context: Any, p: Any, i: Any) -> Any:
     return types.void(p, types.int64), lower
 
 
-def _scratch(context: Any, n: Any) -> Any:
-    """Memory of this thread for n floats, whole cache lines, until the kernel returns.
-
-    It is the thread's stack, of which a kernel may take 1 or 2 MB; asked for in a loop, it grows.
-    """
-
-    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        memory = builder.alloca(FLOAT, size=args[0])
-        memory.align = CACHE_LINE_BYTES
-        return memory
-
-    return types.CPointer(types.float32)(types.int64), lower
-
-
 def _turn(
     context: Any, p: Any, i: Any, step: Any, rows: Any, q: Any, o: Any, stride: Any, cols: Any
 ) -> Any:
@@ -300,5 +284,4 @@ first = _named(_first)
 get = _named(_get)
 put = _named(_put)
 prefetch = _named(_prefetch)
-scratch = _named(_scratch)
 turn = _named(_turn)

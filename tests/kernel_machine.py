@@ -37,7 +37,7 @@ from keraunos.runtime.dim import evaluate
 from keraunos.runtime.dim_solver import solve
 from keraunos.runtime.dispatcher import LAUNCH, LOOP, ROW
 from keraunos.runtime.erf_inverse import erf_inverse
-from keraunos.runtime.program import ARENA, CONSTANT, LaunchRow, Operand, Program
+from keraunos.runtime.program import ARENA, CONSTANT, LaunchRow, Operand, Program, Scratch
 from keraunos.runtime.threefry import uniform
 
 WHOLE = ("power", "mod", "floor_divide", "left_shift", "right_shift")  # of Python's integers too
@@ -234,13 +234,6 @@ def _by_reference(name: str) -> Callable[[Any, Any], Any]:
     return call
 
 
-def _scratch(count: int) -> Pointer:
-    """Memory of the thread that runs, which nothing has written yet."""
-    memory = Memory(np.full(count, np.nan, np.float32))
-    region = Region(memory, "scratch", memory.start, memory.bytes.size, True, 1)
-    return Pointer(region, memory.start, np.dtype("float32"))
-
-
 def _splat(value: Any) -> np.ndarray:
     return np.full(LANES, value, np.float32)
 
@@ -337,7 +330,6 @@ VOCABULARY: dict[str, Any] = {
     "get": _get,
     "turn": _turn,
     "put": _put,
-    "scratch": _scratch,
     "splat": _splat,
     "first": _first,
     "prefetch": lambda p, i: None,
@@ -510,6 +502,11 @@ class Machine:
             raise MemoryFault(f"row {index}, {source.label}: {fault}") from fault
 
     def word(self, value: int, argument: Any, row: LaunchRow, unit: Unit) -> Word:
+        if isinstance(argument, Scratch):
+            # Memory of the thread that runs, which nothing has written yet.
+            memory = Memory(np.full(argument.bytes // 4, np.nan, np.float32))
+            region = Region(memory, "scratch", memory.start, memory.bytes.size, True, 1)
+            return word(memory.start, region)
         if not isinstance(argument, Operand):
             return word(value, None)
         slot = self.program.slots[argument.slot]

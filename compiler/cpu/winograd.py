@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from ..kernels import Kernel, RegisterBlock, Winograd
+from ..kernels import PLACES_APART, Kernel, RegisterBlock, Winograd
 from ..ops.winograd import PLACES, SEEN, TILE, WINDOW
 from ..types import FLOAT32
 from .contract import advance_position, channel_setup
 from .epilogue import Cell, MaskOf, cells, filter_mask, finish_block
 from .writer import Writer
-
-APART = 16  # elements: places a multiple of 4 KB apart would evict each other
 
 
 def emit_winograd(writer: Writer, kernel: Kernel, body: Winograd) -> None:
@@ -26,9 +24,7 @@ def emit_winograd(writer: Writer, kernel: Kernel, body: Winograd) -> None:
     width = body.block.vectors * writer.lanes
     count_tiles(writer)
     writer.line(f"goes = (tiles + {body.tiles - 1}) // {body.tiles}")
-    writer.line(f"v_place = {body.tiles} * v_tile + {APART}")
-    writer.line(f"v = {writer.call('scratch', f'{PLACES} * v_place')}")
-    writer.line(f"m = {writer.call('scratch', str(PLACES * _m_place(body, width)))}")
+    writer.line(f"v_place = {body.tiles} * v_tile + {PLACES_APART}")
     writer.line("unit = goes * panels * thread // threads")
     writer.line("end = goes * panels * (thread + 1) // threads")
     with writer.block("while unit < end:"):
@@ -52,7 +48,7 @@ def emit_winograd(writer: Writer, kernel: Kernel, body: Winograd) -> None:
 
 def _m_place(body: Winograd, width: int) -> int:
     """Elements between the products of one place and those of the next."""
-    return body.tiles * width + APART
+    return body.tiles * width + PLACES_APART
 
 
 def count_tiles(writer: Writer) -> None:

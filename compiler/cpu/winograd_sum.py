@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from ..kernels import Kernel, WinogradSum
+from ..kernels import PLACES_APART, Kernel, WinogradSum
 from ..ops.winograd import PLACES, TILE
 from ..types import FLOAT32
 from .epilogue import cells
 from .winograd import (
-    APART,
     both_ways,
     count_tiles,
     each_tile,
@@ -23,14 +22,12 @@ def emit_winograd_sum(writer: Writer, kernel: Kernel, body: WinogradSum) -> None
     writer.unpack(kernel.params)
     writer.use("minimum")
     width = body.block.vectors * writer.lanes
-    d_place = body.tiles * width + APART
+    d_place = body.tiles * width + PLACES_APART
     count_tiles(writer)
     writer.line("x_tile = x_image // (tile_rows * tile_cols)")
     writer.line("w_tile = w_image // (tile_rows * tile_cols)")
     writer.line("parts = (images + part - 1) // part")
-    writer.line(f"v_place = {body.tiles} * v_tile + {APART}")
-    writer.line(f"v = {writer.call('scratch', f'{PLACES} * v_place')}")
-    writer.line(f"d = {writer.call('scratch', str(PLACES * d_place))}")
+    writer.line(f"v_place = {body.tiles} * v_tile + {PLACES_APART}")
     writer.line("unit = parts * panels * thread // threads")
     writer.line("end = parts * panels * (thread + 1) // threads")
     with writer.block("while unit < end:"):

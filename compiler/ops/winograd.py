@@ -22,10 +22,10 @@ to the largest pixel and the largest gradient of those two channels anywhere in 
 
     |error| <= (n + 12) * u * 64 * n * largest |pixel| * largest |gradient|
 
-with n positions in all images. Finite pixels may overflow on the way, and infinity minus infinity is no
-number; but then some result of the tile is not finite either, as each product is a term of one. The
-results of such a tile are summed directly, from the kernel as it was, and so are the elements of a
-kernel's gradient of which one is not finite.
+with n positions in all images. Finite pixels may overflow on the way, and infinity minus infinity
+is no number; but then some result of the tile is not finite either, as each product is a term of
+one. The results of such a tile are summed directly, from the kernel as it was, and so are the
+elements of a kernel's gradient of which one is not finite.
 """
 
 from __future__ import annotations

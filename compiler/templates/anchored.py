@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ...runtime.program import Scratch
 from ..ir import Graph, Node
 from ..kernels import Body, Kernel, Param
 from ..layout import Address, Launch, Packing, Placed
@@ -64,14 +65,17 @@ class Anchored:
 
     def launch_on(
         self,
-        operands: Sequence[tuple[str, Address]],
+        operands: Sequence[tuple[str, Address | Scratch]],
         name: str,
         body: Body,
         sizes: Sizes,
         flops: Size,
         start: Size = 0,
     ) -> Launch:
-        """The launch that reads the anchor's operands at these addresses; ``start``: of ``y``."""
+        """The launch that reads the anchor's operands at these addresses; ``start``: of ``y``.
+
+        It may have scratch among them.
+        """
         pointers = [*operands, ("y", Address(len(self.operands), self.result.origin + start))]
         if self.parts.bias is not None:
             pointers.append(("bias", self.origin(self.parts.bias)))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...runtime.host import host
+from ...runtime.program import Scratch
 from ..ir import Graph, Node
-from ..kernels import Winograd
+from ..kernels import PLACES_APART, Winograd
 from ..layout import CACHE_LINE, CONFLICTING, Address, Launch, Packing, Placed
 from ..lowering import Contraction
 from ..ops.windowing import resolve_padding
 from ..ops.winograd import PLACES, TILE, WINDOW
-from ..types import Size
+from ..types import FLOAT32, Size
 from .anchored import Anchored, Sizes, match_anchored
 from .blocking import Extent, choose_block
 from .problems import first_seen, pays_packing
@@ -68,6 +69,8 @@ def build_winograd(
         ("x", Address(x, start_of(group.x, group.anchor))),
         ("w", Address(w, start, packing)),
         ("taps", Address(k, taps.origin)),
+        ("v", scratch_of(kernel.tiles, tile_stride(channels))),
+        ("m", scratch_of(kernel.tiles, width)),
     ]
     flops = images * (2 * PLACES * down * across * channels * filters)
     return group.launch_on(pointers, name, kernel, sizes, flops)
@@ -83,6 +86,11 @@ def known_sizes(shape: Sequence[Size]) -> list[int]:
 def tile_stride(channels: int) -> int:
     """Elements from the transformed pixels of one tile to the next."""
     return channels + (CACHE_LINE if channels % CONFLICTING == 0 else 0)
+
+
+def scratch_of(tiles: int, elements: int) -> Scratch:
+    """Room for so many tiles of so many elements at each place."""
+    return Scratch(PLACES * (tiles * elements + PLACES_APART) * FLOAT32.itemsize)
 
 
 def _weight_strides(group: Anchored, width: int, packed: bool) -> tuple[Size, Size, Size]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from ...runtime.host import host
 from ..ir import Graph
 from ..kernels import RegisterBlock, WinogradSum
-from ..layout import Launch, Placed
+from ..layout import Address, Launch, Placed
 from ..lowering import KernelGradient
 from ..ops.winograd import PLACES, TILE
 from ..types import FLOAT32
 from .anchored import Sizes, match_anchored
 from .slide import strides_of
-from .winograd import known_sizes, start_of, tile_stride
+from .winograd import known_sizes, scratch_of, start_of, tile_stride
 
 TRANSFORMED_BYTES = 320 * 1024  # pixels and gradients of one go: they stay in a core's cache
 MOST_TILES = 96
@@ -47,8 +47,14 @@ def build_winograd_sum(
     ]
     tiles = -(-rows // TILE) * -(-columns // TILE)
     flops = images * (2 * PLACES * tiles * channels * filters)
-    starts = {"x": start_of(group.x, group.anchor), "w": grad.origin}
-    return (group.launch(name, kernel, starts, None, sizes, flops),)
+    x, w = (group.slot(operand) for operand in group.anchor.inputs)
+    pointers = [
+        ("x", Address(x, start_of(group.x, group.anchor))),
+        ("w", Address(w, grad.origin)),
+        ("v", scratch_of(kernel.tiles, tile_stride(channels))),
+        ("d", scratch_of(kernel.tiles, width)),
+    ]
+    return (group.launch_on(pointers, name, kernel, sizes, flops),)
 
 
 def _block_of(channels: int, filters: int) -> RegisterBlock:

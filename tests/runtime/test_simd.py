@@ -254,31 +254,6 @@ turn(x, 0, LANES + 3, 3, pointer_f32(args[2]), LANES, LANES, 2)
     assert (part == -1).all()
 
 
-def test_pieces_of_scratch_lie_apart(run_kernel: Run) -> None:
-    """Two pieces of it, of a size known at run time."""
-    z = np.zeros((3, LANES), np.float32)
-    run_kernel(
-        """
-n = args[1]
-a = scratch(n)
-b = scratch(n + 3)
-for i in range(n):
-    put(a, i, to_float32(i))
-for i in range(n + 3):
-    put(b, i, -1.0)
-z = pointer_f32(args[0])
-store(z, 0, load(a, 0))
-store(z, LANES, load(a, n - LANES))
-store(z, 2 * LANES, load(b, 3))
-""",
-        z,
-        1000,
-    )
-    np.testing.assert_array_equal(z[0], np.arange(LANES))
-    np.testing.assert_array_equal(z[1], np.arange(1000 - LANES, 1000))
-    np.testing.assert_array_equal(z[2], np.full(LANES, -1))
-
-
 def test_mask_bytes(run_kernel: Run) -> None:
     rng = np.random.default_rng(1)
     flags = rng.integers(0, 3, LANES).astype(np.uint8)
