@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .. import tree
 from ..callbacks import CallbackList, History
 from ..errors import UsageError
 from ..progress import check_verbose
@@ -56,6 +57,7 @@ def fit(
     ``model.history``, and the interrupt goes on to the caller.
     """
     check_verbose(verbose)
+    x, y, sample_weight = _apart(model, x, y, sample_weight)
     if validation_split and validation_data is None:
         if is_stream(x):
             raise UsageError(
@@ -96,6 +98,7 @@ def evaluate(
     Ctrl-C goes on to the caller, after callbacks have heard of the end.
     """
     check_verbose(verbose)
+    x, y, sample_weight = _apart(model, x, y, sample_weight)
     source = _source(model, False, x, y, sample_weight, steps=steps, batch_size=batch_size)
     data = Epochs(source, steps)
     listeners = _listeners(model, callbacks, verbose=verbose, epochs=1, steps=data.steps)
@@ -248,6 +251,18 @@ def _test(
 def _read(logs: Mapping[str, Any]) -> dict[str, Any]:
     """Logs as they are now: the next step computes them anew."""
     return dict(logs)
+
+
+def _apart(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+    """``(x, y)`` and ``(x, y, sample_weight)`` in one tuple, as data that give batches give them.
+
+    Only where the model is known to take one input: else they may be inputs.
+    """
+    network = getattr(model, "network", None)
+    alone = y is None and sample_weight is None and type(x) is tuple and len(x) in (2, 3)
+    if not alone or network is None or len(tree.flatten(network.inputs)) != 1:
+        return x, y, sample_weight
+    return unpack_x_y_sample_weight(x)
 
 
 def _source(

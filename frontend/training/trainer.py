@@ -300,6 +300,8 @@ class Trainer(StepMethods):
         Args:
             x: arrays; or a generator, an iterator, a ``PyDataset``, a data loader of another
                 library: anything that yields batches ``(x, y)`` or ``(x, y, sample_weight)``.
+                Of a model that is known to take one input, ``(x, y)`` or ``(x, y, sample_weight)``
+                may be one tuple of arrays too.
             y: the targets, where ``x`` is arrays.
             batch_size: of arrays, 32 unless given. The last batch of an epoch may be smaller.
             epochs: the epoch to stop at, counted from 0.

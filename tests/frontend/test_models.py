@@ -231,15 +231,29 @@ def test_a_mask_given_to_a_model_is_that_of_its_inputs(alone):
     np.testing.assert_array_equal(model(data, mask=given), np.where(mask[..., None], data, 0))
 
 
-def test_x_and_y_in_one_tuple_are_refused_with_a_hint():
+def test_x_and_y_in_one_tuple_train_where_one_input_is_known():
+    x, weight = rows(4, 1), np.array([1, 0, 0, 2], "float32")
+    apart, together = (keraunos.models.Sequential() for _ in range(2))
+    for model in (apart, together):
+        model.add(keraunos.Input((1,)))
+        model.add(keraunos.layers.Dense(1, kernel_initializer="ones"))
+        model.compile("sgd", "mse")
+    for data in ((x, x), (x, x + 1, weight)):
+        expected = apart.fit(*data[:2], sample_weight=(*data, None)[2], verbose=0).history
+        assert together.fit(data, verbose=0).history == expected
+        assert together.evaluate(data, verbose=0) == apart.evaluate(
+            *data[:2], sample_weight=(*data, None)[2], verbose=0
+        )
+
+
+def test_x_and_y_that_may_be_inputs_are_refused_with_a_hint():
     x = rows(4, 1)
     known = keraunos.Sequential([keraunos.Input((1,)), keraunos.layers.Dense(1)])
     unknown = keraunos.Sequential([keraunos.layers.Dense(1)])
-    for model in (known, unknown):
+    for model, data in ((unknown, (x, x)), (unknown, [x, x]), (known, [x, x])):
         model.compile("sgd", "mse")
-        for data in ((x, x), [x, x], ({"a": x}, x)):
-            with pytest.raises(ValueError, match=r"make two arguments of them: fit\(x, y\)"):
-                model.fit(data, verbose=0)
+        with pytest.raises(ValueError, match=r"make two arguments of them: fit\(x, y\)"):
+            model.fit(data, verbose=0)
     assert known.predict([[1.0], [2.0]], verbose=0).shape == (2, 1)
     assert known.predict([np.ones(1), np.ones(1)], verbose=0).shape == (2, 1)
 
