@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cache import load_kernel
+from .stacks import MEMBER_BYTES, start_thread
 from .table_layout import TEAM_WORDS
 
 Kernel = Callable[[int, int, int], None]
@@ -76,9 +77,7 @@ class Team:
         """Starts threads; they die with the process and never touch Python objects."""
         wait = _text_kernel("team_member.py")
         for number in range(self._members + 1, members + 1):
-            threading.Thread(
-                target=wait, args=(self._address, number, 0), name=f"keraunos-{number}", daemon=True
-            ).start()
+            start_thread(wait, (self._address, number, 0), f"keraunos-{number}", MEMBER_BYTES)
         self._members = members
 
 

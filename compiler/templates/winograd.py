@@ -65,7 +65,7 @@ def build_winograd(
     x, w, k = (group.slot(operand) for operand in group.anchor.inputs)
     packing = Packing(width, batch_axes=1) if packed else None
     start = 0 if packed else group.layout(group.anchor.inputs[1]).origin
-    pointers = [
+    pointers: list[tuple[str, Address | Scratch]] = [
         ("x", Address(x, start_of(group.x, group.anchor))),
         ("w", Address(w, start, packing)),
         ("taps", Address(k, taps.origin)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...runtime.host import host
+from ...runtime.program import Scratch
 from ..ir import Graph
 from ..kernels import RegisterBlock, WinogradSum
 from ..layout import Address, Launch, Placed
@@ -48,7 +49,7 @@ def build_winograd_sum(
     tiles = -(-rows // TILE) * -(-columns // TILE)
     flops = images * (2 * PLACES * tiles * channels * filters)
     x, w = (group.slot(operand) for operand in group.anchor.inputs)
-    pointers = [
+    pointers: list[tuple[str, Address | Scratch]] = [
         ("x", Address(x, start_of(group.x, group.anchor))),
         ("w", Address(w, grad.origin)),
         ("v", scratch_of(kernel.tiles, tile_stride(channels))),
