@@ -2,7 +2,6 @@
 
 import sys as _sys
 
-from .compiler.parser import parse_ir
 from .frontend import (
     activations,
     backend,
@@ -23,7 +22,7 @@ from .frontend import (
 from .frontend.dtypes import floatx, set_floatx
 from .frontend.gradients import grad, value_and_grad
 from .frontend.initializers import Initializer
-from .frontend.inspection import compare, compile, dump, explain
+from .frontend.inspection import compare, compile, dump, explain, parse_ir
 from .frontend.layers import Input, InputSpec, Layer
 from .frontend.losses import Loss
 from .frontend.metrics import Metric

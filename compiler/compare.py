@@ -18,7 +18,7 @@ from ..runtime.dim import evaluate as size_of
 from ..runtime.program import Program, TileRow
 from .evaluate import evaluate
 from .executable import Executable, compile_graph
-from .ir import Graph
+from .ir import Graph, IRError
 from .pipeline import PASSES, REQUIRED, stage_names
 from .suggest import did_you_mean, listed
 from .table import Column, Row, Table
@@ -196,7 +196,7 @@ def compare_graph(
         ValueError: an unknown variant or option, or inputs that do not fit.
     """
     if repeats is not None and repeats < 1:
-        raise ValueError(f"repeats: expected 1 or more, got {repeats}")
+        raise IRError(f"repeats: expected 1 or more, got {repeats}")
     chosen = _options(variants)
     executables, same = _distinct(graph, chosen, keep_all=variants is not None)
     expected = evaluate(graph, arrays, parameters, "float64") if reference else None
@@ -224,8 +224,17 @@ def cumulative_variants() -> dict[str, Options]:
     return {**variants, TILE: {"passes": "default"}, DEFAULT: {"passes": "default"}}
 
 
+_OPTIONS = {"passes", "disable", "stop_after"}
+
+
 def _options(variants: Variants) -> dict[str, Options]:
     if isinstance(variants, Mapping):
+        for name, options in variants.items():
+            if not isinstance(options, Mapping) or not set(options) <= _OPTIONS:
+                raise IRError(
+                    f"compare: expected options of variant {name!r} among "
+                    f"{', '.join(sorted(_OPTIONS))}; got {options!r}"
+                )
         return dict(variants)
     known = cumulative_variants()
     if variants is None:
@@ -233,13 +242,13 @@ def _options(variants: Variants) -> dict[str, Options]:
     names = listed(variants)
     for name in names:
         if name not in known:
-            raise ValueError(
+            raise IRError(
                 f"compare: expected variants among {', '.join(known)}, or options by name such as "
                 f"{{'no fusion': {{'disable': ('fuse',)}}}}; got {name!r}"
                 f"{did_you_mean(name, known)}"
             )
     if not names:
-        raise ValueError("compare: expected at least one variant; got none")
+        raise IRError("compare: expected at least one variant; got none")
     return {name: known[name] for name in names}
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from ..runtime.dim import Size
 from .decisions import Decision, Decisions
+from .ir import IRError
 from .suggest import did_you_mean
 from .table import Column, Row, Table
 from .units import count_of, format_bytes_a_sample
@@ -52,7 +53,7 @@ class Explanation:
         """
         known = dict.fromkeys(("fused", "folded", "tiled", "declined", *self.actions))
         if action not in known:
-            raise ValueError(
+            raise IRError(
                 f"explain: expected one of {', '.join(known)}; got {action!r}"
                 f"{did_you_mean(action, known)}"
             )

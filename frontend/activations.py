@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from . import ops
+from .arguments import checked
+from .errors import UsageError
 from .serialize import find
 
 
@@ -14,6 +16,7 @@ def linear(x: Any) -> Any:
     return x
 
 
+@checked
 def relu(
     x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
 ) -> Any:
@@ -131,7 +134,7 @@ def get(identifier: Any) -> Callable[..., Any]:
         return found
     if callable(identifier):
         return identifier
-    raise ValueError(
+    raise UsageError(
         "expected an activation: a name such as 'relu', a function or a layer; received "
         f"{identifier!r}"
     )
@@ -144,9 +147,19 @@ def serialize(activation: Callable[..., Any]) -> Any:
             return name
     if hasattr(activation, "get_config"):
         return {"class_name": type(activation).__name__, "config": activation.get_config()}
-    return activation.__name__
+    own = getattr(activation, "__name__", None)
+    if not callable(activation) or own is None:
+        raise UsageError(f"expected an activation, as get gives it; received {activation!r}")
+    return str(own)
 
 
 def deserialize(config: Any) -> Callable[..., Any]:
     """The activation that a name or config describes."""
-    return get(config["config"] if isinstance(config, dict) else config)
+    if not isinstance(config, dict):
+        return get(config)
+    if not isinstance(config.get("config"), str):
+        raise UsageError(
+            "expected the config of an activation, such as {'class_name': 'function', 'config': "
+            f"'relu'}}; received {config!r}"
+        )
+    return get(config["config"])

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from . import ops
+from .accepted import Axes, NonNegative, Share
+from .arguments import Checked, checked
 from .backend import epsilon
 from .naming import snake_case
 from .serialize import config_of, described_in, rebuilt, resolved
 from .watching import Watched
 
 
-class Constraint(Watched):
+class Constraint(Checked, Watched):
     """The base of constraints: called with a weight, gives the weight as it may be."""
 
     def __call__(self, w: Any) -> Any:
@@ -36,7 +38,7 @@ class MaxNorm(Constraint):
             dense layer, ``[0, 1, 2]`` for each filter of a convolution.
     """
 
-    def __init__(self, max_value: float = 2, axis: Any = 0) -> None:
+    def __init__(self, max_value: NonNegative = 2, axis: Axes = 0) -> None:
         self.max_value = max_value
         self.axis = axis
 
@@ -55,7 +57,7 @@ class NonNeg(Constraint):
 class UnitNorm(Constraint):
     """Lengths of 1. ``axis`` as in ``MaxNorm``."""
 
-    def __init__(self, axis: Any = 0) -> None:
+    def __init__(self, axis: Axes = 0) -> None:
         self.axis = axis
 
     def __call__(self, w: Any) -> Any:
@@ -71,7 +73,11 @@ class MinMaxNorm(Constraint):
     """
 
     def __init__(
-        self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Any = 0
+        self,
+        min_value: NonNegative = 0.0,
+        max_value: NonNegative = 1.0,
+        rate: Share = 1.0,
+        axis: Axes = 0,
     ) -> None:
         self.min_value = min_value
         self.max_value = max_value
@@ -110,6 +116,7 @@ def serialize(constraint: Any) -> Any:
     return described_in("constraints", constraint)
 
 
+@checked
 def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
     """The constraint that a config from ``serialize`` describes.
 

@@ -42,7 +42,7 @@ def set_floatx(value: str) -> None:
     """Makes ``"float32"`` or ``"float64"`` the default float type of layers made from now on."""
     dtype = standard_dtype(value)
     if not dtype.is_float:
-        raise ValueError(f"floatx: expected 'float32' or 'float64', received {value!r}")
+        raise UsageError(f"floatx: expected 'float32' or 'float64', received {value!r}")
     _DEFAULTS.floatx = dtype
 
 
@@ -59,13 +59,13 @@ def standard_dtype(spec: Any) -> DType:
     try:
         return dtype_of(name)
     except TypeError as error:
-        raise ValueError(str(error)) from None
+        raise UsageError(str(error)) from None
 
 
 def compute_dtype_of(policy: Any) -> DType:
     """The type that a dtype, or a dtype policy of Keras, computes in. Raises ``ValueError``."""
-    if isinstance(policy, dict):  # as Keras writes policies
-        policy = policy["config"]["name"]
+    if isinstance(policy, dict) and isinstance(policy.get("config"), dict):  # as Keras writes it
+        policy = policy["config"].get("name")
     return standard_dtype(getattr(policy, "compute_dtype", policy))
 
 

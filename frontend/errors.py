@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from ..compiler.ir import IRError
 from ..runtime.config import config
+from ..runtime.dim_solver import ArgumentError
 from .source import is_inside
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -23,8 +24,24 @@ class SizesUnknown(UsageError):
     """What shapes come out is known only once the data are there."""
 
 
+class UsageIndexError(UsageError, IndexError):
+    """An index beyond the end; iterating over a tensor ends by it."""
+
+
+class TooLarge(UsageError, MemoryError):
+    """What was asked for is larger than the memory of the machine."""
+
+
 class UsageTypeError(TypeError):
     """Something that is no array of numbers, or no tensor, where one is needed."""
+
+
+class IRUsageError(UsageError, IRError):
+    """No text of a graph."""
+
+
+class WrongArgument(UsageError, UsageTypeError):
+    """An argument that is not what its function asks for, in type or in value."""
 
 
 def headed(layer: Any, message: str) -> str:
@@ -50,7 +67,7 @@ def user_facing(function: Function) -> Function:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except (UsageError, UsageTypeError, IRError) as error:
+        except (UsageError, UsageTypeError, IRError, ArgumentError) as error:
             raise at_user_line(error) from None
 
     return call  # type: ignore[return-value]
@@ -60,7 +77,8 @@ def at_user_line(error: Exception) -> Exception:
     """The error as users see it, on its way from their line; as it is under ``config.debug``."""
     if config.debug:
         return error
-    shown = UsageError(str(error)) if isinstance(error, IRError) else error
+    foreign = isinstance(error, (IRError, ArgumentError)) and not isinstance(error, UsageError)
+    shown = UsageError(str(error)) if foreign else error
     frames = [
         (frame, line)
         for frame, line in traceback.walk_tb(error.__traceback__)

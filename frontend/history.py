@@ -8,6 +8,7 @@ from typing import Any
 
 from ..compiler.ir import origin_scope
 from . import tree
+from .arguments import Checked
 from .naming import unique_name
 from .scope import Scope, active_scope, entered
 from .source import SourceLine, user_line
@@ -39,7 +40,7 @@ class CallNode:
         return not self.input_tensors
 
 
-class Operation:
+class Operation(Checked):
     """A layer or a function of ``keraunos.ops``, as a part of a functional model."""
 
     name: str

@@ -9,12 +9,22 @@ from typing import Any
 import numpy as np
 
 from . import random
+from .accepted import NonNegative, Positive
+from .arguments import Checked
 from .dtypes import as_array, standard_dtype
+from .errors import UsageError
 from .naming import snake_case
-from .serialize import config_of, described, find
+from .serialize import (
+    checked_config,
+    config_of,
+    described,
+    find,
+    made_of,
+    made_without_arguments,
+)
 
 
-class Initializer:
+class Initializer(Checked):
     """Called with a shape and a dtype, gives the first value of a weight."""
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
@@ -46,11 +56,18 @@ class Constant(Initializer):
     """A number, or an array that broadcasts to the shape."""
 
     def __init__(self, value: Any = 0.0) -> None:
+        as_array(value)  # raises where it is none
         self.value = value
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
         value = as_array(self.value).astype(standard_dtype(dtype).numpy)
-        return np.broadcast_to(value, shape).copy()
+        try:
+            return np.broadcast_to(value, shape).copy()
+        except ValueError:
+            raise UsageError(
+                f"Constant: expected a number, or an array that broadcasts to shape {shape}; "
+                f"received shape {value.shape}"
+            ) from None
 
 
 class Identity(Initializer):
@@ -61,14 +78,14 @@ class Identity(Initializer):
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
         if len(shape) != 2:
-            raise ValueError(f"Identity: expected a shape of two sizes; received {shape}")
+            raise UsageError(f"Identity: expected a shape of two sizes; received {shape}")
         return (np.eye(*shape) * self.gain).astype(standard_dtype(dtype).numpy)
 
 
 class _Random(Initializer):
     """An initializer with a seed: an int, or None for one drawn from the global stream."""
 
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(self, seed: int | random.SeedGenerator | None = None) -> None:
         self.seed = seed
         self.drawn_seed = random.next_seed() if seed is None else seed
 
@@ -76,7 +93,12 @@ class _Random(Initializer):
 class RandomNormal(_Random):
     """Normally distributed."""
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        mean: float = 0.0,
+        stddev: NonNegative = 0.05,
+        seed: int | random.SeedGenerator | None = None,
+    ) -> None:
         super().__init__(seed)
         self.mean, self.stddev = mean, stddev
 
@@ -97,7 +119,10 @@ class RandomUniform(_Random):
     """Evenly distributed over ``[minval, maxval)``."""
 
     def __init__(
-        self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None
+        self,
+        minval: float = -0.05,
+        maxval: float = 0.05,
+        seed: int | random.SeedGenerator | None = None,
     ) -> None:
         super().__init__(seed)
         self.minval, self.maxval = minval, maxval
@@ -120,17 +145,15 @@ class VarianceScaling(_Random):
 
     def __init__(
         self,
-        scale: float = 1.0,
+        scale: Positive = 1.0,
         mode: str = "fan_in",
         distribution: str = "truncated_normal",
-        seed: int | None = None,
+        seed: int | random.SeedGenerator | None = None,
         input_axes: Sequence[int] | None = None,
         output_axes: Sequence[int] | None = None,
     ) -> None:
         super().__init__(seed)
         self.input_axes, self.output_axes = input_axes, output_axes
-        if scale <= 0:
-            raise ValueError(f"VarianceScaling: expected scale above 0; received {scale}")
         _check_choice("mode", mode, MODES)
         distribution = "truncated_normal" if distribution == "normal" else distribution
         _check_choice("distribution", distribution, DISTRIBUTIONS)
@@ -153,7 +176,7 @@ class VarianceScaling(_Random):
 
 def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ValueError(
+        raise UsageError(
             f"VarianceScaling: expected {what} out of {', '.join(choices)}; received {value!r}"
         )
 
@@ -179,7 +202,7 @@ def _scaled(scale: float, mode: str, distribution: str, doc: str, name: str) -> 
 
     def __init__(
         self: VarianceScaling,
-        seed: int | None = None,
+        seed: int | random.SeedGenerator | None = None,
         input_axes: Sequence[int] | None = None,
         output_axes: Sequence[int] | None = None,
     ) -> None:
@@ -207,13 +230,13 @@ LecunNormal = _scaled(
 class Orthogonal(_Random):
     """Orthonormal rows or columns times ``gain`` (Saxe et al. 2013); two sizes or more."""
 
-    def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
+    def __init__(self, gain: float = 1.0, seed: int | random.SeedGenerator | None = None) -> None:
         super().__init__(seed)
         self.gain = gain
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
         if len(shape) < 2:
-            raise ValueError(f"Orthogonal: expected a shape of two sizes or more; received {shape}")
+            raise UsageError(f"Orthogonal: expected a shape of two sizes or more; received {shape}")
         rows, columns = math.prod(shape[:-1]), shape[-1]
         flat = (max(rows, columns), min(rows, columns))
         drawn = random.generator(self.drawn_seed).standard_normal(flat)
@@ -246,18 +269,19 @@ def get(identifier: Any) -> Callable[..., Any] | None:
     if identifier is None:
         return None
     if isinstance(identifier, str):
-        made: Callable[..., Any] = find("initializer", identifier, _TABLE)()
+        named = find("initializer", identifier, _TABLE)
+        made: Callable[..., Any] = made_without_arguments("initializer", named)
         return made
     if isinstance(identifier, dict):
         return deserialize(identifier)
     if isinstance(identifier, type):
-        created: Callable[..., Any] = identifier()
+        created: Callable[..., Any] = made_without_arguments("initializer", identifier)
         return created
     if callable(identifier):
         return identifier
     if isinstance(identifier, (np.ndarray, list, tuple, int, float)):
         return Constant(identifier)
-    raise ValueError(
+    raise UsageError(
         "expected an initializer: a name such as 'glorot_uniform', an Initializer or a function of "
         f"(shape, dtype); received {identifier!r}"
     )
@@ -272,5 +296,6 @@ def deserialize(config: Any) -> Any:
     """The initializer that a config from ``serialize`` describes."""
     if not isinstance(config, dict):
         return get(config)
-    cls = find("initializer", config["class_name"], _TABLE)
-    return cls(**(config.get("config") or {}))
+    named = checked_config("initializer", config)
+    cls = find("initializer", named["class_name"], _TABLE)
+    return made_of(cls, named.get("config") or {})

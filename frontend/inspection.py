@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from ..compiler import parser
 from . import lazy
-from .errors import UsageError, user_facing
+from .accepted import Count
+from .arguments import checked
+from .errors import IRUsageError, UsageError
+from .saving.atomic import make_folder
 
 if TYPE_CHECKING:
-    from ..compiler.compare import Comparison, Variants
+    from ..compiler.compare import Comparison
     from ..compiler.executable import Executable
     from ..compiler.explain import Explanation
+    from ..compiler.ir import Graph
 
 TARGETS = ("cpu",)
 
 
-@user_facing
+def parse_ir(text: str) -> Graph:
+    """The graph that a text describes, as printing one, or ``dump``, writes it.
+
+    Raises:
+        IRError: the text is none of a graph; with the line and column.
+    """
+    if not isinstance(text, str):
+        raise IRUsageError(f"parse_ir: expected the text of a graph as a string; received {text!r}")
+    return parser.parse_ir(text)
+
+
+@checked
 def compile(
     model: Any,
     *inputs: Any,
@@ -55,8 +71,10 @@ def compile(
     return executable
 
 
-@user_facing
-def explain(model: Any, *inputs: Any, only: str | None = None) -> Explanation:
+@checked
+def explain(
+    model: Any, *inputs: Any, only: Literal["fused", "folded", "tiled", "declined"] | None = None
+) -> Explanation:
     """What was fused, folded, tiled or declined in a model, and why; prints as a table.
 
     Args:
@@ -69,9 +87,12 @@ def explain(model: Any, *inputs: Any, only: str | None = None) -> Explanation:
     return compile(model, *inputs).explain(only)
 
 
-@user_facing
+@checked
 def compare(
-    model: Any, x: Any = None, variants: Variants = None, repeats: int | None = None
+    model: Any,
+    x: Any = None,
+    variants: str | Iterable[str] | Mapping[str, Any] | None = None,
+    repeats: Count | None = None,
 ) -> Comparison:
     """A model compiled in several ways, timed side by side; prints as a table.
 
@@ -93,7 +114,7 @@ def compare(
     return comparison
 
 
-@user_facing
+@checked
 def dump(model: Any, folder: str | Path, *inputs: Any) -> tuple[Path, ...]:
     """Writes what the compiler made of a model into ``folder``; gives the paths of the files.
 
@@ -110,5 +131,6 @@ def dump(model: Any, folder: str | Path, *inputs: Any) -> tuple[Path, ...]:
     """
     dumping = lazy.load("..compiler.dump")
     executable = model if isinstance(model, dumping.Executable) else compile(model, *inputs)
+    make_folder("dump", Path(folder))
     paths: tuple[Path, ...] = dumping.dump(executable, folder)
     return paths

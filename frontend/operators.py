@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .errors import UsageTypeError
+
 _FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
 
@@ -60,7 +62,7 @@ class Operators:
         """``array + tensor``, ``np.exp(tensor)``: the function of the same name on tensors."""
         function = _FUNCTIONS.get(ufunc.__name__)
         if function is None or method != "__call__" or kwargs:
-            raise TypeError(
+            raise UsageTypeError(
                 f"numpy.{ufunc.__name__} cannot be used on a symbolic tensor. Use keraunos.ops"
             )
         return function(*inputs)

@@ -11,6 +11,8 @@ from typing import Any, TextIO
 import numpy as np
 
 from ..compiler.suggest import listed
+from .accepted import Count, Natural
+from .arguments import Checked
 from .errors import UsageError
 
 GREEN, GREY, BOLD, PLAIN = "\x1b[32m", "\x1b[37m", "\x1b[1m", "\x1b[0m"
@@ -19,7 +21,7 @@ LEAST_INTERVAL = 0.05  # seconds between two redrawings
 Values = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
 
-class Progbar:
+class Progbar(Checked):
     """``3/3 ━━━━━━━━━━━━━━━━━━━━ 2s 140ms/step - loss: 2.7447``.
 
     On a terminal or in a notebook the line is redrawn as it changes; elsewhere, in a file or a
@@ -36,9 +38,9 @@ class Progbar:
 
     def __init__(
         self,
-        target: int | None,
-        width: int = 20,
-        verbose: int = 1,
+        target: Natural | None,
+        width: Count = 20,
+        verbose: int | bool = 1,
         interval: float = LEAST_INTERVAL,
         stateful_metrics: str | Iterable[str] | None = None,
         unit_name: str = "step",
@@ -176,7 +178,7 @@ class Progbar:
 
 def check_verbose(verbose: Any) -> None:
     """Raises ``ValueError`` unless ``verbose`` is 0, 1, 2 or "auto"."""
-    if verbose not in ("auto", 0, 1, 2):
+    if not isinstance(verbose, (str, int)) or verbose not in ("auto", 0, 1, 2):
         raise UsageError(f'verbose: expected 0, 1, 2 or "auto"; received {verbose!r}')
 
 

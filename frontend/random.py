@@ -12,13 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from .dtypes import standard_dtype
+from .accepted import Count, Scalar, Shape, Share
+from .allocation import require_memory
+from .arguments import checked
+from .dtypes import FLOAT32, INT64, as_array, standard_dtype
 from .errors import UsageError
 from .ops import core
 from .ops.core import as_node, ir, operation, tensor
 from .ops.elementwise import cast, floor, log
 from .ops.picking import take
 from .ops.reductions import argmax
+from .ops.shaping import sizes_of
 from .scope import current_scope
 from .seeds import (
     SeedGenerator,
@@ -37,37 +41,43 @@ Seed = Any  # int | SeedGenerator | None
 MOST_INTEGERS = 2**24
 
 
+@checked
 def normal(
-    shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Seed = None
+    shape: Shape, mean: Scalar = 0.0, stddev: Scalar = 1.0, dtype: Any = None, seed: Seed = None
 ) -> Any:
     """Normally distributed numbers."""
     if current_scope() is None:
-        drawn = generator(seed).standard_normal(shape, dtype="float32")
+        require_memory("random.normal", sizes_of(shape), FLOAT32)
+        drawn: Any = generator(seed).standard_normal(shape, dtype="float32")
         return _scaled(drawn, stddev, mean, dtype)
-    drawn = tensor(ir.random_normal(draw_key(seed), shape=tuple(shape)))
+    drawn = tensor(ir.random_normal(draw_key(seed), shape=sizes_of(shape)))
     return cast(drawn * stddev + mean, standard_dtype(dtype).name)
 
 
+@checked
 def uniform(
-    shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Seed = None
+    shape: Shape, minval: Scalar = 0.0, maxval: Scalar = 1.0, dtype: Any = None, seed: Seed = None
 ) -> Any:
     """Numbers drawn evenly from ``[minval, maxval)``."""
     if current_scope() is None:
-        drawn = generator(seed).random(shape, dtype="float32")
+        require_memory("random.uniform", sizes_of(shape), FLOAT32)
+        drawn: Any = generator(seed).random(shape, dtype="float32")
         return _scaled(drawn, maxval - minval, minval, dtype)
     drawn = _even(shape, seed)
     return cast(drawn * (maxval - minval) + minval, standard_dtype(dtype).name)
 
 
 def _even(shape: Any, seed: Seed) -> KerasTensor:
-    return tensor(ir.random_uniform(draw_key(seed), shape=tuple(shape)))
+    return tensor(ir.random_uniform(draw_key(seed), shape=sizes_of(shape)))
 
 
+@checked
 def truncated_normal(
-    shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Seed = None
+    shape: Shape, mean: Scalar = 0.0, stddev: Scalar = 1.0, dtype: Any = None, seed: Seed = None
 ) -> Any:
     """Normally distributed numbers; those beyond two standard deviations are drawn again."""
     if current_scope() is None:
+        require_memory("random.truncated_normal", sizes_of(shape), FLOAT32)
         return _scaled(_truncated(shape, generator(seed)), stddev, mean, dtype)
     # Between the shares of all normal numbers that lie below -2 and below 2.
     edge = math.erf(math.sqrt(2.0))
@@ -88,21 +98,33 @@ def _truncated(shape: Any, stream: np.random.Generator) -> np.ndarray:
 
 def _scaled(drawn: np.ndarray, scale: float, offset: float, dtype: Any) -> np.ndarray:
     """In place: large weights are drawn once and not copied."""
-    drawn *= scale
-    drawn += offset
+    try:
+        drawn *= scale
+        drawn += offset
+    except ValueError:
+        raise UsageError(
+            f"expected numbers, or arrays that broadcast to shape {drawn.shape}; received shapes "
+            f"{np.shape(scale)} and {np.shape(offset)}"
+        ) from None
     return drawn.astype(standard_dtype(dtype).numpy, copy=False)
 
 
-def randint(shape: Any, minval: int, maxval: int, dtype: Any = "int32", seed: Seed = None) -> Any:
+@checked
+def randint(shape: Shape, minval: int, maxval: int, dtype: Any = "int32", seed: Seed = None) -> Any:
     """Integers drawn evenly from ``[minval, maxval)``.
 
     Raises:
         ValueError: while a call is traced, ``maxval - minval`` is above 2**24.
     """
     name = standard_dtype(dtype).name
+    if minval >= maxval:
+        raise UsageError(
+            f"randint: expected minval below maxval; received minval={minval}, maxval={maxval}"
+        )
     if current_scope() is None:
+        require_memory("random.randint", sizes_of(shape), INT64)
         return generator(seed).integers(minval, maxval, shape).astype(name)
-    if not 0 < maxval - minval <= MOST_INTEGERS:
+    if maxval - minval > MOST_INTEGERS:
         raise UsageError(
             f"randint: expected 1 to {MOST_INTEGERS} integers to draw from; received "
             f"minval={minval}, maxval={maxval}"
@@ -111,7 +133,7 @@ def randint(shape: Any, minval: int, maxval: int, dtype: Any = "int32", seed: Se
 
 
 @operation
-def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Seed = None) -> KerasTensor:
+def dropout(inputs: Any, rate: Share, noise_shape: Any = None, seed: Seed = None) -> KerasTensor:
     """``inputs`` with a share ``rate`` of the elements 0, and the others divided by ``1 - rate``.
 
     ``noise_shape`` has 1 for axes along which all is dropped together, None for sizes of the input.
@@ -136,7 +158,7 @@ def resolved_shape(sizes: Any, noise_shape: Any) -> tuple[Any, ...]:
     """``noise_shape`` with the sizes of the input in place of None; without one, these all."""
     if noise_shape is None:
         return tuple(sizes)
-    if len(noise_shape) != len(sizes):
+    if not isinstance(noise_shape, (list, tuple)) or len(noise_shape) != len(sizes):
         raise UsageError(
             f"expected noise_shape with {len(sizes)} sizes, one an axis; received {noise_shape!r}"
         )
@@ -146,26 +168,34 @@ def resolved_shape(sizes: Any, noise_shape: Any) -> tuple[Any, ...]:
 
 @operation
 def categorical(
-    logits: Any, num_samples: int, dtype: Any = "int32", seed: Seed = None
+    logits: Any, num_samples: Count, dtype: Any = "int32", seed: Seed = None
 ) -> KerasTensor:
     """``num_samples`` classes a row, each as likely as the softmax of its logit.
 
     Shapes ``(rows, classes)`` to ``(rows, num_samples)``.
     """
-    rows, classes = as_node(logits).shape
+    node = as_node(logits)
+    if node.tensor_type.rank != 2:
+        raise UsageError(
+            f"categorical: expected logits of shape (rows, classes); received shape {node.shape}"
+        )
+    rows, classes = node.shape
     # The largest of the logits under noise of the Gumbel distribution.
     noise = -log(-log(_even((rows, int(num_samples), classes), seed)))
-    wide = tensor(ir.reshape(as_node(logits), shape=(rows, 1, classes)))
+    wide = tensor(ir.reshape(node, shape=(rows, 1, classes)))
     return cast(argmax(wide + noise, -1), standard_dtype(dtype).name)
 
 
+@checked
 def shuffle(x: Any, axis: int = 0, seed: Seed = None) -> Any:
     """``x`` with its slices along ``axis`` in random order.
 
     While a call is traced the order is found by comparing a number of each slice with all others.
     """
     if current_scope() is None and not isinstance(x, KerasTensor):
-        return generator(seed).permutation(np.asarray(x), axis=axis)
+        array = as_array(x)
+        place = core.normal_axis(axis, array.ndim)
+        return generator(seed).permutation(array, axis=place)
     return _shuffled(x, axis, seed)
 
 

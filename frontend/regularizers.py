@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from . import ops
+from .accepted import Strength
+from .arguments import Checked, checked
 from .errors import UsageError
 from .naming import snake_case
 from .serialize import config_of, described_in, rebuilt, resolved
 from .watching import Watched
 
 
-class Regularizer(Watched):
+class Regularizer(Checked, Watched):
     """The base of regularizers: called with a weight, gives a scalar."""
 
     def __call__(self, x: Any) -> Any:
@@ -34,8 +35,8 @@ class Regularizer(Watched):
 class L1(Regularizer):
     """``l1 * sum(|x|)``. Raises ``ValueError`` unless ``l1`` is 0 or more."""
 
-    def __init__(self, l1: float = 0.01) -> None:
-        self.l1 = _strength(self, "l1", l1, 0.01)
+    def __init__(self, l1: Strength | None = 0.01) -> None:
+        self.l1 = 0.01 if l1 is None else float(l1)
 
     def __call__(self, x: Any) -> Any:
         return self.l1 * ops.sum(ops.absolute(x))
@@ -44,8 +45,8 @@ class L1(Regularizer):
 class L2(Regularizer):
     """``l2 * sum(x**2)``. Raises ``ValueError`` unless ``l2`` is 0 or more."""
 
-    def __init__(self, l2: float = 0.01) -> None:
-        self.l2 = _strength(self, "l2", l2, 0.01)
+    def __init__(self, l2: Strength | None = 0.01) -> None:
+        self.l2 = 0.01 if l2 is None else float(l2)
 
     def __call__(self, x: Any) -> Any:
         return self.l2 * ops.sum(ops.square(x))
@@ -54,9 +55,9 @@ class L2(Regularizer):
 class L1L2(Regularizer):
     """``l1 * sum(|x|) + l2 * sum(x**2)``. Raises ``ValueError`` unless both are 0 or more."""
 
-    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
-        self.l1 = _strength(self, "l1", l1, 0.0)
-        self.l2 = _strength(self, "l2", l2, 0.0)
+    def __init__(self, l1: Strength | None = 0.0, l2: Strength | None = 0.0) -> None:
+        self.l1 = 0.0 if l1 is None else float(l1)
+        self.l2 = 0.0 if l2 is None else float(l2)
 
     def __call__(self, x: Any) -> Any:
         return self.l1 * ops.sum(ops.absolute(x)) + self.l2 * ops.sum(ops.square(x))
@@ -72,12 +73,10 @@ class OrthogonalRegularizer(Regularizer):
         ValueError: ``factor`` is below 0, or the mode is another; when called, ``x`` is no matrix.
     """
 
-    def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
-        self.factor = _strength(self, "factor", factor, 0.01)
-        if mode not in ("rows", "columns"):
-            raise UsageError(
-                f"OrthogonalRegularizer: expected mode 'rows' or 'columns'; received {mode!r}"
-            )
+    def __init__(
+        self, factor: Strength | None = 0.01, mode: Literal["rows", "columns"] = "rows"
+    ) -> None:
+        self.factor = 0.01 if factor is None else float(factor)
         self.mode = mode
 
     def __call__(self, x: Any) -> Any:
@@ -92,16 +91,6 @@ class OrthogonalRegularizer(Regularizer):
         others = 1.0 - np.eye(size, dtype="float32")
         pairs = size * (size - 1) / 2
         return self.factor * 0.5 * ops.sum(cosines * others) / pairs
-
-
-def _strength(regularizer: Regularizer, name: str, value: Any, default: float) -> float:
-    number = default if value is None else value
-    is_number = isinstance(number, (int, float, np.number)) and not isinstance(number, bool)
-    if not is_number or not math.isfinite(number) or number < 0:
-        raise UsageError(
-            f"{type(regularizer).__name__}: expected {name} of 0 or more; received {value!r}"
-        )
-    return float(number)
 
 
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
@@ -125,6 +114,7 @@ def serialize(regularizer: Any) -> Any:
     return described_in("regularizers", regularizer)
 
 
+@checked
 def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
     """The regularizer that a config from ``serialize`` describes.
 

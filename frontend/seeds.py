@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from .accepted import is_int
+from .arguments import Checked, checked
+from .errors import UsageError
 from .naming import auto_name
 from .ops.core import as_node, constant
 from .ops.elementwise import add
@@ -16,8 +19,10 @@ from .variable import Variable
 
 _STREAM = [random.Random()]
 _WORD = 2**32
+_MOST = 2**128  # bits that numpy's generator makes use of
 
 
+@checked
 def set_random_seed(seed: int) -> None:
     """Seeds Python's ``random``, numpy's global state, the initializers and layers to come.
 
@@ -25,7 +30,7 @@ def set_random_seed(seed: int) -> None:
         ValueError: ``seed`` is not an int between 0 and 2**32 - 1.
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
-        raise ValueError(
+        raise UsageError(
             f"set_random_seed: expected an int between 0 and 2**32 - 1; received {seed!r}"
         )
     random.seed(int(seed))
@@ -45,13 +50,19 @@ def get_state() -> tuple[Any, ...]:
 
 
 def set_state(state: tuple[Any, ...]) -> None:
-    """Makes the global stream go on as it did after ``get_state``."""
+    """Makes the global stream go on as it did after ``get_state``.
+
+    Raises:
+        ValueError: ``state`` is something else.
+    """
+    if not isinstance(state, tuple) or len(state) != 2:
+        raise UsageError(f"set_state: expected what get_state gave; received {state!r}")
     stream, key = state
     _STREAM[0].setstate(stream)
     _Shared.generator().state.assign(np.array(key, np.int32))
 
 
-class SeedGenerator:
+class SeedGenerator(Checked):
     """A stream of keys, each for one use: ``next()`` gives the next.
 
     A key is two int32: the seed, and how many keys were taken.
@@ -61,8 +72,6 @@ class SeedGenerator:
     """
 
     def __init__(self, seed: int | None = None, name: str | None = None) -> None:
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
-            raise ValueError(f"SeedGenerator: expected seed as an int or None; received {seed!r}")
         self.given_seed = seed
         self.seed = next_seed() if seed is None else int(seed)
         self.name = name or auto_name(type(self).__name__)
@@ -142,11 +151,15 @@ def draw_key(seed: Any) -> Any:
         return constant(key_of(int(seed)))
     if isinstance(seed, (KerasTensor, np.ndarray)) and seed.shape == (2,):
         return as_node(seed, "int32")
-    raise ValueError(f"expected seed as an int, a SeedGenerator or None; received {seed!r}")
+    raise UsageError(f"expected seed as an int, a SeedGenerator or None; received {seed!r}")
 
 
 def generator(seed: int | SeedGenerator | None) -> np.random.Generator:
     """A numpy generator for a seed, a stream of seeds, or None (the global stream)."""
     if isinstance(seed, SeedGenerator):
         return np.random.default_rng(seed.next().view(np.uint32))
-    return np.random.default_rng(next_seed() if seed is None else seed)
+    if seed is None:
+        return np.random.default_rng(next_seed())
+    if not is_int(seed):
+        raise UsageError(f"expected seed as an int, a SeedGenerator or None; received {seed!r}")
+    return np.random.default_rng(int(seed) % _MOST)  # numpy takes no negative ones

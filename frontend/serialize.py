@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,7 @@ def rebuilt(
     Raises:
         ValueError: nothing has that name.
     """
+    checked_config(kind, config)
     if config["class_name"] == "function":
         return find(kind, config["config"], {**functions, **(custom or {})})
     options = {
@@ -86,7 +88,29 @@ def rebuilt(
         else value
         for name, value in (config.get("config") or {}).items()
     }
-    return find(kind, config["class_name"], {**classes, **(custom or {})}).from_config(options)
+    return made_of(find(kind, config["class_name"], {**classes, **(custom or {})}), options)
+
+
+def checked_config(kind: str, config: Any) -> dict[str, Any]:
+    """A config that ``serialize`` could have made. Raises ``UsageError`` for anything else."""
+    good = isinstance(config, Mapping) and isinstance(config.get("class_name"), str)
+    if good and isinstance(config.get("config"), (dict, str, type(None))):
+        return dict(config)
+    raise UsageError(
+        f"expected the config of a {kind}, such as {{'class_name': ..., 'config': {{...}}}}; "
+        f"received {config!r}"
+    )
+
+
+def made_of(cls: Any, options: Mapping[str, Any]) -> Any:
+    """An object of a class with the arguments of a config, those of its constructor alone."""
+    try:
+        inspect.signature(cls).bind(**options)
+    except TypeError as error:
+        raise UsageError(
+            f"expected a config of the arguments of {cls.__name__}; {error}. Received {options!r}"
+        ) from None
+    return cls.from_config(dict(options))
 
 
 def resolved(
@@ -111,10 +135,31 @@ def resolved(
     if isinstance(identifier, dict):
         return deserialize(identifier)
     found = find(kind, identifier, table) if isinstance(identifier, str) else identifier
-    made = found() if isinstance(found, type) else found
+    made = made_without_arguments(kind, found) if isinstance(found, type) else found
     if not callable(made):
         raise UsageError(f"expected a {kind}: a name such as {others}; received {identifier!r}")
     return made
+
+
+def made_without_arguments(kind: str, cls: type) -> Any:
+    """An object of a class that is named, or given, in place of one of its objects."""
+    needed = _needed_arguments(cls)
+    if needed:
+        raise UsageError(
+            f"expected a {kind} that needs no arguments; {cls.__name__} needs "
+            f"{', '.join(needed)}. Pass {cls.__name__}(...)"
+        )
+    return cls()
+
+
+@cache
+def _needed_arguments(cls: type) -> tuple[str, ...]:
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return tuple(
+        parameter.name
+        for parameter in inspect.signature(cls).parameters.values()
+        if parameter.default is parameter.empty and parameter.kind in kinds
+    )
 
 
 def config_of(obj: Any) -> dict[str, Any]:

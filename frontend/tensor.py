@@ -138,7 +138,7 @@ class KerasTensor(Operators):
     def _leading_size(self, what: str) -> int:
         size = self.shape[0] if self.shape else None
         if size is None:
-            raise TypeError(
+            raise UsageTypeError(
                 f"{what} of a KerasTensor needs a known first size; its shape is {self.shape}. "
                 "Work on the whole tensor with keraunos.ops instead"
             )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Literal
 
 import numpy as np
 
-from .errors import UsageError, user_facing
+from .accepted import AnyFloat, Natural
+from .allocation import require_memory
+from .arguments import checked
+from .dtypes import as_array, standard_dtype
+from .errors import UsageError
 from .naming import clear_session
+from .ops.core import normal_axis
 from .progress import Progbar
 from .random import set_random_seed
 from .training.batch import pack_x_y_sample_weight, unpack_x_y_sample_weight
@@ -18,40 +24,48 @@ from .training.timeseries import timeseries_dataset_from_array
 Sequence = PyDataset  # its older name
 
 
-def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
+@checked
+def to_categorical(x: Any, num_classes: Natural | None = None) -> np.ndarray:
     """Classes as rows of 0 with a 1: shape ``(...)`` to ``(..., num_classes)``, float32.
 
     Raises:
         ValueError: a class is negative, or not below ``num_classes``.
     """
-    classes = np.asarray(x, dtype="int64")
+    array = as_array(x)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise UsageError("to_categorical: expected finite classes; received NaN or infinity")
+    classes = array.astype("int64")
     if classes.ndim > 1 and classes.shape[-1] == 1:
         classes = classes[..., 0]
     highest = int(classes.max(initial=-1))
     count = highest + 1 if num_classes is None else num_classes
     if classes.size and (classes.min() < 0 or highest >= count):
-        raise ValueError(
+        raise UsageError(
             f"to_categorical: expected classes from 0 to {count - 1}; received {classes.min()} to "
             f"{highest}"
         )
+    require_memory("to_categorical", (count, count), np.dtype("float32"))
     return np.eye(count, dtype="float32")[classes]
 
 
-def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray:
+@checked
+def normalize(x: Any, axis: int = -1, order: float = 2) -> np.ndarray:
     """x divided by its length along ``axis``; what has no length stays 0."""
-    array = np.asarray(x)
+    array = as_array(x)
+    normal_axis(axis, max(array.ndim, 1))
+    array = np.atleast_1d(array)
     length = np.atleast_1d(np.linalg.norm(array, order, axis, keepdims=True))
     return array / np.where(length == 0, 1, length)
 
 
-@user_facing
+@checked
 def pad_sequences(
-    sequences: Any,
-    maxlen: int | None = None,
+    sequences: Iterable[Any],
+    maxlen: Natural | None = None,
     dtype: Any = "int32",
-    padding: str = "pre",
-    truncating: str = "pre",
-    value: float = 0.0,
+    padding: Literal["pre", "post"] = "pre",
+    truncating: Literal["pre", "post"] = "pre",
+    value: AnyFloat = 0.0,
 ) -> np.ndarray:
     """Sequences of different lengths as one array, shape ``(len(sequences), maxlen, ...)``.
 
@@ -63,13 +77,14 @@ def pad_sequences(
     Raises:
         ValueError: something is no sequence, or steps have different shapes.
     """
-    for name, side in (("padding", padding), ("truncating", truncating)):
-        if side not in ("pre", "post"):
-            raise UsageError(f'pad_sequences: expected {name} "pre" or "post"; received {side!r}')
-    rows = [_sequence(row, dtype) for row in sequences]
+    kind = standard_dtype(dtype).numpy
+    rows = [_sequence(row, kind) for row in sequences]
     length = max((len(row) for row in rows), default=0) if maxlen is None else maxlen
     step = next((row.shape[1:] for row in rows if len(row)), ())
-    padded = np.full((len(rows), length, *step), value, dtype)
+    require_memory("pad_sequences", (len(rows), length, *step), kind)
+    if kind.kind in "iu" and not np.iinfo(kind).min <= value <= np.iinfo(kind).max:
+        raise UsageError(f"pad_sequences: expected a value that {kind} holds; received {value}")
+    padded = np.full((len(rows), length, *step), value, kind)
     for place, row in enumerate(rows):
         if len(row) and row.shape[1:] != step:
             raise UsageError(
@@ -84,7 +99,7 @@ def pad_sequences(
 
 
 def _sequence(row: Any, dtype: Any) -> np.ndarray:
-    array = np.asarray(row, dtype)
+    array = as_array(row).astype(dtype)
     if not array.ndim:
         raise UsageError(f"pad_sequences: expected sequences of steps; received {row!r} as one")
     return array

@@ -8,6 +8,9 @@ import numpy as np
 
 from ..runtime.memory import aligned_array
 from . import lazy
+from .accepted import Shape
+from .allocation import require_memory
+from .arguments import Checked
 from .dtypes import as_array, standard_dtype
 from .errors import UsageError
 from .operators import Operators
@@ -15,7 +18,7 @@ from .scope import current_scope
 from .watching import Attribute, Generation
 
 
-class Variable(Operators):
+class Variable(Checked, Operators):
     """A weight of a layer: float32 unless told otherwise, of a fixed shape.
 
     Args:
@@ -42,7 +45,7 @@ class Variable(Operators):
     def __init__(
         self,
         initializer: Any,
-        shape: tuple[int, ...] | None = None,
+        shape: Shape | None = None,
         dtype: Any = None,
         trainable: bool = True,
         autocast: bool = True,
@@ -58,6 +61,9 @@ class Variable(Operators):
         _check_among("synchronization", synchronization, _SYNCHRONIZATIONS)
         Generation.structure += 1
         kind = standard_dtype(dtype)
+        if shape is not None:
+            shape = (shape,) if isinstance(shape, int) else tuple(shape)
+            require_memory(f"variable {(path or name)!r}", shape, kind)
         self._memory = _initial(initializer, shape, kind.numpy)
         self._value = self._memory.view()
         self._value.setflags(write=False)
@@ -134,7 +140,7 @@ class Variable(Operators):
     def check_shape(self, shape: tuple[Any, ...]) -> None:
         """Raises ``ValueError`` if values of ``shape`` do not fit."""
         if tuple(shape) != self.shape:
-            raise ValueError(
+            raise UsageError(
                 f"variable {self.path!r}: expected a value of shape {self.shape}; received shape "
                 f"{tuple(shape)}. A variable keeps the shape that it was made with"
             )
@@ -204,7 +210,7 @@ def _initial(initializer: Any, shape: tuple[int, ...] | None, dtype: np.dtype) -
     if not callable(initializer):
         return _placed(as_array(initializer), dtype)
     if shape is None:
-        raise ValueError(
+        raise UsageError(
             "Variable: expected a shape together with an initializer; received shape=None. "
             "Pass shape=(...), or an array as the initial value"
         )

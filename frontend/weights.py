@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import checked_method
 from .dtypes import as_array
-from .errors import LayerError, user_facing
+from .errors import LayerError
 from .history import Operation
 from .variable import Variable
 from .watching import Watched
@@ -85,7 +86,7 @@ class Weighted(Watched, Operation):
         """Copies of the weights, in the order of ``weights``."""
         return [weight.numpy() for weight in self.weights]
 
-    @user_facing
+    @checked_method
     def set_weights(self, weights: Iterable[Any]) -> None:
         """Sets all weights, in the order of ``weights``; all or none of them.
 

@@ -7,24 +7,28 @@ from collections.abc import Mapping, Sequence
 from .dim import Size, coefficient, substitute
 
 
+class ArgumentError(ValueError):
+    """Arrays of other shapes than a program takes."""
+
+
 def solve(
     declared: Sequence[tuple[str, tuple[Size, ...]]], shapes: Sequence[tuple[int, ...]]
 ) -> dict[str, int]:
     """``{"N": 32}`` from ``[("x", (N, 28))]`` and ``[(32, 28)]``.
 
-    Raises ``ValueError`` naming the argument, what was expected and what came.
+    Raises ``ArgumentError`` naming the argument, what was expected and what came.
     """
     if len(declared) != len(shapes):
-        raise ValueError(f"expected {len(declared)} arguments, got {len(shapes)}")
+        raise ArgumentError(f"expected {len(declared)} arguments, got {len(shapes)}")
     found: dict[str, int] = {}
     for (name, wanted), shape in zip(declared, shapes, strict=True):
         if len(wanted) != len(shape):
-            raise ValueError(_mismatch(name, wanted, shape, found))
+            raise ArgumentError(_mismatch(name, wanted, shape, found))
         for size, value in zip(wanted, shape, strict=True):
             found.update(solve_size(size, value, found))
     for (name, wanted), shape in zip(declared, shapes, strict=True):
         if any(substitute(s, found) != v for s, v in zip(wanted, shape, strict=True)):
-            raise ValueError(_mismatch(name, wanted, shape, found))
+            raise ArgumentError(_mismatch(name, wanted, shape, found))
     return found
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import lazy
 from ..errors import LayerError, UsageError, user_facing
+from ..saving.atomic import make_folder
 from ..source import warn
 from .base import Callback, Logs, overrides
 from .model_checkpoint import BatchCounter, checked_frequency
@@ -118,7 +119,7 @@ class BackupAndRestore(Callback):
 
     def _save(self, epoch: int, steps: int) -> None:
         states = _states()
-        self.backup_dir.mkdir(parents=True, exist_ok=True)
+        make_folder("BackupAndRestore", self.backup_dir)
         if self.double_checkpoint and self.path.exists():
             self.path.replace(self.previous)
         position = states.Position(epoch, steps, self._at_epoch, states.RandomState.now())

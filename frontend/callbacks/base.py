@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import Checked
+
 Logs = dict[str, Any]
 
 # The hooks of batches, and the older name that Keras still calls from the first two.
@@ -16,7 +18,7 @@ _OLDER_NAME = {
 }
 
 
-class Callback:
+class Callback(Checked):
     """Base of all callbacks: override the hooks of interest.
 
     ``logs`` maps names of metrics to floats; hooks of beginnings get an empty dict. Epochs and

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from ..saving.atomic import check_place
 from .base import Callback, Logs
 
 
@@ -33,6 +34,7 @@ class CSVLogger(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._close()
+        check_place("CSVLogger", self.filename)
         self._file = self.filename.open("a" if self.append else "w", newline="", encoding="utf-8")
         self.keys = None
 

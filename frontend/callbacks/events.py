@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ...compiler.file_names import file_name
+from ..saving.atomic import make_folder
 
 _CASTAGNOLI = 0x82F63B78  # the polynomial of CRC-32C, reversed
 _BUCKETS = 30
@@ -29,7 +30,7 @@ class EventWriter:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        make_folder("TensorBoard", Path(folder))
         self.path = _unused(Path(folder))
         self._file = self.path.open("xb")
         self._write(_string(3, b"brain.Event:2"))  # file_version

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...compiler.file_names import filled
 from ..errors import UsageError, user_facing
+from ..saving.atomic import make_folder
 from ..source import warn
 from .base import Logs, overrides
 from .monitor import MonitorCallback
@@ -94,7 +95,7 @@ class ModelCheckpoint(MonitorCallback):
         path = self._path(epoch, batch, logs)
         if not self._is_wanted(epoch, logs, path):
             return
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        make_folder("ModelCheckpoint", Path(path).parent)
         if self.save_weights_only:
             self.model.save_weights(path, overwrite=True)
         else:
@@ -105,7 +106,7 @@ class ModelCheckpoint(MonitorCallback):
         known = {"epoch": epoch + 1, **({} if batch is None else {"batch": batch + 1}), **logs}
         try:
             return filled(self.filepath, known)
-        except KeyError as error:
+        except (LookupError, ValueError, AttributeError, TypeError) as error:
             raise UsageError(
                 f"ModelCheckpoint: expected names of {', '.join(known)} in braces; received "
                 f"{error} in filepath {self.filepath!r}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from .. import lazy
+from ..errors import UsageTypeError
 from ..source import warn
 from .base import Callback, Logs
 
@@ -50,4 +51,4 @@ def _as_list(value: object) -> object:
     """Values of metrics that are arrays."""
     if hasattr(value, "tolist"):
         return value.tolist()
-    raise TypeError(f"RemoteMonitor: expected logs of numbers; received {value!r}")
+    raise UsageTypeError(f"RemoteMonitor: expected logs of numbers; received {value!r}")

@@ -38,11 +38,11 @@ class TensorBoard(Callback):
         log_dir: str | os.PathLike[str] = "logs",
         histogram_freq: int = 0,
         write_graph: bool = True,
-        write_images: bool = False,
+        write_images: Any = False,
         write_steps_per_second: bool = False,
         update_freq: str | int = "epoch",
         profile_batch: Any = 0,
-        embeddings_freq: int = 0,
+        embeddings_freq: Any = 0,
         embeddings_metadata: Any = None,
     ) -> None:
         _decline(
@@ -151,7 +151,8 @@ class TensorBoard(Callback):
 
 def _decline(**options: Any) -> None:
     for name, value in options.items():
-        if value:
+        is_off = value is None or (isinstance(value, (int, float, str)) and not value)
+        if not is_off:
             raise UsageError(
                 f"TensorBoard: expected no {name}, which is not to be had here; received "
                 f"{name}={value!r}. Scalars and histograms are written"

@@ -12,6 +12,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ..allocation import require_memory
+from ..arguments import checked
+from ..errors import UsageError
+
 Images = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int32]
 
@@ -20,6 +24,7 @@ STORED_SIZE = 8
 BRIGHTEST = 16
 
 
+@checked
 def load_data(size: int = 28) -> tuple[tuple[Images, Labels], tuple[Images, Labels]]:
     """Loads the digits as `(x_train, y_train), (x_test, y_test)`, the form of keras.datasets.mnist.
 
@@ -38,10 +43,11 @@ def load_data(size: int = 28) -> tuple[tuple[Images, Labels], tuple[Images, Labe
         ValueError: size is less than 8.
     """
     if size < STORED_SIZE:
-        raise ValueError(
+        raise UsageError(
             f"expected size >= {STORED_SIZE}, the size of the stored images, got size={size}; "
             "load size=8 and pool the images to make them smaller"
         )
+    require_memory("digits", (1438, size, size), np.dtype("float32"))
     with np.load(PATH, allow_pickle=False) as stored:
         train, test = (
             (_prepare(stored[f"x_{part}"], size), stored[f"y_{part}"].astype(np.int32))

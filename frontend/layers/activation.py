@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import activations, constraints, initializers, ops, regularizers
+from ..accepted import Axes
 from ..errors import LayerError
 from ..tensor import KerasTensor
 from ..variable import Variable
@@ -80,7 +81,7 @@ class PReLU(Layer):
         alpha_initializer: Any = "Zeros",
         alpha_regularizer: Any = None,
         alpha_constraint: Any = None,
-        shared_axes: Any = None,
+        shared_axes: Axes | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

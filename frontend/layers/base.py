@@ -15,7 +15,7 @@ from .. import constraints, initializers, regularizers, tree
 from ..calls import call_on_arrays, symbolic_results
 from ..depth import one_deeper
 from ..dtypes import canonical_array, compute_dtype_of, floatx, standard_dtype
-from ..errors import LayerError, SizesUnknown, UsageError, user_facing
+from ..errors import LayerError, SizesUnknown, UsageError, UsageTypeError, user_facing
 from ..naming import auto_name
 from ..ops.core import as_node
 from ..ops.elementwise import cast
@@ -100,7 +100,7 @@ class Layer(Weighted):
         self.name = auto_name(type(self).__name__) if name is None else _checked_name(name)
         self.input_arguments = {k: kwargs.pop(k) for k in _INPUT_ARGUMENTS if k in kwargs}
         if kwargs:
-            raise TypeError(
+            raise UsageTypeError(
                 f"{type(self).__name__}: unexpected arguments {', '.join(sorted(kwargs))}"
             )
         self.activity_regularizer = regularizers.get(activity_regularizer)
@@ -137,7 +137,7 @@ class Layer(Weighted):
         name: str | None = None,
     ) -> Variable:
         """A new weight; Glorot uniform (or zeros, of integers) unless told otherwise."""
-        kind = standard_dtype(dtype or self.dtype)
+        kind = standard_dtype(self.dtype if dtype is None else dtype)
         default = "glorot_uniform" if kind.is_float else "zeros"
         sizes = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
         if any(size is None for size in sizes):
@@ -368,7 +368,7 @@ class Layer(Weighted):
 
 def _checked_name(name: Any) -> str:
     if not isinstance(name, str) or not name or "/" in name:
-        raise ValueError(f"expected a layer's name as a string without '/'; received {name!r}")
+        raise UsageError(f"expected a layer's name as a string without '/'; received {name!r}")
     return name
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from .. import constraints, initializers, ops, regularizers
+from ..accepted import Count
 from ..errors import LayerError
 from ..tensor import KerasTensor
 from ..variable import Variable
-from .arguments import positive
 from .sliding import Sliding
 
 
@@ -17,13 +17,13 @@ class _Conv(Sliding):
 
     def __init__(
         self,
-        filters: int,
+        filters: Count,
         kernel_size: Any,
         strides: Any = 1,
         padding: str = "valid",
         data_format: str | None = None,
         dilation_rate: Any = 1,
-        groups: int = 1,
+        groups: Count = 1,
         activation: Any = None,
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
@@ -49,8 +49,8 @@ class _Conv(Sliding):
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
-        self.filters = positive(self, "filters", filters)
-        self.groups = positive(self, "groups", groups)
+        self.filters = int(filters)
+        self.groups = int(groups)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)

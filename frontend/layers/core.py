@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import activations, constraints, initializers, ops, regularizers
-from ..errors import LayerError
+from ..accepted import Count, SizesOrNone
+from ..errors import LayerError, UsageTypeError
 from ..ops.picking import lookup
 from ..tensor import KerasTensor
 from ..variable import Variable
-from .arguments import positive
 from .base import Layer
 from .spec import InputSpec
 
@@ -25,7 +25,7 @@ class Dense(Layer):
 
     def __init__(
         self,
-        units: int,
+        units: Count,
         activation: Any = None,
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
@@ -38,7 +38,7 @@ class Dense(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.units = positive(self, "units", units)
+        self.units = int(units)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
@@ -109,14 +109,14 @@ class Lambda(Layer):
     def __init__(
         self,
         function: Callable[..., Any],
-        output_shape: Any = None,
+        output_shape: Callable[..., Any] | SizesOrNone | None = None,
         mask: Any = None,
         arguments: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if not callable(function):
-            raise TypeError(f"Lambda: expected a function of a tensor; received {function!r}")
+            raise UsageTypeError(f"Lambda: expected a function of a tensor; received {function!r}")
         self.function = function
         self.arguments = arguments or {}
         self.output_shape = output_shape
@@ -137,8 +137,8 @@ class Embedding(Layer):
 
     def __init__(
         self,
-        input_dim: int,
-        output_dim: int,
+        input_dim: Count,
+        output_dim: Count,
         embeddings_initializer: Any = "uniform",
         embeddings_regularizer: Any = None,
         embeddings_constraint: Any = None,
@@ -148,8 +148,8 @@ class Embedding(Layer):
     ) -> None:
         kwargs.pop("input_length", None)  # of older Keras code; it changes nothing
         super().__init__(**kwargs)
-        self.input_dim = positive(self, "input_dim", input_dim)
-        self.output_dim = positive(self, "output_dim", output_dim)
+        self.input_dim = int(input_dim)
+        self.output_dim = int(output_dim)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import constraints, initializers, ops, regularizers
+from ..accepted import Count
 from ..tensor import KerasTensor
 from ..variable import Variable
-from .arguments import positive
 from .sliding import Sliding
 
 
@@ -19,7 +19,7 @@ class _DepthwiseConv(Sliding):
         kernel_size: Any,
         strides: Any = 1,
         padding: str = "valid",
-        depth_multiplier: int = 1,
+        depth_multiplier: Count = 1,
         data_format: str | None = None,
         dilation_rate: Any = 1,
         activation: Any = None,
@@ -47,7 +47,7 @@ class _DepthwiseConv(Sliding):
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
-        self.depth_multiplier = positive(self, "depth_multiplier", depth_multiplier)
+        self.depth_multiplier = int(depth_multiplier)
         self.depthwise_initializer = initializers.get(depthwise_initializer)
         self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
         self.depthwise_constraint = constraints.get(depthwise_constraint)
@@ -94,13 +94,13 @@ class _SeparableConv(Sliding):
 
     def __init__(
         self,
-        filters: int,
+        filters: Count,
         kernel_size: Any,
         strides: Any = 1,
         padding: str = "valid",
         data_format: str | None = None,
         dilation_rate: Any = 1,
-        depth_multiplier: int = 1,
+        depth_multiplier: Count = 1,
         activation: Any = None,
         use_bias: bool = True,
         depthwise_initializer: Any = "glorot_uniform",
@@ -129,8 +129,8 @@ class _SeparableConv(Sliding):
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
-        self.filters = positive(self, "filters", filters)
-        self.depth_multiplier = positive(self, "depth_multiplier", depth_multiplier)
+        self.filters = int(filters)
+        self.depth_multiplier = int(depth_multiplier)
         self.depthwise_initializer = initializers.get(depthwise_initializer)
         self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
         self.depthwise_constraint = constraints.get(depthwise_constraint)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..accepted import Natural, SizesOrNone, is_int
+from ..arguments import checked
 from ..dtypes import standard_dtype
 from ..errors import UsageError
 from ..tensor import KerasTensor
@@ -25,11 +27,11 @@ class InputLayer(Layer):
 
     def __init__(
         self,
-        shape: Any = None,
-        batch_size: int | None = None,
+        shape: SizesOrNone | None = None,
+        batch_size: Natural | None = None,
         dtype: Any = None,
         sparse: bool | None = None,
-        batch_shape: Any = None,
+        batch_shape: SizesOrNone | None = None,
         input_tensor: KerasTensor | None = None,
         optional: bool = False,
         name: str | None = None,
@@ -62,22 +64,17 @@ def _decline(**given: Any) -> None:
 
 
 def _sizes(shape: Any) -> tuple[int | None, ...]:
-    sizes = (shape,) if shape is None or isinstance(shape, int) else tuple(shape)
-    for size in sizes:
-        if size is not None and (not isinstance(size, int) or size < 0):
-            raise UsageError(
-                "Input: expected sizes as ints of 0 or more, or None where they vary; received "
-                f"{tuple(sizes)!r}"
-            )
-    return sizes
+    sizes = (shape,) if shape is None or is_int(shape) else tuple(shape)
+    return tuple(size if size is None else int(size) for size in sizes)
 
 
+@checked
 def Input(
-    shape: Any = None,
-    batch_size: int | None = None,
+    shape: SizesOrNone | None = None,
+    batch_size: Natural | None = None,
     dtype: Any = None,
     sparse: bool | None = None,
-    batch_shape: Any = None,
+    batch_shape: SizesOrNone | None = None,
     name: str | None = None,
     tensor: KerasTensor | None = None,
     optional: bool = False,

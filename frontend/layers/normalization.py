@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import constraints, initializers, ops, regularizers
+from ..accepted import Axes, NonNegative, Share
 from ..dtypes import as_array
 from ..errors import LayerError
 from ..tensor import KerasTensor
@@ -37,8 +38,8 @@ class BatchNormalization(Layer):
     def __init__(
         self,
         axis: int = -1,
-        momentum: float = 0.99,
-        epsilon: float = 1e-3,
+        momentum: Share = 0.99,
+        epsilon: NonNegative = 1e-3,
         center: bool = True,
         scale: bool = True,
         beta_initializer: Any = "zeros",
@@ -168,8 +169,8 @@ class LayerNormalization(Layer):
 
     def __init__(
         self,
-        axis: Any = -1,
-        epsilon: float = 1e-3,
+        axis: Axes = -1,
+        epsilon: NonNegative = 1e-3,
         center: bool = True,
         scale: bool = True,
         rms_scaling: bool = False,
@@ -236,6 +237,8 @@ class Rescaling(Layer):
 
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        for value in (scale, offset):
+            _number_or_array(value, self.dtype)  # raises where it is none
         self.scale = scale
         self.offset = offset
 
@@ -245,7 +248,7 @@ class Rescaling(Layer):
 
 
 def _number_or_array(value: Any, dtype: str) -> Any:
-    return value if isinstance(value, (int, float)) else np.asarray(value, dtype)
+    return value if isinstance(value, (int, float)) else as_array(value).astype(dtype)
 
 
 class Normalization(Layer):
@@ -256,7 +259,7 @@ class Normalization(Layer):
 
     def __init__(
         self,
-        axis: Any = -1,
+        axis: Axes | None = -1,
         mean: Any = None,
         variance: Any = None,
         invert: bool = False,

@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 from .. import ops, random, regularizers
+from ..accepted import NonNegative, Share, ShareBelowOne
 from ..errors import LayerError
 from ..seeds import SeedGenerator
 from ..tensor import KerasTensor
 from .arguments import checked_format
-from .arguments import rate as checked_rate
 from .base import Layer
 from .sliding import image_spec
 
@@ -43,10 +43,10 @@ class Dropout(_Noise):
     """In training a share ``rate`` of the elements is 0, the others are made larger for it."""
 
     def __init__(
-        self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any
+        self, rate: Share, noise_shape: Any = None, seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.rate = checked_rate(self, "rate", rate)
+        self.rate = float(rate)
         self.noise_shape = _checked_noise_shape(self, noise_shape)
         self._draws_from(seed, self.rate)
 
@@ -73,13 +73,13 @@ class _SpatialDropout(_Noise):
 
     def __init__(
         self,
-        rate: float,
+        rate: Share,
         data_format: str | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.rate = checked_rate(self, "rate", rate)
+        self.rate = float(rate)
         self.data_format = checked_format(self, data_format)
         self._draws_from(seed, self.rate)
         self.input_spec = image_spec(self.rank, self.data_format)
@@ -96,7 +96,7 @@ class SpatialDropout1D(_SpatialDropout):
 
     rank = 1
 
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, rate: Share, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(rate, seed=seed, **kwargs)
 
 
@@ -115,10 +115,8 @@ class SpatialDropout3D(_SpatialDropout):
 class GaussianNoise(_Noise):
     """In training, normally distributed noise of deviation ``stddev`` is added."""
 
-    def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, stddev: NonNegative, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not isinstance(stddev, (int, float)) or stddev < 0:
-            raise LayerError(self, f"expected stddev as a number of 0 or more; received {stddev!r}")
         self.stddev = float(stddev)
         self._draws_from(seed, self.stddev)
 
@@ -131,9 +129,9 @@ class GaussianNoise(_Noise):
 class GaussianDropout(_Noise):
     """In training, each element is multiplied by noise around 1."""
 
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, rate: ShareBelowOne, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.rate = checked_rate(self, "rate", rate, below_one=True)
+        self.rate = float(rate)
         self._draws_from(seed, self.rate)
 
     def disturbed(self, inputs: KerasTensor) -> KerasTensor:
@@ -151,10 +149,10 @@ class AlphaDropout(_Noise):
     """``Dropout`` for ``selu``: to its least value, after which mean and variance are restored."""
 
     def __init__(
-        self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any
+        self, rate: ShareBelowOne, noise_shape: Any = None, seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.rate = checked_rate(self, "rate", rate, below_one=True)
+        self.rate = float(rate)
         self.noise_shape = _checked_noise_shape(self, noise_shape)
         self._draws_from(seed, self.rate)
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from ...runtime.dim import Size
 from .. import ops
+from ..accepted import Count, Ints
 from ..errors import LayerError
-from ..ops.shaping import divide_exactly
+from ..ops.shaping import divide_exactly, sizes_of
 from ..tensor import KerasTensor
-from .arguments import checked_format, choice, positive, sizes
+from .arguments import checked_format, choice, sizes
 from .base import Layer
 from .sliding import image_spec
 from .spec import InputSpec
@@ -65,9 +66,9 @@ class Reshape(Layer):
 class Permute(Layer):
     """The axes after the batch in another order, counted from 1: ``(2, 1)`` swaps two."""
 
-    def __init__(self, dims: Any, **kwargs: Any) -> None:
+    def __init__(self, dims: Ints, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.dims = tuple(dims)
+        self.dims = sizes_of(dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
             raise LayerError(
                 self, f"expected dims as an order of 1 to {len(self.dims)}; received {self.dims}"
@@ -81,9 +82,9 @@ class Permute(Layer):
 class RepeatVector(Layer):
     """The input ``n`` times: ``(batch, features)`` to ``(batch, n, features)``."""
 
-    def __init__(self, n: int, **kwargs: Any) -> None:
+    def __init__(self, n: Count, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.n = positive(self, "n", n)
+        self.n = int(n)
         self.input_spec = InputSpec(ndim=2, layout="(batch, features)")
 
     def call(self, inputs: KerasTensor) -> KerasTensor:
@@ -192,9 +193,9 @@ class Cropping2D(_Cropping):
 class UpSampling1D(Layer):
     """Each step ``size`` times."""
 
-    def __init__(self, size: int = 2, **kwargs: Any) -> None:
+    def __init__(self, size: Count = 2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.size = positive(self, "size", size)
+        self.size = int(size)
         self.input_spec = image_spec(1, "channels_last")
 
     def call(self, inputs: KerasTensor) -> KerasTensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import activations, constraints, initializers, ops, regularizers
+from ..accepted import Count
 from ..errors import LayerError
 from ..tensor import KerasTensor
 from ..variable import Variable
@@ -92,7 +93,7 @@ class Sliding(Layer):
             name=kind,
         )
 
-    def add_bias(self, filters: int) -> None:
+    def add_bias(self, filters: Count) -> None:
         if self.use_bias:
             self.bias = self.add_kernel((filters,), "bias")
 

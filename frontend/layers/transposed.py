@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from .. import constraints, initializers, ops, regularizers
+from ..accepted import Count
 from ..tensor import KerasTensor
 from ..variable import Variable
-from .arguments import positive, sizes
+from .arguments import sizes
 from .sliding import Sliding
 
 
@@ -16,7 +17,7 @@ class _ConvTranspose(Sliding):
 
     def __init__(
         self,
-        filters: int,
+        filters: Count,
         kernel_size: Any,
         strides: Any = 1,
         padding: str = "valid",
@@ -48,7 +49,7 @@ class _ConvTranspose(Sliding):
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
-        self.filters = positive(self, "filters", filters)
+        self.filters = int(filters)
         self.output_padding = None
         if output_padding is not None:
             self.output_padding = sizes(self, "output_padding", output_padding, self.rank, least=0)

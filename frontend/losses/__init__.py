@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..arguments import checked
 from ..serialize import described_in, find, rebuilt, resolved
 from .base import Loss, LossFunctionWrapper
 from .crossentropy import (
@@ -100,7 +101,8 @@ def serialize(loss: Any) -> Any:
     return described_in("losses", loss)
 
 
-def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+@checked
+def deserialize(name: str | dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
     """The loss that a name or a config from ``serialize`` describes.
 
     Raises:

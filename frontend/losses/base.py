@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import ops
+from ..arguments import Checked
 from ..dtypes import compute_dtype_of
 from ..errors import UsageError
 from ..naming import auto_name
@@ -19,7 +20,7 @@ from .weighting import mask_of, matched_ranks, reduced, weighted, with_mask
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 
 
-class Loss(Watched):
+class Loss(Checked, Watched):
     """How far predictions are off. Subclasses define ``call(y_true, y_pred)``.
 
     Args:

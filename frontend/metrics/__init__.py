@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import losses
+from ..arguments import checked
 from ..losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -138,7 +139,8 @@ def serialize(metric: Any) -> Any:
     return described_in("metrics", metric)
 
 
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+@checked
+def deserialize(config: str | dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
     """The metric that a name or a config from ``serialize`` describes.
 
     Raises:

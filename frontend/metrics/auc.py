@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..accepted import Count
+from ..allocation import require_memory
 from ..backend import epsilon
+from ..dtypes import as_array
 from ..errors import UsageError
 from ..ops.core import operation
 from ..tensor import KerasTensor
@@ -39,14 +42,14 @@ class AUC(Counts):
 
     def __init__(
         self,
-        num_thresholds: int = 200,
+        num_thresholds: Count = 200,
         curve: str = "ROC",
         summation_method: str = "interpolation",
         name: str | None = None,
         dtype: Any = None,
         thresholds: Sequence[float] | None = None,
         multi_label: bool = False,
-        num_labels: int | None = None,
+        num_labels: Count | None = None,
         label_weights: Any = None,
         from_logits: bool = False,
     ) -> None:
@@ -61,7 +64,7 @@ class AUC(Counts):
         super().__init__(how, COUNTS, name, dtype)
         self.multi_label, self.num_labels = multi_label, num_labels
         self.label_weights = (
-            None if label_weights is None else np.asarray(label_weights, self.dtype)
+            None if label_weights is None else as_array(label_weights).astype(self.dtype)
         )
         self.from_logits = from_logits
         self._built = False
@@ -126,6 +129,7 @@ def _inner(count: int, thresholds: Sequence[float] | None) -> list[float]:
     """The thresholds between the first and the last."""
     if thresholds is not None:
         return checked_thresholds(thresholds)
+    require_memory("AUC", (count,), np.dtype("float64"))
     if count < 2:
         raise UsageError(f"AUC: expected num_thresholds of 2 or more; received {count}")
     return [(i + 1) / (count - 1) for i in range(count - 2)]

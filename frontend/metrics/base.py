@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from .. import initializers
+from ..arguments import Checked
 from ..dtypes import compute_dtype_of
 from ..naming import auto_name
 from ..variable import Variable
 from ..watching import Watched
 
 
-class Metric(Watched):
+class Metric(Checked, Watched):
     """A number that many batches add to. Subclasses define ``update_state`` and ``result``.
 
     Both are written with ``keraunos.ops`` and ``assign``: then they work on arrays at once, and

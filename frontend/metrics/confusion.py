@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..accepted import is_number
+from ..arguments import shown
 from ..backend import epsilon
 from ..dtypes import floatx
 from ..errors import UsageError
@@ -159,8 +161,8 @@ def checked_thresholds(thresholds: Any, default: float = 0.5) -> list[float]:
     several = (
         list(thresholds) if isinstance(thresholds, (list, tuple, np.ndarray)) else [thresholds]
     )
-    if any(each is None or not 0 <= each <= 1 for each in several):
-        raise UsageError(f"expected thresholds from 0 to 1; received {thresholds!r}")
+    if not several or not all(is_number(each) and 0 <= each <= 1 for each in several):
+        raise UsageError(f"expected thresholds from 0 to 1; received {shown(thresholds)}")
     return several
 
 

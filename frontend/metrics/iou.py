@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..accepted import Count
+from ..allocation import require_memory
 from ..backend import epsilon
 from ..errors import UsageError
 from ..losses.weighting import leading, matched_ranks
@@ -35,7 +37,7 @@ class IoU(Metric):
 
     def __init__(
         self,
-        num_classes: int,
+        num_classes: Count,
         target_class_ids: Sequence[int],
         name: str | None = None,
         dtype: Any = None,
@@ -44,7 +46,8 @@ class IoU(Metric):
         sparse_y_pred: bool = True,
         axis: int = -1,
     ) -> None:
-        super().__init__(dtype or "int", name)
+        super().__init__("int" if dtype is None else dtype, name)
+        require_memory(type(self).__name__, (num_classes, num_classes), np.dtype(self.dtype))
         if not all(0 <= each < num_classes for each in target_class_ids):
             raise UsageError(
                 f"expected target_class_ids from 0 to {num_classes - 1}; received "
@@ -161,7 +164,7 @@ class MeanIoU(IoU):
 
     def __init__(
         self,
-        num_classes: int,
+        num_classes: Count,
         name: str | None = None,
         dtype: Any = None,
         ignore_class: int | None = None,
@@ -184,7 +187,7 @@ class OneHotIoU(IoU):
 
     def __init__(
         self,
-        num_classes: int,
+        num_classes: Count,
         target_class_ids: Sequence[int],
         name: str | None = None,
         dtype: Any = None,
@@ -206,7 +209,7 @@ class OneHotMeanIoU(MeanIoU):
 
     def __init__(
         self,
-        num_classes: int,
+        num_classes: Count,
         name: str | None = None,
         dtype: Any = None,
         ignore_class: int | None = None,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .. import ops
-from ..errors import UsageError
+from ..accepted import Count, Natural, Share
+from ..allocation import require_memory
 from .confusion import COUNTS, Counting, Counts
 
 
@@ -17,10 +20,8 @@ class _AtLeast(Counts):
     dependent: str
 
     def __init__(
-        self, value: float, num_thresholds: int, class_id: int | None, name: Any, dtype: Any
+        self, value: float, num_thresholds: int, class_id: Natural | None, name: Any, dtype: Any
     ) -> None:
-        if not 0 <= value <= 1:
-            raise UsageError(f"expected {self.argument} from 0 to 1; received {value}")
         self.thresholds = even_thresholds(num_thresholds)
         self.value, self.num_thresholds, self.class_id = value, num_thresholds, class_id
         how = Counting(tuple(self.thresholds), num_thresholds > 1, class_id=class_id)
@@ -52,9 +53,8 @@ MEASURES = {
 
 
 def even_thresholds(count: int) -> list[float]:
-    """``count`` thresholds from 0 to 1; a single one is 0.5. Raises ``ValueError`` below 1."""
-    if count < 1:
-        raise UsageError(f"expected num_thresholds of 1 or more; received {count}")
+    """``count`` thresholds from 0 to 1; a single one is 0.5."""
+    require_memory("num_thresholds", (count,), np.dtype("float64"))
     if count == 1:
         return [0.5]
     return [0.0, *((i + 1) / (count - 1) for i in range(count - 2)), 1.0]
@@ -67,9 +67,9 @@ class SensitivityAtSpecificity(_AtLeast):
 
     def __init__(
         self,
-        specificity: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
+        specificity: Share,
+        num_thresholds: Count = 200,
+        class_id: Natural | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -83,9 +83,9 @@ class SpecificityAtSensitivity(_AtLeast):
 
     def __init__(
         self,
-        sensitivity: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
+        sensitivity: Share,
+        num_thresholds: Count = 200,
+        class_id: Natural | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -99,9 +99,9 @@ class PrecisionAtRecall(_AtLeast):
 
     def __init__(
         self,
-        recall: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
+        recall: Share,
+        num_thresholds: Count = 200,
+        class_id: Natural | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -115,9 +115,9 @@ class RecallAtPrecision(_AtLeast):
 
     def __init__(
         self,
-        precision: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
+        precision: Share,
+        num_thresholds: Count = 200,
+        class_id: Natural | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...compiler.ir import IRError
 from .. import inspection, lazy, ops, tree
+from ..accepted import Count, LineLength, Numbers
+from ..arguments import checked_method
 from ..calls import MOST_PROGRAMS, program_for_arrays, symbolic_results
 from ..errors import LayerError, SizesUnknown, UsageError, at_user_line, user_facing
 from ..history import Operation
@@ -60,7 +64,9 @@ class Model(Trainer, Layer):
         inputs, outputs = ends.pop("inputs"), ends.pop("outputs")
         super().__init__(**ends)
         _check_ends(inputs, outputs)
-        self.connect(network_between(inputs, outputs))
+        network = network_between(inputs, outputs)
+        _check_names(self, network.operations)
+        self.connect(network)
 
     def connect(self, network: Network | None) -> None:
         """Makes the model what leads from some symbolic inputs to some outputs."""
@@ -134,7 +140,7 @@ class Model(Trainer, Layer):
         """The layers of the model; those of nested models are within these."""
         return self.sublayers
 
-    @user_facing
+    @checked_method
     def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
         """The layer with a name, or at a place of ``layers``.
 
@@ -188,28 +194,29 @@ class Model(Trainer, Layer):
             )
         return super().count_params()
 
+    @checked_method
     def summary(
         self,
-        line_length: int | None = None,
-        positions: list[float] | None = None,
-        print_fn: Any = None,
+        line_length: LineLength | None = None,
+        positions: Numbers | None = None,
+        print_fn: Callable[[str], Any] | None = None,
         expand_nested: bool = False,
         show_trainable: bool = False,
-        layer_range: Any = None,
+        layer_range: Sequence[str] | None = None,
     ) -> None:
         """Prints the layers, their output shapes and weights as a table, as Keras does."""
         lazy.load(".models.summary").print_summary(
             self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range
         )
 
-    def explain(self, *inputs: Any, only: str | None = None) -> Explanation:
+    def explain(self, *inputs: Any, only: Any = None) -> Explanation:
         """What was fused, folded, tiled or declined, and why: as ``keraunos.explain``."""
         return inspection.explain(self, *inputs, only=only)
 
     # Saving
 
-    @user_facing
-    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+    @checked_method
+    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Writes all weights, and the optimizer's state, to a file that Keras 3 reads as well.
 
         The file is replaced at once or not at all, even if the process is stopped meanwhile.
@@ -223,8 +230,8 @@ class Model(Trainer, Layer):
         """
         lazy.load(".saving.weights").save_weights(self, filepath, overwrite)
 
-    @user_facing
-    def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
+    @checked_method
+    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
         """Sets all weights to those in a file, all or none of them; Keras 3 may have written it.
 
         Layers are told apart by their places in the model, not by their names. The state of the
@@ -360,13 +367,13 @@ class Model(Trainer, Layer):
             self.hot = Hot.of(program, attributes)
         return results
 
-    @user_facing
+    @checked_method
     def predict(
         self,
         x: Any,
-        batch_size: int | None = None,
+        batch_size: Count | None = None,
         verbose: Any = "auto",
-        steps: int | None = None,
+        steps: Count | None = None,
         callbacks: Any = None,
     ) -> Any:
         """The outputs for any number of samples, batch by batch, as arrays.
@@ -404,6 +411,18 @@ def _alone(outputs: Any) -> Any:
     """Outputs as they are given: of ``[x]`` it is x, as in Keras."""
     alone = isinstance(outputs, (list, tuple)) and len(outputs) == 1
     return outputs[0] if alone else outputs
+
+
+def _check_names(model: Model, operations: Sequence[Operation]) -> None:
+    """Raises ``ValueError`` where two layers have one name: ``get_layer`` finds them by it."""
+    counts = Counter(each.name for each in operations if isinstance(each, Layer))
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        raise LayerError(
+            model,
+            f"expected layers of different names; received {counts[twice[0]]} layers "
+            f'"{twice[0]}". Give each its own name=',
+        )
 
 
 def _check_ends(inputs: Any, outputs: Any) -> None:

@@ -62,8 +62,6 @@ def predict(
 ) -> Any:
     """As ``Model.predict``."""
     check_verbose(verbose)
-    if steps is not None and steps < 1:
-        raise UsageError(f"predict: expected steps of 1 or more; received {steps}")
     if model.predicts_by_step:
         batches = _by_steps(x, batch_size, steps)
         return _predicted(model, batches, model.predict_step_on, verbose, callbacks)

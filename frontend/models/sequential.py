@@ -37,7 +37,7 @@ class Sequential(Model):
         self.stack: list[Any] = []
         self.start: InputLayer | None = None
         self._results: dict[tuple[int, int], KerasTensor] = {}
-        for layer in layers or ():
+        for layer in () if layers is None else layers:
             self.add(layer)
 
     @property

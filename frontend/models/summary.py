@@ -38,11 +38,15 @@ def print_summary(
     width = 88 if chain else 108
     if not chain:
         headers.append("Connected to")
-    places = positions or places
+    places = list(positions or places)
     if show_trainable:
         headers.append("Trainable")
         places = [place * 0.9 for place in places] + [1.0]
         width += 12
+    if len(places) != len(headers):
+        raise UsageError(
+            f"summary: expected {len(headers)} positions, one a column; received {len(places)}"
+        )
     width = line_length or min(width, shutil.get_terminal_size().columns - 4)
     rows = [
         _row(model, inner, depth, chain, show_trainable)

@@ -14,11 +14,14 @@ from ...compiler.ir import Graph, Node, Origin, current_origins, origin_scope
 from ...compiler.nonfinite import not_finite
 from ...compiler.ops.building import count
 from ...compiler.ops.core import constant
-from ...compiler.types import DType
+from ...compiler.types import DType, TensorType
 from ...runtime.config import config
 from ...runtime.dim import Dim, Size, symbols_of
 from ...runtime.dim import evaluate as evaluate_size
 from .. import tree
+from ..accepted import is_int
+from ..allocation import require_memory
+from ..arguments import check_arguments, shown
 from ..dtypes import BOOL, INT32, canonical_array, promote, scalar_dtype, standard_dtype
 from ..errors import UsageError, user_facing
 from ..history import FunctionOperation
@@ -37,10 +40,15 @@ def operation(function: Function) -> Function:
     functional model; on arrays it is computed at once by the reference interpreter.
     """
 
+    name = function.__name__
+    is_public = not name.startswith("_")
+
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if current_scope() is None:
             return _call_at_top_level(function, args, kwargs)
+        if is_public:
+            check_arguments(function, name, args, kwargs)
         if current_origins():
             return function(*args, **kwargs)
         # Outside of layers, which have lines of their own, the line that calls the function counts.
@@ -53,6 +61,8 @@ def operation(function: Function) -> Function:
 
 @user_facing
 def _call_at_top_level(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    if not function.__name__.startswith("_"):
+        check_arguments(function, function.__name__, args, kwargs)
     if any(map(is_symbolic, tree.flatten((args, kwargs)))):
         return FunctionOperation(function).build_call(args, kwargs)
     return _evaluate_now(function, args, kwargs)
@@ -65,6 +75,9 @@ def _evaluate_now(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     leaves = tree.flatten(result)
     nodes = tuple(leaf.node for leaf in leaves if isinstance(leaf, KerasTensor))
     graph = Graph(function.__name__, tuple(scope.inputs), nodes)
+    for node in graph.nodes:
+        if isinstance(node.type, TensorType):  # several results are picked apart by others
+            require_memory(function.__name__, node.type.shape, node.type.dtype)
     values = evaluate(graph, scope.arrays)
     if config.check_finite and not all(np.isfinite(value).all() for value in values):
         raise not_finite(graph, scope.arrays, {})
@@ -145,9 +158,19 @@ def promoted(*values: Any) -> list[Node]:
         if is_scalar(value):
             dtype = scalar_dtype(value, dtype)
     return [
-        constant(np.asarray(value, dtype.numpy)) if node is None else cast_node(node, dtype)
+        constant(_scalar(value, dtype)) if node is None else cast_node(node, dtype)
         for value, node in zip(values, nodes, strict=True)
     ]
+
+
+def _scalar(value: bool | int | float, dtype: DType) -> np.ndarray:
+    try:
+        return np.asarray(value, dtype.numpy)
+    except OverflowError:
+        raise UsageError(
+            f"expected a number that {dtype.name} holds, as the tensor beside it does; received "
+            f"{value}. Cast the tensor first"
+        ) from None
 
 
 def aligned(*values: Any) -> list[Node]:
@@ -213,23 +236,38 @@ def require_size(node: Node, axis: int, least: int) -> None:
         )
 
 
-def normal_axis(axis: int, rank: int) -> int:
+def normal_axis(axis: Any, rank: int) -> int:
     """``axis`` counted from the front. Raises ``UsageError`` if it is not below ``rank``."""
+    if not is_int(axis) or isinstance(axis, Dim):
+        raise UsageError(f"expected an axis as an int; received {shown(axis)}")
+    if not rank:
+        raise UsageError(f"expected a tensor of 1 axis or more; received a scalar, axis {axis}")
     if not -rank <= axis < rank:
         raise UsageError(f"expected an axis between {-rank} and {rank - 1}; received {axis}")
-    return axis % rank
+    return int(axis % rank)
 
 
 def normal_axes(axis: Any, rank: int) -> tuple[int, ...]:
     """One axis, several or None (all of them) as a sorted tuple."""
     if axis is None:
         return tuple(range(rank))
-    axes = [axis] if isinstance(axis, (int, np.integer)) else list(axis)
-    return tuple(sorted({normal_axis(int(each), rank) for each in axes}))
+    found = sorted(normal_axis(each, rank) for each in listed_axes(axis))
+    if len(set(found)) < len(found):
+        raise UsageError(f"expected each axis once; received {shown(axis)} for {rank} axes")
+    return tuple(found)
+
+
+def listed_axes(axis: Any) -> list[Any]:
+    """One axis, or a sequence of several, as a list."""
+    if is_int(axis):
+        return [axis]
+    if not isinstance(axis, (list, tuple, range, np.ndarray, set, frozenset)):
+        raise UsageError(f"expected an int or several as axes; received {shown(axis)}")
+    return list(axis)
 
 
 __all__ = [
     "BOOL", "INT32", "aligned", "as_node", "cast_node", "common_dtype", "constant", "floating",
-    "ir", "is_scalar", "normal_axes", "normal_axis", "operation", "promoted", "reconciled",
-    "require_size", "tensor",
+    "ir", "is_scalar", "listed_axes", "normal_axes", "normal_axis", "operation", "promoted",
+    "reconciled", "require_size", "tensor",
 ]  # fmt: skip

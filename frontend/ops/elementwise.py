@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..accepted import AnyFloat
 from ..dtypes import INT64, UINT8, standard_dtype
 from ..errors import UsageError, user_facing
 from ..tensor import KerasTensor, is_symbolic
@@ -212,11 +213,19 @@ def logaddexp(x1: Any, x2: Any) -> KerasTensor:
     return top + log1p(exp(-apart))
 
 
+_MOST_DECIMALS = 300  # a power of ten that a float64 holds
+
+
 @operation
 def round(x: Any, decimals: int = 0) -> KerasTensor:
     """Rounded to ``decimals`` digits, halves to the even neighbour."""
     if decimals == 0:
         return tensor(ir.round(floating(x)))
+    if not -_MOST_DECIMALS <= decimals <= _MOST_DECIMALS:
+        raise UsageError(
+            f"round: expected decimals between {-_MOST_DECIMALS} and {_MOST_DECIMALS}; received "
+            f"{decimals}"
+        )
     scale = 10.0**decimals
     return tensor(ir.round(as_node(multiply(x, scale)))) / scale
 
@@ -281,7 +290,7 @@ def clip(x: Any, x_min: Any, x_max: Any) -> KerasTensor:
 
 
 @operation
-def nan_to_num(x: Any, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> KerasTensor:
+def nan_to_num(x: Any, nan: AnyFloat = 0.0, posinf: Any = None, neginf: Any = None) -> KerasTensor:
     """x with NaN and the infinities replaced by numbers (the largest ones unless given)."""
     node = floating(x)
     limits = np.finfo(node.dtype.numpy)

@@ -9,8 +9,9 @@ import numpy as np
 from ...compiler.ir import Node
 from ...compiler.types import product
 from ...runtime.dim import Dim, Size
+from ..accepted import NewShape
 from ..dtypes import INT64
-from ..errors import UsageError, UsageTypeError
+from ..errors import UsageError, UsageIndexError, UsageTypeError
 from ..tensor import KerasTensor
 from ..variable import Variable
 from .core import as_node, cast_node, constant, ir, operation, tensor
@@ -55,12 +56,12 @@ def _expanded(key: Any, rank: int) -> list[Any]:
     entries = [_plain(entry) for entry in (key if isinstance(key, tuple) else (key,))]
     used = sum(entry is not None and entry is not Ellipsis for entry in entries)
     if used > rank:
-        raise IndexError(
+        raise UsageIndexError(
             f"x[...]: expected at most {rank} indices for {rank} axes; received {used}"
         )
     dots = [i for i, entry in enumerate(entries) if entry is Ellipsis]
     if len(dots) > 1:
-        raise IndexError("x[...]: expected at most one `...`; received several")
+        raise UsageIndexError("x[...]: expected at most one `...`; received several")
     place = dots[0] if dots else len(entries)
     return entries[:place] + [slice(None)] * (rank - used) + entries[place + 1 :]
 
@@ -104,7 +105,9 @@ def _picked(node: Node, axis: int, index: Any) -> Node:
     extent = node.shape[axis]
     start: Size = index
     if isinstance(start, int) and isinstance(extent, int) and not -extent <= start < extent:
-        raise IndexError(f"x[...]: index {start} is out of bounds for axis {axis} of size {extent}")
+        raise UsageIndexError(
+            f"x[...]: index {start} is out of bounds for axis {axis} of size {extent}"
+        )
     if isinstance(start, int) and start < 0:
         start = extent + start
     one = part_of(node, axis, start, start + 1)
@@ -112,11 +115,15 @@ def _picked(node: Node, axis: int, index: Any) -> Node:
 
 
 @operation
-def slice_(inputs: Any, start_indices: Any, shape: Any) -> KerasTensor:
+def slice_(inputs: Any, start_indices: Any, shape: NewShape) -> KerasTensor:
     """A block of a given shape that begins at given indices, numbers or tensors.
 
-    Indices below 0 count from the end. Along an axis that ends earlier the block ends there as
-    well; where it begins at a tensor, it begins so much earlier that it fits.
+    Indices below 0 count from the end; a size of -1 is what is left. Along an axis of unknown size
+    that ends earlier the block ends there as well; where it begins at a tensor, it begins so much
+    earlier that it fits.
+
+    Raises:
+        ValueError: the block goes beyond the end of an axis whose size is known.
     """
     node = as_node(inputs)
     starts, sizes = _listed(start_indices), _listed(shape)
@@ -130,9 +137,24 @@ def slice_(inputs: Any, start_indices: Any, shape: Any) -> KerasTensor:
         if isinstance(start, (KerasTensor, Variable)):
             node = _block_at(node, axis, as_node(start), size)
         else:
-            at_end = not isinstance(start, Dim) and -size <= start < 0
-            node = sliced(node, axis, slice(start, None if at_end else start + size))
+            node = _block(node, axis, start, size)
     return tensor(node)
+
+
+def _block(node: Node, axis: int, start: Size, size: Size) -> Node:
+    extent = node.shape[axis]
+    if isinstance(start, int) and isinstance(extent, int) and start < 0:
+        start += extent
+    if isinstance(size, int) and size == -1:
+        return sliced(node, axis, slice(start, None))
+    known = all(isinstance(each, int) for each in (extent, start, size))
+    if known and not 0 <= start <= start + size <= extent:  # type: ignore[operator]
+        raise UsageError(
+            f"slice: expected a block within axis {axis} of size {extent}; received {size} "
+            f"elements from {start} on"
+        )
+    at_end = isinstance(start, int) and isinstance(size, int) and -size <= start < 0
+    return sliced(node, axis, slice(start, None if at_end else start + size))
 
 
 def _listed(values: Any) -> list[Any]:

@@ -8,6 +8,8 @@ import numpy as np
 
 from ...compiler.ir import Node
 from ...runtime.dim import Dim, Size, symbols_of
+from ..accepted import AnyFloat, Axes, Count, Ints, Shape, Tensors, is_int
+from ..arguments import shown as brief
 from ..dtypes import INT64
 from ..errors import UsageError, UsageTypeError
 from ..scope import active_scope
@@ -32,7 +34,7 @@ from .slicing import part_of, sliced
 
 
 @operation
-def concatenate(xs: Any, axis: int = 0) -> KerasTensor:
+def concatenate(xs: Tensors, axis: int = 0) -> KerasTensor:
     """Tensors side by side along ``axis``."""
     nodes = common_dtype([as_node(x) for x in xs])
     place = normal_axis(axis, nodes[0].tensor_type.rank)
@@ -49,19 +51,19 @@ def append(x1: Any, x2: Any, axis: int | None = None) -> KerasTensor:
 
 
 @operation
-def stack(x: Any, axis: int = 0) -> KerasTensor:
+def stack(x: Tensors, axis: int = 0) -> KerasTensor:
     """Tensors of one shape along a new axis."""
     return concatenate([expand_dims(each, axis) for each in x], axis)
 
 
 @operation
-def vstack(xs: Any) -> KerasTensor:
+def vstack(xs: Tensors) -> KerasTensor:
     """Rows below one another."""
     return concatenate([_at_least(each, 2) for each in xs], 0)
 
 
 @operation
-def hstack(xs: Any) -> KerasTensor:
+def hstack(xs: Tensors) -> KerasTensor:
     """Columns beside one another."""
     flat = as_node(xs[0]).tensor_type.rank < 2
     return concatenate(list(xs), 0 if flat else 1)
@@ -74,7 +76,7 @@ def _at_least(x: Any, rank: int) -> KerasTensor:
 
 
 @operation
-def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[KerasTensor]:
+def split(x: Any, indices_or_sections: Ints, axis: int = 0) -> list[KerasTensor]:
     """Parts along ``axis``: a number of equal ones, or cut before each of some indices."""
     node = as_node(x)
     place = normal_axis(axis, node.tensor_type.rank)
@@ -104,7 +106,7 @@ def _equal_part(node: Node, axis: int, sections: int) -> Size:
 
 
 @operation
-def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[KerasTensor]:
+def unstack(x: Any, num: Count | None = None, axis: int = 0) -> list[KerasTensor]:
     """The slices along ``axis``, each without it."""
     node = as_node(x)
     place = normal_axis(axis, node.tensor_type.rank)
@@ -118,7 +120,7 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[KerasTensor]:
 
 
 @operation
-def flip(x: Any, axis: Any = None) -> KerasTensor:
+def flip(x: Any, axis: Axes | None = None) -> KerasTensor:
     """The elements in reverse order."""
     node = as_node(x)
     return tensor(ir.flip(node, axes=normal_axes(axis, node.tensor_type.rank)))
@@ -155,17 +157,16 @@ def _repeated_each(node: Node, axis: int, counts: list[int]) -> KerasTensor:
 
 
 @operation
-def tile(x: Any, repeats: Any) -> KerasTensor:
+def tile(x: Any, repeats: Shape) -> KerasTensor:
     """The whole tensor several times along each axis."""
     counts = _counts("tile", repeats)
     node = as_node(_at_least(x, len(counts)))
     counts = [1] * (node.tensor_type.rank - len(counts)) + counts
-    for axis, count in enumerate(counts):
-        if count == 0:
-            node = part_of(node, axis, 0, 0)
-        elif count > 1:
-            node = ir.concatenate(*[node] * count, axis=axis)
-    return tensor(node)
+    # Each axis behind one that counts the copies: one op, however many there are.
+    pairs = [(count, size) for count, size in zip(counts, node.shape, strict=True)]
+    apart = ir.reshape(node, shape=tuple(s for _, size in pairs for s in (1, size)))
+    copied = ir.broadcast_to(apart, shape=tuple(s for pair in pairs for s in pair))
+    return tensor(ir.reshape(copied, shape=tuple(count * size for count, size in pairs)))
 
 
 @operation
@@ -223,9 +224,25 @@ def _mirrored(node: Node, axis: int, low: int, high: int, mode: str) -> Node:
     return ir.concatenate(*parts, axis=axis) if len(parts) > 1 else node
 
 
+def _pad_pairs(pad_width: Any, rank: int) -> list[tuple[int, int]]:
+    """What comes before and after each axis."""
+    pairs = np.array(pad_width, object)
+    known = ((), (1,), (2,), (1, 2), (rank, 1), (rank, 2))
+    if pairs.shape not in known or not all(map(_is_width, pairs.ravel())):
+        raise UsageError(
+            f"pad: expected pad_width as an int, a pair of ints, or a pair for each of {rank} "
+            f"axes, each 0 or more; received {brief(pad_width)}"
+        )
+    return [(int(low), int(high)) for low, high in np.broadcast_to(pairs, (rank, 2))]
+
+
+def _is_width(value: Any) -> bool:
+    return is_int(value) and not isinstance(value, Dim) and value >= 0
+
+
 @operation
 def pad(
-    x: Any, pad_width: Any, mode: str = "constant", constant_values: float | None = None
+    x: Any, pad_width: Any, mode: str = "constant", constant_values: AnyFloat | None = None
 ) -> KerasTensor:
     """Elements put around: one width, one pair, or a pair for each axis.
 
@@ -233,9 +250,7 @@ def pad(
     in a mirror; in mode "symmetric" the same from the first and the last one on.
     """
     node = as_node(x)
-    pairs = np.broadcast_to(np.asarray(pad_width), (node.tensor_type.rank, 2)).tolist()
-    if any(width < 0 for pair in pairs for width in pair):
-        raise UsageError(f"pad: expected widths of 0 or more; received {pad_width}")
+    pairs = _pad_pairs(pad_width, node.tensor_type.rank)
     if mode in _MIRRORS:
         for axis, (low, high) in enumerate(pairs):
             node = _mirrored(node, axis, int(low), int(high), mode)
@@ -244,5 +259,5 @@ def pad(
         raise UsageError(
             f"pad: expected mode as 'constant', 'reflect' or 'symmetric'; received {mode!r}"
         )
-    low, high = (tuple(int(pair[side]) for pair in pairs) for side in (0, 1))
-    return tensor(ir.pad(node, low=low, high=high, value=float(constant_values or 0)))
+    before, after = (tuple(pair[side] for pair in pairs) for side in (0, 1))
+    return tensor(ir.pad(node, low=before, high=after, value=float(constant_values or 0)))

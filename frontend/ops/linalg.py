@@ -8,6 +8,8 @@ import numpy as np
 
 from ...compiler.ir import Node
 from ...compiler.types import product
+from ..accepted import Axes, NonNegative, is_int
+from ..arguments import shown
 from ..dtypes import INT64
 from ..errors import UsageError
 from ..tensor import KerasTensor
@@ -17,6 +19,7 @@ from .core import (
     constant,
     floating,
     ir,
+    listed_axes,
     normal_axes,
     normal_axis,
     operation,
@@ -65,11 +68,22 @@ def tensordot(x1: Any, x2: Any, axes: Any = 2) -> KerasTensor:
 
 
 def _paired_axes(axes: Any, left: int, right: int) -> tuple[list[int], list[int]]:
-    if isinstance(axes, (int, np.integer)):
+    if is_int(axes):
+        if not 0 <= axes <= min(left, right):
+            raise UsageError(
+                f"tensordot: expected 0 to {min(left, right)} axes of tensors with {left} and "
+                f"{right}; received {axes}"
+            )
         return list(range(left - int(axes), left)), list(range(int(axes)))
-    pairs = [[int(e)] if isinstance(e, (int, np.integer)) else list(e) for e in axes]
-    first = [normal_axis(axis, left) for axis in pairs[0]]
-    return first, [normal_axis(axis, right) for axis in pairs[1]]
+    if not isinstance(axes, (list, tuple)) or len(axes) != 2:
+        raise UsageError(
+            f"tensordot: expected axes as an int, or as those of x1 and those of x2; received "
+            f"{shown(axes)}"
+        )
+    first, second = (listed_axes(each) for each in axes)
+    if len(first) != len(second):
+        raise UsageError(f"tensordot: expected as many axes of x1 as of x2; received {axes}")
+    return [normal_axis(e, left) for e in first], [normal_axis(e, right) for e in second]
 
 
 @operation
@@ -118,11 +132,13 @@ def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> KerasTenso
 
 
 @operation
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> KerasTensor:
+def norm(x: Any, ord: Any = None, axis: Axes | None = None, keepdims: bool = False) -> KerasTensor:
     """The length of vectors: ``ord`` 2 (also "fro" or None), 1 or infinity."""
     node = floating(x)
     axes = normal_axes(axis, node.tensor_type.rank)
     value = tensor(node)
+    if not isinstance(ord, (str, int, float, type(None))):
+        raise UsageError(f"norm: expected ord 1, 2, 'fro' or infinity; received {shown(ord)}")
     if ord in (None, 2, "fro", "euclidean"):
         return sqrt(sum_(square(value), axes, keepdims))
     if ord == 1:
@@ -133,7 +149,9 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> K
 
 
 @operation
-def normalize(x: Any, axis: int = -1, order: Any = 2, epsilon: float | None = None) -> KerasTensor:
+def normalize(
+    x: Any, axis: int = -1, order: Any = 2, epsilon: NonNegative | None = None
+) -> KerasTensor:
     """x divided by its length along ``axis``, which is taken as ``epsilon`` or more."""
     value = tensor(floating(x))
     floor = 1e-7 if epsilon is None else epsilon

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...compiler.ir import Node
+from ..accepted import Axes, Count, NonNegative, is_number
+from ..dtypes import standard_dtype
 from ..errors import UsageError
 from ..tensor import KerasTensor
 from .core import as_node, floating, ir, normal_axes, normal_axis, operation, tensor
@@ -37,15 +39,17 @@ def _shaped(
 ) -> Callable[..., Any]:
     """An activation with one number that shapes it, called ``attribute`` in the compiler."""
 
-    def function(x: Any, **given: Any) -> KerasTensor:
-        unknown = set(given) - {argument}
-        if unknown:
-            raise TypeError(f"{name}: expected the argument {argument}; received {sorted(unknown)}")
-        value = float(given.get(argument, default))
-        return tensor(getattr(ir, op or name)(floating(x), **{attribute or argument: value}))
-
     def positional(x: Any, *args: float, **given: float) -> KerasTensor:
-        return function(x, **dict(zip((argument,), args, strict=False)), **given)
+        named = dict(zip((argument,), args, strict=False)) | given
+        if set(named) - {argument} or len(args) > 1:
+            raise UsageError(
+                f"{name}: expected x and {argument}; received {len(args)} more and {sorted(given)}"
+            )
+        value = named.get(argument, default)
+        if not is_number(value):
+            raise UsageError(f"{name}: expected {argument} as a number; received {value!r}")
+        node = floating(x)
+        return tensor(getattr(ir, op or name)(node, **{attribute or argument: float(value)}))
 
     positional.__name__ = positional.__qualname__ = name
     positional.__doc__ = doc
@@ -103,13 +107,13 @@ def glu(x: Any, axis: int = -1) -> KerasTensor:
 
 
 @operation
-def softmax(x: Any, axis: Any = -1) -> KerasTensor:
+def softmax(x: Any, axis: Axes | None = -1) -> KerasTensor:
     """exp(x) as shares of its sum along one axis, or over several taken together."""
     return _over_axes("softmax", x, axis)
 
 
 @operation
-def log_softmax(x: Any, axis: Any = -1) -> KerasTensor:
+def log_softmax(x: Any, axis: Axes | None = -1) -> KerasTensor:
     """log(softmax(x))."""
     return _over_axes("log_softmax", x, axis)
 
@@ -143,7 +147,7 @@ def batch_normalization(
     axis: int,
     offset: Any = None,
     scale: Any = None,
-    epsilon: float = 1e-3,
+    epsilon: NonNegative = 1e-3,
 ) -> KerasTensor:
     """(x - mean) / sqrt(variance + epsilon) * scale + offset, along ``axis``."""
     node = floating(x)
@@ -159,14 +163,15 @@ def layer_normalization(
     x: Any,
     gamma: Any = None,
     beta: Any = None,
-    axis: Any = -1,
-    epsilon: float | None = None,
+    axis: Axes = -1,
+    epsilon: NonNegative | None = None,
     rms_scaling: bool = False,
 ) -> KerasTensor:
     """x with mean 0 and variance 1 over ``axis``, then times gamma plus beta."""
     value = tensor(floating(x))
     eps = 1e-7 if epsilon is None else epsilon
     axes = normal_axes(axis, value.ndim)
+    gamma, beta = (w if w is None else tensor(as_node(w, value.dtype)) for w in (gamma, beta))
     if rms_scaling:
         normal = value * rsqrt(mean(square(value), axes, True) + eps)
         return normal if gamma is None else normal * gamma
@@ -201,16 +206,16 @@ def _weights_along(node: Node, axis: int, scale: Any, offset: Any) -> tuple[Node
 
 @operation
 def rms_normalization(
-    x: Any, scale: Any = None, axis: Any = -1, epsilon: float | None = None
+    x: Any, scale: Any = None, axis: Axes = -1, epsilon: NonNegative | None = None
 ) -> KerasTensor:
     """x divided by the root of its mean square over ``axis``."""
     value = tensor(floating(x))
     normal = value * rsqrt(mean(square(value), axis, True) + (1e-7 if epsilon is None else epsilon))
-    return normal if scale is None else normal * scale
+    return normal if scale is None else normal * tensor(as_node(scale, value.dtype))
 
 
 @operation
-def unit_normalization(x: Any, axis: Any = -1, epsilon: float = 1e-12) -> KerasTensor:
+def unit_normalization(x: Any, axis: Axes = -1, epsilon: NonNegative = 1e-12) -> KerasTensor:
     """x divided by its length over ``axis``."""
     value = tensor(floating(x))
     return value * rsqrt(maximum(sum_(square(value), axis, True), epsilon))
@@ -257,7 +262,7 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
 
 
 @operation
-def multi_hot(inputs: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> KerasTensor:
+def multi_hot(inputs: Any, num_classes: Count, axis: int = -1, dtype: Any = None) -> KerasTensor:
     """1 at every index that the last axis of ``inputs`` names.
 
     Raises:
@@ -267,6 +272,6 @@ def multi_hot(inputs: Any, num_classes: int, axis: int = -1, dtype: Any = None) 
         raise UsageError(
             f"multi_hot: expected axis=-1; received {axis}. keraunos.ops.moveaxis moves the classes"
         )
-    name = floating(0.0).dtype.name if dtype is None else dtype
+    name = standard_dtype(dtype).name
     hot = ir.one_hot(integers(inputs), depth=int(num_classes), dtype=name)
     return tensor(ir.max(hot, axes=(hot.tensor_type.rank - 2,), keepdims=False))

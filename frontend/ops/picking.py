@@ -11,8 +11,9 @@ from ...compiler.ir import Node
 from ...compiler.types import Shape, broadcast_shapes, product
 from ...runtime.dim import Dim, Size
 from .. import tree
+from ..accepted import Natural
 from ..dtypes import INT32, INT64, standard_dtype
-from ..errors import UsageTypeError
+from ..errors import UsageError, UsageIndexError, UsageTypeError
 from ..tensor import KerasTensor
 from ..variable import Variable
 from .core import (
@@ -114,6 +115,11 @@ def index_node(name: str, given: Any, shape: Shape, axis: int) -> Node:
             f"{name}: expected integers as indices; received booleans. How many elements they pick "
             "only the data tell: take ops.where(mask, x, other), or multiply by the mask"
         )
+    if not node.dtype.is_integer and node.tensor_type.elements != 0:
+        raise UsageError(
+            f"{name}: expected indices as integers; received {node.dtype.name}. Cast them, for "
+            "example with ops.cast(indices, 'int32')"
+        )
     _check_known(name, given, shape, axis)
     return integers(tensor(node))
 
@@ -129,13 +135,13 @@ def _check_known(name: str, indices: Any, shape: Shape, axis: int) -> None:
     values = np.asarray(indices)
     outside = values[(values < -size) | (values >= size)]
     if outside.size:
-        raise IndexError(
+        raise UsageIndexError(
             f"{name}: index {outside.flat[0]} is out of bounds for axis {axis} of size {size}"
         )
 
 
 @operation
-def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> KerasTensor:
+def one_hot(x: Any, num_classes: Natural, axis: int = -1, dtype: Any = None) -> KerasTensor:
     """1 at the index that x names, else 0, along a new axis."""
     name = standard_dtype(dtype).name
     hot = ir.one_hot(integers(x), depth=int(num_classes), dtype=name)

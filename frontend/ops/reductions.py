@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ...compiler.ir import Node
+from ..accepted import Axes
 from ..dtypes import BOOL
 from ..errors import UsageError
 from ..tensor import KerasTensor
@@ -22,18 +24,31 @@ from .core import (
 from .elementwise import count_cast, maximum, minimum, multiply, not_equal, sqrt, true_divide
 from .shaping import reshape
 
+_OF_SOME = ("logsumexp",)
+
 
 def _reduction(name: str, prepare: Callable[[Any], Any], doc: str) -> Callable[..., Any]:
-    def function(x: Any, axis: Any = None, keepdims: bool = False) -> KerasTensor:
+    def function(x: Any, axis: Axes | None = None, keepdims: bool = False) -> KerasTensor:
         node = prepare(x)
         axes = normal_axes(axis, node.tensor_type.rank)
         if not axes:
             return tensor(node)
+        if name in _OF_SOME:
+            _require_some(name, node, axes)
         return tensor(getattr(ir, name)(node, axes=axes, keepdims=keepdims))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
     return operation(function)
+
+
+def _require_some(name: str, node: Node, axes: tuple[int, ...]) -> None:
+    """Raises ``UsageError`` where there is nothing to choose from."""
+    if 0 in [node.shape[axis] for axis in axes]:
+        raise UsageError(
+            f"{name}: expected 1 element or more along the axes {axes}; received shape "
+            f"{node.shape}, which has none"
+        )
 
 
 def _countable(x: Any) -> Any:
@@ -58,9 +73,12 @@ def _extreme(name: str, of_flags: Any, larger: Callable[..., Any], doc: str) -> 
     numbers = _reduction(name, as_node, doc)
 
     def function(
-        x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None
+        x: Any, axis: Axes | None = None, keepdims: bool = False, initial: Any = None
     ) -> KerasTensor:
-        found = of_flags if as_node(x).dtype is BOOL else numbers
+        node = as_node(x)
+        if initial is None:
+            _require_some(name, node, normal_axes(axis, node.tensor_type.rank))
+        found = of_flags if node.dtype is BOOL else numbers
         result = found(x, axis, keepdims)
         return result if initial is None else larger(result, initial)
 
@@ -75,19 +93,21 @@ amax, amin = max, min
 
 
 @operation
-def prod(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> KerasTensor:
+def prod(
+    x: Any, axis: Axes | None = None, keepdims: bool = False, dtype: Any = None
+) -> KerasTensor:
     """The product."""
     return _product(x if dtype is None else tensor(as_node(x, dtype)), axis, keepdims)
 
 
 @operation
-def std(x: Any, axis: Any = None, keepdims: bool = False) -> KerasTensor:
+def std(x: Any, axis: Axes | None = None, keepdims: bool = False) -> KerasTensor:
     """The standard deviation."""
     return sqrt(var(x, axis, keepdims))
 
 
 @operation
-def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = False) -> Any:
+def moments(x: Any, axes: Axes | None, keepdims: bool = False, synchronized: bool = False) -> Any:
     """Mean and variance."""
     if synchronized:
         raise UsageError("moments: expected synchronized=False, on one device; received True")
@@ -95,7 +115,7 @@ def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = Fals
 
 
 @operation
-def average(x: Any, axis: Any = None, weights: Any = None) -> KerasTensor:
+def average(x: Any, axis: Axes | None = None, weights: Any = None) -> KerasTensor:
     """The mean; weights have the shape of x, or there is one for each place along ``axis``."""
     if weights is None:
         return mean(x, axis)
@@ -114,7 +134,7 @@ def _ones(x: Any) -> Any:
 
 
 @operation
-def count_nonzero(x: Any, axis: Any = None) -> KerasTensor:
+def count_nonzero(x: Any, axis: Axes | None = None) -> KerasTensor:
     """How many elements are not 0, as int32."""
     return sum(not_equal(x, 0), axis)
 
@@ -127,6 +147,7 @@ def _arg_extreme(name: str, doc: str) -> Callable[..., Any]:
         if axis is None:
             node = ir.reshape(node, shape=(node.tensor_type.elements,))
         place = normal_axis(axis or 0, node.tensor_type.rank)
+        _require_some(name, node, (place,))
         found = getattr(ir, name)(node, axis=place)
         if not keepdims:
             return tensor(found)

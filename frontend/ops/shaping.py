@@ -11,11 +11,14 @@ import numpy as np
 from ...compiler.ir import Node
 from ...compiler.types import Shape
 from ...runtime.dim import Dim, Size
+from ..accepted import Axes, NewShape, is_int
+from ..accepted import Shape as SizesLike
 from ..errors import UsageError
 from ..tensor import KerasTensor
 from .core import (
     as_node,
     ir,
+    listed_axes,
     normal_axes,
     normal_axis,
     operation,
@@ -42,17 +45,21 @@ def size(x: Any) -> Size:
 
 
 @operation
-def reshape(x: Any, newshape: Any) -> KerasTensor:
+def reshape(x: Any, newshape: NewShape) -> KerasTensor:
     """The same elements in another shape; one size may be -1 (or None): what is left."""
     node = as_node(x)
-    wanted = (newshape,) if isinstance(newshape, (int, Dim)) else tuple(newshape)
-    return tensor(ir.reshape(node, shape=complete_shape(node, wanted)))
+    return tensor(ir.reshape(node, shape=complete_shape(node, sizes_of(newshape))))
+
+
+def sizes_of(shape: Any) -> tuple[Any, ...]:
+    """A shape, or the one size that is given for it, as a tuple."""
+    given = (shape,) if is_int(shape) else tuple(shape)
+    return tuple(int(size) if isinstance(size, np.integer) else size for size in given)
 
 
 def complete_shape(node: Node, wanted: Sequence[Any]) -> Shape:
     """``wanted`` with its -1 replaced. Raises ``UsageError`` if the elements do not go up."""
     sizes = [-1 if size is None else size for size in wanted]
-    sizes = [int(size) if isinstance(size, np.integer) else size for size in sizes]
     if sizes.count(-1) > 1:
         raise UsageError(f"reshape: expected at most one -1; received {tuple(wanted)}")
     if -1 not in sizes:
@@ -102,12 +109,21 @@ def _as_size(terms: dict[Any, int]) -> Size:
 
 
 @operation
-def transpose(x: Any, axes: Any = None) -> KerasTensor:
+def transpose(x: Any, axes: Axes | None = None) -> KerasTensor:
     """The axes in another order; reversed unless given."""
     node = as_node(x)
     rank = node.tensor_type.rank
-    order = range(rank)[::-1] if axes is None else [normal_axis(axis, rank) for axis in axes]
+    order = [*range(rank)[::-1]] if axes is None else _in_order(axes, rank)
+    if sorted(order) != list(range(rank)):
+        raise UsageError(
+            f"transpose: expected each of {rank} axes once; received {axes} for shape "
+            f"{shown(node.shape)}"
+        )
     return tensor(permuted(node, tuple(order)))
+
+
+def _in_order(axes: Any, rank: int) -> list[int]:
+    return [normal_axis(axis, rank) for axis in listed_axes(axes)]
 
 
 def permuted(node: Node, order: tuple[int, ...]) -> Node:
@@ -116,12 +132,16 @@ def permuted(node: Node, order: tuple[int, ...]) -> Node:
 
 
 @operation
-def moveaxis(x: Any, source: Any, destination: Any) -> KerasTensor:
+def moveaxis(x: Any, source: Axes, destination: Axes) -> KerasTensor:
     """Some axes moved elsewhere, the others in order."""
     node = as_node(x)
     rank = node.tensor_type.rank
-    moved = [normal_axis(axis, rank) for axis in listed(source)]
-    places = [normal_axis(axis, rank) for axis in listed(destination)]
+    moved, places = _in_order(source, rank), _in_order(destination, rank)
+    if len(moved) != len(places) or len({*moved}) < len(moved) or len({*places}) < len(places):
+        raise UsageError(
+            f"moveaxis: expected as many axes as destinations, each once; received {source} and "
+            f"{destination}"
+        )
     order = [axis for axis in range(rank) if axis not in moved]
     for place, axis in sorted(zip(places, moved, strict=True)):
         order.insert(place, axis)
@@ -138,18 +158,12 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> KerasTensor:
     return tensor(permuted(node, tuple(order)))
 
 
-def listed(axes: Any) -> list[int]:
-    """One int or several as a list."""
-    return [int(axes)] if isinstance(axes, (int, np.integer)) else list(axes)
-
-
 @operation
-def expand_dims(x: Any, axis: Any) -> KerasTensor:
+def expand_dims(x: Any, axis: Axes) -> KerasTensor:
     """A size of 1 put in at ``axis``."""
     node = as_node(x)
-    axes = listed(axis)
-    rank = node.tensor_type.rank + len(axes)
-    places = {normal_axis(each, rank) for each in axes}
+    rank = node.tensor_type.rank + len(listed_axes(axis))
+    places = normal_axes(axis, rank)
     sizes = iter(node.shape)
     return tensor(
         ir.reshape(node, shape=tuple(1 if i in places else next(sizes) for i in range(rank)))
@@ -157,7 +171,7 @@ def expand_dims(x: Any, axis: Any) -> KerasTensor:
 
 
 @operation
-def squeeze(x: Any, axis: Any = None) -> KerasTensor:
+def squeeze(x: Any, axis: Axes | None = None) -> KerasTensor:
     """Sizes of 1 taken out: all of them, or those at ``axis``."""
     node = as_node(x)
     ones = [place for place, size in enumerate(node.shape) if size == 1]
@@ -179,6 +193,6 @@ def ravel(x: Any) -> KerasTensor:
 
 
 @operation
-def broadcast_to(x: Any, shape: Any) -> KerasTensor:
+def broadcast_to(x: Any, shape: SizesLike) -> KerasTensor:
     """Repeated along axes of size 1 up to ``shape``."""
-    return tensor(ir.broadcast_to(as_node(x), shape=tuple(shape)))
+    return tensor(ir.broadcast_to(as_node(x), shape=sizes_of(shape)))

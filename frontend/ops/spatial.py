@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...compiler.ir import Node
+from ..accepted import DataFormat, is_int
 from ..errors import UsageError
 from ..tensor import KerasTensor
 from .core import floating, ir, operation, promoted, tensor
@@ -14,11 +15,9 @@ from .shaping import permuted
 
 def pair(value: Any, rank: int, what: str, *, least: int = 1) -> tuple[int, ...]:
     """An int or a sequence of ``rank`` ints as a tuple. Raises ``UsageError``."""
-    sizes = (value,) * rank if isinstance(value, int) else value
-    try:
-        given = tuple(int(size) for size in sizes)
-    except (TypeError, ValueError):
-        given = ()
+    sizes = (value,) * rank if is_int(value) else value
+    listed = isinstance(sizes, (list, tuple)) and all(map(is_int, sizes))
+    given = tuple(map(int, sizes)) if listed else ()
     if len(given) != rank or min(given, default=0) < least:
         raise UsageError(
             f"{what}: expected an int or {rank} ints, {least} or more; received {value!r}"
@@ -26,7 +25,7 @@ def pair(value: Any, rank: int, what: str, *, least: int = 1) -> tuple[int, ...]
     return given
 
 
-def channels_last(node: Node, data_format: str | None) -> Node:
+def channels_last(node: Node, data_format: DataFormat) -> Node:
     """``node`` with its channels moved to the end."""
     rank = node.tensor_type.rank
     if data_format != "channels_first":
@@ -34,7 +33,7 @@ def channels_last(node: Node, data_format: str | None) -> Node:
     return permuted(node, (0, *range(2, rank), 1))
 
 
-def restored(node: Node, data_format: str | None) -> KerasTensor:
+def restored(node: Node, data_format: DataFormat) -> KerasTensor:
     """The inverse of ``channels_last``."""
     rank = node.tensor_type.rank
     if data_format != "channels_first":
@@ -54,29 +53,43 @@ def narrowed(node: Node) -> Node:
     return ir.reshape(node, shape=(batch, steps, channels))
 
 
+def _image_and_kernel(
+    name: str, inputs: Any, kernel: Any, data_format: str | None
+) -> tuple[Node, Node]:
+    """Both in one float type, the channels of the image last."""
+    image, weight = promoted(inputs, kernel)
+    ranks = image.tensor_type.rank, weight.tensor_type.rank
+    if ranks not in ((3, 3), (4, 4)):
+        raise UsageError(
+            f"{name}: expected inputs and a kernel of 3 axes (sequences), or of 4 (images); "
+            f"received shapes {image.shape} and {weight.shape}"
+        )
+    floats = (floating(tensor(each)) for each in (image, weight))
+    image, weight = next(floats), next(floats)
+    return channels_last(image, data_format), weight
+
+
 @operation
 def conv(
     inputs: Any,
     kernel: Any,
     strides: Any = 1,
-    padding: Any = "valid",
-    data_format: str | None = None,
+    padding: str = "valid",
+    data_format: DataFormat = None,
     dilation_rate: Any = 1,
 ) -> KerasTensor:
     """Convolution; groups are told from the kernel's ``(..., channels / groups, filters)``.
 
     ``padding`` is "valid", "same", for sequences also "causal".
     """
-    image, weight = promoted(inputs, kernel)
-    image = channels_last(floating(tensor(image)), data_format)
+    image, weight = _image_and_kernel("conv", inputs, kernel, data_format)
     rank = image.tensor_type.rank - 2
     steps, dilation = pair(strides, rank, "strides"), pair(dilation_rate, rank, "dilation_rate")
     channels, each = image.shape[-1], weight.shape[-2]
     groups = channels // each if isinstance(channels, int) and isinstance(each, int) else 1
-    if padding == "causal":
-        padding = _causal(weight, dilation)
+    around = _causal(weight, dilation) if padding == "causal" else padding
     op = ir.conv1d if rank == 1 else ir.conv2d
-    result = op(image, weight, strides=steps, padding=padding, dilation=dilation, groups=groups)
+    result = op(image, weight, strides=steps, padding=around, dilation=dilation, groups=groups)
     return restored(result, data_format)
 
 
@@ -92,13 +105,12 @@ def depthwise_conv(
     inputs: Any,
     kernel: Any,
     strides: Any = 1,
-    padding: Any = "valid",
-    data_format: str | None = None,
+    padding: str = "valid",
+    data_format: DataFormat = None,
     dilation_rate: Any = 1,
 ) -> KerasTensor:
     """One filter or more per channel: kernel ``(..., channels, multiplier)``."""
-    image, weight = promoted(inputs, kernel)
-    image = channels_last(floating(tensor(image)), data_format)
+    image, weight = _image_and_kernel("depthwise_conv", inputs, kernel, data_format)
     rank = image.tensor_type.rank - 2
     steps, dilation = pair(strides, rank, "strides"), pair(dilation_rate, rank, "dilation_rate")
     if rank == 1:
@@ -114,8 +126,8 @@ def separable_conv(
     depthwise_kernel: Any,
     pointwise_kernel: Any,
     strides: Any = 1,
-    padding: Any = "valid",
-    data_format: str | None = None,
+    padding: str = "valid",
+    data_format: DataFormat = None,
     dilation_rate: Any = 1,
 ) -> KerasTensor:
     """A depthwise convolution, then one of size 1 across the channels."""
@@ -130,12 +142,11 @@ def conv_transpose(
     strides: Any = 1,
     padding: str = "valid",
     output_padding: Any = None,
-    data_format: str | None = None,
+    data_format: DataFormat = None,
     dilation_rate: Any = 1,
 ) -> KerasTensor:
     """The transpose of a convolution: kernel ``(..., filters, channels)``."""
-    image, weight = promoted(inputs, kernel)
-    image = channels_last(floating(tensor(image)), data_format)
+    image, weight = _image_and_kernel("conv_transpose", inputs, kernel, data_format)
     rank = image.tensor_type.rank - 2
     steps, dilation = pair(strides, rank, "strides"), pair(dilation_rate, rank, "dilation_rate")
     extra = (None,) * rank if output_padding is None else pair(
@@ -156,9 +167,15 @@ def _pooled(
     pool_size: Any,
     strides: Any,
     padding: str,
-    data_format: str | None,
+    data_format: DataFormat,
 ) -> KerasTensor:
-    image = channels_last(floating(inputs), data_format)
+    node = floating(inputs)
+    if node.tensor_type.rank not in (3, 4):
+        raise UsageError(
+            f"pooling: expected inputs of 3 axes (sequences) or 4 (images); received shape "
+            f"{node.shape}"
+        )
+    image = channels_last(node, data_format)
     rank = image.tensor_type.rank - 2
     window = pair(pool_size, rank, "pool_size")
     steps = window if strides is None else pair(strides, rank, "strides")
@@ -174,7 +191,7 @@ def max_pool(
     pool_size: Any,
     strides: Any = None,
     padding: str = "valid",
-    data_format: str | None = None,
+    data_format: DataFormat = None,
 ) -> KerasTensor:
     """The largest element of each window."""
     return _pooled(ir.max_pool2d, inputs, pool_size, strides, padding, data_format)
@@ -186,7 +203,7 @@ def average_pool(
     pool_size: Any,
     strides: Any = None,
     padding: str = "valid",
-    data_format: str | None = None,
+    data_format: DataFormat = None,
 ) -> KerasTensor:
     """The mean of each window, over the elements inside the image."""
     return _pooled(ir.avg_pool2d, inputs, pool_size, strides, padding, data_format)

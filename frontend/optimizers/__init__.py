@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..arguments import checked
 from ..errors import UsageError
-from ..serialize import described_in, find
+from ..serialize import checked_config, described_in, find
 from . import schedules
 from .adadelta import Adadelta
 from .adafactor import Adafactor
@@ -59,6 +60,7 @@ def serialize(optimizer: Optimizer) -> Any:
     return described_in("optimizers", optimizer)
 
 
+@checked
 def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
     """The optimizer that a config from ``serialize`` describes.
 
@@ -66,7 +68,7 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = 
         ValueError: there is no such optimizer, and it is not in ``custom_objects`` either.
     """
     custom = custom_objects or {}
-    name = config["class_name"]
+    name = checked_config("optimizer", config)["class_name"]
     cls = custom.get(name) or find("optimizer", name.lower(), {**_TABLE, **custom})
     further = {"custom_objects": custom} if custom else {}
     return cls.from_config(config.get("config") or {}, **further)

@@ -11,13 +11,15 @@ from itertools import pairwise
 from typing import Any
 
 from .. import ops
+from ..accepted import Numbers
+from ..arguments import Checked, checked
 from ..dtypes import floatx
 from ..errors import UsageError
-from ..serialize import config_of, described_in, find
+from ..serialize import checked_config, config_of, described_in, find
 from ..watching import Watched
 
 
-class LearningRateSchedule(Watched):
+class LearningRateSchedule(Checked, Watched):
     """The base of schedules: subclasses define ``__call__(step)``, written with ``ops``."""
 
     def __call__(self, step: Any) -> Any:
@@ -92,7 +94,9 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         ValueError: the boundaries do not rise, or there is not one value more than boundaries.
     """
 
-    def __init__(self, boundaries: Any, values: Any, name: str = "PiecewiseConstant") -> None:
+    def __init__(
+        self, boundaries: Numbers, values: Numbers, name: str = "PiecewiseConstant"
+    ) -> None:
         if not 0 < len(boundaries) == len(values) - 1:
             raise UsageError(
                 f"PiecewiseConstantDecay: expected boundaries, and one value more than these; "
@@ -261,6 +265,7 @@ def serialize(learning_rate_schedule: Any) -> Any:
     return described_in("optimizers.schedules", learning_rate_schedule)
 
 
+@checked
 def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
     """The schedule, or the function, that a config from ``serialize`` describes.
 
@@ -268,9 +273,10 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = 
         ValueError: there is no such schedule, and it is not in ``custom_objects`` either.
     """
     known = {**_TABLE, **(custom_objects or {})}
+    checked_config("schedule", config)
     if config["class_name"] == "function":
         return find("learning rate", config["config"], known)
-    return find("schedule", config["class_name"], known).from_config(config["config"])
+    return find("schedule", config["class_name"], known).from_config(config.get("config") or {})
 
 
 __all__ = [

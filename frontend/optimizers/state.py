@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import initializers, ops, tree
+from ..arguments import Checked
 from ..errors import UsageError, UsageTypeError
 from ..variable import Variable
 from ..watching import Watched
@@ -16,7 +17,7 @@ from .options import at_least
 from .schedules import LearningRateSchedule
 
 
-class OptimizerState(Watched):
+class OptimizerState(Checked, Watched):
     """The variables of an optimizer, in the order in which Keras saves them.
 
     Attributes:

@@ -25,13 +25,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], None]
         OSError: the disk is full, or the folder is read-only.
     """
     target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise UsageError(f"expected the path of a file; {os.fspath(path)!r} is a folder")
-    if not target.parent.is_dir():
-        raise UsageError(
-            f"expected a folder that exists; received {os.fspath(path)!r}. Make "
-            f"{str(target.parent)!r} first"
-        )
+    check_place("writing a file", target)
     _remove_leftovers(target)
     new = target.with_name(f"{_prefix(target)}{os.getpid()}.{secrets.token_hex(4)}{_MARK}")
     try:
@@ -41,6 +35,36 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], None]
     finally:
         new.unlink(missing_ok=True)
     _to_disk(target.parent)
+
+
+def check_place(what: str, path: Path) -> None:
+    """Raises ``ValueError`` unless a file can be at a path: its folder exists, it is none."""
+    if path.is_dir():
+        raise UsageError(f"{what}: expected the path of a file; {str(path)!r} is a folder")
+    if not path.parent.is_dir():
+        raise UsageError(
+            f"{what}: expected a folder that exists; received {str(path)!r}. Make "
+            f"{str(path.parent)!r} first"
+        )
+
+
+def make_folder(what: str, folder: Path) -> None:
+    """Makes a folder, and those it is in, unless it is there.
+
+    Args:
+        what: who needs it, for the message.
+
+    Raises:
+        ValueError: a file is in the way.
+        OSError: the folder it would be in is read-only.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(
+            f"{what}: expected the path of a folder, or of one to make; {str(folder)!r} is, or is "
+            f"in, a file ({error.strerror})"
+        ) from None
 
 
 def _prefix(target: Path) -> str:

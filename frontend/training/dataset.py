@@ -6,8 +6,11 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+from ..accepted import Natural
+from ..arguments import Checked
 
-class PyDataset:
+
+class PyDataset(Checked):
     """Base of data that give whole batches by number.
 
     A subclass defines ``__getitem__(index)``, which returns ``(x,)``, ``(x, y)`` or
@@ -27,7 +30,7 @@ class PyDataset:
     max_queue_size = 10
 
     def __init__(
-        self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10
+        self, workers: Natural = 1, use_multiprocessing: bool = False, max_queue_size: Natural = 10
     ) -> None:
         self.workers = workers
         self.use_multiprocessing = use_multiprocessing

@@ -6,20 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UsageError, user_facing
+from ..accepted import Natural
+from ..arguments import checked
+from ..errors import UsageError
 from .array_data import number_of_rows
 from .nested import as_contiguous, mapped
 
 Size = float | int | None
 
 
-@user_facing
+@checked
 def split_dataset(
     dataset: Any,
     left_size: Size = None,
     right_size: Size = None,
     shuffle: bool = False,
-    seed: int | None = None,
+    seed: Natural | None = None,
 ) -> tuple[Any, Any]:
     """Arrays of one number of samples as two parts, each nested as they are.
 

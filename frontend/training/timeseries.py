@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UsageError, user_facing
-from .array_data import checked_batch_size
+from ..accepted import Count, Natural
+from ..arguments import checked
+from ..errors import UsageError
 from .dataset import PyDataset
 from .nested import as_contiguous
 
@@ -46,16 +47,16 @@ class Windows(PyDataset):
         return windows if self._targets is None else (windows, self._targets[starts])
 
 
-@user_facing
+@checked
 def timeseries_dataset_from_array(
     data: Any,
     targets: Any,
-    sequence_length: int,
-    sequence_stride: int = 1,
-    sampling_rate: int = 1,
-    batch_size: int = 128,
+    sequence_length: Count,
+    sequence_stride: Count = 1,
+    sampling_rate: Count = 1,
+    batch_size: Count = 128,
     shuffle: bool = False,
-    seed: int | None = None,
+    seed: Natural | None = None,
     start_index: int | None = None,
     end_index: int | None = None,
 ) -> Windows:
@@ -75,17 +76,6 @@ def timeseries_dataset_from_array(
         ValueError: a number is out of its range; the series is shorter than one window.
         TypeError: something is no array of numbers.
     """
-    numbers = {
-        "sequence_length": sequence_length,
-        "sequence_stride": sequence_stride,
-        "sampling_rate": sampling_rate,
-    }
-    for name, number in numbers.items():
-        if number < 1:
-            raise UsageError(f"timeseries: expected {name} of 1 or more; received {number}")
-    size = checked_batch_size(batch_size)
-    if size is None:
-        raise UsageError("timeseries: expected a batch_size; received None")
     used = slice(start_index, end_index)
     series = as_contiguous(data)[used]
     rows = None if targets is None else as_contiguous(targets)[used]
@@ -99,4 +89,4 @@ def timeseries_dataset_from_array(
     if shuffle:
         (np.random if seed is None else np.random.RandomState(seed)).shuffle(starts)
     offsets = np.arange(sequence_length) * sampling_rate
-    return Windows(series, rows, starts, offsets, size)
+    return Windows(series, rows, starts, offsets, batch_size)

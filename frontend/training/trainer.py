@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Literal
 
 from .. import lazy, optimizers
-from ..errors import LayerError, UsageError, user_facing
+from ..accepted import Count, Natural, ShareBelowOne
+from ..arguments import checked_method
+from ..errors import LayerError, UsageError
 from ..programs import Store, kept
 from ..watching import Generation
 from .batch import Batch
@@ -53,7 +55,7 @@ class Trainer(StepMethods):
 
     # Compiling
 
-    @user_facing
+    @checked_method
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -62,7 +64,7 @@ class Trainer(StepMethods):
         metrics: Any = None,
         weighted_metrics: Any = None,
         run_eagerly: bool = False,
-        steps_per_execution: int = 1,
+        steps_per_execution: Count = 1,
         jit_compile: Any = "auto",
         auto_scale_loss: bool = True,
     ) -> None:
@@ -192,13 +194,13 @@ class Trainer(StepMethods):
 
         return kept(self._steps, (mode, kind), make, MOST_STEPS)
 
-    @user_facing
+    @checked_method
     def train_on_batch(
         self,
         x: Any,
         y: Any = None,
         sample_weight: Any = None,
-        class_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
         """One step of training on one batch.
@@ -216,7 +218,7 @@ class Trainer(StepMethods):
         self.reset_metrics()
         return _returned(self.train_step_on(batch), return_dict)
 
-    @user_facing
+    @checked_method
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
@@ -226,7 +228,7 @@ class Trainer(StepMethods):
         self.reset_metrics()
         return _returned(self.test_step_on(batch), return_dict)
 
-    @user_facing
+    @checked_method
     def training_step(
         self, x: Any, y: Any = None, sample_weight: Any = None, training: bool = True
     ) -> TracedStep:
@@ -275,25 +277,25 @@ class Trainer(StepMethods):
 
     # Loops
 
-    @user_facing
+    @checked_method
     def fit(
         self,
         x: Any = None,
         y: Any = None,
-        batch_size: int | None = None,
-        epochs: int = 1,
+        batch_size: Count | None = None,
+        epochs: Natural = 1,
         verbose: Any = "auto",
         callbacks: Any = None,
-        validation_split: float = 0.0,
+        validation_split: ShareBelowOne = 0.0,
         validation_data: Any = None,
-        shuffle: bool = True,
-        class_weight: Any = None,
+        shuffle: bool | Literal["batch"] = True,
+        class_weight: Mapping[int, float] | None = None,
         sample_weight: Any = None,
-        initial_epoch: int = 0,
-        steps_per_epoch: int | None = None,
-        validation_steps: int | None = None,
-        validation_batch_size: int | None = None,
-        validation_freq: Any = 1,
+        initial_epoch: Natural = 0,
+        steps_per_epoch: Count | None = None,
+        validation_steps: Count | None = None,
+        validation_batch_size: Count | None = None,
+        validation_freq: Count | Collection[int] = 1,
     ) -> Any:
         """Trains the model epoch by epoch.
 
@@ -346,15 +348,15 @@ class Trainer(StepMethods):
         )
         return self.history
 
-    @user_facing
+    @checked_method
     def evaluate(
         self,
         x: Any = None,
         y: Any = None,
-        batch_size: int | None = None,
+        batch_size: Count | None = None,
         verbose: Any = "auto",
         sample_weight: Any = None,
-        steps: int | None = None,
+        steps: Count | None = None,
         callbacks: Any = None,
         return_dict: bool = False,
     ) -> Any:
@@ -413,6 +415,8 @@ def _check_execution(
 
 
 def _batch(x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Batch:
+    if x is None:
+        raise UsageError("expected x as an array, or arrays; received None")
     x, y = mapped(as_contiguous, x), mapped(as_contiguous, y)
     return Batch(x, y, weights_for(y, sample_weight, class_weight))
 

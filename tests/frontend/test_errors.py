@@ -85,12 +85,12 @@ CASES = {
     "batch size 0": (
         lambda: image_model().predict(np.zeros((2, 8, 8, 1)), batch_size=0),
         ValueError,
-        "batch_size as an int of 1 or more; received 0",
+        "batch_size as an int of 1 or more, or None; received 0",
     ),
     "steps 0": (
         lambda: image_model().predict(np.zeros((2, 8, 8, 1)), steps=0),
         ValueError,
-        "steps of 1 or more; received 0",
+        "steps as an int of 1 or more, or None; received 0",
     ),
     "batch size of batches": (
         lambda: image_model().predict(iter([]), batch_size=3),
@@ -162,7 +162,11 @@ CASES = {
         TypeError,
         "Dense: unexpected arguments unit",
     ),
-    "dropout": (lambda: layers.Dropout(1.5), ValueError, "rate between 0 and 1; received 1.5"),
+    "dropout": (
+        lambda: layers.Dropout(1.5),
+        ValueError,
+        "rate as a number between 0 and 1; received 1.5",
+    ),
     "sizes that do not broadcast": (
         lambda: layers.Add()([Input((3,)), Input((4,))]),
         ValueError,

@@ -118,7 +118,7 @@ def test_what_is_no_initializer_is_refused():
         initializers.Identity()((3,))
     with pytest.raises(ValueError, match="two sizes or more"):
         initializers.Orthogonal()((3,))
-    with pytest.raises(ValueError, match="scale above 0"):
+    with pytest.raises(ValueError, match="scale as a number above 0"):
         initializers.VarianceScaling(scale=0)
     with pytest.raises(ValueError, match="mode out of"):
         initializers.VarianceScaling(mode="fan")

@@ -169,7 +169,7 @@ def test_fractions_of_weights_in_a_matrix_of_integers_are_warned_of():
     (lambda: metrics.AUC(num_thresholds=1), "expected num_thresholds of 2 or more"),
     (lambda: metrics.AUC(num_labels=3), "only with multi_label=True"),
     (lambda: metrics.AUC(multi_label=True)(TRUE, PRED), r"shape \(samples, labels\)"),
-    (lambda: metrics.PrecisionAtRecall(2), "expected recall from 0 to 1; received 2"),
+    (lambda: metrics.PrecisionAtRecall(2), "recall as a number between 0 and 1; received 2"),
     (lambda: metrics.F1Score("mean"), "expected average out of"),
     (lambda: metrics.FBetaScore(beta=2), "expected beta as a float above 0; received 2"),
     (lambda: metrics.F1Score(threshold=1.5), "expected threshold as a float"),

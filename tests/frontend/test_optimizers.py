@@ -646,7 +646,7 @@ def test_options_out_of_range(options, message):
     ("name", "options", "message"),
     [
         ("SGD", {"momentum": 1.5}, "momentum between 0 and 1"),
-        ("AdamW", {"weight_decay": None}, "weight_decay of 0 or more; received None"),
+        ("AdamW", {"weight_decay": None}, "weight_decay as a number; received None"),
         ("Ftrl", {"learning_rate_power": 0.5}, "learning_rate_power of 0 or less"),
         ("Ftrl", {"l1_regularization_strength": -1}, "l1_regularization_strength of 0 or more"),
         ("Lion", {"beta_1": 0}, "beta_1 above 0"),

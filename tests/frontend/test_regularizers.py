@@ -76,10 +76,10 @@ def test_what_is_none_of_them():
 
 def test_strengths_out_of_range():
     for wrong in (-0.1, np.nan, "strong", True, np.inf):
-        with pytest.raises(ValueError, match="L2: expected l2 of 0 or more; received"):
+        with pytest.raises(ValueError, match="L2: expected l2 as a finite number of 0 or more"):
             regularizers.L2(wrong)
     assert regularizers.L2(None).l2 == 0.01
-    with pytest.raises(ValueError, match="expected mode 'rows' or 'columns'; received 'both'"):
+    with pytest.raises(ValueError, match="mode as one of 'rows', 'columns'; received 'both'"):
         regularizers.OrthogonalRegularizer(mode="both")
     with pytest.raises(ValueError, match=r"expected a matrix; received shape \(3,\)"):
         regularizers.OrthogonalRegularizer()(np.ones(3))

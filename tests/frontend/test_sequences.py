@@ -39,7 +39,7 @@ def test_padding_of_steps_with_a_shape():
 @pytest.mark.parametrize(("arguments", "message"), [
     (([[1], 2],), "sequences of steps; received 2"),
     (([[1], [[2]]],), r"steps of shape \(\).*received \(1,\) in sequence 1"),
-    (([[1]], 2, "int32", "left"), 'padding "pre" or "post"; received \'left\''),
+    (([[1]], 2, "int32", "left"), "padding as one of 'pre', 'post'; received 'left'"),
 ])  # fmt: skip
 def test_what_cannot_be_padded(arguments, message):
     with pytest.raises(ValueError, match=message):
@@ -89,13 +89,13 @@ def test_windows_are_data_to_train_on():
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"sequence_length": 0}, "sequence_length of 1 or more; received 0"),
-    ({"sequence_stride": 0}, "sequence_stride of 1"),
-    ({"sampling_rate": -1}, "sampling_rate of 1"),
+    ({"sequence_length": 0}, "sequence_length as an int of 1 or more; received 0"),
+    ({"sequence_stride": 0}, "sequence_stride as an int of 1"),
+    ({"sampling_rate": -1}, "sampling_rate as an int of 1"),
     ({"sequence_length": 21}, "expected 21 steps or more for one window; received 20"),
     ({"start_index": 19}, "expected 3 steps or more for one window; received 1"),
     ({"batch_size": 0}, "batch_size as an int of 1 or more"),
-    ({"batch_size": None}, "expected a batch_size"),
+    ({"batch_size": None}, "expected batch_size as an int of 1 or more; received None"),
 ])  # fmt: skip
 def test_windows_that_cannot_be(options, message):
     with pytest.raises(ValueError, match=message):

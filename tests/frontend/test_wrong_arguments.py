@@ -1,0 +1,288 @@
+"""Every argument of what is public, replaced by what it is not: the package's own error, or none.
+
+Ordinarily a part of the calls is made, another part of each family's; all of them are `slow`.
+"""
+
+import importlib
+import inspect
+import pkgutil
+import warnings
+from collections.abc import Callable, Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import wrong_calls
+from wrong_calls import Call
+
+import keraunos
+from keraunos import frontend, layers, ops
+from keraunos.compiler.ir import IRError
+from keraunos.frontend import accepted, arguments
+from keraunos.frontend.errors import TooLarge, UsageError, UsageTypeError
+from keraunos.frontend.ops import core
+
+FAMILIES = ("layers", "ops", "objects", "functions", "models")
+OWN = (UsageError, UsageTypeError, IRError)
+
+# What is accepted, by call and argument, and why.
+ACCEPTED = {
+    ("model.fit", "epochs"): "so many epochs are what was asked for",
+    ("compare", "repeats"): "so many rounds are what was asked for",
+    ("Lambda", "arguments"): "they are those of the user's own function, and so is its error",
+}
+EVERY = {"layers": 2, "ops": 3, "objects": 3, "functions": 3, "models": 4}
+
+
+def calls(family: str, folder: Path) -> list[Call]:
+    make: Any = getattr(wrong_calls, f"of_{family}")
+    return make(folder) if family == "models" else make()
+
+
+def complaints(variants: Iterable[Call]) -> list[str]:
+    """The calls that raise something else than the package's own errors."""
+    found = []
+    for call in variants:
+        if any((call.name, name) in ACCEPTED for name in call.kwargs):
+            continue
+        try:
+            call.run()
+        except OWN:
+            continue
+        except Exception as error:  # noqa: BLE001, whatever it is
+            found.append(f"{call}: {type(error).__name__}: {error}")
+    return found
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterable[None]:
+    """Some of the calls write files; some warn; some set the seeds."""
+    monkeypatch.chdir(tmp_path)
+    state = np.random.get_state(), keraunos.random.get_state()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+    np.random.set_state(state[0])
+    keraunos.random.set_state(state[1])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_right_calls_are_right(family, tmp_path):
+    for call in calls(family, tmp_path):
+        call.run()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_wrong_arguments_are_answered(family, tmp_path):
+    variants = [each for call in calls(family, tmp_path) for each in call.variants()]
+    assert len(variants) > 300
+    told = complaints(islice(variants, FAMILIES.index(family), None, EVERY[family]))
+    assert not told, "\n".join(told)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_all_wrong_arguments_are_answered(family, tmp_path):
+    told = complaints(each for call in calls(family, tmp_path) for each in call.variants())
+    assert not told, "\n".join(told)
+
+
+T = np.ones((2, 3), "float32")
+NOTHING = np.ones((0, 3), "float32")
+
+
+def _two_of_one_name() -> Any:
+    inputs = keraunos.Input((5,))
+    return keraunos.Model(inputs, layers.Dense(2, name="a")(layers.Dense(3, name="a")(inputs)))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ops.sum(T, axis=(0, 0)), "each once, or None; received"),
+        (lambda: ops.sum(T, axis=(0, -2)), "expected each axis once"),
+        (lambda: ops.transpose(T, (0, 0)), "each once, or None; received"),
+        (lambda: ops.transpose(T, (0,)), "expected each of 2 axes once"),
+        (lambda: ops.expand_dims(T, (0, -4)), "expected each axis once"),
+        (lambda: ops.max(NOTHING, axis=0), "max: expected 1 element or more along the axes"),
+        (lambda: ops.min(NOTHING), "min: expected 1 element or more"),
+        (lambda: ops.argmin(NOTHING, axis=0), "argmin: expected 1 element or more"),
+        (lambda: ops.logsumexp(NOTHING, axis=0), "logsumexp: expected 1 element or more"),
+        (lambda: ops.pad(T, [(-1, 1), (0, 0)]), "each 0 or more"),
+        (lambda: ops.slice(T, (0, 0), (5, 5)), "within axis 0 of size 2; received 5 elements"),
+        (lambda: ops.slice(T, (0,), (1,)), "expected 2 indices and as many sizes"),
+        (lambda: ops.take(T, [0.5], axis=1), "indices as integers; received float32"),
+        (lambda: ops.arange(0, 5, 0), "a step other than 0"),
+        (lambda: ops.arange(0, float("inf"), 1), "finite bounds"),
+        (lambda: ops.one_hot([1], -3), "num_classes as an int of 0 or more; received -3"),
+        (lambda: ops.split(T, -1, 1), "that -1 divides"),
+        (lambda: ops.concatenate([]), "a list of tensors, 1 or more"),
+        (lambda: ops.tensordot(T, T.T, 3), "expected 0 to 2 axes"),
+        (lambda: ops.add(np.ones(2, "int32"), 10**12), "a number that int32 holds"),
+        (lambda: ops.conv(T, T), "inputs and a kernel of 3 axes"),
+        (lambda: keraunos.Input((5,), batch_size=-1), "batch_size as an int of 0 or more"),
+        (_two_of_one_name, 'layers of different names; received 2 layers "a"'),
+        (lambda: layers.BatchNormalization(epsilon=-1.0), "epsilon as a number of 0 or more"),
+        (lambda: keraunos.constraints.MaxNorm("a"), "max_value as a number of 0 or more"),
+        (lambda: keraunos.random.randint((2,), 5, 5), "minval below maxval"),
+        (lambda: keraunos.parse_ir(b"graph"), "text of a graph as a string"),
+    ],
+)
+def test_what_means_nothing_is_refused(call, message):
+    with pytest.raises(UsageError, match=message):
+        call()
+
+
+def test_the_largest_of_nothing_is_what_it_begins_with():
+    np.testing.assert_array_equal(ops.max(NOTHING, axis=0, initial=-1.0), [-1.0] * 3)
+
+
+def test_a_block_of_what_is_left():
+    np.testing.assert_array_equal(ops.slice(np.arange(5), (2,), (-1,)), [2, 3, 4])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: layers.Dense(10**12)(keraunos.Input((5,))),
+        lambda: layers.Embedding(10**12, 4)(keraunos.Input((5,))),
+        lambda: ops.one_hot([1], 10**13),
+        lambda: ops.arange(10**13),
+        lambda: ops.eye(10**8),
+        lambda: ops.linspace(0.0, 1.0, 10**13),
+        lambda: ops.zeros((10**7, 10**7)),
+        lambda: ops.repeat(T, 10**13, 0),
+        lambda: ops.tile(T, 10**13),
+        lambda: keraunos.random.normal((10**7, 10**7)),
+        lambda: keraunos.metrics.MeanIoU(10**8),
+        lambda: keraunos.utils.to_categorical([0], 10**8),
+    ],
+)
+def test_sizes_beyond_the_memory_are_told_before_anything_is_allocated(call):
+    with pytest.raises(TooLarge, match=r"memory of this machine.*received shape .*(TiB|PiB)"):
+        call()
+    assert issubclass(TooLarge, MemoryError)
+
+
+def test_copies_side_by_side_are_one_op_however_many():
+    wide = ops.tile(keraunos.Input((2,)), (1, 10**9))
+    assert wide.shape == (None, 2 * 10**9)
+
+
+@pytest.mark.parametrize("template", ["{}", "{0}", "{epoch", "{epoch:z}", "{epoch.a}", "{loss[a]}"])
+def test_a_checkpoint_of_no_name(template):
+    checkpoint = keraunos.callbacks.ModelCheckpoint(
+        f"{template}.weights.h5", save_weights_only=True
+    )
+    checkpoint.set_model(keraunos.Sequential([keraunos.Input((1,)), layers.Dense(1)]))
+    with pytest.raises(UsageError, match="names of epoch, loss in braces"):
+        checkpoint.on_epoch_end(0, {"loss": 1.0})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: keraunos.callbacks.BackupAndRestore(path, save_freq=1),
+        lambda path: keraunos.callbacks.ModelCheckpoint(
+            path / "m.weights.h5", save_weights_only=True
+        ),
+        lambda path: keraunos.callbacks.TensorBoard(path),
+        lambda path: keraunos.callbacks.CSVLogger(path / "log.csv"),
+    ],
+)
+def test_a_file_in_place_of_a_folder(make, tmp_path):
+    path = tmp_path / "file"
+    path.write_text("")
+    model = keraunos.Sequential([keraunos.Input((1,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(UsageError, match="folder"):
+        model.fit(np.ones((2, 1)), np.ones((2, 1)), verbose=0, callbacks=[make(path)])
+
+
+def test_a_model_of_the_package_says_what_its_methods_take():
+    model = keraunos.Sequential([keraunos.Input((1,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.ones((2, 1))
+    with pytest.raises(UsageError, match=r"Sequential.fit \(.*: expected epochs as an int of 0"):
+        model.fit(x, x, epochs=1.5)
+    with pytest.raises(UsageError, match="validation_split as a number of 0 or more, below 1"):
+        model.fit(x, x, validation_split=1.0)
+    with pytest.raises(UsageError, match="class_weight as a dict, each key an int, each value a n"):
+        model.fit(x, x, class_weight={0: "a"})
+    with pytest.raises(UsageError, match="expected x as an array"):
+        model.train_on_batch(None)
+    with pytest.raises(UsageError, match=r"set_weights .*: expected weights as a list"):
+        model.set_weights(None)
+
+
+# How arguments are checked
+
+
+def checked() -> list[Any]:
+    """All functions and constructors of the frontend whose arguments are checked."""
+    found = {}
+    for info in pkgutil.walk_packages(frontend.__path__, f"{frontend.__name__}."):
+        for value in vars(importlib.import_module(info.name)).values():
+            made = vars(value).get("__init__") if inspect.isclass(value) else value
+            layers_of = []
+            while inspect.isfunction(made):
+                layers_of.append(made.__code__.co_filename)
+                made = getattr(made, "__wrapped__", None)
+            if {arguments.__file__, core.__file__} & set(layers_of[:-1]):
+                found[value] = inspect.unwrap(
+                    value if not inspect.isclass(value) else value.__init__
+                )
+    return list(found.values())
+
+
+def test_annotations_of_what_is_checked_can_be_read():
+    functions = checked()
+    assert len(functions) > 300
+    for function in functions:
+        arguments.rules_of(function)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "right", "wrong"),
+    [
+        (int, [1, -1, np.int64(3), np.array(2)], [True, 1.0, "1", None]),
+        (float, [1, 0.5, np.float32(1), float("inf")], [True, float("nan"), "1", None]),
+        (bool, [True, False, np.True_, 0, 1], [2, None, "yes", T]),
+        (str | None, ["a", None], [1, b"a"]),
+        (accepted.Count, [1, 10], [0, -1, 1.0]),
+        (accepted.Axes, [0, (0, 1), [-1], range(2)], [(0, 0), 1.0, "0", ([0],), T]),
+        (accepted.Shape | None, [3, (2, 0), None], [-1, (2, -1), (None,), "ab"]),
+        (list[str], [["a"], ()], ["a", [1], None]),
+        (Iterable[str], [["a"], {"a"}, iter([1])], ["a", [1], None]),
+        (dict[str, int] | None, [{}, {"a": 1}, None], [[], 1, {1: 1}, {"a": "b"}]),
+        (Callable[..., Any], [len], [1]),
+        (Literal["a", "b"], ["a"], ["c", 1, ["a"]]),
+        (Any, [None, object()], []),
+        (Any | None, [object()], []),
+    ],
+)
+def test_what_an_annotation_takes(annotation, right, wrong):
+    rule = arguments.rule_of(annotation)
+    for value in right:
+        assert rule is None or rule.accepts(value), value
+    for value in wrong:
+        assert rule is not None and not rule.accepts(value), value
+
+
+def test_subclasses_of_users_take_what_they_like():
+    class Mine(layers.Layer):
+        def __init__(self, units: int, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.units = units
+
+    assert Mine("several").units == "several"
+    with pytest.raises(UsageError, match=r"Mine .*: expected trainable as True or False"):
+        Mine(3, trainable="a")
+
+
+def test_an_error_of_an_argument_is_one_of_type_and_of_value():
+    for kind in (TypeError, ValueError):
+        with pytest.raises(kind, match="expected units as an int of 1 or more; received 'a'"):
+            layers.Dense("a")
