@@ -123,6 +123,16 @@ NewShape = Annotated[
         ),
     ),
 ]
+Starts = Annotated[
+    Any,
+    Rule(
+        "an int or a tensor of one for each axis",
+        lambda value: (
+            _has_rows(value)
+            or (is_sequence(value) and all(is_int(e) or hasattr(e, "shape") for e in value))
+        ),
+    ),
+]
 Scalar = Annotated[
     Any,
     Rule(

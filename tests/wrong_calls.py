@@ -91,7 +91,13 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "average_pool": (IMAGE, 2, 1, "valid"),
     "batch_normalization": (ROWS, np.ones(3), np.ones(3), -1),
     "bitwise_and": (ROWS > 0.3, ROWS > 0.6),
+    "bitwise_invert": (ROWS > 0.3,),
+    "bitwise_left_shift": (np.array([1, 2]), np.array([0, 3])),
+    "bitwise_not": (ROWS > 0.3,),
     "bitwise_or": (ROWS > 0.3, ROWS > 0.6),
+    "bitwise_right_shift": (np.array([1, 2]), np.array([0, 3])),
+    "left_shift": (np.array([1, 2]), np.array([0, 3])),
+    "right_shift": (np.array([1, 2]), np.array([0, 3])),
     "bitwise_xor": (ROWS > 0.3, ROWS > 0.6),
     "broadcast_to": (ROWS, (2, 2, 3)),
     "cast": (ROWS, "int32"),
@@ -143,6 +149,9 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
 }
 
 
+_OF_DATA = ("nonzero",)  # only the data tell the sizes of what they give
+
+
 def of_ops() -> list[Call]:
     """Each function on arrays, and on symbolic tensors in place of the arrays."""
     found = []
@@ -150,7 +159,7 @@ def of_ops() -> list[Call]:
         function = getattr(ops, name)
         args = _ARGUMENTS.get(name) or (ROWS,) * len(_required(function))
         found.append(Call(f"ops.{name}", function, args))
-        if any(isinstance(arg, np.ndarray) for arg in args):
+        if name not in _OF_DATA and any(isinstance(arg, np.ndarray) for arg in args):
             found.append(Call(f"ops.{name} of Input", _on_symbols(function), args))
     return found
 

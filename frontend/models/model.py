@@ -175,9 +175,14 @@ class Model(Trainer, Layer):
         self.built = True
 
     def settle(self, has_stepped: bool) -> None:
-        """As ``StepMethods.settle``. A model that only its own steps call is built with these, or
-        as its layers are."""
-        super().settle(has_stepped)
+        """Takes note of what the model has by now: metrics, and whether it is built.
+
+        A model that only its own steps call is built with these, or as its layers are.
+
+        Args:
+            has_stepped: whether a step was made or run, so that what it needs is built.
+        """
+        self.find_metrics()
         if self.built or type(self).build is not Model.build:
             return
         only_layers = type(self).call is Model.call and bool(self.sublayers)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import checked_method
 from ..dtypes import as_array
 from ..errors import LayerError, UsageError, UsageTypeError, user_facing
 from ..history import Operation
@@ -48,7 +49,7 @@ class Sequential(Model):
     def operations(self) -> list[Operation]:
         return list(self.stack)
 
-    @user_facing
+    @checked_method
     def add(self, layer: Any, rebuild: bool = True) -> None:
         """Puts a layer on top.
 
@@ -80,7 +81,7 @@ class Sequential(Model):
             self.stack.pop()
             raise
 
-    @user_facing
+    @checked_method
     def pop(self, rebuild: bool = True) -> Any:
         """Takes the last layer off; ``rebuild`` as in ``add``."""
         if not self.stack:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..accepted import AnyFloat
-from ..dtypes import INT64, UINT8, standard_dtype
+from ..dtypes import INT64, UINT8, as_array, standard_dtype
 from ..errors import UsageError, user_facing
 from ..tensor import KerasTensor, is_symbolic
 from .core import (
@@ -276,7 +276,7 @@ def nonzero(x: Any) -> Any:
             "how many places there are. where(condition, x1, x2) chooses element by element, and "
             "sum(cast(condition, 'int32')) counts"
         )
-    return tuple(axis.astype("int32") for axis in np.nonzero(np.atleast_1d(np.asarray(x))))
+    return tuple(axis.astype("int32") for axis in np.nonzero(np.atleast_1d(as_array(x))))
 
 
 @operation

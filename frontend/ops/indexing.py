@@ -9,7 +9,7 @@ import numpy as np
 from ...compiler.ir import Node
 from ...compiler.types import product
 from ...runtime.dim import Dim, Size
-from ..accepted import NewShape
+from ..accepted import NewShape, Starts, is_int
 from ..dtypes import INT64
 from ..errors import UsageError, UsageIndexError, UsageTypeError
 from ..tensor import KerasTensor
@@ -115,7 +115,7 @@ def _picked(node: Node, axis: int, index: Any) -> Node:
 
 
 @operation
-def slice_(inputs: Any, start_indices: Any, shape: NewShape) -> KerasTensor:
+def slice_(inputs: Any, start_indices: Starts, shape: NewShape) -> KerasTensor:
     """A block of a given shape that begins at given indices, numbers or tensors.
 
     Indices below 0 count from the end; a size of -1 is what is left. Along an axis of unknown size
@@ -158,7 +158,7 @@ def _block(node: Node, axis: int, start: Size, size: Size) -> Node:
 
 
 def _listed(values: Any) -> list[Any]:
-    return [values[i] for i in range(len(values))]
+    return [values] if is_int(values) else [values[i] for i in range(len(values))]
 
 
 def _block_at(node: Node, axis: int, start: Node, size: Size) -> Node:

@@ -127,7 +127,7 @@ def flip(x: Any, axis: Axes | None = None) -> KerasTensor:
 
 
 @operation
-def repeat(x: Any, repeats: Any, axis: int | None = None) -> KerasTensor:
+def repeat(x: Any, repeats: Shape, axis: int | None = None) -> KerasTensor:
     """Each element ``repeats`` times in a row: one number, or one for each along the axis."""
     node = as_node(ravel(x)) if axis is None else as_node(x)
     place = normal_axis(axis or 0, node.tensor_type.rank)
@@ -170,7 +170,7 @@ def tile(x: Any, repeats: Shape) -> KerasTensor:
 
 
 @operation
-def roll(x: Any, shift: Any, axis: Any = None) -> KerasTensor:
+def roll(x: Any, shift: Ints, axis: Ints | None = None) -> KerasTensor:
     """Elements moved along ``axis``; those that fall off come back at the other end.
 
     One shift and one axis, or several; without an axis, along all elements in a line.

@@ -160,12 +160,8 @@ class StepMethods(Weighted):
         found = [*self._compiled_metrics(), *self.metrics]
         return list({id(metric): metric for metric in found}.values())
 
-    def settle(self, has_stepped: bool) -> None:
-        """Takes note of what the model has by now: metrics among its attributes and its layers'.
-
-        Args:
-            has_stepped: whether a step was made or run, so that what it needs is built.
-        """
+    def find_metrics(self) -> None:
+        """Takes note of the metrics among the model's attributes and its layers', by now."""
         self._held_metrics = held_metrics(self, StepMethods)
 
     @property

@@ -48,6 +48,7 @@ class Trainer(StepMethods):
     stop_training = False
     steps_per_execution = 1
     output_shape: Any
+    settle: Any  # a method of the other half
     _run_eagerly = False
     _looked_at = -1
     _steps: Store

@@ -112,7 +112,7 @@ def _two_of_one_name() -> Any:
         (lambda: ops.logsumexp(NOTHING, axis=0), "logsumexp: expected 1 element or more"),
         (lambda: ops.pad(T, [(-1, 1), (0, 0)]), "each 0 or more"),
         (lambda: ops.slice(T, (0, 0), (5, 5)), "within axis 0 of size 2; received 5 elements"),
-        (lambda: ops.slice(T, (0,), (1,)), "expected 2 indices and as many sizes"),
+        (lambda: ops.slice(T, (0,), (1,)), "a start and a size for each of 2 axes"),
         (lambda: ops.take(T, [0.5], axis=1), "indices as integers; received float32"),
         (lambda: ops.arange(0, 5, 0), "a step other than 0"),
         (lambda: ops.arange(0, float("inf"), 1), "finite bounds"),
