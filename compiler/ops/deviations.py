@@ -88,6 +88,19 @@ VALUES: tuple[Deviation, ...] = (
         "Keras has uint32, which the compiler lacks; int64 holds it.",
     ),
     Deviation(
+        ("sum",),
+        "Of x * f it may be sum(x) * f: an infinite f gives infinity where x has both signs, and "
+        "where sum(x) overflows it is infinite.",
+        "Gradients of normalizations have sum(x) anyway, and save a pass over memory. numpy gives "
+        "NaN for the first.",
+    ),
+    Deviation(
+        ("conv1d", "conv2d"),
+        "A weight that is infinite or NaN may leave alone what it meets only in padding.",
+        "Kernels skip rows and columns of padding; the reference multiplies its zeros, "
+        "which gives NaN.",
+    ),
+    Deviation(
         ("left_shift", "right_shift"),
         "By all places or more: 0, or the sign alone.",
         "As numpy and JAX; C leaves it open.",

@@ -53,3 +53,63 @@ def test_what_is_not_finite_stays_where_it_belongs(name: str) -> None:
             assert np.isfinite(expected[[0, 2]]).all()
             for run in runs:
                 np.testing.assert_allclose(run(*arrays)[0], expected, rtol=1e-5)
+
+
+FACTORED = """
+graph g(%x: f32[N, 8, 8, 3], %s: f32[3]) {
+  %0 = sum(%x, axes=(0, 1, 2))
+  %1 = multiply(%x, %s)
+  %2 = sum(%1, axes=(0, 1, 2))
+  return %0, %2
+}
+"""
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_factor_that_is_not_finite_spoils_the_sums_it_belongs_to(value: float) -> None:
+    """Taken out of a sum it may give infinity for NaN, as NUMERICS.md says, but nothing finite."""
+    graph = parse_ir(FACTORED)
+    runs = [compile_graph(graph, **options) for options in OPTIONS]
+    x = np.random.default_rng(0).uniform(0.5, 1, (3, 8, 8, 3)).astype(np.float32)
+    x[1] *= -1
+    spoiled = x.copy()
+    spoiled[1, 2, 3, 1] = value
+    scale, ones = np.array([3, value, 2], np.float32), np.ones(3, np.float32)
+    for arrays in ((x, scale), (spoiled, ones), (spoiled, scale)):
+        expected = evaluate(graph, arrays, dtype="float64")
+        for run in runs:
+            for found, wanted in zip(run(*arrays), expected, strict=True):
+                np.testing.assert_array_equal(np.isfinite(found), np.isfinite(wanted))
+                fit = np.isfinite(wanted)
+                np.testing.assert_allclose(found[fit], wanted[fit], rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2)])
+def test_a_weight_that_is_not_finite_spoils_what_it_meets(
+    value: float, strides: tuple[int, int]
+) -> None:
+    """What it meets in padding alone may be as without it, as NUMERICS.md says."""
+    text = f'%y = conv2d(%x, %k, strides={strides}, padding="same")'
+    graph = parse_ir(f"graph g(%x: f32[N, 6, 7, 4], %k: f32[3, 3, 4, 5]) {{ {text} return %y }}")
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0.5, 1, (2, 6, 7, 4)).astype(np.float32)
+    clean = rng.uniform(0.5, 1, (3, 3, 4, 5)).astype(np.float32)
+    (without,) = evaluate(graph, [x, clean], dtype="float64")
+    for place in ((0, 0), (1, 1), (2, 0)):
+        weights = clean.copy()
+        weights[(*place, 1, 2)] = value
+        (expected,) = evaluate(graph, [x, weights], dtype="float64")
+        # Elsewhere it meets padding alone.
+        met = _of_one(graph, x, place) != 0
+        for options in OPTIONS:
+            (found,) = compile_graph(graph, **options)(x, weights)
+            fit = np.where(np.isfinite(found) & ~met, without, expected)
+            np.testing.assert_allclose(found, fit, rtol=1e-5)
+
+
+def _of_one(graph: Any, x: np.ndarray, place: tuple[int, int]) -> np.ndarray:
+    """What the weight at ``place`` alone gives, being 1: 0 where it meets padding."""
+    weights = np.zeros((3, 3, 4, 5), np.float32)
+    weights[(*place, 1, 2)] = 1
+    return np.asarray(evaluate(graph, [x, weights])[0])
