@@ -95,6 +95,11 @@ VALUES: tuple[Deviation, ...] = (
         "NaN for the first.",
     ),
     Deviation(
+        ("batch_norm",),
+        "An infinite gamma gives NaN.",
+        "x * s - mean * s, as in Keras with JAX; the reference has (x - mean) * s.",
+    ),
+    Deviation(
         ("conv1d", "conv2d"),
         "A weight that is infinite or NaN may leave alone what it meets only in padding.",
         "Kernels skip rows and columns of padding; the reference multiplies its zeros, "

@@ -113,3 +113,31 @@ def _of_one(graph: Any, x: np.ndarray, place: tuple[int, int]) -> np.ndarray:
     weights = np.zeros((3, 3, 4, 5), np.float32)
     weights[(*place, 1, 2)] = 1
     return np.asarray(evaluate(graph, [x, weights])[0])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("which", ["gamma", "beta", "mean", "variance"])
+def test_a_statistic_that_is_not_finite_spoils_its_channel_alone(which: str, value: float) -> None:
+    """An infinite gamma gives NaN where passes make a scale of it, as NUMERICS.md says."""
+    names = ("gamma", "beta", "mean", "variance")
+    graph = parse_ir(f"""
+    graph g(%x: f32[N, 5, 5, 3]) {{
+      {" ".join(f"${name}: f32[4]" for name in names)} $k: f32[3, 3, 3, 4]
+      %0 = conv2d(%x, $k, padding="same")
+      %1 = batch_norm(%0, $gamma, $beta, $mean, $variance, epsilon=0.001)
+      return %1
+    }}""")
+    rng = np.random.default_rng(0)
+    values = {name: rng.uniform(0.5, 1, 4).astype(np.float32) for name in names}
+    values["k"] = rng.uniform(-1, 1, (3, 3, 3, 4)).astype(np.float32)
+    values[which][1] = value
+    x = rng.uniform(-1, 1, (2, 5, 5, 3)).astype(np.float32)
+    (expected,) = evaluate(graph, [x], values, dtype="float64")
+    for options in OPTIONS:
+        run = compile_graph(graph, **options)
+        run.set_parameters(values)
+        (found,) = run(x)
+        if which == "gamma" and np.isnan(found[..., 1]).all():
+            assert not np.isfinite(expected[..., 1]).any()
+            found[..., 1] = expected[..., 1]
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
