@@ -10,6 +10,7 @@ import pytest
 from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.parser import parse_ir
+from keraunos.compiler.pipeline import stage_names
 
 IMAGE = "%x: f32[N, 7, 6, 5]"
 CASES = {
@@ -35,6 +36,8 @@ CASES = {
     "mean": (IMAGE, "%k: f32[5]", 'avg_pool2d(%x, window=(3, 3), strides=(1, 2), padding="same")'),
     "product": ("%x: f32[N, 7, 21]", "%k: f32[21, 19]", "matmul(%x, %k)"),
 }
+NEEDED = {"expand", "legalize", "borders"}  # kernels cannot do without
+OPTIONAL = [name for name in stage_names() if name not in NEEDED]
 OPTIONS: tuple[dict[str, Any], ...] = ({}, {"passes": "none"}, {"disable": ["unpad", "fuse"]})
 
 
@@ -141,3 +144,32 @@ def test_a_statistic_that_is_not_finite_spoils_its_channel_alone(which: str, val
             assert not np.isfinite(expected[..., 1]).any()
             found[..., 1] = expected[..., 1]
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [None, *OPTIONAL])
+def test_samples_beside_one_that_is_not_finite_keep_their_bits(name: str | None) -> None:
+    """Whichever pass is left out."""
+    graph = parse_ir("""
+    graph g(%x: f32[N, 8, 8, 3]) {
+      $k: f32[3, 3, 3, 8] $dense: f32[128, 4]
+      $gamma: f32[8] $beta: f32[8] $mean: f32[8] $variance: f32[8]
+      %0 = conv2d(%x, $k, padding="same")
+      %1 = batch_norm(%0, $gamma, $beta, $mean, $variance, epsilon=0.001)
+      %2 = relu(%1)
+      %3 = max_pool2d(%2, window=(2, 2), strides=(2, 2), padding="valid")
+      %4 = reshape(%3, shape=(N, 128))
+      %5 = matmul(%4, $dense)
+      %6 = softmax(%5, axis=-1)
+      return %6
+    }""")
+    rng = np.random.default_rng(0)
+    names = ("gamma", "beta", "mean", "variance")
+    shapes = {"k": (3, 3, 3, 8), "dense": (128, 4), **dict.fromkeys(names, (8,))}
+    run = compile_graph(graph, disable=[name] if name else [])
+    run.set_parameters({n: rng.uniform(0.5, 1, s).astype(np.float32) for n, s in shapes.items()})
+    x = rng.uniform(-1, 1, (3, 8, 8, 3)).astype(np.float32)
+    (clean,) = run(x)
+    x[1, 3, 4, 1] = np.nan
+    (found,) = run(x)
+    np.testing.assert_array_equal(found[[0, 2]], clean[[0, 2]])
+    assert np.isfinite(clean).all() and np.isnan(found[1]).all()
