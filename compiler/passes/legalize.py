@@ -9,7 +9,8 @@
 Depthwise filters with several outputs a channel become one filter a (repeated) channel; matrix
 products are of matrices, or of equal batches of them, in float32, else sums; the left one is read
 as it lies where it is a transpose; what is counted is a constant where its size is known. Sums over
-all samples are cut in parts (``long_sums``). Results that no kernel makes are copied.
+all samples are cut in parts (``long_sums``). Results that no kernel makes are copied; results of groups
+that nothing reads are left out.
 
 The step of a loop reads and writes parts of wider values (a slice of a sequence, one of the two
 places of a carry), between whose rows there are gaps. What cannot work so gets a copy.
@@ -39,22 +40,49 @@ from ..lowering import (
     WindowGradient,
 )
 from ..ops.building import reshaped
-from ..ops.core import constant, copy
+from ..ops.core import FUSED, ITEM, constant, copy
 from ..ops.registry import get_op, ops
 from ..ops.stepping import parts_of
 from ..prologue import fixed_nodes
-from ..types import FLOAT32, Size, product
+from ..types import FLOAT32, Size, TupleType, product
 from .long_sums import kernel_gradient_in_parts, product_in_parts
+from .loops import used_results
 from .rewriting import change_bodies
 
 
 def legalize(graph: Graph, decisions: Decisions) -> Graph:
     """Rewrites, then copies results; see the module's docstring."""
-    graph = change_bodies(graph, lambda body: legalize(body, decisions))
+    graph = _without_unread_results(change_bodies(graph, lambda body: legalize(body, decisions)))
     graph = substitute_nodes(graph, {n: _counted(n) for n in graph.nodes if n.op is ops.iota})
     for rule in (_single_filters, _plain_matmul, _summed_in_parts):
         graph = rewrite(graph, rule)
     return rewrite(_copy_outputs(graph), _with_dense_values)
+
+
+def _without_unread_results(graph: Graph) -> Graph:
+    """``graph`` with groups that compute no more than what is read: a kernel has no other place."""
+    groups = [n for n in graph.nodes if n.op is FUSED and isinstance(n.type, TupleType)]
+    read = {group: sorted(used_results(group, graph)) for group in groups}
+    if all(len(read[group]) == len(group.attrs["body"].outputs) for group in groups):
+        return graph
+    new: dict[Node, Node] = {}
+    for node in graph.nodes:
+        with origin_scope(*node.origins):
+            if node.op is ITEM and node.inputs[0] in read:
+                new[node] = _result(new[node.inputs[0]], read[node.inputs[0]], node)
+                continue
+            inputs, attrs = tuple(new[operand] for operand in node.inputs), dict(node.attrs)
+            if node in read:
+                body: Graph = attrs["body"]
+                attrs["body"] = body.with_outputs(body.outputs[i] for i in read[node])
+            new[node] = apply(node.op, inputs, attrs) if inputs else node
+    return graph.with_outputs(new[node] for node in graph.outputs)
+
+
+def _result(group: Node, kept: list[int], item: Node) -> Node:
+    if not isinstance(group.type, TupleType):
+        return group
+    return ITEM(group, index=kept.index(item.attrs["index"]))
 
 
 def _single_filters(node: Node) -> Node | None:

@@ -1,10 +1,13 @@
 """The list of passes: names, choice, prefixes, verification; random graphs through all of it."""
 
+import numpy as np
 import pytest
 from graphs import assert_same_values, random_graph
 
 from keraunos.compiler import pipeline
 from keraunos.compiler.decisions import Decision, Decisions
+from keraunos.compiler.evaluate import evaluate
+from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir import Graph, IRError
 from keraunos.compiler.parser import parse_ir
 from keraunos.compiler.pipeline import optimize, stage_names
@@ -164,3 +167,30 @@ def test_random_graphs_are_varied() -> None:
     names = {node.op.name for graph in graphs for node in graph.nodes}
     assert len(names) > 60
     assert len(set(graphs)) == len(SEEDS)
+
+
+UNREAD = """graph g(%x: f32[N, 2]) {{
+  %0 = fused several(%x) {{
+    %0.0 = relu(%x)
+    %0.1 = exp(%x)
+    %0.2 = negative(%x)
+    return %0.0, %0.1, %0.2
+  }}
+  {read}
+}}"""
+
+
+@pytest.mark.parametrize("passes", ["default", "none"])
+@pytest.mark.parametrize(
+    "read",
+    [
+        "%1 = item(%0, index=1) return %1",
+        "%1 = item(%0, index=0) %2 = item(%0, index=2) return %1, %2",
+    ],
+)
+def test_results_of_groups_that_nothing_reads_are_left_out(read: str, passes: str) -> None:
+    graph = parse_ir(UNREAD.format(read=read))
+    x = np.array([[-1.0, 2.0]], "float32")
+    found = compile_graph(graph, passes=passes)(x)
+    for result, expected in zip(found, evaluate(graph, [x]), strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-6)
