@@ -9,8 +9,8 @@
 Depthwise filters with several outputs a channel become one filter a (repeated) channel; matrix
 products are of matrices, or of equal batches of them, in float32, else sums; the left one is read
 as it lies where it is a transpose; what is counted is a constant where its size is known. Sums over
-all samples are cut in parts (``long_sums``). Results that no kernel makes are copied; results of groups
-that nothing reads are left out.
+all samples are cut in parts (``long_sums``). Results that no kernel makes are copied; those of
+groups that nothing reads are left out.
 
 The step of a loop reads and writes parts of wider values (a slice of a sequence, one of the two
 places of a carry), between whose rows there are gaps. What cannot work so gets a copy.

@@ -21,7 +21,6 @@ from ..programs import Program, kept
 from ..tensor import KerasTensor, is_symbolic
 from ..tracing import Spec, specs_of, trace_call
 from ..training.batch import Batch
-from ..training.nested import as_contiguous, mapped
 from ..training.trainer import Trainer
 from ..watching import Generation
 from .arrays import arranged, fitted
@@ -363,7 +362,7 @@ class Model(Trainer, Layer):
     @user_facing
     def _predict_on_batch(self, x: Any) -> Any:
         if self.predicts_by_step:
-            pack, outputs = self.predict_step_on(Batch(mapped(as_contiguous, x)))
+            pack, outputs = self.predict_step_on(Batch(self.intake.x(x)))
             return pack(outputs)
         attributes = Generation.attributes
         program, arrays = self.prepare(x)

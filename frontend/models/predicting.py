@@ -63,7 +63,7 @@ def predict(
     """As ``Model.predict``."""
     check_verbose(verbose)
     if model.predicts_by_step:
-        batches = _by_steps(x, batch_size, steps)
+        batches = _by_steps(model, x, batch_size, steps)
         return _predicted(model, batches, model.predict_step_on, verbose, callbacks)
     if is_stream(x):
         if batch_size is not None:
@@ -80,9 +80,9 @@ def predict(
     return _predicted(model, batches, lambda batch: (pack, program(*batch)), verbose, callbacks)
 
 
-def _by_steps(x: Any, batch_size: int | None, steps: int | None) -> Batches:
+def _by_steps(model: Any, x: Any, batch_size: int | None, steps: int | None) -> Batches:
     """Batches as ``predict_step`` takes them: in the nesting of the data, with all their parts."""
-    data = Epochs(source_of(x, batch_size=batch_size, steps=steps), steps)
+    data = Epochs(source_of(x, batch_size=batch_size, steps=steps, intake=model.intake), steps)
     batches = data.begin()
     assert batches is not None, "data that give no batch at all raise"
     return Batches(batches, data.steps)

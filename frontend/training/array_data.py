@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import UsageError
 from .batch import Batch
-from .nested import as_contiguous, leaves, mapped, shapes
+from .nested import Intake, as_contiguous, leaves, mapped, shapes
 from .sample_weights import weights_for
 
 DEFAULT_BATCH_SIZE = 32
@@ -117,16 +117,19 @@ def array_data(
     steps: int | None = None,
     shuffle: bool | str = False,
     class_weight: Any = None,
+    intake: Intake | None = None,
 ) -> ArrayData:
     """Arrays as a source of batches.
 
-    Without ``batch_size`` it is 32, or what gives ``steps`` batches in one pass.
+    Without ``batch_size`` it is 32, or what gives ``steps`` batches in one pass. ``intake`` is that
+    of the model.
 
     Raises:
         ValueError: no rows, or not one number of them; a batch size below 1.
         TypeError: something is no array of numbers.
     """
-    x, y = mapped(as_contiguous, x), mapped(as_contiguous, y)
+    intake = intake or Intake()
+    x, y = intake.x(x), intake.y(y)
     weights = weights_for(y, sample_weight, class_weight)
     rows = number_of_rows(x, y, weights)
     size = checked_batch_size(batch_size)
@@ -178,15 +181,20 @@ def _stack_hint(x: Any, y: Any) -> str:
     return ""
 
 
-def split(x: Any, y: Any, sample_weight: Any, fraction: float) -> tuple[Any, Any]:
+def split(
+    x: Any, y: Any, sample_weight: Any, fraction: float, intake: Intake | None = None
+) -> tuple[Any, Any]:
     """Data for training and the last ``fraction`` of them for validation, each (x, y, weights).
+
+    ``intake`` is that of the model.
 
     Raises:
         ValueError: the fraction is not between 0 and 1, or leaves one part empty.
     """
     if not 0 < fraction < 1:
         raise UsageError(f"expected validation_split between 0 and 1; received {fraction!r}")
-    data = tuple(mapped(as_contiguous, part) for part in (x, y, sample_weight))
+    intake = intake or Intake()
+    data = (intake.x(x), intake.y(y), mapped(as_contiguous, sample_weight))
     rows = number_of_rows(*data)
     kept = math.floor(rows * (1.0 - fraction))
     if kept in (0, rows):

@@ -10,6 +10,7 @@ from ..errors import UsageError
 from ..source import warn
 from .array_data import array_data
 from .batch import Batch
+from .nested import Intake
 from .streams import is_stream, stream_data
 
 RAN_OUT = (
@@ -52,8 +53,9 @@ def source_of(
     steps: int | None = None,
     shuffle: bool | str = False,
     class_weight: Any = None,
+    intake: Intake | None = None,
 ) -> Source:
-    """Whatever ``fit`` and ``evaluate`` take, as a source of batches.
+    """Whatever ``fit`` and ``evaluate`` take, as a source of batches; ``intake`` is the model's.
 
     Raises:
         ValueError: arrays of different lengths, or empty; y, weights or a batch size beside a
@@ -64,10 +66,12 @@ def source_of(
         raise UsageError(f'shuffle: expected True, False or "batch"; received {shuffle!r}')
     if is_stream(x):
         beside = {"y": y, "sample_weight": sample_weight, "batch_size": batch_size}
-        return stream_data(x, beside=beside, shuffle=shuffle, class_weight=class_weight)
+        return stream_data(
+            x, beside=beside, shuffle=shuffle, class_weight=class_weight, intake=intake
+        )
     return array_data(
         x, y, sample_weight, batch_size=batch_size, steps=steps, shuffle=shuffle,
-        class_weight=class_weight,
+        class_weight=class_weight, intake=intake,
     )  # fmt: skip
 
 

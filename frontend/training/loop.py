@@ -64,7 +64,9 @@ def fit(
                 "validation_split: expected x as arrays; received data that give batches. Pass "
                 "validation_data instead"
             )
-        (x, y, sample_weight), validation_data = split(x, y, sample_weight, validation_split)
+        (x, y, sample_weight), validation_data = split(
+            x, y, sample_weight, validation_split, model.intake
+        )
     source = _source(
         model, True, x, y, sample_weight, steps=steps_per_epoch, batch_size=batch_size,
         shuffle=shuffle, class_weight=class_weight,
@@ -268,7 +270,7 @@ def _apart(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, An
 def _source(
     model: Any, training: bool, x: Any, y: Any, sample_weight: Any, **options: Any
 ) -> Source:
-    source = source_of(x, y, sample_weight, **options)
+    source = source_of(x, y, sample_weight, intake=model.intake, **options)
     if source.known is not None:
         model.check_data(source.known, training)
     return source

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ...runtime.memory import fitting
 from ..dtypes import canonical_array, floatx
 from ..errors import UsageError, UsageTypeError
+
+# Asked only where there are arrays of float64: what these become.
+Doubles: TypeAlias = Callable[[], str]
 
 
 def is_array(value: Any) -> bool:
@@ -59,8 +63,10 @@ def is_nested(data: Any) -> bool:
     return isinstance(data, dict) or (isinstance(data, (list, tuple)) and _holds_arrays(data))
 
 
-def as_contiguous(value: Any) -> np.ndarray:
-    """One array of data, contiguous, of a type that the compiler has; float64 becomes ``floatx``.
+def as_contiguous(value: Any, doubles: Doubles = floatx) -> np.ndarray:
+    """One array of data, contiguous, of a type that the compiler has.
+
+    float64 becomes what ``doubles`` gives, the default float unless said otherwise.
 
     Raises:
         TypeError: it is no array of numbers.
@@ -69,11 +75,29 @@ def as_contiguous(value: Any) -> np.ndarray:
     if not is_array(value) and not isinstance(value, (list, tuple, int, float)):
         raise UsageTypeError(f"expected an array of numbers; received {type(value).__name__}")
     plain = hasattr(value, "__array__") or not _gives_numpy(value)
-    array = canonical_array(value if plain else value.numpy())
+    array = canonical_array(value if plain else value.numpy(), "float64")
+    if array.dtype == np.float64:
+        array = array.astype(doubles(), copy=False)
     if not array.ndim:
         raise UsageError(f"expected arrays whose first axis is the batch; received {value!r}")
     # Of a subclass, such as a file mapped into memory, only the base: its slices cost less.
     return fitting(array, array.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """How a model takes data: what float64 becomes among its inputs and among its targets."""
+
+    inputs: Doubles = floatx
+    targets: Doubles = floatx
+
+    def x(self, data: Any) -> Any:
+        """The inputs as nestings of contiguous arrays; None stays None."""
+        return mapped(lambda value: as_contiguous(value, self.inputs), data)
+
+    def y(self, data: Any) -> Any:
+        """The targets, as ``x``."""
+        return mapped(lambda value: as_contiguous(value, self.targets), data)
 
 
 def as_weights(value: Any) -> np.ndarray:

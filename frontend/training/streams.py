@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import UsageError
 from .batch import Batch, unpack_x_y_sample_weight
-from .nested import as_contiguous, as_weights, is_array, mapped
+from .nested import Intake, as_weights, is_array, mapped
 from .sample_weights import weights_for
 from .workers import fetched
 
@@ -60,14 +60,22 @@ class StreamData:
         shuffle: whether batches had by number come in another order each time, drawn from Python's
             global stream.
         class_weight: a weight a class, for batches without weights of their own.
+        intake: of the model.
     """
 
     known = None  # all of them come with the batches
 
-    def __init__(self, stream: Any, shuffle: bool = False, class_weight: Any = None) -> None:
+    def __init__(
+        self,
+        stream: Any,
+        shuffle: bool = False,
+        class_weight: Any = None,
+        intake: Intake | None = None,
+    ) -> None:
         self._stream = stream
         self._shuffle = shuffle
         self._class_weight = class_weight
+        self._intake = intake or Intake()
         self.restarts = not hasattr(stream, "__next__")
         self.on_epoch_begin = _hook(stream, "on_epoch_begin")
         self.on_epoch_end = _hook(stream, "on_epoch_end")
@@ -85,11 +93,10 @@ class StreamData:
         x, y, weights = unpack_x_y_sample_weight(item)
         if x is None:
             raise UsageError("expected batches with inputs; the data gave None")
-        y = mapped(as_contiguous, y)
+        x, y = self._intake.x(x), self._intake.y(y)
         if weights is not None and self._class_weight is None:
-            return Batch(mapped(as_contiguous, x), y, mapped(as_weights, weights))
-        weights = weights_for(y, weights, self._class_weight)
-        return Batch(mapped(as_contiguous, x), y, weights)
+            return Batch(x, y, mapped(as_weights, weights))
+        return Batch(x, y, weights_for(y, weights, self._class_weight))
 
 
 def _hook(stream: Any, name: str) -> Any:
@@ -107,6 +114,7 @@ def stream_data(
     beside: dict[str, Any],
     shuffle: bool | str = False,
     class_weight: Any = None,
+    intake: Intake | None = None,
 ) -> StreamData:
     """A stream as a source of batches.
 
@@ -123,4 +131,4 @@ def stream_data(
                 f"{type(value).__name__ if is_array(value) else repr(value)}. The batches "
                 "themselves hold x, y and sample_weight, and have the size that they have"
             )
-    return StreamData(stream, bool(shuffle), class_weight)
+    return StreamData(stream, bool(shuffle), class_weight, intake)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
-from .. import lazy, optimizers
+from .. import lazy, optimizers, tree
 from ..accepted import Count, Natural, ShareBelowOne
 from ..arguments import checked_method
+from ..dtypes import floatx
 from ..errors import LayerError, UsageError
 from ..programs import Store, kept
 from ..watching import Generation
@@ -15,7 +16,7 @@ from .batch import Batch
 from .compile_loss import CompileLoss, label_check
 from .compile_metrics import CompileMetrics
 from .eager_steps import make_eager_step, rehearse
-from .nested import as_contiguous, mapped
+from .nested import Intake
 from .sample_weights import weights_for
 from .standard_step import predicted_shapes
 from .step_methods import StepMethods, mean, own_step
@@ -129,6 +130,29 @@ class Trainer(StepMethods):
                 self, f"{method}: expected a call of compile(optimizer=..., loss=...) before"
             )
 
+    # Data
+
+    @property
+    def intake(self) -> Intake:
+        """How data become arrays of batches: whether float64 stays."""
+        return Intake(self._input_doubles, self._target_doubles)
+
+    def _input_doubles(self) -> str:
+        """What float64 becomes: it stays where an input or the model itself is of float64."""
+        network = self.network
+        given = () if network is None else tree.flatten(network.inputs)
+        dtypes = [self.dtype, *(tensor.dtype for tensor in given)]
+        return "float64" if "float64" in dtypes else floatx()
+
+    def _target_doubles(self) -> str:
+        """The same of targets, which a loss or metric of float64 takes with all digits too."""
+        config = self._compile_config if self.compiled else {}
+        judges = tree.flatten(
+            [config.get(name) for name in ("loss", "metrics", "weighted_metrics")]
+        )
+        wide = any(getattr(judge, "dtype", None) == "float64" for judge in judges)
+        return "float64" if wide else self._input_doubles()
+
     # Steps
 
     @property
@@ -215,7 +239,7 @@ class Trainer(StepMethods):
             TypeError: something is no array of numbers.
         """
         self._require_compiled("train_on_batch")
-        batch = _batch(x, y, sample_weight, class_weight)
+        batch = _batch(self.intake, x, y, sample_weight, class_weight)
         self.reset_metrics()
         return _returned(self.train_step_on(batch), return_dict)
 
@@ -225,7 +249,7 @@ class Trainer(StepMethods):
     ) -> Any:
         """The loss and the metrics on one batch. Returns and raises as ``train_on_batch``."""
         self._require_compiled("test_on_batch")
-        batch = _batch(x, y, sample_weight, None)
+        batch = _batch(self.intake, x, y, sample_weight, None)
         self.reset_metrics()
         return _returned(self.test_step_on(batch), return_dict)
 
@@ -243,7 +267,7 @@ class Trainer(StepMethods):
             ValueError, TypeError: as ``train_on_batch``.
         """
         self._require_compiled("training_step")
-        batch = _batch(x, y, sample_weight, None)
+        batch = _batch(self.intake, x, y, sample_weight, None)
         return trace_step(self, "train" if training else "test", batch)
 
     def rehearse(self, batch: Batch) -> None:
@@ -415,10 +439,10 @@ def _check_execution(
         raise UsageError(f"auto_scale_loss: expected True or False; received {auto_scale_loss!r}")
 
 
-def _batch(x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Batch:
+def _batch(intake: Intake, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Batch:
     if x is None:
         raise UsageError("expected x as an array, or arrays; received None")
-    x, y = mapped(as_contiguous, x), mapped(as_contiguous, y)
+    x, y = intake.x(x), intake.y(y)
     return Batch(x, y, weights_for(y, sample_weight, class_weight))
 
 

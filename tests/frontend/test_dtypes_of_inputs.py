@@ -135,3 +135,64 @@ def test_gradients_given_to_an_optimizer_may_be_doubles():
     optimizer.apply([np.array([1.0, 2.0, 3.0])], [weight])
     optimizer.apply([np.arange(6.0)[::2]], [weight])
     assert weight.numpy().tolist() == [-1, -4, -7]
+
+
+def same(dtype=None):
+    return layers.Dense(1, kernel_initializer="ones", dtype=dtype)
+
+
+class Plain(keras.Model):
+    def __init__(self):
+        super().__init__(dtype="float64")
+
+        self.same = same("float64")
+
+    def call(self, x):
+        return self.same(x)
+
+
+def doubles_model(kind):
+    if kind == "subclassed":
+        model = Plain()
+    else:
+        inputs = keras.Input((1,), dtype="float64")
+        model = keras.Model(inputs, same("float64")(inputs))
+    model.compile(keras.optimizers.SGD(1e-30), keras.losses.MeanAbsoluteError(dtype="float64"))
+    return model
+
+
+TINY = np.float64(2.0) ** -40  # beside 1 it is lost in float32
+ONES = np.ones((4, 1))
+
+
+@pytest.mark.parametrize("kind", ["functional", "subclassed"])
+@pytest.mark.parametrize("wide", ["inputs", "targets", "lists"])
+def test_training_over_doubles_gets_53_bits(kind, wide):
+    model = doubles_model(kind)
+    x, y = (ONES, ONES + TINY) if wide == "targets" else (ONES + TINY, ONES)
+    if wide == "lists":
+        x = x.tolist()
+    ways = {
+        "fit": lambda: model.fit(x, y, verbose=0).history["loss"][0],
+        "validation": lambda: model.fit(x, y, validation_split=0.5, verbose=0).history["val_loss"],
+        "stream": lambda: model.fit(iter([(np.array(x), y)]), verbose=0).history["loss"][0],
+        "evaluate": lambda: model.evaluate(x, y, verbose=0),
+        "train_on_batch": lambda: model.train_on_batch(x, y),
+        "test_on_batch": lambda: model.test_on_batch(x, y),
+    }
+    for name, way in ways.items():
+        assert np.allclose(way(), TINY, rtol=1e-6, atol=0), name
+
+
+def test_targets_keep_what_a_loss_of_doubles_sees():
+    model = keras.Sequential([keras.Input((1,)), same()])
+    model.compile(keras.optimizers.SGD(1e-30), keras.losses.MeanAbsoluteError(dtype="float64"))
+    assert np.isclose(model.train_on_batch(ONES, ONES + TINY), TINY, rtol=1e-6, atol=0)
+
+
+def test_models_of_several_types_get_each_input_as_they_take_it():
+    wide, narrow = keras.Input((1,), dtype="float64"), keras.Input((1,))
+    sums = layers.Add(dtype="float64")([wide, narrow])
+    model = keras.Model([wide, narrow], same("float64")(sums))
+    model.compile(keras.optimizers.SGD(1e-30), keras.losses.MeanAbsoluteError(dtype="float64"))
+    assert np.isclose(model.train_on_batch([ONES + TINY, ONES], ONES * 2), TINY, rtol=1e-6, atol=0)
