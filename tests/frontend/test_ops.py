@@ -365,3 +365,39 @@ def test_counting_over_sizes_that_only_the_data_tell():
         )
         for found, wanted in zip(run(x), expected, strict=True):
             np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+class Shaped(layers.Layer):
+    def __init__(self, make):
+        super().__init__()
+        self.make = make
+
+    def call(self, x):
+        return self.make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        ops.zeros,
+        ops.ones,
+        ops.empty,
+        lambda size: ops.full(size, 3.0),
+        lambda size: ops.broadcast_to(1.0, size),
+        lambda size: ops.reshape(ops.ones((1, 2)), size),
+        keraunos.random.normal,
+        keraunos.random.uniform,
+        keraunos.random.truncated_normal,
+        lambda size: keraunos.random.randint(size, 0, 5),
+    ],
+)
+@pytest.mark.parametrize("size", [2, np.int64(2), [2]])
+def test_a_size_alone_is_a_shape_of_one_axis(make, size):
+    assert np.shape(make(size)) == (2,)
+    assert Shaped(lambda: make(size))(np.ones(2, "float32")).shape == (2,)
+
+
+@pytest.mark.parametrize("shape", [2.5, "ab", None])
+def test_what_is_no_shape_is_refused(shape):
+    with pytest.raises(TypeError, match="expected shape as an int or a sequence of ints"):
+        ops.zeros(shape)
