@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
-from .. import initializers
+from .. import initializers, ops, tree
 from ..arguments import Checked
 from ..dtypes import compute_dtype_of
 from ..naming import auto_name
 from ..variable import Variable
 from ..watching import Watched
+
+
+def _values(leaf: Any) -> Any:
+    return ops.convert_to_tensor(leaf) if isinstance(leaf, Variable) else leaf
+
+
+def _giving_values(result: Callable[..., Any]) -> Callable[..., Any]:
+    """``result`` with a variable's value in place of the variable, which the next batch changes."""
+
+    @wraps(result)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        given = result(*args, **kwargs)
+        if isinstance(given, (Variable, dict, list, tuple)):
+            return tree.map_structure(_values, given)
+        return given
+
+    return call
 
 
 class Metric(Checked, Watched):
@@ -24,6 +43,11 @@ class Metric(Checked, Watched):
         dtype: of the results; the default float unless given.
         name: the key in the history.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "result" in vars(cls):
+            cls.result = _giving_values(cls.result)  # type: ignore[method-assign]
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self.name = name or auto_name(type(self).__name__)

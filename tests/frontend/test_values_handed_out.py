@@ -170,3 +170,49 @@ def test_the_state_of_an_executable_is_shown_as_it_was():
     assert shown.tolist() == [0, 0, 0] and run.state["s"].tolist() == [1, 1, 1]
     shown[...] = 9
     assert run.state["s"].tolist() == [1, 1, 1]
+
+
+class Own(metrics.Metric):
+    """Gives its own variable, alone or among others, and the one of a metric inside."""
+
+    def __init__(self, shape="alone"):
+        super().__init__(name="own")
+        self.shape = shape
+        self.total = self.add_variable((), name="total")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.total.assign_add(1.0)
+
+    def result(self):
+        return {"alone": self.total, "dict": {"a": self.total}, "list": [self.total]}[self.shape]
+
+
+class Derived(Own):
+    def result(self):
+        return super().result()
+
+
+@pytest.mark.parametrize("kind", [Own, Derived])
+@pytest.mark.parametrize("shape", ["alone", "dict", "list"])
+def test_results_of_own_metrics_are_values(kind, shape):
+    metric = kind(shape)
+    given = metric(Y, Y)
+    metric.update_state(Y, Y)
+    value = {"alone": lambda: given, "dict": lambda: given["a"], "list": lambda: given[0]}[shape]()
+    assert not isinstance(value, keras.Variable)
+    assert np.asarray(value) == 1.0
+
+
+@pytest.mark.parametrize("shape", ["alone", "dict"])
+def test_results_of_own_metrics_in_steps_are_values(shape):
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=[Own(shape)])
+    logs = model.train_on_batch(X, Y, return_dict=True)
+    before = dict(logs)
+    assert not any(isinstance(value, keras.Variable) for value in logs.values())
+    given = model.get_metrics_result()
+    held = str(given)
+    assert "Variable" not in held
+    model.fit(X, Y, batch_size=1, verbose=0)
+    assert logs == before
+    assert str(given) == held
