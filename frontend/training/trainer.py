@@ -49,7 +49,9 @@ class Trainer(StepMethods):
     stop_training = False
     steps_per_execution = 1
     output_shape: Any
-    settle: Any  # a method of the other half
+    dtype: Any  # like those that follow of the other half
+    network: Any
+    settle: Any
     _run_eagerly = False
     _looked_at = -1
     _steps: Store
