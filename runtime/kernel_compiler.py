@@ -39,6 +39,7 @@ from numba.core.untyped_passes import (
 
 from .machine_code import KernelError, foreign_symbols, machine, undefined_symbols
 from .simd_types import SIGNATURE
+from .stacks import COMPILER_BYTES, on_own_stack
 
 PASSES = (
     TranslateByteCode,
@@ -87,21 +88,30 @@ def compile_text(source: str, path: Path, symbol: str) -> bytes:
         numba.core.errors.NumbaError: the text is not valid; the message shows the generated line.
     """
     kernel = _kernel_of(source, path)
+    args = (kernel.function, symbol)
     try:
-        with global_compiler_lock:
-            module = _front_end(kernel.function, symbol)
-            _back_end(module)
-            return _emit(module, symbol)
+        return on_own_stack(_compiled, args, "keraunos-compiler", COMPILER_BYTES)
     except NumbaError as error:
         error.add_note(f"while compiling the kernel {path}")
         raise
 
 
+def _compiled(function: Callable[[Any, int, int], None], symbol: str) -> bytes:
+    with global_compiler_lock:
+        module = _front_end(function, symbol)
+        _back_end(module)
+        return _emit(module, symbol)
+
+
 def assembly(source: str, path: Path) -> str:
     """The machine instructions of a kernel, for people who tune."""
-    kernel = _kernel_of(source, path)
+    function = _kernel_of(source, path).function
+    return on_own_stack(_instructions, (function,), "keraunos-compiler", COMPILER_BYTES)
+
+
+def _instructions(function: Callable[[Any, int, int], None]) -> str:
     with global_compiler_lock:
-        module = _front_end(kernel.function, "kernel")
+        module = _front_end(function, "kernel")
         _back_end(module)
         return str(machine("near").emit_assembly(module))
 

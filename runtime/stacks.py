@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 # A member walks a table and runs kernels, which keep registers and little else on the stack.
 MEMBER_BYTES = 1 << 20
+# LLVM's analyses call themselves as deep as loops and expressions are nested.
+COMPILER_BYTES = 8 << 20
 
 
-def start_thread(target: Callable[..., None], args: tuple[int, ...], name: str, size: int) -> None:
+def start_thread(target: Callable[..., None], args: tuple[Any, ...], name: str, size: int) -> None:
     """Starts a daemon thread with a stack of ``size`` bytes.
 
     ``threading.stack_size`` and the limits of the shell say what other threads have. The first is
@@ -20,3 +25,27 @@ def start_thread(target: Callable[..., None], args: tuple[int, ...], name: str, 
         threading.Thread(target=target, args=args, name=name, daemon=True).start()
     finally:
         threading.stack_size(before)
+
+
+def on_own_stack(function: Callable[..., T], args: tuple[Any, ...], name: str, size: int) -> T:
+    """``function(*args)`` in a thread with a stack of ``size`` bytes; the caller waits.
+
+    What it raises is raised here.
+    """
+    results: list[T] = []
+    errors: list[BaseException] = []
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            results.append(function(*args))
+        except BaseException as error:  # noqa: BLE001 - the caller gets it
+            errors.append(error)
+        finally:
+            done.set()
+
+    start_thread(run, (), name, size)
+    done.wait()
+    if errors:
+        raise errors.pop()
+    return results[0]

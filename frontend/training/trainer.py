@@ -48,10 +48,12 @@ class Trainer(StepMethods):
     history: Any = None
     stop_training = False
     steps_per_execution = 1
+    # Of the other half:
     output_shape: Any
-    dtype: Any  # like those that follow of the other half
+    dtype: Any
     network: Any
     settle: Any
+
     _run_eagerly = False
     _looked_at = -1
     _steps: Store

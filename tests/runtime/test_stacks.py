@@ -6,10 +6,12 @@ import ctypes
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
-from keraunos.runtime.stacks import start_thread
+from keraunos.runtime import kernel_compiler
+from keraunos.runtime.stacks import COMPILER_BYTES, on_own_stack, start_thread
 
 # Transformed tiles of this gradient take more than half a megabyte of each thread.
 TRAINING = """
@@ -44,7 +46,7 @@ assert threading.stack_size() == int(sys.argv[1]) * 1024
 
 
 @pytest.mark.parametrize("caller", ["main", "thread"])
-@pytest.mark.parametrize("kilobytes", [128, 512])
+@pytest.mark.parametrize("kilobytes", [64, 128, 512])
 def test_small_stacks_of_threads(kilobytes: int, caller: str) -> None:
     command = [sys.executable, "-c", TRAINING, str(kilobytes), caller]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
@@ -79,3 +81,34 @@ def test_a_thread_gets_the_stack_it_asks_for() -> None:
         assert threading.stack_size(96 * 1024) == 96 * 1024
     finally:
         threading.stack_size(before)
+
+
+@pytest.mark.smoke
+def test_what_needs_much_stack_runs_on_its_own_and_raises_for_the_caller() -> None:
+    assert on_own_stack(stack_bytes, (), "looking", 3 << 20) >= 3 << 20
+    with pytest.raises(ZeroDivisionError):
+        on_own_stack(divmod, (1, 0), "dividing", 1 << 20)
+
+
+KERNEL = """
+from keraunos.runtime.kernel_compiler import kernel_jit
+
+@kernel_jit
+def kernel(args, thread, threads):
+    pass
+"""
+
+
+@pytest.mark.smoke
+def test_kernels_are_compiled_on_a_stack_that_llvm_can_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the thread has that calls a model for the first time."""
+
+    def compiled(*args: object) -> bytes:
+        seen.append((threading.get_ident(), stack_bytes()))
+        return b"code"
+
+    seen: list[tuple[int, int]] = []
+    monkeypatch.setattr(kernel_compiler, "_compiled", compiled)
+    assert kernel_compiler.compile_text(KERNEL, Path("kernel.py"), "kernel") == b"code"
+    ((thread, size),) = seen
+    assert thread != threading.get_ident() and size >= COMPILER_BYTES
