@@ -143,9 +143,10 @@ class Trainer(StepMethods):
 
     def _input_doubles(self) -> str:
         """What float64 becomes: it stays where an input or the model itself is of float64."""
-        network = self.network
+        model: Any = self
+        network = model.network
         given = () if network is None else tree.flatten(network.inputs)
-        dtypes = [self.dtype, *(tensor.dtype for tensor in given)]
+        dtypes = [model.dtype, *(tensor.dtype for tensor in given)]
         return "float64" if "float64" in dtypes else floatx()
 
     def _target_doubles(self) -> str:
