@@ -39,7 +39,8 @@ class Sequential(Model):
         self.start: InputLayer | None = None
         self._results: dict[tuple[int, int], KerasTensor] = {}
         for layer in () if layers is None else layers:
-            self.add(layer)
+            self.add(layer, rebuild=False)
+        self._connect_stack()  # once: what lies between input and output is looked for each time
 
     @property
     def sublayers(self) -> list[Any]:
