@@ -13,6 +13,7 @@ import pytest
 from keraunos import callbacks, utils
 from keraunos.frontend.callbacks import Callback, CallbackList, History, ProgbarLogger
 from keraunos.frontend.training.loop import evaluate, fit
+from keraunos.frontend.training.nested import Intake
 
 X = np.arange(20, dtype="float32").reshape(10, 2)
 Y = np.arange(10, dtype="float32")
@@ -42,6 +43,7 @@ class Counting:
     optimizer = None
     steps_per_execution = 1
     trainable_variables = ()
+    intake = Intake()
 
     def __init__(self):
         self.events = []

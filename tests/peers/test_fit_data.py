@@ -8,6 +8,7 @@ from twins import keras
 
 from keraunos import utils
 from keraunos.frontend.training.loop import evaluate, fit
+from keraunos.frontend.training.nested import Intake
 
 RANDOM = np.random.default_rng(2)
 X = RANDOM.standard_normal((23, 3)).astype("float32")
@@ -29,6 +30,7 @@ class Ours(Batches):
     optimizer = None
     steps_per_execution = 1
     trainable_variables = ()
+    intake = Intake()
     stop_training = False
 
     def train_step_on(self, batch, check=True):
