@@ -43,6 +43,7 @@ LAYER = (
     "simd_operators.py",
     "simd_random.py",
     "simd_types.py",
+    "stacks.py",
     "table_layout.py",
     "threefry.py",
     "vecmath.py",
