@@ -34,7 +34,7 @@ from .stepping import at_one_step, over_all_steps, parts
 def _scan_type(
     *types: Type, body: Graph, carries: int, sequences: int, reverse: bool, axis: int
 ) -> TupleType:
-    _check_attributes(body, carries, sequences, reverse, axis)
+    _check_attributes(body, carries, sequences, axis)
     given = parts(_tensors(types, carries + sequences), carries, sequences)
     steps = _common_length(given.sequences, axis)
     slices = (at_one_step(type_, axis) for type_ in given.sequences)
@@ -52,11 +52,9 @@ def _scan_type(
     return TupleType((*given.carries, *(over_all_steps(t, axis, steps) for t in results)))
 
 
-def _check_attributes(body: Any, carries: Any, sequences: Any, reverse: Any, axis: Any) -> None:
+def _check_attributes(body: Any, carries: Any, sequences: Any, axis: Any) -> None:
     if not isinstance(body, Graph):
         raise TypeError(f"expected a graph as body, got {body!r}")
-    if not isinstance(reverse, bool):
-        raise TypeError(f"expected reverse to be True or False, got {reverse!r}")
     least = {"carries": (carries, 0), "sequences": (sequences, 1), "axis": (axis, 0)}
     for name, (value, low) in least.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < low:

@@ -94,7 +94,7 @@ class Trainer(StepMethods):
         Raises:
             ValueError: an unknown name; ``jit_compile=False``; steps that are no number above 0.
         """
-        _check_execution(run_eagerly, steps_per_execution, jit_compile, auto_scale_loss)
+        _check_compiled(run_eagerly, jit_compile)
         self.optimizer = optimizers.get(optimizer)
         self.loss = loss
         names = output_names(self)
@@ -426,22 +426,13 @@ def output_names(model: Any) -> list[str] | None:
     ]
 
 
-def _check_execution(
-    run_eagerly: Any, steps_per_execution: Any, jit_compile: Any, auto_scale_loss: Any
-) -> None:
+def _check_compiled(run_eagerly: bool, jit_compile: Any) -> None:
     """Raises ``ValueError`` for what a step cannot be asked for."""
-    is_int = isinstance(steps_per_execution, int) and not isinstance(steps_per_execution, bool)
-    if not is_int or steps_per_execution < 1:
-        raise UsageError(
-            f"steps_per_execution: expected an int of 1 or more; received {steps_per_execution!r}"
-        )
     if jit_compile not in (True, "auto") and not (run_eagerly and jit_compile in (False, None)):
         raise UsageError(
             'jit_compile: expected True or "auto", as a step is a compiled program; received '
             f"{jit_compile!r}. compile(run_eagerly=True) runs it op by op"
         )
-    if not isinstance(auto_scale_loss, bool):
-        raise UsageError(f"auto_scale_loss: expected True or False; received {auto_scale_loss!r}")
 
 
 def _batch(intake: Intake, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Batch:

@@ -165,7 +165,7 @@ BODY = parse_ir("graph body(%c0: f32[N, 8], %x0: f32[N, 8]) { %0 = add(%c0, %x0)
         (["f32[N, 8]"], {}, "expected 2 operands for the carries and sequences, got 1"),
         (["f32[N, 8]", "f32[N, T, 8]"], {"sequences": 0}, "sequences to be a number from 1"),
         (["f32[N, 8]", "f32[N, T, 8]"], {"axis": -1}, "axis to be a number from 0 on, got -1"),
-        (["f32[N, 8]", "f32[N, T, 8]"], {"reverse": 1}, "reverse to be True or False, got 1"),
+        (["f32[N, 8]", "f32[N, T, 8]"], {"reverse": 1}, "reverse: expected True or False"),
         (
             ["f32[N, T, 8]", "f32[N, S, 8]"],
             {"carries": 0, "sequences": 2},

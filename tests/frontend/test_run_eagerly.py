@@ -277,9 +277,9 @@ def test_the_summary_after_an_eager_step_is_of_any_batch(capsys):
     [
         ({"jit_compile": False}, r"jit_compile: expected True or .auto.*run_eagerly=True"),
         ({"jit_compile": "xla"}, "jit_compile"),
-        ({"steps_per_execution": 0}, "steps_per_execution: expected an int of 1 or more"),
+        ({"steps_per_execution": 0}, "expected steps_per_execution as an int of 1 or more"),
         ({"steps_per_execution": True}, "steps_per_execution"),
-        ({"auto_scale_loss": "auto"}, "auto_scale_loss: expected True or False"),
+        ({"auto_scale_loss": "auto"}, "expected auto_scale_loss as True or False"),
     ],
 )
 def test_what_a_step_cannot_be_asked_for(options, text):
