@@ -13,12 +13,12 @@ such as globals, is not watched.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from ..runtime.forks import Lock
 from .scope import current_scope
 
 MISSING: Any = object()
@@ -215,7 +215,7 @@ def _same_items(kept: Any, now: Any) -> bool:
 # Noting
 
 _RECORDING: ContextVar[Reads | None] = ContextVar("reads", default=None)
-_LOCK = threading.Lock()
+_LOCK = Lock()
 _active = 0
 
 

@@ -14,7 +14,9 @@ MEMBER_BYTES = 1 << 20
 COMPILER_BYTES = 8 << 20
 
 
-def start_thread(target: Callable[..., None], args: tuple[Any, ...], name: str, size: int) -> None:
+def start_thread(
+    target: Callable[..., None], args: tuple[Any, ...], name: str, size: int
+) -> threading.Thread:
     """Starts a daemon thread with a stack of ``size`` bytes.
 
     ``threading.stack_size`` and the limits of the shell say what other threads have. The first is
@@ -22,9 +24,11 @@ def start_thread(target: Callable[..., None], args: tuple[Any, ...], name: str, 
     """
     before = threading.stack_size(size)
     try:
-        threading.Thread(target=target, args=args, name=name, daemon=True).start()
+        thread = threading.Thread(target=target, args=args, name=name, daemon=True)
+        thread.start()
     finally:
         threading.stack_size(before)
+    return thread
 
 
 def on_own_stack(function: Callable[..., T], args: tuple[Any, ...], name: str, size: int) -> T:
@@ -34,18 +38,14 @@ def on_own_stack(function: Callable[..., T], args: tuple[Any, ...], name: str, s
     """
     results: list[T] = []
     errors: list[BaseException] = []
-    done = threading.Event()
 
     def run() -> None:
         try:
             results.append(function(*args))
         except BaseException as error:  # noqa: BLE001 - the caller gets it
             errors.append(error)
-        finally:
-            done.set()
 
-    start_thread(run, (), name, size)
-    done.wait()
+    start_thread(run, (), name, size).join()
     if errors:
         raise errors.pop()
     return results[0]
