@@ -45,6 +45,11 @@ SCHEDULING = "generic"
 
 @cache
 def machine(reach: str) -> Any:
+    """As ``new_machine``, one for all who compile."""
+    return new_machine(reach)
+
+
+def new_machine(reach: str) -> Any:
     """The host with constants and functions within 2 GB ("near"), or anywhere ("far").
 
     Far is Numba's own choice: every constant costs a 64-bit address in a general register.
@@ -131,7 +136,8 @@ class _Loader:
 
 
 def _engine() -> Any:
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine("far"), use_lmm=True)
+    # An engine owns its machine, and frees it.
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), new_machine("far"), use_lmm=True)
     library = ctypes.CDLL(ctypes.util.find_library("m"))
     for name in LIBM:
         function = getattr(library, name, None)

@@ -462,6 +462,18 @@ def test_code_that_needs_what_kernels_may_not(monkeypatch: pytest.MonkeyPatch) -
         load_object(code, symbol)
 
 
+def test_an_engine_that_goes_leaves_the_compiler_its_machine() -> None:
+    """LLVM's engines free the machine that they were made with."""
+    source = (
+        "from keraunos.runtime.simd import kernel_jit, get, put, pointer_f64\n"
+        "from keraunos.runtime.vecmath import sin\n@kernel_jit\n"
+        "def kernel(args, thread, threads):\n"
+        "    x = pointer_f64(args[0])\n    put(x, 0, sin(get(x, 0)))\n"
+    )
+    machine_code._engine().close()
+    assert compile_text(source, Path("text.py"), _symbol("3" * 64))
+
+
 def test_threads_that_load_first_share_an_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
     engine = machine_code._engine
