@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import UsageError
+from .errors import UsageError, WrongArgument
 
 
 def find(kind: str, identifier: str, table: Mapping[str, Any]) -> Any:
@@ -145,7 +145,7 @@ def made_without_arguments(kind: str, cls: type) -> Any:
     """An object of a class that is named, or given, in place of one of its objects."""
     needed = _needed_arguments(cls)
     if needed:
-        raise UsageError(
+        raise WrongArgument(
             f"expected a {kind} that needs no arguments; {cls.__name__} needs "
             f"{', '.join(needed)}. Pass {cls.__name__}(...)"
         )

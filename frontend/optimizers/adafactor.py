@@ -19,8 +19,8 @@ class Adafactor(Optimizer):
         epsilon_1: what is added to squares of gradients.
         epsilon_2: the least size of a weight that steps are measured by.
         clip_threshold: how large the root of the mean square of a step may be.
-        relative_step: whether the learning rate is ``1 / sqrt(t)`` where that is less. One that is
-            no number, but a schedule or a function, is taken as it is.
+        relative_step: taken for Keras's sake. The learning rate is ``1 / sqrt(t)`` where that is
+            less, either way, as in Keras.
         options: as ``Optimizer`` takes them.
     """
 
@@ -63,8 +63,7 @@ class Adafactor(Optimizer):
         squares.assign(self._mean_square(variable, ops.square(gradient) + self.epsilon_1, kept))
         step = ops.divide(gradient, ops.sqrt(squares))
         excess = ops.maximum(_size(step) / self.clip_threshold, 1.0)
-        is_relative = self.relative_step and isinstance(self._learning_rate, Variable)
-        rate = ops.minimum(learning_rate, ops.rsqrt(time)) if is_relative else learning_rate
+        rate = ops.minimum(learning_rate, ops.rsqrt(time))
         length = rate * ops.maximum(_size(variable), self.epsilon_2)
         variable.assign(variable - length * ops.divide(step, excess))
 
