@@ -98,6 +98,7 @@ _KINDS: dict[str, Kind] = {
     "dtype": _DTYPE,
     "epsilon": _NUMBER,
     "factors": _INTS,
+    "fill": Kind("None, a number, True or False", _or_none(_either(_is_flag, _is_number))),
     "from_end": _FLAG,
     "groups": _INT,
     "high": _SIZES,

@@ -76,16 +76,8 @@ def _gather_type(
     x: TensorType, indices: TensorType, *, axis: int, from_end: bool, fill: float | None
 ) -> TensorType:
     want_integer(indices)
-    _want_options(from_end, fill)
     place = normal_axis(axis, x.rank)
     return x.with_shape((*x.shape[:place], *indices.shape, *x.shape[place + 1 :]))
-
-
-def _want_options(from_end: bool, fill: float | None) -> None:
-    if not isinstance(from_end, bool):
-        raise ValueError(f"expected from_end as True or False, got {from_end!r}")
-    if fill is not None and not isinstance(fill, (bool, int, float)):
-        raise ValueError(f"expected fill as a number or None, got {fill!r}")
 
 
 def _gather(x: Any, indices: Any, *, axis: int, from_end: bool, fill: float | None) -> Any:
@@ -151,7 +143,6 @@ def _scatter_type(
 ) -> TensorType:
     want_number(x)
     want_integer(indices)
-    _want_options(from_end, None)
     if not isinstance(axis, int) or axis < 0 or axis + indices.rank > x.rank:
         raise ValueError(f"expected {indices.rank} axes from axis {axis} on, got {x}")
     window = x.shape[axis : axis + indices.rank]

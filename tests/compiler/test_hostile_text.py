@@ -21,9 +21,9 @@ from keraunos.runtime.dim import (
     Dim,
     SizeError,
     limited_work,
-    parse_size,
     symbol,
 )
+from keraunos.runtime.dim_parser import parse_size
 
 pytestmark = pytest.mark.smoke
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from twins import keras
+from twins import MISSING, keras
 
 import keraunos
+
+jax = pytest.importorskip("jax", reason=MISSING)
+jnp = jax.numpy
 
 POINTS = [0.0, 0.5, 1.0, 2.0, 3.0, 6.0, 100.0, 1e-30, np.inf]
 X = np.array([*POINTS, *(-x for x in POINTS)], "float32")
