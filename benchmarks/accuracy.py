@@ -23,7 +23,7 @@ from rich.table import Table
 from workloads import WORKLOADS, Array, Case
 
 import keraunos
-from keraunos.compiler.evaluate import evaluate
+from keraunos.compiler.ir.evaluate import evaluate
 
 PASSES = ("none", "default")
 FUSED = f"{OURS}, default"

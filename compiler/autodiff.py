@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from .ir import Graph, IRError, Node, origin_scope
-from .lowering import Composite, NoGrad, Region
+from .ir.graph import Graph, IRError, Node, origin_scope
+from .ir.kinds import Composite, NoGrad, Region
+from .ir.types import TensorType, TupleType
 from .ops.building import full
 from .ops.core import ITEM
 from .ops.dependence import between, read_inside, varying, varying_inside
 from .ops.registry import ops
-from .types import TensorType, TupleType
 
 
 def grad(graph: Graph, wrt: Sequence[Node]) -> Graph:

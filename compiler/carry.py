@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .ir import Graph
+from .ir.graph import Graph
+from .ir.types import Size, TensorType
 from .layout import Launch, Layout, Part, Placed, at_index
 from .lower import lower_group
 from .ops.core import copy, fuse_nodes, input_
 from .ops.stepping import over_all_steps
-from .types import Size, TensorType
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from typing import Any
 
 from ..runtime.dim import is_never_negative
 from ..runtime.program import Condition
-from .ir import Graph, Node
-from .lowering import KernelGradient
+from .ir.graph import Graph, Node
+from .ir.kinds import KernelGradient
+from .ir.types import Size, TupleType
 from .ops.windowing import resolve_padding, window_output
 from .passes.rewriting import all_nodes
-from .types import Size, TupleType
 
 Order = tuple[Size, Size]  # the first is at most the second
 

@@ -15,19 +15,19 @@ from ..runtime.config import config
 from ..runtime.dim import evaluate as size_of
 from ..runtime.executor import Executor
 from ..runtime.program import Program
+from .cpu.packing import pack
+from .cpu.tiling import choose_tiles
 from .decisions import Decisions
-from .evaluate import bind_sizes, evaluate
-from .explain import Explanation, explain
-from .ir import Graph, IRError, Node
-from .nonfinite import not_finite
-from .packing import pack
+from .ir.evaluate import bind_sizes, evaluate
+from .ir.graph import Graph, IRError, Node
+from .ir.nonfinite import not_finite
 from .pipeline import TILE, TRACE, Stages, optimize
 from .plan import Plan, plan
-from .profile import Profile, profile
+from .report.explain import Explanation, explain
+from .report.profile import Profile, profile
 from .schedule import Schedule, schedule
 from .slots import Prepared
 from .suggest import listed
-from .tiling import choose_tiles
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 from ..runtime.forks import cached_property
 from ..runtime.program import Scratch
-from .kernels import Kernel
-from .types import Size, TensorType
+from .ir.types import Size, TensorType
+from .loops.kernel import Kernel
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from .ir import Graph, IRError, Node
+from .cpu.templates.border import build_border
+from .cpu.templates.contract import build_contract, build_kernel_gradient
+from .cpu.templates.scatter import build_scatter
+from .cpu.templates.slide import build_slide
+from .cpu.templates.turn import build_turn
+from .cpu.templates.unpool import build_unpool
+from .cpu.templates.window_sum import build_window_sum
+from .cpu.templates.winograd import build_winograd
+from .cpu.templates.winograd_kernel import build_winograd_kernel
+from .cpu.templates.winograd_sum import build_winograd_sum
+from .ir.graph import Graph, IRError, Node
+from .ir.kinds import Concatenation, Interleaving, KernelGradient, ScatterAdd
 from .layout import Launch, Layout, Placed
-from .lowering import Concatenation, Interleaving, KernelGradient, ScatterAdd
-from .templates.border import build_border
-from .templates.concatenate import build_concatenate, build_interleave
-from .templates.contract import build_contract, build_kernel_gradient
-from .templates.nest import build_nest
-from .templates.scatter import build_scatter
-from .templates.slide import build_slide
-from .templates.turn import build_turn
-from .templates.unpool import build_unpool
-from .templates.window_sum import build_window_sum
-from .templates.winograd import build_winograd
-from .templates.winograd_kernel import build_winograd_kernel
-from .templates.winograd_sum import build_winograd_sum
+from .loops.concatenate import build_concatenate, build_interleave
+from .loops.nest import build_nest
 
 # Tried in turn; the last one takes all that is no heavy op.
 TEMPLATES = (

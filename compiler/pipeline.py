@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..runtime.config import config
+from .cpu.passes.borders import borders
+from .cpu.passes.winograd import winograd
 from .decisions import Decisions
-from .ir import Graph, IRError
-from .passes.borders import borders
+from .ir.graph import Graph, IRError
+from .ir.verify import verify
 from .passes.expand import expand
 from .passes.fold_batch_norm import fold_batch_norm
 from .passes.fold_constants import fold_constants
@@ -22,9 +24,7 @@ from .passes.simplify import simplify
 from .passes.sink import sink
 from .passes.trim import trim
 from .passes.unpad import unpad
-from .passes.winograd import winograd
 from .suggest import did_you_mean, listed
-from .verify import verify
 
 PassFunction: TypeAlias = Callable[[Graph, Decisions], Graph]
 

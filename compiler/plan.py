@@ -22,17 +22,17 @@ from ..runtime.program import (
 )
 from .carry import copy_launches
 from .conditions import conditions
-from .cpu.emit import emit
-from .ir import Node
-from .kernels import Border, Kernel
+from .cpu.emit.kernel import emit
+from .cpu.packing import packed_elements
+from .cpu.templates.panels import build_panels
+from .cpu.tiling import Tile
+from .ir.graph import Node
+from .ir.types import FLOAT32, Size, TensorType
 from .layout import Address, Launch, Layout, Packing, Placed
+from .loops.kernel import Border, Kernel
 from .ops.stepping import parts_of, steps_of
-from .packing import packed_elements
 from .schedule import Loop, Schedule, Step
 from .slots import Prepared, Slots, value_name
-from .templates.panels import build_panels
-from .tiling import Tile
-from .types import FLOAT32, Size, TensorType
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .ir import Graph, Node
+from .ir.graph import Graph, Node
+from .ir.types import TupleType
 from .ops.core import ITEM
-from .types import TupleType
 
 
 def fixed_nodes(graph: Graph) -> frozenset[Node]:

@@ -11,17 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from .carry import Carry, copy_launches
-from .ir import Graph, Node
+from .cpu.passes.borders import Halo, free_layout, wanted_halo
+from .ir.graph import Graph, Node
+from .ir.kinds import Projection, View
+from .ir.types import Size, TupleType
 from .layout import CACHE_LINE, CONFLICTING, Launch, Layout, Placed, at_index
 from .lower import lower_group
-from .lowering import Projection, View
 from .ops.core import fuse_nodes
 from .ops.registry import ops
 from .ops.stepping import parts_of, steps_of
-from .passes.borders import Halo, free_layout, wanted_halo
 from .prologue import fixed_nodes
 from .state import order_updates
-from .types import Size, TupleType
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..runtime.program import CONSTANT, LaunchRow, Operand, Row, Slot
-from .ir import Node
+from .cpu.packing import packed_elements
+from .ir.graph import Node
+from .ir.types import Size, TensorType, dtype_of
 from .layout import Layout, Packing
-from .packing import packed_elements
-from .types import Size, TensorType, dtype_of
 
 
 @dataclass(frozen=True)

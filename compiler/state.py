@@ -11,15 +11,8 @@ import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from .ir import Graph, Node
-from .lowering import (
-    Concatenation,
-    Contraction,
-    Elementwise,
-    Interleaving,
-    Window,
-    WindowGradient,
-)
+from .ir.graph import Graph, Node
+from .ir.kinds import Concatenation, Contraction, Elementwise, Interleaving, Window, WindowGradient
 from .ops.core import FUSED
 from .partial_order import Order
 

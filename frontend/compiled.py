@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.compare import Comparison, Variants, compare_graph
 from ..compiler.executable import Executable, compile_graph
-from ..compiler.ir import Graph, Node
-from ..compiler.profile import Profile
+from ..compiler.ir.graph import Graph, Node
+from ..compiler.report.compare import Comparison, Variants, compare_graph
+from ..compiler.report.profile import Profile
 from ..runtime.dim import Size
 from . import tree
 from .dtypes import as_array, fitted_array

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.evaluate import evaluate_node
-from ..compiler.ir import Graph, Node
-from ..compiler.nonfinite import first_nonfinite_of
+from ..compiler.ir.evaluate import evaluate_node
+from ..compiler.ir.graph import Graph, Node
+from ..compiler.ir.nonfinite import first_nonfinite_of
+from ..compiler.ir.types import TensorType, dtype_of
 from ..compiler.ops.core import INPUT, constant, input_
-from ..compiler.types import TensorType, dtype_of
 from ..runtime.config import config
 from . import tree
 from .errors import UsageError

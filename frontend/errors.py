@@ -8,7 +8,7 @@ from functools import wraps
 from types import TracebackType
 from typing import Any, TypeVar
 
-from ..compiler.ir import IRError
+from ..compiler.ir.graph import IRError
 from ..runtime.config import config
 from ..runtime.dim_solver import ArgumentError
 from .source import is_inside

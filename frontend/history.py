@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..compiler.ir import origin_scope
+from ..compiler.ir.graph import origin_scope
 from . import tree
 from .arguments import Checked
 from .naming import unique_name

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..compiler import ops as ir
-from ..compiler.ir import Graph, Node
+from ..compiler.ir.graph import Graph, Node
 from .errors import UsageError
 
 Block = tuple[slice, ...]

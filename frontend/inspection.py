@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..compiler import parser
+from ..compiler.ir import parser
 from . import lazy
 from .accepted import Count
 from .arguments import checked
@@ -14,10 +14,10 @@ from .errors import IRUsageError, UsageError
 from .saving.atomic import make_folder
 
 if TYPE_CHECKING:
-    from ..compiler.compare import Comparison
     from ..compiler.executable import Executable
-    from ..compiler.explain import Explanation
-    from ..compiler.ir import Graph
+    from ..compiler.ir.graph import Graph
+    from ..compiler.report.compare import Comparison
+    from ..compiler.report.explain import Explanation
 
 TARGETS = ("cpu",)
 
@@ -129,7 +129,7 @@ def dump(model: Any, folder: str | Path, *inputs: Any) -> tuple[Path, ...]:
         ValueError: the inputs do not fit.
         OSError: the folder cannot be written to.
     """
-    dumping = lazy.load("..compiler.dump")
+    dumping = lazy.load("..compiler.report.dump")
     executable = model if isinstance(model, dumping.Executable) else compile(model, *inputs)
     make_folder("dump", Path(folder))
     paths: tuple[Path, ...] = dumping.dump(executable, folder)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.ir import Node, Origin
+from ..compiler.ir.graph import Node, Origin
+from ..compiler.ir.types import Shape, TensorType, dtype_of
 from ..compiler.ops.core import constant, input_, parameter
-from ..compiler.types import Shape, TensorType, dtype_of
 
 
 class Scope:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
 _INSIDE = tuple(f"{_ROOT / part}/" for part in ("frontend", "compiler", "runtime"))
-_EXAMPLES = str(_ROOT / "frontend" / "builtin.py")  # models such as users write
+_EXAMPLES = str(_ROOT / "frontend" / "cli" / "builtin.py")  # models such as users write
 
 
 @dataclass(frozen=True)

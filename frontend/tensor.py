@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..compiler.ir import Node
+from ..compiler.ir.graph import Node
+from ..compiler.ir.types import Shape, TensorType
 from ..compiler.ops.core import input_
-from ..compiler.types import Shape, TensorType
 from ..runtime.dim import Size, symbol
 from .dtypes import standard_dtype
 from .errors import UsageError, UsageTypeError

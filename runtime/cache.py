@@ -20,35 +20,35 @@ from typing import Any
 from .cache_files import entries, evict, remove, seal, unseal
 from .cache_folders import cache_folder, is_stored, keep, reading, stored
 from .config import config
+from .cpu.host import host
+from .cpu.machine_code import KernelError, load_object
 from .forks import Lock, work
-from .host import host
-from .machine_code import KernelError, load_object
 
 log = logging.getLogger(__name__)
 
 RUNTIME = Path(__file__).parent
 # What the texts of kernels import, and what that imports; a test holds the list against them.
 LAYER = (
-    "atomics.py",
     "config.py",
+    "cpu/atomics.py",
+    "cpu/host.py",
+    "cpu/kernel_compiler.py",
+    "cpu/machine_code.py",
+    "cpu/simd.py",
+    "cpu/simd_arithmetic.py",
+    "cpu/simd_lanes.py",
+    "cpu/simd_memory.py",
+    "cpu/simd_operators.py",
+    "cpu/simd_random.py",
+    "cpu/simd_types.py",
+    "cpu/stacks.py",
+    "cpu/table_layout.py",
+    "cpu/vecmath.py",
+    "cpu/vecmath_division.py",
+    "cpu/vecmath_emit.py",
     "erf_inverse.py",
     "forks.py",
-    "host.py",
-    "kernel_compiler.py",
-    "machine_code.py",
-    "simd.py",
-    "simd_arithmetic.py",
-    "simd_lanes.py",
-    "simd_memory.py",
-    "simd_operators.py",
-    "simd_random.py",
-    "simd_types.py",
-    "stacks.py",
-    "table_layout.py",
     "threefry.py",
-    "vecmath.py",
-    "vecmath_division.py",
-    "vecmath_emit.py",
 )
 
 
@@ -171,7 +171,7 @@ def _load_first(source: str, key: str) -> LoadedKernel:
 
 def _compiler() -> Any:
     """The module `kernel_compiler`: it brings Numba, which what is on disk does not need."""
-    return importlib.import_module(".kernel_compiler", __package__)
+    return importlib.import_module(".cpu.kernel_compiler", __package__)
 
 
 def kernel_assembly(source: str) -> str:

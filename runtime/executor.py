@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .ahead import load_kernels
-from .binding import Binding
 from .config import config
+from .cpu.ahead import load_kernels
+from .cpu.binding import Binding
 from .dim import evaluate
 from .dim_solver import solve
 from .forks import Lock

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from graphs import random_arguments
 
-from keraunos.compiler.evaluate import evaluate
-from keraunos.compiler.ir import Graph
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph
 from keraunos.compiler.pipeline import stage_names
 
 Run = Callable[..., tuple[np.ndarray, ...]]

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from keraunos.compiler.ir import Graph, Node, Op, apply
-from keraunos.compiler.lowering import Composite, Elementwise
+from keraunos.compiler.ir.graph import Graph, Node, Op, apply
+from keraunos.compiler.ir.kinds import Composite, Elementwise
+from keraunos.compiler.ir.types import BOOL, DTYPES, DType, TensorType
 from keraunos.compiler.ops import all_ops
 from keraunos.compiler.ops.core import input_
-from keraunos.compiler.types import BOOL, DTYPES, DType, TensorType
 
 SIZES = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 6.0, 7.0, 88.8, 104.0, 710.0, 1e4)
 LARGE = (2.0**23 + 0.5, 2.0**24 + 2, 2.0**31, 2.0**53, 2.0**63, 1e10, 1e30)

@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from keraunos.compiler.evaluate import evaluate
-from keraunos.compiler.ir import Graph, IRError, Node, Op, Origin, origin_scope
-from keraunos.compiler.lowering import Composite, Elementwise
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph, IRError, Node, Op, Origin, origin_scope
+from keraunos.compiler.ir.kinds import Composite, Elementwise
+from keraunos.compiler.ir.types import DType, TensorType, parse_type
 from keraunos.compiler.ops.building import pieces
 from keraunos.compiler.ops.core import constant, input_, parameter
 from keraunos.compiler.ops.registry import all_ops, ops
 from keraunos.compiler.ops.stepping import trace_scan
-from keraunos.compiler.types import DType, TensorType, parse_type
 from keraunos.runtime.dim import Size, symbol
 
 # Functions that jump somewhere: there a rounding error would turn the result over.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keraunos.compiler.evaluate import evaluate
+from keraunos.compiler.ir.evaluate import evaluate
 from keraunos.frontend import tree
 from keraunos.frontend.tracing import Spec, specs_of, trace_call
 

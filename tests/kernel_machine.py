@@ -24,18 +24,18 @@ from typing import Any
 
 import numpy as np
 
+from keraunos.compiler.cpu.tiling import choose_tiles
 from keraunos.compiler.decisions import Decisions
 from keraunos.compiler.executable import _Weights
-from keraunos.compiler.ir import Graph
+from keraunos.compiler.ir.graph import Graph
 from keraunos.compiler.ops import get_op
 from keraunos.compiler.pipeline import optimize
 from keraunos.compiler.plan import plan
 from keraunos.compiler.schedule import schedule
-from keraunos.compiler.tiling import choose_tiles
-from keraunos.runtime.binding import Binding
+from keraunos.runtime.cpu.binding import Binding
+from keraunos.runtime.cpu.dispatcher import LAUNCH, LOOP, ROW
 from keraunos.runtime.dim import evaluate
 from keraunos.runtime.dim_solver import solve
-from keraunos.runtime.dispatcher import LAUNCH, LOOP, ROW
 from keraunos.runtime.erf_inverse import erf_inverse
 from keraunos.runtime.program import ARENA, CONSTANT, LaunchRow, Operand, Program, Scratch
 from keraunos.runtime.threefry import uniform

@@ -9,7 +9,7 @@ import numpy as np
 from keraunos.runtime.cache import LoadedKernel
 
 SOURCE = """
-from keraunos.runtime.simd import get, kernel_jit, pointer_i64, put
+from keraunos.runtime.cpu.simd import get, kernel_jit, pointer_i64, put
 @kernel_jit
 def kernel(args, thread, threads):
     put(pointer_i64(args[0]), 0, {number})

@@ -19,11 +19,11 @@ from scan_graphs import random_scan_graph
 from wild_graphs import wild_graph
 
 import keraunos as keras
-from keraunos.compiler.ir import Graph
+from keraunos.compiler.ir.graph import Graph
+from keraunos.compiler.ir.printer import format_graph
 from keraunos.compiler.ops import all_ops
 from keraunos.compiler.ops.core import constant
 from keraunos.compiler.pipeline import optimize
-from keraunos.compiler.printer import format_graph
 
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[%$]?[\w.]+|\s+|.')
 ODD = (

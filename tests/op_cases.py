@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from keraunos.compiler import ops
-from keraunos.compiler.evaluate import evaluate
-from keraunos.compiler.ir import Graph, Node, Op, Sample
-from keraunos.compiler.types import TensorType, parse_type
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph, Node, Op, Sample
+from keraunos.compiler.ir.types import TensorType, parse_type
 
 
 @dataclass(frozen=True)

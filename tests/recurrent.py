@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from keraunos.compiler import ops
-from keraunos.compiler.ir import Graph, Node
+from keraunos.compiler.ir.graph import Graph, Node
+from keraunos.compiler.ir.types import parse_type
 from keraunos.compiler.ops.building import full, pieces
-from keraunos.compiler.types import parse_type
 
 Arrays = Mapping[str, np.ndarray]
 

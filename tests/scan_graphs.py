@@ -12,12 +12,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from keraunos.compiler.ir import Graph, IRError, Node
+from keraunos.compiler.ir.graph import Graph, IRError, Node
+from keraunos.compiler.ir.types import FLOAT32, INT32, DType, TensorType
 from keraunos.compiler.ops import trace_scan
 from keraunos.compiler.ops.building import full
 from keraunos.compiler.ops.core import constant, input_, parameter
 from keraunos.compiler.ops.registry import ops
-from keraunos.compiler.types import FLOAT32, INT32, DType, TensorType
 from keraunos.runtime.dim import Size, symbol
 
 N, T = symbol("N"), symbol("T")

@@ -15,10 +15,10 @@ from agreement import assert_close
 
 from keraunos.compiler import ops
 from keraunos.compiler.autodiff import gradients
-from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.ir import Graph, Node
-from keraunos.compiler.verify import verify
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph, Node
+from keraunos.compiler.ir.verify import verify
 
 STEP = 1e-6
 

@@ -20,7 +20,7 @@ LAYERS = ("runtime", "compiler", "frontend")  # each may import itself and what 
 IMPORTED_LATE = {"h5py", "onnx", "rich", "tensorboard", "typer"}
 
 # Its text is compiled from the kernel cache, as a generated kernel is, so it names the package.
-KERNEL_TEXTS = {"runtime/walker.py"}
+KERNEL_TEXTS = {"runtime/cpu/walker.py"}
 
 # What the runtime may load: it serves saved programs, without the rest of the compiler.
 RUNTIME_NEEDS = {"llvmlite", "numba", "numpy", "platformdirs"}

@@ -79,7 +79,7 @@ def test_dependencies_are_bounded_on_both_sides():
 
 
 def test_script_points_into_the_frontend():
-    assert PROJECT["scripts"] == {"keraunos": "keraunos.frontend.cli:main"}
+    assert PROJECT["scripts"] == {"keraunos": "keraunos.frontend.cli.main:main"}
 
 
 def test_type_checker_sees_the_three_folders_under_the_package_name():

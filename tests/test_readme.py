@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keraunos.frontend.cli import app
+from keraunos.frontend.cli.main import app
 from keraunos.runtime.config import SETTINGS
 
 ROOT = Path(__file__).parent.parent

@@ -21,10 +21,18 @@ from math import prod
 
 import numpy as np
 
-from keraunos.compiler.ir import Graph, IRError, Node, Origin, origin_scope
+from keraunos.compiler.ir.graph import Graph, IRError, Node, Origin, origin_scope
+from keraunos.compiler.ir.types import (
+    BOOL,
+    DTYPES,
+    FLOAT32,
+    FLOAT64,
+    INT32,
+    DType,
+    TensorType,
+)
 from keraunos.compiler.ops.core import constant, input_, parameter
 from keraunos.compiler.ops.registry import ops
-from keraunos.compiler.types import BOOL, DTYPES, FLOAT32, FLOAT64, INT32, DType, TensorType
 from keraunos.runtime.dim import Size, evaluate, symbol
 
 N, H, W = map(symbol, "NHW")

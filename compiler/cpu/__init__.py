@@ -1,1 +1,1 @@
-"""Code generation for CPUs: kernels of the dialect become Python text for Numba."""
+"""The CPU target: its passes, kernel templates, blocks of registers, memory layouts and texts."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import REQUIRED, Node, Op, Sample
-from ..lowering import Composite
-from ..types import TensorType
+from ..ir.graph import REQUIRED, Node, Op, Sample
+from ..ir.kinds import Composite
+from ..ir.types import TensorType
 from .building import number, pieces
 from .registry import ops, register
 from .rules import normal_axis, want_float

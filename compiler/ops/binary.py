@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import Node, Op, Sample
-from ..lowering import Elementwise, NoGrad
-from ..types import BOOL, TensorType, broadcast_shapes
+from ..ir.graph import Node, Op, Sample
+from ..ir.kinds import Elementwise, NoGrad
+from ..ir.types import BOOL, TensorType, broadcast_shapes
 from .building import number, sum_to, zero_gradient
 from .registry import ops, register
 from .rules import want_bool, want_float, want_integer, want_number, want_same_dtype

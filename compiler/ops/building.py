@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...runtime.dim import Size
-from ..ir import Node
-from ..types import DType, Shape
+from ..ir.graph import Node
+from ..ir.types import DType, Shape
 from .core import constant
 from .registry import ops
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ...runtime.dim import Size
-from ..ir import Node, Op, Sample
-from ..lowering import Contraction
-from ..types import TensorType, broadcast_shapes, product
+from ..ir.graph import Node, Op, Sample
+from ..ir.kinds import Contraction
+from ..ir.types import TensorType, broadcast_shapes, product
 from .building import reshaped, sum_to
 from .registry import ops, register
 from .rules import same_size, want_float, want_number, want_rank, want_same_dtype

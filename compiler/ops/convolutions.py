@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ...runtime.dim import Size
-from ..ir import Node, Op, Sample
-from ..lowering import Composite
-from ..types import TensorType
+from ..ir.graph import Node, Op, Sample
+from ..ir.kinds import Composite
+from ..ir.types import TensorType
 from .contractions import conv2d, swap_filters
 from .registry import ops, register
 from .rules import same_size, want_float, want_rank, want_same_dtype

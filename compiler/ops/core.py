@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import (
+from ..ir.graph import (
     REQUIRED,
     Graph,
     IRError,
@@ -19,8 +19,8 @@ from ..ir import (
     origin_scope,
     post_order,
 )
-from ..lowering import Elementwise, Leaf, NoGrad, Projection, Region
-from ..types import DType, TensorType, TupleType, Type, dtype_of
+from ..ir.kinds import Elementwise, Leaf, NoGrad, Projection, Region
+from ..ir.types import DType, TensorType, TupleType, Type, dtype_of
 from .registry import register
 
 

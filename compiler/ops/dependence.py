@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from ..ir import Graph, Node
+from ..ir.graph import Graph, Node
 from .core import ITEM
 from .registry import ops
 from .stepping import parts_of

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import Node, Op, Sample
-from ..lowering import Window
-from ..types import TensorType
+from ..ir.graph import Node, Op, Sample
+from ..ir.kinds import Window
+from ..ir.types import TensorType
 from .contractions import known_window, transposed_convolution
 from .registry import ops, register
 from .rules import same_size, want_float, want_rank, want_same_dtype

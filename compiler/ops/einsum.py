@@ -7,8 +7,8 @@ from functools import reduce
 from string import ascii_letters
 
 from ...runtime.dim import Size
-from ..ir import IRError, Node
-from ..types import INT64
+from ..ir.graph import IRError, Node
+from ..ir.types import INT64
 from .building import count, number, reshaped
 from .registry import ops
 

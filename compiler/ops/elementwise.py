@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import REQUIRED, Node, Op, Sample
-from ..lowering import Composite, Elementwise, NoGrad
-from ..types import BOOL, DType, TensorType, dtype_of
+from ..ir.graph import REQUIRED, Node, Op, Sample
+from ..ir.kinds import Composite, Elementwise, NoGrad
+from ..ir.types import BOOL, DType, TensorType, dtype_of
 from .building import number, zero_gradient
 from .registry import TypedOp, ops, register
 from .rules import want_bool, want_float, want_number

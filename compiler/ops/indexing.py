@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ...runtime.dim import Size
-from ..ir import REQUIRED, Node, Op, Sample
-from ..lowering import Composite, Concatenation, Gather, Iota, NoGrad, ScatterAdd
-from ..types import FLOAT32, INT32, DType, Shape, TensorType, dtype_of
+from ..ir.graph import REQUIRED, Node, Op, Sample
+from ..ir.kinds import Composite, Concatenation, Gather, Iota, NoGrad, ScatterAdd
+from ..ir.types import FLOAT32, INT32, DType, Shape, TensorType, dtype_of
 from .building import pieces, reshaped
 from .reductions import EXACT
 from .registry import TypedOp, ops, register

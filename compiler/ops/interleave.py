@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import REQUIRED, Op, Sample
-from ..lowering import Interleaving, NoGrad
-from ..types import TensorType
+from ..ir.graph import REQUIRED, Op, Sample
+from ..ir.kinds import Interleaving, NoGrad
+from ..ir.types import TensorType
 from .registry import register
 from .rules import want_rank, want_same_dtype
 

@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...runtime.dim import Size
-from ..ir import REQUIRED, Node, Op, Sample
-from ..lowering import KernelGradient
-from ..types import Shape, TensorType
+from ..ir.graph import REQUIRED, Node, Op, Sample
+from ..ir.kinds import KernelGradient
+from ..ir.types import Shape, TensorType
 from .contractions import CONV_ATTRS, conv_gradient
 from .depthwise import DEPTHWISE_ATTRS, depthwise_gradient
 from .registry import ops, register

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ...runtime.dim import Size, is_bounded, maximum
-from ..ir import REQUIRED, Node, Op, Sample
-from ..lowering import AxisMap, IndexMap, Movement, View
-from ..types import Shape, TensorType, broadcast_shapes
+from ..ir.graph import REQUIRED, Node, Op, Sample
+from ..ir.kinds import AxisMap, IndexMap, Movement, View
+from ..ir.types import Shape, TensorType, broadcast_shapes
 from .building import reshaped, sum_to
 from .registry import ops, register
 from .rules import normal_axes, per_axis

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import Node, Op, Sample
-from ..lowering import Composite
-from ..types import TensorType
+from ..ir.graph import Node, Op, Sample
+from ..ir.kinds import Composite
+from ..ir.types import TensorType
 from .building import number, reshaped
 from .reductions import accumulated
 from .registry import ops, register

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ...runtime.dim import Size
-from ..ir import REQUIRED, Node, Op, Sample
-from ..lowering import Window, WindowGradient
-from ..types import BOOL, Shape, TensorType
+from ..ir.graph import REQUIRED, Node, Op, Sample
+from ..ir.kinds import Window, WindowGradient
+from ..ir.types import BOOL, Shape, TensorType
 from .building import full, number
 from .registry import ops, register
 from .rules import same_size, want_float, want_rank, want_same_dtype

@@ -9,9 +9,9 @@ import numpy as np
 
 from ...runtime import threefry
 from ...runtime.erf_inverse import erf_inverse as erf_inverse_of
-from ..ir import REQUIRED, Node, Op, Sample
-from ..lowering import Composite, Elementwise, FromIndex, NoGrad
-from ..types import FLOAT32, INT32, Shape, TensorType
+from ..ir.graph import REQUIRED, Node, Op, Sample
+from ..ir.kinds import Composite, Elementwise, FromIndex, NoGrad
+from ..ir.types import FLOAT32, INT32, Shape, TensorType
 from .building import number
 from .registry import ops, register
 from .rules import normal_axis, want_number

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import REQUIRED, Node, Op, Sample
-from ..lowering import Composite, NoGrad, Reduction
-from ..types import FLOAT32, INT32, TensorType
+from ..ir.graph import REQUIRED, Node, Op, Sample
+from ..ir.kinds import Composite, NoGrad, Reduction
+from ..ir.types import FLOAT32, INT32, TensorType
 from .building import broadcast, count, expanded, number
 from .registry import ops, register
 from .rules import (

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from ..ir import Node, Op
+from ..ir.graph import Node, Op
+from ..ir.types import dtype_of
 from ..suggest import did_you_mean
-from ..types import dtype_of
 
 _TABLE: dict[str, Op] = {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...runtime.dim import Size
-from ..types import DType, Shape, TensorType
+from ..ir.types import DType, Shape, TensorType
 
 
 def want_rank(what: str, type_: TensorType, *ranks: int) -> None:

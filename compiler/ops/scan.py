@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from ...runtime.dim import Size
-from ..ir import REQUIRED, Graph, Op
-from ..lowering import Region
-from ..types import TensorType, TupleType, Type
+from ..ir.graph import REQUIRED, Graph, Op
+from ..ir.kinds import Region
+from ..ir.types import TensorType, TupleType, Type
 from .registry import register
 from .scan_gradient import scan_gradient
 from .stepping import at_one_step, over_all_steps, parts

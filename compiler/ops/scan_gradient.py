@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeAlias
 
-from ..ir import Graph, Node
-from ..types import TensorType
+from ..ir.graph import Graph, Node
+from ..ir.types import TensorType
 from .building import full, reshaped
 from .core import input_
 from .dependence import varying_inside

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
 from ...runtime.dim import Size
-from ..ir import Graph, IRError, Node, apply, origin_scope
-from ..types import TensorType, TupleType
+from ..ir.graph import Graph, IRError, Node, apply, origin_scope
+from ..ir.types import TensorType, TupleType
 from .core import ITEM, input_, is_scalar_constant
 from .registry import ops
 

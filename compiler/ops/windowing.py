@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...runtime.dim import Size
-from ..ir import Node
-from ..types import Shape
+from ..ir.graph import Node
+from ..ir.types import Shape
 from .registry import ops
 
 Padding: TypeAlias = "str | Sequence[Sequence[Size]]"

@@ -36,9 +36,9 @@ from typing import Any
 import numpy as np
 
 from ...runtime.dim import Size
-from ..ir import Node, Op, Sample
-from ..lowering import Contraction, KernelGradient, KernelTransform, NoGrad
-from ..types import TensorType
+from ..ir.graph import Node, Op, Sample
+from ..ir.kinds import Contraction, KernelGradient, KernelTransform, NoGrad
+from ..ir.types import TensorType
 from .building import reshaped
 from .contractions import conv2d
 from .core import constant

@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..ir import Node
-from ..lowering import (
-    Contraction,
-    FromIndex,
-    Gather,
-    Movement,
-    Reduction,
-    Window,
-    WindowGradient,
-)
-from ..templates.domain import Domain, reduced_axes
+from ..ir.graph import Node
+from ..ir.kinds import Contraction, FromIndex, Gather, Movement, Reduction, Window, WindowGradient
+from ..loops.domain import Domain, reduced_axes
 
 ANCHORS = (Contraction, Window, WindowGradient)
 MAX_NODES = 48  # of one group: longer kernels compile slowly and run out of registers

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..ir import IRError, Node, apply
+from ..ir.graph import IRError, Node, apply
 from ..ops.core import constant
 from ..ops.registry import ops
 from .rewriting import uniform_value

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from ..cpu.templates.unpool import takes_unpool
 from ..decisions import Decisions
-from ..ir import Graph, IRError, Node
-from ..lowering import Composite, WindowGradient
-from ..templates.unpool import takes_unpool
+from ..ir.graph import Graph, IRError, Node
+from ..ir.kinds import Composite, WindowGradient
 from .rewriting import all_nodes, rewrite_everywhere
 
 ROUNDS = 32  # composites nested deeper than this expand into themselves

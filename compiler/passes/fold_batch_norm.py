@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..decisions import Decision, Decisions
-from ..ir import Graph, Node, apply, origin_scope
+from ..ir.graph import Graph, Node, apply, origin_scope
 from ..ops.core import constant
 from ..ops.registry import ops
 from ..prologue import fixed_nodes

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..decisions import Decision, Decisions
-from ..evaluate import evaluate
-from ..ir import Graph, Node
+from ..ir.evaluate import evaluate
+from ..ir.graph import Graph, Node
+from ..ir.types import TensorType
 from ..ops.core import CONSTANT, constant
 from ..ops.registry import ops
-from ..types import TensorType
 from .rewriting import rewrite_everywhere
 
 LIMIT_BYTES = 1 << 16  # a larger constant is cheaper to compute again than to carry along

@@ -17,13 +17,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..decisions import Decision, Decisions
-from ..ir import Graph, Node, apply, origin_scope, rewrite
-from ..lowering import Elementwise, Reduction, Window
+from ..ir.graph import Graph, Node, apply, origin_scope, rewrite
+from ..ir.kinds import Elementwise, Reduction, Window
+from ..ir.types import FLOAT32, Size, TupleType
+from ..loops.epilogues import can_pool, match_epilogue, pool_of
 from ..ops.core import ITEM, fuse_nodes
 from ..ops.registry import ops
 from ..prologue import fixed_nodes
-from ..templates.epilogues import can_pool, match_epilogue, pool_of
-from ..types import FLOAT32, Size, TupleType
 from .clusters import ANCHORS, MAX_NODES, MOVES, Cluster, merged, shares_loops, start_cluster
 from .legalize import scattered_parts
 from .recompute import masks_of, recompute

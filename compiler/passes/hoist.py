@@ -27,13 +27,13 @@ from math import prod
 
 from ...runtime.dim import Dim, Size, substitute, symbols_of
 from ..decisions import Decision, Decisions
-from ..ir import Graph, Node, origin_scope
-from ..lowering import Movement, View
+from ..ir.graph import Graph, Node, origin_scope
+from ..ir.kinds import Movement, View
+from ..ir.types import TupleType
 from ..ops.building import broadcast, reshaped
 from ..ops.core import input_
 from ..ops.registry import ops
 from ..ops.stepping import Step, is_one_number, items_of, parts_of, steps_of, substituted
-from ..types import TupleType
 from .lifting import Operand, lift
 from .loops import Loop, Results, loop_of, rewrite_scans, tightened
 from .rewriting import change_bodies

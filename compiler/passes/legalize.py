@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..cpu.passes.long_sums import kernel_gradient_in_parts, product_in_parts
 from ..decisions import Decisions
-from ..ir import Graph, Node, apply, origin_scope, rewrite, substitute_nodes
-from ..lowering import (
+from ..ir.graph import Graph, Node, apply, origin_scope, rewrite, substitute_nodes
+from ..ir.kinds import (
     Concatenation,
     Contraction,
     Elementwise,
@@ -39,13 +40,12 @@ from ..lowering import (
     Window,
     WindowGradient,
 )
+from ..ir.types import FLOAT32, Size, TupleType, product
 from ..ops.building import reshaped
 from ..ops.core import FUSED, ITEM, constant, copy
 from ..ops.registry import get_op, ops
 from ..ops.stepping import parts_of
 from ..prologue import fixed_nodes
-from ..types import FLOAT32, Size, TupleType, product
-from .long_sums import kernel_gradient_in_parts, product_in_parts
 from .loops import used_results
 from .rewriting import change_bodies
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...runtime.dim import Size
-from ..ir import IRError, Node, apply
-from ..lowering import (
+from ..ir.graph import IRError, Node, apply
+from ..ir.kinds import (
     Concatenation,
     Contraction,
     Elementwise,

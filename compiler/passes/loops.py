@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ..ir import Graph, Node, apply, origin_scope
+from ..ir.graph import Graph, Node, apply, origin_scope
 from ..ops.core import ITEM
 from ..ops.registry import ops
 from ..ops.stepping import Nodes, Step, close_scan, items_of, open_scan, parts_of, substituted

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from ..cpu.writer import MATH
-from ..ir import Graph, Node
-from ..lowering import Elementwise, Reduction
-from ..types import BOOL
+from ..cpu.emit.writer import MATH
+from ..ir.graph import Graph, Node
+from ..ir.kinds import Elementwise, Reduction
+from ..ir.types import BOOL
 from .clusters import MAX_NODES, Cluster
 
 STEPS = 3  # ops that are cheaper than storing a value and reading it back

@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from ..decisions import Decision, Decisions
-from ..ir import Graph, Node, apply
-from ..lowering import Elementwise, Reduction
+from ..ir.graph import Graph, Node, apply
+from ..ir.kinds import Elementwise, Reduction
+from ..ir.types import Size, product
+from ..loops.domain import reduced_axes
 from ..ops.building import reshaped
 from ..ops.registry import ops
-from ..templates.domain import reduced_axes
-from ..types import Size, product
 from .rewriting import change_bodies, rewrite_chosen, rewrite_everywhere
 
 LEAST = 16  # elements that one of the first reductions is worth

@@ -23,13 +23,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..decisions import Decision, Decisions
-from ..ir import Graph, Node, substitute_nodes
-from ..lowering import Contraction, Elementwise
+from ..ir.graph import Graph, Node, substitute_nodes
+from ..ir.kinds import Contraction, Elementwise
+from ..ir.types import TupleType
 from ..ops.core import ITEM
 from ..ops.dependence import between, varying
 from ..ops.registry import ops
 from ..ops.stepping import items_of, steps_of
-from ..types import TupleType
 from .lifting import Operand, lift
 from .loops import loop_of
 from .rewriting import change_bodies

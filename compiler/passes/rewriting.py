@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import Graph, Node, Rule, apply, origin_scope, rewrite
+from ..ir.graph import Graph, Node, Rule, apply, origin_scope, rewrite
 from ..ops.core import CONSTANT
 
 

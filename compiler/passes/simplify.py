@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..decisions import Decision, Decisions
-from ..ir import Graph, Node, Op
-from ..lowering import Elementwise
+from ..ir.graph import Graph, Node, Op
+from ..ir.kinds import Elementwise
 from ..ops.registry import all_ops, ops
 from . import equations as eq
 from .rewriting import rewrite_everywhere

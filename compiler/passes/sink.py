@@ -28,8 +28,8 @@ from dataclasses import dataclass, replace
 
 from ...runtime.dim import Size
 from ..decisions import Decision, Decisions
-from ..ir import Graph, Node, apply, origin_scope
-from ..lowering import Contraction, Elementwise
+from ..ir.graph import Graph, Node, apply, origin_scope
+from ..ir.kinds import Contraction, Elementwise
 from ..ops.building import count, reshaped
 from ..ops.core import input_
 from ..ops.registry import ops

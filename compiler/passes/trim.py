@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from ..decisions import Decision, Decisions
-from ..ir import Graph, Node, substitute_nodes
+from ..ir.graph import Graph, Node, substitute_nodes
 from ..ops.core import ITEM
 from ..ops.registry import ops
 from ..ops.stepping import Nodes, applied, items_of, parts_of

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..decisions import Decision, Decisions
-from ..ir import Graph, Node
+from ..ir.graph import Graph, Node
+from ..ir.types import Size
 from ..ops.registry import ops
 from ..ops.windowing import Pairs, resolve_padding
-from ..types import Size
 from .rewriting import rewrite_everywhere
 
 Pair = tuple[int, int]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...compiler.ir import IRError, origin_scope
+from ...compiler.ir.graph import IRError, origin_scope
 from ...compiler.ops.building import count
 from .. import constraints, initializers, regularizers, tree
 from ..calls import call_on_arrays, symbolic_results

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...compiler.ir import IRError
+from ...compiler.ir.graph import IRError
 from .. import inspection, lazy, ops, tree
 from ..accepted import Count, LineLength, Numbers
 from ..arguments import checked_method
@@ -28,7 +28,7 @@ from .network import Network, network_between
 from .predicting import Hot, predict
 
 if TYPE_CHECKING:
-    from ...compiler.explain import Explanation
+    from ...compiler.report.explain import Explanation
 
 
 class Model(Trainer, Layer):

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...compiler import ops as ir
-from ...compiler.evaluate import evaluate
-from ...compiler.ir import Graph, Node, Origin, current_origins, origin_scope
-from ...compiler.nonfinite import not_finite
+from ...compiler.ir.evaluate import evaluate
+from ...compiler.ir.graph import Graph, Node, Origin, current_origins, origin_scope
+from ...compiler.ir.nonfinite import not_finite
+from ...compiler.ir.types import DType, TensorType
 from ...compiler.ops.building import count
 from ...compiler.ops.core import constant
-from ...compiler.types import DType, TensorType
 from ...runtime.config import config
 from ...runtime.dim import Dim, Size, symbols_of
 from ...runtime.dim import evaluate as evaluate_size

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...compiler.ir import Node
-from ...compiler.types import product
+from ...compiler.ir.graph import Node
+from ...compiler.ir.types import product
 from ...runtime.dim import Dim, Size
 from ..accepted import NewShape, Starts, is_int
 from ..dtypes import INT64

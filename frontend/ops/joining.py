@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...compiler.ir import Node
+from ...compiler.ir.graph import Node
 from ...runtime.dim import Dim, Size, symbols_of
 from ..accepted import AnyFloat, Axes, Count, Ints, Shape, Tensors, is_int
 from ..arguments import shown as brief

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...compiler.ir import Node
-from ...compiler.types import product
+from ...compiler.ir.graph import Node
+from ...compiler.ir.types import product
 from ..accepted import Axes, NonNegative, is_int
 from ..arguments import shown
 from ..dtypes import INT64

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...compiler.ir import Node
+from ...compiler.ir.graph import Node
 from ..accepted import Axes, Count, NonNegative, is_number
 from ..dtypes import standard_dtype
 from ..errors import UsageError

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...compiler.ir import Node
-from ...compiler.types import Shape, broadcast_shapes, product
+from ...compiler.ir.graph import Node
+from ...compiler.ir.types import Shape, broadcast_shapes, product
 from ...runtime.dim import Dim, Size
 from .. import tree
 from ..accepted import Natural

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...compiler.ir import Node
+from ...compiler.ir.graph import Node
 from ..accepted import Axes
 from ..dtypes import BOOL
 from ..errors import UsageError

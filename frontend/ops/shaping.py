@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ...compiler.ir import Node
-from ...compiler.types import Shape
+from ...compiler.ir.graph import Node
+from ...compiler.ir.types import Shape
 from ...runtime.dim import Dim, Size
 from ..accepted import Axes, NewShape, is_int
 from ..accepted import Shape as SizesLike

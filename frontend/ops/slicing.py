@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...compiler.ir import Node
+from ...compiler.ir.graph import Node
 from ...runtime.dim import Dim, Size, is_never_negative, maximum, substitute, symbol, symbols_of
 from ..errors import UsageError, UsageTypeError
 from ..scope import active_scope

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...compiler.ir import Node
+from ...compiler.ir.graph import Node
 from ..accepted import DataFormat, is_int
 from ..errors import UsageError
 from ..tensor import KerasTensor

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...compiler.ir import Origin, origin_scope
+from ...compiler.ir.graph import Origin, origin_scope
 from .. import ops
 from ..errors import UsageError, user_facing
 from ..naming import auto_name

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...compiler.ir import IRError
+from ...compiler.ir.graph import IRError
 from .. import losses, ops, tree
 from ..dtypes import floatx
 from ..errors import SizesUnknown, UsageError

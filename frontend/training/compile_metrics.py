@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...compiler.ir import IRError
+from ...compiler.ir.graph import IRError
 from .. import metrics as metrics_module
 from ..errors import SizesUnknown, UsageError
 from ..metrics import MeanMetricWrapper, Metric

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...compiler.autodiff import gradients
+from ...compiler.ir.types import FLOAT32
 from ...compiler.ops.building import count
-from ...compiler.types import FLOAT32
 from .. import ops, tree
 from ..dtypes import canonical_array, floatx
 from ..errors import LayerError, UsageError

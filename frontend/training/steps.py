@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ...compiler.ir import Graph
+from ...compiler.ir.graph import Graph
 from .. import tree
 from ..programs import Program
 from ..tracing import Spec, Traced, trace_call

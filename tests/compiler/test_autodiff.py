@@ -7,12 +7,12 @@ from op_cases import CASE_IDS, CASES
 
 from keraunos.compiler import ops
 from keraunos.compiler.autodiff import grad, gradients
-from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.ir import Graph, IRError, Node, Origin, origin_scope
-from keraunos.compiler.lowering import Composite, NoGrad
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph, IRError, Node, Origin, origin_scope
+from keraunos.compiler.ir.kinds import Composite, NoGrad
+from keraunos.compiler.ir.types import parse_type
 from keraunos.compiler.pipeline import optimize
-from keraunos.compiler.types import parse_type
 
 pytestmark = pytest.mark.smoke
 

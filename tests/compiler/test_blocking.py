@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from keraunos.compiler.cpu.blocking import Extent, choose_block
+from keraunos.compiler.cpu.templates import contract, winograd
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.parser import parse_ir
-from keraunos.compiler.templates import contract, winograd
-from keraunos.compiler.templates.blocking import Extent, choose_block
-from keraunos.runtime.host import FOUR_WIDE, WIDE, host
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.runtime.cpu.host import FOUR_WIDE, WIDE, host
 
 DENSE = Extent(rows=1, columns=196, channels=256, depth=1024)
 EXTENTS = [

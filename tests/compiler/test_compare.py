@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from keraunos.compiler.compare import Comparison, Variant, _difference, compare_graph
-from keraunos.compiler.parser import parse_ir
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.report.compare import Comparison, Variant, _difference, compare_graph
 
 GRAPH = parse_ir("""
 graph net(%x: f32[N, 8]) -> f32[N, 8] {

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from keraunos.compiler import ops
-from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.ir import Graph, Op, Sample
-from keraunos.compiler.lowering import Leaf, Projection, Region
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph, Op, Sample
+from keraunos.compiler.ir.kinds import Leaf, Projection, Region
+from keraunos.compiler.ir.types import TensorType, parse_type
 from keraunos.compiler.ops import all_ops
 from keraunos.compiler.ops.building import full
 from keraunos.compiler.ops.core import input_
-from keraunos.compiler.types import TensorType, parse_type
 
 STRUCTURAL = (Leaf, Region, Projection)
 CASES = [

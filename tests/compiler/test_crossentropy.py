@@ -7,12 +7,12 @@ import pytest
 
 from keraunos.compiler import ops
 from keraunos.compiler.autodiff import gradients
-from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.ir import Graph, Node
-from keraunos.compiler.kernels import Nest
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph, Node
+from keraunos.compiler.ir.types import parse_type
+from keraunos.compiler.loops.kernel import Nest
 from keraunos.compiler.ops.core import input_
-from keraunos.compiler.types import parse_type
 
 
 def log_shares(x: Node, logits: bool) -> Node:

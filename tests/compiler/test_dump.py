@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from keraunos.compiler.dump import dump, plan_text
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.parser import parse_ir
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.report.dump import dump, plan_text
 
 GRAPH = parse_ir("""
 graph net(%x: f32[N, 4, 4, 1]) -> f32[N, 2, 2, 3] {

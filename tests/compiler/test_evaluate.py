@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from keraunos.compiler.evaluate import bind_sizes, evaluate, evaluate_all
-from keraunos.compiler.ir import Graph, IRError, Op
-from keraunos.compiler.lowering import Elementwise
+from keraunos.compiler.ir.evaluate import bind_sizes, evaluate, evaluate_all
+from keraunos.compiler.ir.graph import Graph, IRError, Op
+from keraunos.compiler.ir.kinds import Elementwise
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.ir.types import parse_type
 from keraunos.compiler.ops.core import ITEM, constant, fuse_nodes, input_
 from keraunos.compiler.ops.registry import ops
-from keraunos.compiler.parser import parse_ir
-from keraunos.compiler.types import parse_type
 
 pytestmark = pytest.mark.smoke
 

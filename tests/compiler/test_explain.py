@@ -6,9 +6,9 @@ import pytest
 
 from keraunos.compiler.decisions import Decision, Decisions
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.explain import explain
-from keraunos.compiler.parser import parse_ir
-from keraunos.compiler.table import lay_out
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.report.explain import explain
+from keraunos.compiler.report.table import lay_out
 from keraunos.runtime.dim import symbol
 
 N = symbol("N")

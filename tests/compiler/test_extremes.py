@@ -12,12 +12,21 @@ import pytest
 from extremes import Trial, extremes, grid, trials
 
 from keraunos.compiler import ops
-from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.ir import Graph, IRError, Node
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph, IRError, Node
+from keraunos.compiler.ir.types import (
+    BOOL,
+    DTYPES,
+    FLOAT32,
+    FLOAT64,
+    INT64,
+    UINT8,
+    DType,
+    TensorType,
+)
 from keraunos.compiler.ops.core import constant, input_
 from keraunos.compiler.ops.deviations import Deviation, allowed
-from keraunos.compiler.types import BOOL, DTYPES, FLOAT32, FLOAT64, INT64, UINT8, DType, TensorType
 
 TRIALS = list(trials())
 

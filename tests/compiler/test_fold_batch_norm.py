@@ -5,10 +5,10 @@ import pytest
 from graphs import assert_same_values
 
 from keraunos.compiler.decisions import Decision, Decisions
-from keraunos.compiler.ir import Graph
-from keraunos.compiler.parser import parse_ir
+from keraunos.compiler.ir.graph import Graph
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.ir.verify import verify
 from keraunos.compiler.passes.fold_batch_norm import fold_batch_norm
-from keraunos.compiler.verify import verify
 
 pytestmark = pytest.mark.smoke
 

@@ -5,7 +5,7 @@ import pytest
 from graphs import assert_same_values
 
 from keraunos.compiler.decisions import Decisions
-from keraunos.compiler.parser import parse_ir
+from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.passes.fold_constants import LIMIT_BYTES, fold_constants
 
 pytestmark = pytest.mark.smoke

@@ -15,16 +15,16 @@ import pytest
 
 import keraunos as keras
 from keraunos import layers
+from keraunos.compiler.cpu.tiling import choose_tiles
 from keraunos.compiler.decisions import Decisions
-from keraunos.compiler.ir import Graph
-from keraunos.compiler.parser import parse_ir
+from keraunos.compiler.ir.graph import Graph
+from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.partial_order import Order
 from keraunos.compiler.pipeline import optimize
 from keraunos.compiler.plan import plan
 from keraunos.compiler.schedule import schedule
-from keraunos.compiler.tiling import choose_tiles
-from keraunos.runtime.barriers import Touch, set_barriers
-from keraunos.runtime.dispatcher import LAUNCH
+from keraunos.runtime.cpu.barriers import Touch, set_barriers
+from keraunos.runtime.cpu.dispatcher import LAUNCH
 from keraunos.runtime.memory import Interval, assign_offsets
 
 N = 8  # of 3 N ops whole groups can be made, which are not proportional within

@@ -9,15 +9,15 @@ from recurrent import input_, lstm_layer, weight
 
 from keraunos.compiler import ops
 from keraunos.compiler.decisions import Decisions
-from keraunos.compiler.evaluate import evaluate
-from keraunos.compiler.ir import Graph, Origin, origin_scope
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph, Origin, origin_scope
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.ir.types import FLOAT32
+from keraunos.compiler.ir.verify import verify
 from keraunos.compiler.ops.building import full, pieces
-from keraunos.compiler.parser import parse_ir
 from keraunos.compiler.passes.expand import expand
 from keraunos.compiler.passes.hoist import hoist
 from keraunos.compiler.passes.lifting import Operand, lift
-from keraunos.compiler.types import FLOAT32
-from keraunos.compiler.verify import verify
 from keraunos.runtime.dim import symbol
 
 pytestmark = pytest.mark.smoke

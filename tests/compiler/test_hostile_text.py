@@ -7,15 +7,15 @@ import zlib
 import numpy as np
 import pytest
 
-from keraunos.compiler.attributes import kind_of
-from keraunos.compiler.ir import IRError
+from keraunos.compiler.ir.attributes import kind_of
+from keraunos.compiler.ir.graph import IRError
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.ir.printer import format_graph
+from keraunos.compiler.ir.types import MOST_AXES, parse_type
 from keraunos.compiler.ops import all_ops
 from keraunos.compiler.ops.core import input_
 from keraunos.compiler.ops.registry import ops
-from keraunos.compiler.parser import parse_ir
-from keraunos.compiler.printer import format_graph
 from keraunos.compiler.suggest import did_you_mean
-from keraunos.compiler.types import MOST_AXES, parse_type
 from keraunos.runtime.dim import (
     MOST_DIVISIONS,
     Dim,

@@ -5,7 +5,7 @@ import math
 import networkx as nx
 import pytest
 
-from keraunos.compiler.ir import (
+from keraunos.compiler.ir.graph import (
     Graph,
     IRError,
     Literal,
@@ -15,9 +15,9 @@ from keraunos.compiler.ir import (
     rewrite,
     substitute_nodes,
 )
+from keraunos.compiler.ir.types import parse_type
 from keraunos.compiler.ops.core import FUSED, ITEM, constant, fuse_nodes, input_, parameter
 from keraunos.compiler.ops.registry import ops
-from keraunos.compiler.types import parse_type
 
 pytestmark = pytest.mark.smoke
 

@@ -5,12 +5,12 @@ import pytest
 from kernel_machine import Supervised
 
 from keraunos.compiler import ops
-from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.ir import Graph
-from keraunos.compiler.parser import parse_ir
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.ir.types import parse_type
 from keraunos.compiler.pipeline import optimize
-from keraunos.compiler.types import parse_type
 
 CONVOLUTIONS = {
     "plain": ((9, 8, 3), (3, 3), 20, {}),

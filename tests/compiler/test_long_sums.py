@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from keraunos.compiler import ops
-from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.ir import Graph
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph
+from keraunos.compiler.ir.types import FLOAT32, parse_type
 from keraunos.compiler.ops.core import constant, input_
-from keraunos.compiler.types import FLOAT32, parse_type
 
 TENTH = float(np.float32(0.1))
 

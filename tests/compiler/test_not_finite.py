@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.parser import parse_ir
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.pipeline import stage_names
 
 IMAGE = "%x: f32[N, 7, 6, 5]"

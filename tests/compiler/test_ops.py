@@ -7,8 +7,8 @@ import pytest
 from op_cases import CASE_IDS, CASES
 
 from keraunos.compiler import ops
-from keraunos.compiler.ir import Graph, apply
-from keraunos.compiler.lowering import (
+from keraunos.compiler.ir.graph import Graph, apply
+from keraunos.compiler.ir.kinds import (
     Composite,
     Leaf,
     Lowering,

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from keraunos.compiler import ops
-from keraunos.compiler.evaluate import evaluate
-from keraunos.compiler.ir import Graph, IRError
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph, IRError
+from keraunos.compiler.ir.types import parse_type
 from keraunos.compiler.ops.windowing import resolve_padding, window_output
-from keraunos.compiler.types import parse_type
 from keraunos.runtime.dim import evaluate as evaluate_size
 from keraunos.runtime.dim import symbol
 

@@ -7,10 +7,10 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 from keraunos.compiler import ops
-from keraunos.compiler.evaluate import evaluate
-from keraunos.compiler.ir import Graph, IRError
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph, IRError
+from keraunos.compiler.ir.types import TensorType, dtype_of
 from keraunos.compiler.ops.einsum import einsum
-from keraunos.compiler.types import TensorType, dtype_of
 from keraunos.runtime.dim import symbol as dim
 
 pytestmark = pytest.mark.smoke

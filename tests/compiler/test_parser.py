@@ -6,13 +6,13 @@ import textwrap
 import numpy as np
 import pytest
 
-from keraunos.compiler.ir import Graph, IRError, Node, Origin, origin_scope
+from keraunos.compiler.ir.graph import Graph, IRError, Node, Origin, origin_scope
+from keraunos.compiler.ir.origin_text import format_origins, parse_origins
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.ir.printer import format_graph
+from keraunos.compiler.ir.types import parse_type
 from keraunos.compiler.ops.core import FUSED, ITEM, constant, fuse_nodes, input_, parameter
 from keraunos.compiler.ops.registry import ops
-from keraunos.compiler.origin_text import format_origins, parse_origins
-from keraunos.compiler.parser import parse_ir
-from keraunos.compiler.printer import format_graph
-from keraunos.compiler.types import parse_type
 from keraunos.runtime.dim import symbol
 
 pytestmark = pytest.mark.smoke

@@ -6,12 +6,12 @@ from graphs import assert_same_values, random_graph
 
 from keraunos.compiler import pipeline
 from keraunos.compiler.decisions import Decision, Decisions
-from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.ir import Graph, IRError
-from keraunos.compiler.parser import parse_ir
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph, IRError
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.ir.printer import format_graph
 from keraunos.compiler.pipeline import optimize, stage_names
-from keraunos.compiler.printer import format_graph
 from keraunos.runtime.config import config
 
 # Later passes have tests of their own.

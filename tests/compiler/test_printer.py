@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from keraunos.compiler.ir import Graph, IRError, Literal, Node, Origin, origin_scope
+from keraunos.compiler.ir.graph import Graph, IRError, Literal, Node, Origin, origin_scope
+from keraunos.compiler.ir.printer import format_data, format_graph, format_value
+from keraunos.compiler.ir.types import FLOAT64, parse_type
 from keraunos.compiler.ops.core import ITEM, constant, fuse_nodes, input_, parameter
 from keraunos.compiler.ops.registry import ops
-from keraunos.compiler.printer import format_data, format_graph, format_value
-from keraunos.compiler.types import FLOAT64, parse_type
 from keraunos.runtime.dim import symbol
 
 pytestmark = pytest.mark.smoke

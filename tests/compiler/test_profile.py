@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.parser import parse_ir
-from keraunos.compiler.profile import layers_of
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.report.profile import layers_of
 
 GRAPH = parse_ir("""
 graph net(%x: f32[N, 64]) -> f32[N, 64] {

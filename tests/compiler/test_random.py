@@ -8,10 +8,10 @@ from kernel_machine import Supervised
 
 from keraunos.compiler import ops
 from keraunos.compiler.autodiff import gradients
-from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.ir import Graph, IRError
-from keraunos.compiler.types import parse_type
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph, IRError
+from keraunos.compiler.ir.types import parse_type
 from keraunos.runtime.threefry import threefry, uniform
 
 KEY = np.array([12, -7], np.int32)

@@ -9,14 +9,14 @@ from graphs import assert_same_values
 from keraunos.compiler import ops
 from keraunos.compiler.autodiff import gradients
 from keraunos.compiler.decisions import Decisions
-from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.ir import Graph
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.ir.types import parse_type
+from keraunos.compiler.ir.verify import verify
 from keraunos.compiler.ops.core import input_
-from keraunos.compiler.parser import parse_ir
 from keraunos.compiler.passes.reductions import reductions
-from keraunos.compiler.types import parse_type
-from keraunos.compiler.verify import verify
 
 IMAGE = "%x: f32[N, 8, 8, 6]"
 

@@ -9,13 +9,13 @@ from recurrent import gru_layer, input_, lstm_layer, tanh_layer
 from keraunos.compiler import ops
 from keraunos.compiler.autodiff import gradients
 from keraunos.compiler.decisions import Decisions
-from keraunos.compiler.ir import Graph
-from keraunos.compiler.parser import parse_ir
+from keraunos.compiler.ir.graph import Graph
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.ir.verify import verify
 from keraunos.compiler.passes.expand import expand
 from keraunos.compiler.passes.hoist import hoist
 from keraunos.compiler.passes.retain import retain
 from keraunos.compiler.passes.trim import trim
-from keraunos.compiler.verify import verify
 
 pytestmark = pytest.mark.smoke
 

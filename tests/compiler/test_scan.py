@@ -20,15 +20,15 @@ from recurrent import (
 from scan_graphs import random_scan_graph
 
 from keraunos.compiler import ops
-from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import Executable, compile_graph
-from keraunos.compiler.ir import Graph, IRError, Origin, origin_scope
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph, IRError, Origin, origin_scope
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.ir.types import FLOAT32, INT32
+from keraunos.compiler.ir.verify import verify
 from keraunos.compiler.ops.building import full
 from keraunos.compiler.ops.stepping import close_scan, open_scan
-from keraunos.compiler.parser import parse_ir
 from keraunos.compiler.pipeline import optimize
-from keraunos.compiler.types import FLOAT32, INT32
-from keraunos.compiler.verify import verify
 from keraunos.runtime.dim import symbol
 from keraunos.runtime.program import LoopRow, TileRow
 

@@ -11,14 +11,14 @@ from recurrent import draw_weights, input_, lstm_layer, tanh_layer, weight
 from keraunos.compiler import ops
 from keraunos.compiler.autodiff import gradients
 from keraunos.compiler.decisions import Decisions
-from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.ir import Graph, IRError, Node, Origin, origin_scope
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph, IRError, Node, Origin, origin_scope
+from keraunos.compiler.ir.types import FLOAT32, INT32
+from keraunos.compiler.ir.verify import verify
 from keraunos.compiler.ops.building import full
 from keraunos.compiler.passes.hoist import hoist
 from keraunos.compiler.passes.trim import trim
-from keraunos.compiler.types import FLOAT32, INT32
-from keraunos.compiler.verify import verify
 from keraunos.runtime.dim import symbol
 
 pytestmark = pytest.mark.smoke

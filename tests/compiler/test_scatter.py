@@ -9,11 +9,11 @@ import pytest
 
 from keraunos.compiler import ops
 from keraunos.compiler.autodiff import gradients
-from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.ir import Graph
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph
+from keraunos.compiler.ir.types import parse_type
 from keraunos.compiler.ops.core import input_
-from keraunos.compiler.types import parse_type
 
 
 def scattered(rows: str, picks: str, axis: int, size: Any) -> Graph:

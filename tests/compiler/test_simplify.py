@@ -4,10 +4,10 @@ import pytest
 from graphs import assert_same_values
 
 from keraunos.compiler.decisions import Decisions
-from keraunos.compiler.ir import Graph
-from keraunos.compiler.parser import parse_ir
+from keraunos.compiler.ir.graph import Graph
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.ir.verify import verify
 from keraunos.compiler.passes.simplify import ROWS, simplify
-from keraunos.compiler.verify import verify
 
 pytestmark = pytest.mark.smoke
 

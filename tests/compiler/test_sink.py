@@ -10,17 +10,17 @@ from recurrent import draw_weights, gru_layer, input_, lstm_layer, tanh_layer, w
 from keraunos.compiler import ops
 from keraunos.compiler.autodiff import gradients
 from keraunos.compiler.decisions import Decisions
-from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.ir import Graph, Node, Origin, origin_scope
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph, Node, Origin, origin_scope
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.ir.types import FLOAT32
+from keraunos.compiler.ir.verify import verify
 from keraunos.compiler.ops.building import full
-from keraunos.compiler.parser import parse_ir
 from keraunos.compiler.passes.expand import expand
 from keraunos.compiler.passes.hoist import hoist
 from keraunos.compiler.passes.sink import sink
 from keraunos.compiler.passes.trim import trim
-from keraunos.compiler.types import FLOAT32
-from keraunos.compiler.verify import verify
 
 pytestmark = pytest.mark.smoke
 

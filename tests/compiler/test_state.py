@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.ir import Graph, IRError
-from keraunos.compiler.parser import parse_ir
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph, IRError
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.ir.verify import verify
 from keraunos.compiler.pipeline import optimize
-from keraunos.compiler.verify import verify
 from keraunos.runtime.program import LaunchRow
 
 STEP = """

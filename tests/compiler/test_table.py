@@ -2,7 +2,7 @@
 
 import pytest
 
-from keraunos.compiler.table import Column, Row, Table, wrap
+from keraunos.compiler.report.table import Column, Row, Table, wrap
 from keraunos.compiler.units import (
     count_of,
     format_bytes,

@@ -8,13 +8,13 @@ from recurrent import input_, lstm_layer, weight
 
 from keraunos.compiler import ops
 from keraunos.compiler.decisions import Decisions
-from keraunos.compiler.ir import Graph
+from keraunos.compiler.ir.graph import Graph
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.ir.types import FLOAT32
+from keraunos.compiler.ir.verify import verify
 from keraunos.compiler.ops.building import full
 from keraunos.compiler.ops.core import ITEM
-from keraunos.compiler.parser import parse_ir
 from keraunos.compiler.passes.trim import trim
-from keraunos.compiler.types import FLOAT32
-from keraunos.compiler.verify import verify
 
 pytestmark = pytest.mark.smoke
 

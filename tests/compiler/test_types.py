@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keraunos.compiler.types import (
+from keraunos.compiler.ir.types import (
     BOOL,
     DTYPES,
     FLOAT32,

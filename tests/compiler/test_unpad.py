@@ -11,14 +11,14 @@ from graphs import assert_same_values
 from keraunos.compiler import ops
 from keraunos.compiler.autodiff import gradients
 from keraunos.compiler.decisions import Decisions
-from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.ir import Graph
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.ir.types import parse_type
+from keraunos.compiler.ir.verify import verify
 from keraunos.compiler.ops.core import input_
-from keraunos.compiler.parser import parse_ir
 from keraunos.compiler.passes.unpad import unpad
-from keraunos.compiler.types import parse_type
-from keraunos.compiler.verify import verify
 
 CASES = [  # size, window, strides, padding
     ((8, 8), (3, 3), (2, 2), "same"),

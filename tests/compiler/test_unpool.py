@@ -10,13 +10,13 @@ from graphs import assert_same_values
 
 from keraunos.compiler import ops
 from keraunos.compiler.autodiff import gradients
-from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import Executable, compile_graph
-from keraunos.compiler.ir import Graph, Node
-from keraunos.compiler.lowering import WindowGradient
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph, Node
+from keraunos.compiler.ir.kinds import WindowGradient
+from keraunos.compiler.ir.types import parse_type
 from keraunos.compiler.ops.building import number
 from keraunos.compiler.ops.core import input_
-from keraunos.compiler.types import parse_type
 
 WINDOWS = [
     ((2, 2), (2, 2), "valid"),

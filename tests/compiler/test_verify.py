@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from keraunos.compiler.ir import Graph, IRError, Node, Op, Origin, origin_scope
-from keraunos.compiler.lowering import Elementwise
+from keraunos.compiler.ir.graph import Graph, IRError, Node, Op, Origin, origin_scope
+from keraunos.compiler.ir.kinds import Elementwise
+from keraunos.compiler.ir.types import parse_type
+from keraunos.compiler.ir.verify import verify
 from keraunos.compiler.ops.core import FUSED, fuse_nodes, input_, parameter
 from keraunos.compiler.ops.registry import ops
-from keraunos.compiler.types import parse_type
-from keraunos.compiler.verify import verify
 
 pytestmark = pytest.mark.smoke
 

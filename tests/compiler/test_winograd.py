@@ -11,16 +11,16 @@ from kernel_machine import Supervised
 
 from keraunos.compiler import ops
 from keraunos.compiler.autodiff import gradients
+from keraunos.compiler.cpu.passes.winograd import winograd
 from keraunos.compiler.decisions import Decisions
-from keraunos.compiler.evaluate import evaluate
 from keraunos.compiler.executable import Executable, compile_graph
-from keraunos.compiler.ir import Graph, IRError, Node
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph, IRError, Node
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.ir.types import parse_type
+from keraunos.compiler.ir.verify import verify
 from keraunos.compiler.ops.core import constant, input_, parameter
 from keraunos.compiler.ops.winograd import OF_KERNELS, transformed_kernel
-from keraunos.compiler.parser import parse_ir
-from keraunos.compiler.passes.winograd import winograd
-from keraunos.compiler.types import parse_type
-from keraunos.compiler.verify import verify
 
 # height, width, channels, filters, padding
 SIZES = {

@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 
 import keraunos
 from keraunos import config
-from keraunos.compiler.parser import parse_ir
-from keraunos.frontend.builtin import digit_images
-from keraunos.frontend.cli import app
-from keraunos.frontend.demo import demo
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.frontend.cli.builtin import digit_images
+from keraunos.frontend.cli.demo import demo
+from keraunos.frontend.cli.main import app
+from keraunos.frontend.cli.shorten import shortened
+from keraunos.frontend.cli.tables import BeforeAndAfter, Drawn
 from keraunos.frontend.naming import clear_session
-from keraunos.frontend.shorten import shortened
-from keraunos.frontend.tables import BeforeAndAfter, Drawn
 
 MODELS = """
 import keraunos
@@ -206,7 +206,7 @@ def printed(renderable, width: int, terminal: bool = True) -> str:
 
 @pytest.fixture(scope="module")
 def graphs() -> BeforeAndAfter:
-    executable = keraunos.compile(keraunos.frontend.builtin.cnn())
+    executable = keraunos.compile(keraunos.frontend.cli.builtin.cnn())
     before, after = (executable.stages[name] for name in ("legalize", "fuse"))
     return BeforeAndAfter(before, after, ("before", "after"))
 
@@ -231,7 +231,7 @@ def test_graphs_follow_one_another_where_there_is_not(graphs, width, terminal):
 
 @pytest.mark.parametrize("width", [80, 100, 140])
 def test_a_drawn_table_says_what_the_text_says(width):
-    table = keraunos.explain(keraunos.frontend.builtin.cnn()).table()
+    table = keraunos.explain(keraunos.frontend.cli.builtin.cnn()).table()
     drawn = printed(Drawn(table), width)
     assert max(map(len, drawn.splitlines())) <= width
     words = [word for word in table.text(width).split() if "─" not in word]
@@ -242,8 +242,8 @@ def test_a_drawn_table_says_what_the_text_says(width):
     ("width", "terminal"), [(80, True), pytest.param(140, True, marks=pytest.mark.slow)]
 )
 def test_the_demo(monkeypatch, width, terminal):
-    monkeypatch.setattr("keraunos.frontend.demo.BATCHES", (1,))
-    monkeypatch.setattr("keraunos.compiler.compare.SECONDS", 0.0)
+    monkeypatch.setattr("keraunos.frontend.cli.demo.BATCHES", (1,))
+    monkeypatch.setattr("keraunos.compiler.report.compare.SECONDS", 0.0)
     out = io.StringIO()
     demo(Console(file=out, width=width, force_terminal=terminal, color_system=None))
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.getvalue())
@@ -260,7 +260,7 @@ def test_the_demo(monkeypatch, width, terminal):
 
 
 def test_the_built_in_model_is_marked_with_its_own_lines():
-    graph = keraunos.trace(keraunos.frontend.builtin.cnn())
+    graph = keraunos.trace(keraunos.frontend.cli.builtin.cnn())
     assert {origin.file for node in graph.nodes for origin in node.origins} == {"builtin.py"}
 
 

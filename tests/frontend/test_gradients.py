@@ -10,8 +10,8 @@ import pytest
 
 import keraunos
 from keraunos import layers, ops
-from keraunos.compiler.evaluate import evaluate
-from keraunos.compiler.ir import Graph
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph
 from keraunos.frontend.gradients import Gradient
 
 pytestmark = pytest.mark.smoke

@@ -13,7 +13,7 @@ from slopes import Slopes, weighted_squares
 from keraunos import activations, layers
 from keraunos.compiler import ops as ir
 from keraunos.compiler.autodiff import gradients
-from keraunos.compiler.ir import Graph
+from keraunos.compiler.ir.graph import Graph
 from keraunos.frontend import losses
 from keraunos.frontend.layers.base import call_parameters
 from keraunos.frontend.tracing import Spec, Traced, trace_call

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keraunos import activations, layers
-from keraunos.compiler.evaluate import evaluate
+from keraunos.compiler.ir.evaluate import evaluate
 from keraunos.frontend.tracing import Spec, trace_call
 
 RANDOM = np.random.default_rng(7)

@@ -5,9 +5,9 @@ import pytest
 from layer_cases import CASES, Case
 
 from keraunos import layers, models
-from keraunos.compiler.evaluate import evaluate
-from keraunos.compiler.parser import parse_ir
-from keraunos.compiler.verify import verify
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.ir.verify import verify
 from keraunos.frontend.tracing import Spec, Traced, trace_call
 
 

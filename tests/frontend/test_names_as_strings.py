@@ -5,9 +5,9 @@ import pytest
 
 import keraunos as keras
 from keraunos import layers
-from keraunos.compiler.compare import compare_graph
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.pipeline import optimize
+from keraunos.compiler.report.compare import compare_graph
 
 
 def small_model():

@@ -8,7 +8,7 @@ import pytest
 
 import keraunos
 from keraunos import ops
-from keraunos.compiler.evaluate import evaluate
+from keraunos.compiler.ir.evaluate import evaluate
 from keraunos.frontend.tracing import Spec, trace_call
 from keraunos.optimizers import schedules
 

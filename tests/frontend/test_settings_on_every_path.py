@@ -10,7 +10,7 @@ import keraunos as keras
 from keraunos import config, layers, metrics, ops
 from keraunos.compiler import pipeline
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.parser import parse_ir
+from keraunos.compiler.ir.parser import parse_ir
 
 GOOD = np.ones((4, 8), "float32")
 BAD = GOOD.copy()

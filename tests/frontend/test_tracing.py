@@ -7,7 +7,7 @@ import pytest
 
 import keraunos
 from keraunos import Model, Sequential, Variable, layers, ops
-from keraunos.compiler.verify import verify
+from keraunos.compiler.ir.verify import verify
 from keraunos.frontend.naming import clear_session
 from keraunos.frontend.tracing import Spec, trace_call
 

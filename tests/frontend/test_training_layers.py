@@ -7,7 +7,7 @@ import pytest
 
 import keraunos
 from keraunos import layers, ops, random, utils
-from keraunos.compiler.evaluate import evaluate
+from keraunos.compiler.ir.evaluate import evaluate
 from keraunos.frontend.random import SeedGenerator
 from keraunos.frontend.tracing import Spec, trace_call
 

@@ -6,7 +6,7 @@ import pytest
 import keraunos as keras
 from keraunos import layers, metrics, ops
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.parser import parse_ir
+from keraunos.compiler.ir.parser import parse_ir
 
 X, Y = np.ones((4, 2), "float32"), np.full((4, 1), 10.0, "float32")
 

@@ -19,7 +19,7 @@ from wrong_calls import Call
 
 import keraunos
 from keraunos import frontend, layers, ops
-from keraunos.compiler.ir import IRError
+from keraunos.compiler.ir.graph import IRError
 from keraunos.frontend import accepted, arguments
 from keraunos.frontend.errors import TooLarge, UsageError, UsageTypeError
 from keraunos.frontend.ops import core

@@ -16,7 +16,7 @@ from tiers import seeds
 from wild_graphs import wild_graph
 
 from keraunos.compiler.executable import Executable, compile_graph
-from keraunos.compiler.ir import Graph
+from keraunos.compiler.ir.graph import Graph
 
 FAST, SLOW = 8, 160
 

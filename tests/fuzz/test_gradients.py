@@ -15,8 +15,8 @@ from wild_graphs import wild_graph
 
 from keraunos.compiler import ops
 from keraunos.compiler.autodiff import gradients
-from keraunos.compiler.evaluate import evaluate
-from keraunos.compiler.ir import Graph, IRError, Node
+from keraunos.compiler.ir.evaluate import evaluate
+from keraunos.compiler.ir.graph import Graph, IRError, Node
 from keraunos.compiler.passes.rewriting import all_nodes
 from keraunos.compiler.pipeline import optimize
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from mutants import dumps, mutant
 
-from keraunos.compiler.ir import IRError
-from keraunos.compiler.parser import parse_ir
-from keraunos.compiler.printer import format_graph
-from keraunos.compiler.verify import verify
+from keraunos.compiler.ir.graph import IRError
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.ir.printer import format_graph
+from keraunos.compiler.ir.verify import verify
 
 SECONDS = 10  # of CPU for one text: none takes a tenth of it
 FAST, SLOW = 3, 200

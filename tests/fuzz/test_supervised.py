@@ -11,7 +11,7 @@ from kernel_machine import Supervised
 from tiers import seeds
 from wild_graphs import wild_graph
 
-from keraunos.compiler.ir import Graph
+from keraunos.compiler.ir.graph import Graph
 
 Make = Callable[[int], Graph]
 FAST, SLOW = 50, 1500

@@ -8,7 +8,7 @@ import pytest
 from twins import assert_close, draw, keras
 
 import keraunos
-from keraunos.compiler.evaluate import evaluate
+from keraunos.compiler.ir.evaluate import evaluate
 from keraunos.frontend.tracing import Spec, trace_call
 
 jax = pytest.importorskip("jax")

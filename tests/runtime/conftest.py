@@ -15,9 +15,9 @@ from keraunos.runtime.config import config
 
 HEADER = """
 from numba import float32, float64
-from keraunos.runtime.simd import *
+from keraunos.runtime.cpu.simd import *
 from keraunos.runtime import vecmath
-from keraunos.runtime.vecmath import *
+from keraunos.runtime.cpu.vecmath import *
 
 @kernel_jit
 def kernel(args, thread, threads):

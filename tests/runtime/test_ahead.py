@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from kernel_texts import SOURCE, fresh, result
 
-from keraunos.runtime import ahead
-from keraunos.runtime.ahead import FEWEST, load_kernels
 from keraunos.runtime.cache import kernel_key, load_kernel
+from keraunos.runtime.cpu import ahead
+from keraunos.runtime.cpu.ahead import FEWEST, load_kernels
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from keraunos.runtime.barriers import Touch, set_barriers
-from keraunos.runtime.dispatcher import LAUNCH, LOOP, TILE
+from keraunos.runtime.cpu.barriers import Touch, set_barriers
+from keraunos.runtime.cpu.dispatcher import LAUNCH, LOOP, TILE
 
 pytestmark = pytest.mark.smoke
 

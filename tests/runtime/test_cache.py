@@ -25,11 +25,11 @@ from keraunos.runtime.cache import (
 )
 from keraunos.runtime.cache_files import seal, unseal
 from keraunos.runtime.config import config
-from keraunos.runtime.machine_code import KernelError, undefined_symbols
+from keraunos.runtime.cpu.machine_code import KernelError, undefined_symbols
 
 LIBM = """
-from keraunos.runtime.simd import get, kernel_jit, pointer_f64, put
-from keraunos.runtime.vecmath import sin
+from keraunos.runtime.cpu.simd import get, kernel_jit, pointer_f64, put
+from keraunos.runtime.cpu.vecmath import sin
 @kernel_jit
 def kernel(args, thread, threads):
     x = pointer_f64(args[0])
@@ -263,13 +263,13 @@ def test_libm_is_reached_from_a_cached_kernel(folder: Path) -> None:
         ("kernel = 3", KernelError, "expected a function named `kernel`"),
         ("", KernelError, "got None"),
         (
-            "from keraunos.runtime.simd import kernel_jit\n@kernel_jit\n"
+            "from keraunos.runtime.cpu.simd import kernel_jit\n@kernel_jit\n"
             "def kernel(args, thread, threads):\n    args[0] = len([thread] * threads)\n",
             KernelError,
             "needs .*NRT.*not available inside kernels",
         ),
         (
-            "from keraunos.runtime.simd import kernel_jit\n@kernel_jit\n"
+            "from keraunos.runtime.cpu.simd import kernel_jit\n@kernel_jit\n"
             "def kernel(args, thread, threads):\n    args[0] = nothing_of_that_name\n",
             TypingError,
             "nothing_of_that_name",

@@ -16,8 +16,7 @@ from pathlib import Path
 import pytest
 from kernel_texts import fresh, result
 
-from keraunos.runtime import ahead, cache_files, cache_folders, machine_code, trust
-from keraunos.runtime.ahead import FEWEST, load_kernels
+from keraunos.runtime import cache_files, cache_folders, trust
 from keraunos.runtime.cache import (
     _symbol,
     cache_info,
@@ -28,8 +27,10 @@ from keraunos.runtime.cache import (
 )
 from keraunos.runtime.cache_files import evict, seal, unseal
 from keraunos.runtime.config import config
-from keraunos.runtime.kernel_compiler import compile_text
-from keraunos.runtime.machine_code import KernelError, load_object
+from keraunos.runtime.cpu import ahead, machine_code
+from keraunos.runtime.cpu.ahead import FEWEST, load_kernels
+from keraunos.runtime.cpu.kernel_compiler import compile_text
+from keraunos.runtime.cpu.machine_code import KernelError, load_object
 
 Disown = Callable[[Path], None]
 
@@ -451,8 +452,8 @@ def test_objects_that_llvm_would_end_the_process_over() -> None:
 
 def test_code_that_needs_what_kernels_may_not(monkeypatch: pytest.MonkeyPatch) -> None:
     source = (
-        "from keraunos.runtime.simd import kernel_jit, get, put, pointer_f64\n"
-        "from keraunos.runtime.vecmath import sin\n@kernel_jit\n"
+        "from keraunos.runtime.cpu.simd import kernel_jit, get, put, pointer_f64\n"
+        "from keraunos.runtime.cpu.vecmath import sin\n@kernel_jit\n"
         "def kernel(args, thread, threads):\n"
         "    x = pointer_f64(args[0])\n    put(x, 0, sin(get(x, 0)))\n"
     )
@@ -465,8 +466,8 @@ def test_code_that_needs_what_kernels_may_not(monkeypatch: pytest.MonkeyPatch) -
 def test_an_engine_that_goes_leaves_the_compiler_its_machine() -> None:
     """LLVM's engines free the machine that they were made with."""
     source = (
-        "from keraunos.runtime.simd import kernel_jit, get, put, pointer_f64\n"
-        "from keraunos.runtime.vecmath import sin\n@kernel_jit\n"
+        "from keraunos.runtime.cpu.simd import kernel_jit, get, put, pointer_f64\n"
+        "from keraunos.runtime.cpu.vecmath import sin\n@kernel_jit\n"
         "def kernel(args, thread, threads):\n"
         "    x = pointer_f64(args[0])\n    put(x, 0, sin(get(x, 0)))\n"
     )

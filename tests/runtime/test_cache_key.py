@@ -10,31 +10,32 @@ from pathlib import Path
 import pytest
 from kernel_texts import fresh
 
-from keraunos.compiler.cpu.writer import Writer
+from keraunos.compiler.cpu.emit.writer import Writer
 from keraunos.runtime import cache
 from keraunos.runtime.cache import LAYER, kernel_key
 
 PACKAGE = "keraunos.runtime"
 
 
-def imports(text: str) -> Iterator[str]:
-    """The files of runtime/ that a module of it imports; kernels name them in full."""
+def imports(text: str, package: str = f"{PACKAGE}.cpu") -> Iterator[str]:
+    """The files of runtime/ that a module of ``package`` imports; kernels name them in full."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            module = f"{PACKAGE}.{node.module or ''}".rstrip(".") if node.level else node.module
+            base = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            module = ".".join(filter(None, [base, node.module]))
             names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
         else:
             continue
         for name in names:
             if name.startswith(f"{PACKAGE}."):
-                yield name.removeprefix(f"{PACKAGE}.").partition(".")[0] + ".py"
+                yield name.removeprefix(f"{PACKAGE}.").replace(".", "/") + ".py"
 
 
 def kernel_texts() -> list[str]:
     """Modules of the package that are compiled as kernels are."""
-    texts = [path.read_text("utf-8") for path in cache.RUNTIME.glob("*.py")]
+    texts = [path.read_text("utf-8") for path in cache.RUNTIME.rglob("*.py")]
     return [text for text in texts if "\n@kernel_jit\ndef kernel(" in text]
 
 
@@ -45,20 +46,22 @@ def closure(files: set[str]) -> set[str]:
         path = cache.RUNTIME / name
         if name not in reached and path.exists():  # a name that was imported may be a function's
             reached.add(name)
-            files |= set(imports(path.read_text("utf-8")))
+            package = ".".join([PACKAGE, *Path(name).parent.parts])
+            files |= set(imports(path.read_text("utf-8"), package))
     return reached
 
 
 def test_imports_are_seen() -> None:
     text = "from . import a as b, c\nfrom .d import e\nimport keraunos.runtime.f\nimport numpy.g\n"
-    text += "from keraunos.runtime.h import i\nfrom keraunos.runtime import j\n"
-    assert set(imports(text)) == {"a.py", "c.py", "d.py", "f.py", "h.py", "j.py"}
+    text += "from keraunos.runtime.h import i\nfrom keraunos.runtime import j\nfrom ..k import l\n"
+    own = {f"cpu/{name}.py" for name in ("a", "c", "d", "d/e")}
+    assert own | {"f.py", "h.py", "j.py", "k.py"} <= set(imports(text))
 
 
 def test_it_covers_what_kernels_import_and_what_that_imports() -> None:
     texts = kernel_texts()
     assert len(texts) == 3  # the walker, and both sides of the team
-    generated = {f"{name}.py" for name in Writer(8).imports}
+    generated = {f"cpu/{name}.py" for name in Writer(8).imports}
     needed = closure(generated.union(*map(imports, texts)))
     assert set(LAYER) == needed
 
@@ -77,7 +80,7 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_it_changes_with_each_file(copied: Path) -> None:
     source, _ = fresh()
     keys = [kernel_key(source)]
-    for name in (*LAYER, "walker.py"):
+    for name in (*LAYER, "cpu/walker.py"):
         cache._fingerprint.cache_clear()
         assert kernel_key(source) == keys[-1]
         with (copied / name).open("a") as file:

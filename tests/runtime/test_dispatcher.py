@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from keraunos.runtime.cache import load_kernel
-from keraunos.runtime.dispatcher import LAUNCH, LOOP, TILE, Dispatch, TableError
+from keraunos.runtime.cpu.dispatcher import LAUNCH, LOOP, TILE, Dispatch, TableError
 
 from .conftest import kernel_source
 

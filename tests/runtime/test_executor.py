@@ -8,7 +8,7 @@ import pytest
 
 import keraunos as keras
 from keraunos.compiler.executable import compile_graph
-from keraunos.compiler.parser import parse_ir
+from keraunos.compiler.ir.parser import parse_ir
 from keraunos.runtime.config import config
 from keraunos.runtime.memory import fitting
 

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from keraunos.runtime import (
-    forks,
+from keraunos.runtime import forks
+from keraunos.runtime.cpu import (
     kernel_compiler,  # noqa: F401  (brings Numba, and with it its lock)
 )
 from keraunos.runtime.forks import Lock, cached_property
 
 ROOT = Path(forks.__file__).parent.parent
 # Where locks are made that a child of a fork does not need: it starts a team of its own.
-EXCEPTED = {ROOT / "runtime" / "forks.py", ROOT / "runtime" / "team.py"}
+EXCEPTED = {ROOT / "runtime" / "forks.py", ROOT / "runtime" / "cpu" / "team.py"}
 LOCKS = {"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Event", "Barrier", "Queue"}
 
 HEAD = """

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from keraunos.runtime.config import ConfigError
-from keraunos.runtime.host import FALLBACK_BYTES, cache_bytes, forced_lanes, host, parse_size
+from keraunos.runtime.cpu.host import FALLBACK_BYTES, cache_bytes, forced_lanes, host, parse_size
 
 
 def test_host_is_plausible() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from keraunos.runtime.cache import kernel_assembly
-from keraunos.runtime.host import host
+from keraunos.runtime.cpu.host import host
 
 from .conftest import kernel_source
 

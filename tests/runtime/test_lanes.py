@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from keraunos.runtime.host import LANE_CHOICES, host
+from keraunos.runtime.cpu.host import LANE_CHOICES, host
 
 HERE = Path(__file__).parent
 VECTORS = "test_vectors_and_single_numbers_agree_at_extremes"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from keraunos.runtime import kernel_compiler
-from keraunos.runtime.stacks import COMPILER_BYTES, on_own_stack, start_thread
+from keraunos.runtime.cpu import kernel_compiler
+from keraunos.runtime.cpu.stacks import COMPILER_BYTES, on_own_stack, start_thread
 
 # Transformed tiles of this gradient take more than half a megabyte of each thread.
 TRAINING = """
@@ -91,7 +91,7 @@ def test_what_needs_much_stack_runs_on_its_own_and_raises_for_the_caller() -> No
 
 
 KERNEL = """
-from keraunos.runtime.kernel_compiler import kernel_jit
+from keraunos.runtime.cpu.kernel_compiler import kernel_jit
 
 @kernel_jit
 def kernel(args, thread, threads):

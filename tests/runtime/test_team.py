@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from keraunos.runtime import team
 from keraunos.runtime.cache import load_kernel
-from keraunos.runtime.dispatcher import Dispatch
-from keraunos.runtime.team import Team, current_team
+from keraunos.runtime.cpu import team
+from keraunos.runtime.cpu.dispatcher import Dispatch
+from keraunos.runtime.cpu.team import Team, current_team
 
 from .conftest import kernel_source
 
@@ -35,10 +35,10 @@ PROGRAM = """
 import os, sys, threading
 import numpy as np
 from keraunos.runtime.cache import load_kernel
-from keraunos.runtime.dispatcher import Dispatch
+from keraunos.runtime.cpu.dispatcher import Dispatch
 
 SOURCE = '''
-from keraunos.runtime.simd import get, kernel_jit, pointer_i64, put
+from keraunos.runtime.cpu.simd import get, kernel_jit, pointer_i64, put
 @kernel_jit
 def kernel(args, thread, threads):
     x = pointer_i64(args[0])

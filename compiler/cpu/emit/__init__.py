@@ -1,0 +1,1 @@
+"""Kernels as the text of Python modules for Numba."""

@@ -1,0 +1,336 @@
+"""Emits ``Contract`` kernels: a block of outputs in registers, weights streamed past it."""
+
+from __future__ import annotations
+
+from ...ir.types import FLOAT32
+from ...loops.kernel import Contract, Kernel, RegisterBlock, Winograd
+from .epilogue import cells, filter_mask, finish_block
+from .writer import Writer
+
+# Two multiply-adds start a cycle and each takes four: eight must be under way.
+MIN_CHAINS = 8
+# Weights are asked for this many elements before they are used: the hardware's own prefetching
+# stops at every page.
+PREFETCH_AHEAD = 8192
+ROWS_AHEAD = 16  # of an operand whose rows lie far apart
+
+
+def emit_contract(writer: Writer, kernel: Kernel, body: Contract) -> None:
+    """Writes the kernel; each thread takes a contiguous share of (chunk, panel, block) units."""
+    writer.unpack(kernel.params)
+    writer.use("minimum")
+    block = body.block
+    width = block.vectors * writer.lanes
+    for name, value in body.fixed:
+        writer.line(f"{name} = {value}")
+    rounding = f" + {block.rows - 1}" if block.rows > 1 else ""
+    writer.line(f"row_blocks = (rows{rounding}) // {block.rows}")
+    if body.tail == "single":
+        writer.line(f"whole = cols // {block.columns}")
+        writer.line(f"col_blocks = whole + {_divided(f'cols % {block.columns}', _unit(body))}")
+    else:
+        writer.line(f"col_blocks = (cols + {block.columns - 1}) // {block.columns}")
+    writer.line("blocks = images * row_blocks * col_blocks")
+    for loop in body.cuts:
+        writer.line(f"{loop}_part = {loop}")
+    if not body.in_place:
+        writer.line(f"panel_size = kys * kxs * run * {width}")
+    writer.line("unit = blocks * panels * thread // threads")
+    writer.line("end = blocks * panels * (thread + 1) // threads")
+    with writer.block("while unit < end:"):
+        _decode(writer)
+        _panel_setup(writer, body, width)
+        with writer.block("while block < stop:"):
+            _one_block(writer, body)
+            writer.line("block += 1")
+            advance_position(writer, "row_blocks", "col_blocks")
+
+
+def _decode(writer: Writer) -> None:
+    """Blocks come in chunks that stay in cache while every panel of weights passes over them."""
+    writer.line("head = unit // (chunk * panels) * chunk")
+    writer.line("size = minimum(chunk, blocks - head)")
+    writer.line("rest = unit - head * panels")
+    writer.line("panel = rest // size")
+    writer.line("block = head + rest % size")
+    writer.line("stop = minimum(head + size, block + end - unit)")
+    writer.line("unit += stop - block")
+    writer.line("image = block // (row_blocks * col_blocks)")
+    writer.line("row = block // col_blocks % row_blocks")
+    writer.line("col = block % col_blocks")
+
+
+def _panel_setup(writer: Writer, body: Contract, width: int) -> None:
+    writer.line("group = panel // group_panels")
+    writer.line(f"o = panel % group_panels * {width}")
+    writer.line("channel = group * channels + o")
+    writer.line("wi = channel" if body.in_place else "wi = panel * panel_size")
+    if body.streamed:
+        writer.line("begin = block")
+        writer.line("slices = 0")
+        with writer.block("while 2 << slices <= stop - begin:"):
+            writer.line("slices += 1")
+    channel_setup(writer, body, body.block.vectors)
+
+
+def channel_setup(writer: Writer, body: Contract | Winograd, vectors: int) -> None:
+    """Masks, and what is one value a filter, of so many vectors of them from ``o`` on.
+
+    Those of all groups are counted by ``channel``.
+    """
+    for j in range(vectors):
+        offset = f" - {j * writer.lanes}" if j else ""
+        if body.masked:
+            writer.line(f"m{j} = {writer.call('first', f'channels - o{offset}')}")
+        if body.bias:
+            writer.line(f"b{j} = {_channel_load(writer, body, 'bias', j)}")
+        for load in body.epilogue.loads:
+            if load.kind == "channel":
+                writer.line(f"{load.name}_{j} = {_channel_load(writer, body, load.pointer, j)}")
+    for load in body.epilogue.loads:
+        if load.kind == "scalar":
+            writer.line(f"{load.name} = {writer.call('load_splat', load.pointer, '0')}")
+
+
+def _channel_load(writer: Writer, body: Contract | Winograd, pointer: str, j: int) -> str:
+    index = f"channel + {j * writer.lanes}" if j else "channel"
+    if body.masked:
+        return writer.call("load_masked", pointer, index, f"m{j}")
+    return writer.call("load", pointer, index)
+
+
+def _one_block(writer: Writer, body: Contract) -> None:
+    block = body.block
+    oy = "row" if block.rows == 1 else f"minimum(row * {block.rows}, rows - {block.rows})"
+    writer.line(f"oy = {oy}")
+    if body.tail == "overlap":
+        writer.line(f"ox = minimum(col * {block.columns}, cols - {block.columns})")
+        _micro_kernel(writer, body, block)
+        return
+    with writer.block("if col < whole:"):
+        writer.line(f"ox = col * {block.columns}")
+        _micro_kernel(writer, body, block)
+    with writer.block("else:"):
+        unit = _unit(body)
+        writer.line(f"ox = whole * {block.columns - unit} + {_times('col', unit)}")
+        _micro_kernel(writer, body, RegisterBlock(block.rows, unit, block.vectors))
+
+
+def _unit(body: Contract) -> int:
+    """The columns that a single step of the tail takes: those of one pooling window."""
+    return body.epilogue.pool.columns if body.epilogue.pool else 1
+
+
+def _divided(text: str, divisor: int) -> str:
+    return text if divisor == 1 else f"{text} // {divisor}"
+
+
+def _times(text: str, factor: int) -> str:
+    return text if factor == 1 else f"{text} * {factor}"
+
+
+def _micro_kernel(writer: Writer, body: Contract, block: RegisterBlock) -> None:
+    writer.line("xi = image * x_image + oy * x_row + ox * x_col + group * x_group")
+    writer.line("wj = wi + image * w_image")
+    if body.cuts:
+        _cut(writer, body)
+    if body.in_place:
+        writer.line("wk = wj")
+    if body.streamed:
+        writer.line("ahead = wi + panel_size + (block - begin) * (panel_size >> slices)")
+    zero = writer.constant(0.0, FLOAT32, True)
+    for r, p, j in cells(block):
+        writer.line(f"a{r}_{p}_{j} = {f'b{j}' if body.bias else zero}")
+    if body.clipped:
+        _clip(writer, body, block)
+    _loops(writer, body, block, zero)
+    finish_block(writer, body.epilogue, block, filter_mask(body.masked))
+
+
+def _clip(writer: Writer, body: Contract, block: RegisterBlock) -> None:
+    """The rows of the window that see any row of the image."""
+    last = f" - {block.rows - 1}" if block.rows > 1 else ""
+    writer.line(f"first_ky = {writer.call('maximum', f'above - oy{last}', '0')}")
+    writer.line(f"stop_ky = {writer.call('minimum', 'kys', 'height + above - oy')}")
+    if not body.in_place:
+        writer.line(f"wj += first_ky * kxs * run * {block.vectors * writer.lanes}")
+
+
+def _cut(writer: Writer, body: Contract) -> None:
+    """Where the part of the sum starts that this image is, and its steps: the last has fewer."""
+    writer.line("left = image")
+    for loop in reversed(body.cuts):
+        stride = STRIDES[loop]
+        writer.line(f"skipped = left % {loop}_parts * {loop}_part")
+        writer.line(f"left = left // {loop}_parts")
+        writer.line(f"{loop} = minimum({loop}_part, {loop}_total - skipped)")
+        writer.line(f"xi += skipped * x_{stride}")
+        writer.line(f"wj += skipped * w_{stride}")
+
+
+LOOPS = (("ky", "kys"), ("kx", "kxs"), ("c", "run"))
+STRIDES = {"kys": "ky", "kxs": "kx", "run": "run"}
+
+
+def _loops(writer: Writer, body: Contract, block: RegisterBlock, zero: str, outer: int = 0) -> None:
+    """The loops of a sum, from number ``outer`` on; one may be made of shorter stretches."""
+    index, steps = LOOPS[outer]
+    if body.stretched != steps:
+        _loop(writer, body, block, zero, outer, ("0", steps))
+        return
+    if body.carried:
+        for r, p, j in cells(block):
+            writer.line(f"e{r}_{p}_{j} = {zero}")
+    with writer.block(f"for {index}_start in range(0, {steps}, stretch):"):
+        for r, p, j in cells(block):
+            writer.line(f"s{r}_{p}_{j} = a{r}_{p}_{j}")
+            writer.line(f"a{r}_{p}_{j} = {f'e{r}_{p}_{j}' if body.carried else zero}")
+        writer.line(f"{index}_stop = minimum({steps}, {index}_start + stretch)")
+        _loop(writer, body, block, zero, outer, (f"{index}_start", f"{index}_stop"))
+        if body.carried:
+            _carry(writer, block, zero, f"{index}_stop < {steps}")
+        for r, p, j in cells(block):
+            writer.line(f"a{r}_{p}_{j} = s{r}_{p}_{j} + a{r}_{p}_{j}")
+
+
+def _carry(writer: Writer, block: RegisterBlock, zero: str, more: str) -> None:
+    """What rounding takes from a sum starts the next stretch, if there is one."""
+    for r, p, j in cells(block):
+        writer.line(f"e{r}_{p}_{j} = {zero}")
+    with writer.block(f"if {more}:"):
+        for r, p, j in cells(block):
+            error = writer.call("sum_error", f"s{r}_{p}_{j}", f"a{r}_{p}_{j}")
+            writer.line(f"e{r}_{p}_{j} = {error}")
+
+
+def _loop(
+    writer: Writer,
+    body: Contract,
+    block: RegisterBlock,
+    zero: str,
+    outer: int,
+    stretch: tuple[str, str],
+) -> None:
+    if outer == len(LOOPS) - 1:
+        _sum(writer, body, block, *stretch, zero)
+        return
+    first, stop = stretch
+    if outer == 0 and body.clipped:
+        first, stop = "first_ky", "stop_ky"
+    head = stop if first == "0" else f"{first}, {stop}"
+    with writer.block(f"for {LOOPS[outer][0]} in range({head}):"):
+        if outer == len(LOOPS) - 2:
+            writer.line("xk = xi + ky * x_ky + kx * x_kx")
+            if body.in_place:
+                writer.line("wj = wk + ky * w_ky + kx * w_kx")
+        _loops(writer, body, block, zero, outer + 1)
+
+
+def _sum(
+    writer: Writer, body: Contract, block: RegisterBlock, start: str, stop: str, zero: str
+) -> None:
+    """Adds the products from ``start`` to ``stop`` to the accumulators."""
+    chains = _chains(body, block)
+    steps = max(chains, 1 if body.turned else body.unrolled)
+    for chain in range(1, chains):
+        for r, p, j in cells(block):
+            writer.line(f"{accumulator(r, p, j, chain)} = {zero}")
+    first = start
+    if steps > 1:
+        first = "whole_run"
+        writer.line(f"whole_run = {start} + ({stop} - {start}) // {steps} * {steps}")
+        with writer.block(f"for c in range({start}, whole_run, {steps}):"):
+            for step in range(steps):
+                _multiply(writer, body, block, step, step % chains)
+                _prefetch(writer, body, block)
+    with writer.block(f"for c in range({first}, {stop}):"):
+        _multiply(writer, body, block)
+        if steps == 1:
+            _prefetch(writer, body, block)
+    for chain in range(1, chains):
+        for r, p, j in cells(block):
+            writer.line(f"a{r}_{p}_{j} = a{r}_{p}_{j} + {accumulator(r, p, j, chain)}")
+
+
+def _chains(body: Contract, block: RegisterBlock) -> int:
+    """Independent sums a small block needs, to hide the latency of multiply-add."""
+    if body.fixed:
+        return 1
+    return max(1, MIN_CHAINS // block.accumulators)
+
+
+def accumulator(r: int, p: int, j: int, chain: int = 0) -> str:
+    """The name of an accumulator; chains other than the first are added to it at the end."""
+    return f"a{r}_{p}_{j}" if chain == 0 else f"a{r}_{p}_{j}_{chain}"
+
+
+def _prefetch(writer: Writer, body: Contract, block: RegisterBlock) -> None:
+    """Asks for weights before they are used.
+
+    Streamed ones come from memory, a panel after the other. Left to the hardware, a panel's first
+    block would wait for all of them, and memory rest while the others reuse them: so each block
+    asks for a slice of the next panel.
+    """
+    if body.fixed or body.in_place or _chains(body, block) > 1:
+        return
+    if body.streamed:
+        writer.line(writer.call("prefetch", "w", "ahead + (wj - wi >> slices)"))
+        return
+    if not body.prefetched:
+        return
+    for j in range(block.vectors):
+        ahead = PREFETCH_AHEAD + j * writer.lanes
+        writer.line(writer.call("prefetch", "w", f"wj + {ahead}"))
+
+
+def _multiply(
+    writer: Writer, body: Contract, block: RegisterBlock, step: int = 0, chain: int = 0
+) -> None:
+    for j in range(block.vectors):
+        offset = f" + {j * writer.lanes}" if j else ""
+        if body.in_place and body.masked:
+            value = writer.call("load_masked", "w", f"wj{offset}", f"m{j}")
+        else:
+            value = writer.call("load", "w", f"wj{offset}")
+        writer.line(f"w{j} = {value}")
+    for r in range(block.rows):
+        for p in range(block.columns):
+            value = writer.call("load_splat", "x", _operand(body, r, p, step))
+            writer.line(f"v = {value}")
+            for j in range(block.vectors):
+                name = accumulator(r, p, j, chain)
+                writer.line(f"{name} = {writer.call('fma', 'v', f'w{j}', name)}")
+    _ask(writer, body, block)
+    if body.turned:
+        writer.line("xk += x_run")
+    writer.line("wj += w_run" if body.in_place else f"wj += {block.vectors * writer.lanes}")
+
+
+def _ask(writer: Writer, body: Contract, block: RegisterBlock) -> None:
+    """Asks for rows that lie far apart: the hardware's own prefetching stops at every page."""
+    last = {"x": block.columns - 1, "w": (block.vectors - 1) * writer.lanes}
+    for pointer in body.far:
+        row = f"{'xk' if pointer == 'x' else 'wj'} + {ROWS_AHEAD} * {pointer}_run"
+        for offset in range(0, last[pointer] + writer.lanes, writer.lanes):
+            at = min(offset, last[pointer])
+            writer.line(writer.call("prefetch", pointer, f"{row} + {at}"))
+
+
+def _operand(body: Contract, r: int, p: int, step: int) -> str:
+    """The index of what row ``r`` and column ``p`` of the block multiply with, a step on."""
+    row = f" + {r} * x_row" if r else ""
+    if body.turned:
+        return f"xk{row}{f' + {p}' if p else ''}"
+    col = f" + {p} * x_col" if p else ""
+    return f"xk{row}{col} + c{f' + {step}' if step else ''}"
+
+
+def advance_position(writer: Writer, rows: str, columns: str) -> None:
+    """Steps (image, row, col) on, of so many rows and columns an image."""
+    writer.line("col += 1")
+    with writer.block(f"if col == {columns}:"):
+        writer.line("col = 0")
+        writer.line("row += 1")
+        with writer.block(f"if row == {rows}:"):
+            writer.line("row = 0")
+            writer.line("image += 1")

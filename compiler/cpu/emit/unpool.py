@@ -1,0 +1,165 @@
+"""Emits ``Unpool`` kernels: gradients of pooling, each place of the image written when it is done.
+
+Where windows tile the image, all elements of one are compared in registers. Else an image's rows
+are opened with zeros when the first window reaches them, added to window by window in a fixed
+order, and finished when no later one reaches them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...ir.types import FLOAT32
+from ...loops.kernel import Epilogue, Kernel, RegisterBlock, Unpool
+from .epilogue import cells, filter_mask, finish_block
+from .slide import begin_channels, load
+from .writer import Writer
+
+ONE = RegisterBlock(1, 1, 1)
+
+
+def emit_unpool(writer: Writer, kernel: Kernel, body: Unpool) -> None:
+    """Writes the kernel; each thread takes a contiguous share of window rows, or of images."""
+    writer.use("minimum", "maximum")
+    writer.unpack(kernel.params)
+    if body.rows:
+        _tiles(writer, body)
+    else:
+        _images(writer, body)
+
+
+def _index(pointer: str, row: str, column: str) -> str:
+    return f"image * {pointer}_image + {row} * {pointer}_row + {column} * {pointer}_col + channel"
+
+
+def _every_channel(writer: Writer) -> str:
+    return f"for channel in range(0, channels, {writer.lanes}):"
+
+
+# Windows that tile
+
+
+def _tiles(writer: Writer, body: Unpool) -> None:
+    writer.line("units = images * window_rows")
+    with writer.units():
+        writer.line("image = unit // window_rows")
+        writer.line("at_row = unit % window_rows")
+        writer.line(f"below = at_row * {body.rows} + {body.rows}")
+        with writer.block("for at_col in range(window_cols):"):
+            writer.line(f"oy = at_row * {body.rows}")
+            writer.line(f"ox = at_col * {body.columns}")
+            with writer.block(_every_channel(writer)):
+                _tile(writer, body)
+        writer.line(f"right = window_cols * {body.columns}")
+        _nothing(writer, body, f"below - {body.rows}, below", "right, cols")
+        with writer.block("if at_row == window_rows - 1:"):
+            _nothing(writer, body, "below, rows", "0, cols")
+
+
+def _tile(writer: Writer, body: Unpool) -> None:
+    begin_channels(writer, body)
+    block = RegisterBlock(body.rows, body.columns, 1)
+    writer.line(f"slope = {load(writer, body, 'grad', _index('grad', 'at_row', 'at_col'))}")
+    if body.combine == "maximum":
+        _largest_takes_all(writer, body, block)
+    else:
+        count = writer.constant(float(body.rows * body.columns), FLOAT32, True)
+        for r, p, j in cells(block):
+            writer.line(f"a{r}_{p}_{j} = slope / {count}")
+    finish_block(writer, body.epilogue, block, filter_mask(body.masked))
+
+
+def _largest_takes_all(writer: Writer, body: Unpool, block: RegisterBlock) -> None:
+    """The first element that equals the largest of its window receives the slope."""
+    zero = writer.constant(0.0, FLOAT32, True)
+    writer.line(f"xi = {_index('x', 'oy', 'ox')}")
+    writer.line(f"best = {load(writer, body, 'pooled', _index('pooled', 'at_row', 'at_col'))}")
+    for r, p, j in cells(block):
+        value = load(writer, body, "x", f"xi + {r} * x_row + {p} * x_col")
+        writer.line(f"hit = {value} == best")
+        taking = "hit & ~taken" if (r, p) != (0, 0) else "hit"
+        writer.line(f"a{r}_{p}_{j} = {writer.call('select', taking, 'slope', zero)}")
+        writer.line("taken = taken | hit" if (r, p) != (0, 0) else "taken = hit")
+
+
+def _nothing(writer: Writer, body: Unpool, rows: str, columns: str) -> None:
+    """Places of slope 0, that no window covers (or none so far), and what follows from that."""
+    with (
+        writer.block(f"for oy in range({rows}):"),
+        writer.block(f"for ox in range({columns}):"),
+        writer.block(_every_channel(writer)),
+    ):
+        begin_channels(writer, body)
+        writer.line(f"a0_0_0 = {writer.constant(0.0, FLOAT32, True)}")
+        finish_block(writer, body.epilogue, ONE, filter_mask(body.masked))
+
+
+# Windows that may overlap, reach beyond the image, or leave places out
+
+
+def _images(writer: Writer, body: Unpool) -> None:
+    share = "images * thread // threads, images * (thread + 1) // threads"
+    with writer.block(f"for image in range({share}):"):
+        writer.line("opened = 0")
+        writer.line("finished = 0")
+        with writer.block("for at_row in range(window_rows):"):
+            writer.line("top = at_row * stride_y - pad_y")
+            # Rows above the next windows are done with; below the last ones none follow.
+            writer.line("done = top + stride_y if at_row < window_rows - 1 else rows")
+            writer.line("reached = minimum(rows, maximum(top + kys, done))")
+            _nothing(writer, replace(body, epilogue=Epilogue()), "opened, reached", "0, cols")
+            writer.line("opened = maximum(opened, reached)")
+            _row_of_windows(writer, body)
+            if body.epilogue.block:
+                _finish_rows(writer, body)
+
+
+def _row_of_windows(writer: Writer, body: Unpool) -> None:
+    writer.line("y_start, y_stop = maximum(0, -top), minimum(kys, rows - top)")
+    with writer.block("for at_col in range(window_cols):"):
+        writer.line("left = at_col * stride_x - pad_x")
+        writer.line("x_start, x_stop = maximum(0, -left), minimum(kxs, cols - left)")
+        with writer.block(_every_channel(writer)):
+            begin_channels(writer, replace(body, epilogue=Epilogue()))
+            _slope(writer, body)
+            with (
+                writer.block("for oy in range(top + y_start, top + y_stop):"),
+                writer.block("for ox in range(left + x_start, left + x_stop):"),
+            ):
+                _add(writer, body)
+
+
+def _slope(writer: Writer, body: Unpool) -> None:
+    """What one window received, and of what it is the gradient."""
+    writer.line(f"slope = {load(writer, body, 'grad', _index('grad', 'at_row', 'at_col'))}")
+    if body.combine == "maximum":
+        best = load(writer, body, "pooled", _index("pooled", "at_row", "at_col"))
+        writer.line(f"best = {best}")
+        writer.line(f"free = {writer.call('first', str(writer.lanes))}")
+    else:
+        count = writer.call("splat", "float32((y_stop - y_start) * (x_stop - x_start))")
+        writer.line(f"slope = slope / {count}")
+
+
+def _add(writer: Writer, body: Unpool) -> None:
+    """Adds to one place what it receives from one window."""
+    writer.line(f"so_far = {load(writer, body, 'y', _index('y', 'oy', 'ox'))}")
+    share = "slope"
+    if body.combine == "maximum":
+        writer.line(f"hit = ({load(writer, body, 'x', _index('x', 'oy', 'ox'))} == best) & free")
+        writer.line("free = free & ~hit")
+        share = writer.call("select", "hit", "slope", writer.constant(0.0, FLOAT32, True))
+    writer.line(f"a0_0_0 = so_far + {share}")
+    finish_block(writer, Epilogue(), ONE, filter_mask(body.masked))
+
+
+def _finish_rows(writer: Writer, body: Unpool) -> None:
+    with (
+        writer.block("for oy in range(finished, minimum(rows, done)):"),
+        writer.block("for ox in range(cols):"),
+        writer.block(_every_channel(writer)),
+    ):
+        begin_channels(writer, body)
+        writer.line(f"a0_0_0 = {load(writer, body, 'y', _index('y', 'oy', 'ox'))}")
+        finish_block(writer, body.epilogue, ONE, filter_mask(body.masked))
+    writer.line("finished = maximum(finished, done)")

@@ -1,0 +1,95 @@
+"""Cuts sums over all samples in parts, which are then added up.
+
+    %0 = conv2d_kernel_gradient(%x, %g, window=(3, 3))               %0 : f32[3, 3, 32, 64]
+    -->
+    %0 = conv2d_kernel_gradient(%x, %g, window=(3, 3), part=(16, 9)) %0 : f32[(N + 15)//16, 3, 3, ..
+    %1 = sum(%0, axes=(0,))
+
+The gradient of a weight has few elements, and each is a sum over all positions of all images.
+What a part reads stays in a core's cache while all elements pass over it; parts are the work that
+threads share; and sums of sums round less. How a sum is cut depends on shapes alone, and the parts
+are added in order: the bits are the same for any number of threads.
+"""
+
+from __future__ import annotations
+
+from ....runtime.cpu.host import host
+from ...ir.graph import Node, apply
+from ...ir.types import FLOAT32, Shape, Size
+from ...ops.building import reshaped
+from ...ops.registry import ops
+
+# Products of a part: enough to be worth a sum in memory, and no more than the parallel work needs.
+FEWEST, MOST = 1024, 4096
+USUAL_SIZE = 64  # of an image of unknown size
+MANY_OUTPUTS = 2**16  # so many are enough parallel work, and too much memory for each part
+LONG = 4096  # rows of matrices that are worth cutting
+
+
+def kernel_gradient_in_parts(node: Node) -> Node | None:
+    """A gradient of a kernel as the sum of its parts; None if it is one of those."""
+    if node.attrs["part"] is not None:
+        return None
+    if node.op is ops.winograd_kernel_gradient:
+        return _in_whole_images(node)
+    x, grad = node.inputs
+    lines, width = (_known(size) for size in grad.shape[1:3])
+    image_bytes = (_elements(x.shape[1:]) + _elements(grad.shape[1:])) * FLOAT32.itemsize
+    part_lines = _lines(_elements(node.shape), max(1, image_bytes // max(1, lines)), max(1, width))
+    part = (-(-part_lines // max(1, lines)), min(lines, part_lines))
+    return _added(apply(node.op, node.inputs, node.attrs | {"part": part}), node.shape)
+
+
+def _in_whole_images(node: Node) -> Node:
+    """Its kernel takes as many tiles at a time as a cache holds, however large a part is."""
+    positions = _elements(node.inputs[1].shape[1:3])
+    part = -(-_wanted(_elements(node.shape)) // max(1, positions))
+    return _added(apply(node.op, node.inputs, node.attrs | {"part": part}), node.shape)
+
+
+def _wanted(outputs: int) -> int:
+    """Products in a part: few outputs need many parts for all threads."""
+    return max(FEWEST, min(MOST, outputs // 2))
+
+
+def _lines(outputs: int, line_bytes: int, width: int) -> int:
+    """Lines of positions in a part: as many as a cache holds, within limits."""
+    fitting = host().l2_bytes // line_bytes
+    return max(-(-FEWEST // width), min(fitting, -(-_wanted(outputs) // width)))
+
+
+def product_in_parts(node: Node) -> Node | None:
+    """A ``transposed_matmul`` of long matrices as the sum of its parts; None if it is short."""
+    x, y = node.inputs
+    if node.tensor_type.rank != 2 or node.attrs["part"] is not None:
+        return None
+    outputs = _elements(node.shape)
+    if not _is_long(x.shape[0]) or outputs > MANY_OUTPUTS:
+        return None
+    row_bytes = (_elements(x.shape[1:]) + _elements(y.shape[1:])) * FLOAT32.itemsize
+    part = _lines(outputs, row_bytes, 1)
+    return _added(apply(node.op, node.inputs, node.attrs | {"part": part}), node.shape)
+
+
+def _added(parts: Node, shape: Shape) -> Node:
+    if parts.shape[0] == 1:
+        return reshaped(parts, shape)
+    return ops.sum(parts, axes=(0,))
+
+
+def _is_long(size: Size) -> bool:
+    """Whether rows are many: more than those of a batch, one a sample."""
+    if isinstance(size, int):
+        return size > LONG
+    return len(size.terms) > 1 or size.terms[0][1] > 1 or len(size.terms[0][0]) > 1
+
+
+def _known(size: Size) -> int:
+    return size if isinstance(size, int) else USUAL_SIZE
+
+
+def _elements(shape: Shape) -> int:
+    total = 1
+    for size in shape:
+        total *= _known(size)
+    return total

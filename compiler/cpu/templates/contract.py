@@ -1,0 +1,257 @@
+"""Builds ``Contract`` kernels: conv2d and matmul, with what follows them in the same registers.
+
+The operand is read in place (a border of zeros stands around images where the padding asks for
+one), the weights in packed panels. A 1x1 convolution over contiguous images is a matrix product of
+all their pixels, so images too small for a block do not waste it.
+
+Gradients of weights are contractions too, whose sums run over all samples: both operands are read
+in place, the left one across its rows.
+"""
+
+from __future__ import annotations
+
+from ....runtime.cpu.host import host
+from ...ir.graph import Graph
+from ...ir.kinds import Contraction, KernelGradient
+from ...ir.types import FLOAT32, Size
+from ...layout import Launch, Packing, Placed
+from ...loops.anchored import Anchored, Sizes, match_anchored
+from ...loops.kernel import Contract, RegisterBlock
+from ...loops.problems import (
+    Problem,
+    conv_problem,
+    kernel_gradient_problems,
+    known,
+    matmul_problem,
+    transposed_problem,
+)
+from ..blocking import Extent, choose_block, is_narrow, is_short, unrolled_steps
+
+LONG_DEPTH = 640  # products from which rounding calls for a sum of sums
+STRETCH = 512  # products of one of those: rounding grows with the length of each
+FEW_STRETCHES = 16  # rounding of so few sums is less than that within one
+STREAMED_BYTES = 2**20
+STREAMED_PIXELS = 64
+CHUNK_BYTES = 256 * 1024  # operand bytes that stay in a core's cache while the weights pass over
+FAR_ROW = 512  # elements: 2 KB
+ALL_BLOCKS = 2**30  # of a matrix of unknown size
+
+
+def build_contract(
+    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
+) -> Launch | None:
+    """The launch for a group around one contraction, or None where the kernel does not fit it."""
+    group = match_anchored(body, operands, results, Contraction)
+    problem = None if group is None else _problem(group)
+    return None if group is None or problem is None else _launch(group, problem, name)
+
+
+def build_kernel_gradient(
+    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
+) -> tuple[Launch, ...]:
+    """The launches for a ``conv2d_kernel_gradient`` in parts."""
+    group = match_anchored(body, operands, results, KernelGradient)
+    assert group is not None, "kernel gradients of float32 are groups of their own"
+    return tuple(_launch(group, problem, name) for problem in kernel_gradient_problems(group))
+
+
+def _launch(group: Anchored, problem: Problem, name: str) -> Launch:
+    rows, columns = group.parts.covered(problem.rows, problem.columns)
+    extent = _extent(group, problem, rows, columns)
+    machine = host()
+    block = choose_block(extent, machine)
+    width = block.vectors * machine.lanes
+    fixed = _fixed_sizes(problem) if is_short(extent) and not problem.turned else ()
+    contract = _contract(group, problem, extent, block, width, fixed)
+    sizes = _sizes(problem, rows, columns, block, width)
+    for pointer, layout in _results(group):
+        sizes += _result_strides(pointer, layout, problem)
+    if contract.clipped and problem.clip is not None:
+        sizes += [("above", problem.clip.above), ("height", problem.clip.height)]
+    sizes = [(size, value) for size, value in sizes if size not in dict(fixed)]
+    starts = {"x": problem.x_offset, "y": problem.y_offset}
+    packing = None
+    if problem.right is None:
+        packing = Packing(width, problem.groups, problem.batch_axes)
+    else:
+        starts["w"] = problem.right.offset
+    return group.launch(name, contract, starts, packing, sizes, problem.flops)
+
+
+def _problem(group: Anchored) -> Problem | None:
+    layouts = (group.x, group.result, *group.element_layouts)
+    if any(layout.strides[-1] != 1 for layout in layouts):
+        return None
+    kinds = {
+        "matmul": matmul_problem,
+        "transposed_matmul": transposed_problem,
+        "conv2d": conv_problem,
+    }
+    kind = group.anchor.op.lowering.kind
+    return kinds[kind](group, layouts) if kind in kinds else None
+
+
+def _extent(group: Anchored, problem: Problem, rows: Size, columns: Size) -> Extent:
+    pool, (kys, kxs, run) = group.parts.pool, problem.steps
+    return Extent(
+        rows=rows if isinstance(rows, int) else None,
+        columns=_least(columns),
+        channels=known(problem.channels),
+        depth=kys * kxs * run,
+        sweeps=kys * kxs,
+        row_unit=pool.rows if pool else 1,
+        column_unit=pool.columns if pool else 1,
+        adjacent=problem.turned,
+    )
+
+
+def _contract(
+    group: Anchored,
+    problem: Problem,
+    extent: Extent,
+    block: RegisterBlock,
+    width: int,
+    fixed: tuple[tuple[str, int], ...],
+) -> Contract:
+    parts = group.parts
+    return Contract(
+        block=block,
+        tail="single" if extent.columns is None else "overlap",
+        masked=not isinstance(problem.channels, int) or problem.channels % width != 0,
+        epilogue=parts.epilogue,
+        bias=parts.bias is not None,
+        fixed=fixed,
+        stretched=_stretched(problem)[0],
+        carried=not isinstance(problem.depth, int) or problem.depth > FEW_STRETCHES * STRETCH,
+        streamed=_is_streamed(problem, extent),
+        in_place=problem.right is not None,
+        turned=problem.turned,
+        cuts=tuple(cut.loop for cut in problem.cuts),
+        far=_far(problem),
+        clipped=_is_clipped(problem, fixed),
+        unrolled=1 if fixed else unrolled_steps(host()),
+        prefetched=not is_narrow(host()),
+    )
+
+
+def _is_clipped(problem: Problem, fixed: tuple[tuple[str, int], ...]) -> bool:
+    """Whether the loop over a window's rows may be shorter: it is neither unrolled nor in parts."""
+    return problem.clip is not None and not fixed and _stretched(problem)[0] != "kys"
+
+
+def _far(problem: Problem) -> tuple[str, ...]:
+    """The operands of a gradient whose rows lie so far apart that they are asked for in time."""
+    if not problem.turned:
+        return ()
+    rows = {"x": problem.x_run, "w": problem.right.run if problem.right is not None else 0}
+    return tuple(name for name, row in rows.items() if isinstance(row, int) and row >= FAR_ROW)
+
+
+def _stretched(problem: Problem) -> tuple[str, int]:
+    """Which loop of a long sum is made of shorter ones, and their steps."""
+    _, kxs, run = problem.steps
+    if isinstance(problem.depth, int) and problem.depth <= LONG_DEPTH:
+        return "", 1
+    if run >= STRETCH or not isinstance(problem.run, int):
+        return "run", STRETCH
+    if kxs * run >= STRETCH or not isinstance(problem.kxs, int):
+        return "kxs", max(1, STRETCH // run)
+    return "kys", max(1, STRETCH // (kxs * run))
+
+
+def _is_streamed(problem: Problem, extent: Extent) -> bool:
+    """Whether the weights are read from memory rather than a cache: many, for few pixels."""
+    if extent.rows is None or extent.columns is None or problem.right is not None:
+        return False
+    few = extent.rows * extent.columns <= STREAMED_PIXELS
+    weights = extent.depth * extent.channels * problem.groups * FLOAT32.itemsize
+    return few and weights >= STREAMED_BYTES
+
+
+def _fixed_sizes(problem: Problem) -> tuple[tuple[str, int], ...]:
+    """The sizes of a sum so short that its loops cost more than its products."""
+    sums = (("kys", problem.kys), ("kxs", problem.kxs), ("run", problem.run))
+    fixed = (*sums, ("x_col", problem.x_col), ("x_kx", problem.x_kx))
+    known = tuple((name, size) for name, size in fixed if isinstance(size, int))
+    return known if len(known) == len(fixed) else ()
+
+
+def _sizes(problem: Problem, rows: Size, columns: Size, block: RegisterBlock, width: int) -> Sizes:
+    panels = (problem.channels + width - 1) // width
+    sizes: Sizes = [
+        ("images", problem.images),
+        ("rows", rows),
+        ("cols", columns),
+        ("panels", panels * problem.groups),
+        ("group_panels", panels),
+        ("channels", problem.channels),
+        ("kys", problem.kys),
+        ("kxs", problem.kxs),
+        ("run", problem.run),
+        ("chunk", _chunk(problem, rows, columns, block)),
+        ("x_image", problem.x_image),
+        ("x_row", problem.x_row),
+        ("x_col", problem.x_col),
+        ("x_ky", problem.x_ky),
+        ("x_kx", problem.x_kx),
+        ("x_group", problem.x_group),
+    ]
+    if problem.turned:
+        sizes.append(("x_run", problem.x_run))
+    if _stretched(problem)[0]:
+        sizes.append(("stretch", _stretched(problem)[1]))
+    return sizes + _right_sizes(problem, panels * width) + _cut_sizes(problem)
+
+
+def _right_sizes(problem: Problem, channels: Size) -> Sizes:
+    """The strides of the right operand; those of panels follow from their sizes."""
+    right = problem.right
+    if right is None:
+        return [("w_image", problem.depth * channels if problem.batch_axes else 0)]
+    strides = [right.image, right.ky, right.kx, right.run]
+    return list(zip(("w_image", "w_ky", "w_kx", "w_run"), strides, strict=True))
+
+
+def _cut_sizes(problem: Problem) -> Sizes:
+    """Of each loop that is cut, all its steps, and in how many parts they fall."""
+    sizes: Sizes = []
+    for cut in problem.cuts:
+        part = getattr(problem, cut.loop)
+        parts = (cut.total + part - 1) // part
+        sizes += [(f"{cut.loop}_total", cut.total), (f"{cut.loop}_parts", parts)]
+    return sizes
+
+
+def _results(group: Anchored) -> list[tuple[str, Placed]]:
+    """The arrays with the shape of the output: the result, and full-size epilogue operands."""
+    loads = [(load.pointer, group.layout(load.node)) for load in group.parts.element_loads]
+    return [("y", group.result), *loads]
+
+
+def _result_strides(name: str, layout: Placed, problem: Problem) -> Sizes:
+    """(image, row, column) strides of an array with the shape of the output."""
+    strides = (0 if axis is None else layout.strides[axis] for axis in problem.walked)
+    return [(f"{name}_{what}", s) for what, s in zip(("image", "row", "col"), strides, strict=True)]
+
+
+def _chunk(problem: Problem, rows: Size, columns: Size, block: RegisterBlock) -> int:
+    """Blocks whose operand stays in a core's cache while the weights pass over.
+
+    The blocks of a gradient all read the same: those of a part, or of a matrix.
+    """
+    if not problem.turned:
+        kys, _, run = problem.steps
+        pixels = block.rows * block.columns
+        return max(1, CHUNK_BYTES // max(1, pixels * run * kys * FLOAT32.itemsize))
+    if not isinstance(rows, int) or not isinstance(columns, int):
+        return ALL_BLOCKS
+    return -(-rows // block.rows) * -(-columns // block.columns)
+
+
+def _least(size: Size) -> int | None:
+    """What is known of a column count: all pixels of ``N`` images are at least one image's."""
+    if isinstance(size, int):
+        return size
+    if len(size.terms) == 1 and size.terms[0][0] == ("N",) and size.terms[0][1] > 1:
+        return size.terms[0][1]
+    return None

@@ -1,0 +1,53 @@
+"""Builds ``Scatter`` kernels: rows added to the rows of a table that integers name."""
+
+from __future__ import annotations
+
+from ....runtime.cpu.host import host
+from ...ir.graph import Graph, Node
+from ...ir.types import FLOAT32, DType, Size, product
+from ...layout import Address, Launch, Placed
+from ...loops.kernel import Kernel, Param, Scatter
+from ...loops.scalars import sum_bytes
+
+
+def build_scatter(
+    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
+) -> tuple[Launch, ...]:
+    """The launch for a ``scatter_add`` between values without gaps."""
+    (node,) = body.outputs
+    rows, indices = node.inputs
+    axis, rank = node.attrs["axis"], indices.tensor_type.rank
+    tail = product(rows.shape[axis + rank :])
+    scatter = Scatter(axis > 0, _kind(node.dtype, tail), node.dtype, node.attrs["from_end"])
+    pointers = [
+        ("x", rows.dtype, _address(body, rows)),
+        ("picks", indices.dtype, _address(body, indices)),
+        ("y", node.dtype, Address(len(operands))),
+    ]
+    sizes = [
+        ("tables", product(rows.shape[:axis])),
+        ("count", indices.tensor_type.elements),
+        ("size", node.shape[axis]),
+        ("width", tail),
+    ]
+    params = (*(Param(n, dtype) for n, dtype, _ in pointers), *(Param(n) for n, _ in sizes))
+    values = (*(address for _, _, address in pointers), *(size for _, size in sizes))
+    kernel = Kernel(name, params, scatter)
+    flops = rows.tensor_type.elements
+    return (Launch(kernel, values, flops, sum_bytes(operands, results)),)
+
+
+def _kind(dtype: DType, width: Size) -> str:
+    if width == 1:
+        return "one"
+    if dtype != FLOAT32:
+        return "scalar"
+    return "masked" if _is_ragged(width) else "whole"
+
+
+def _address(body: Graph, node: Node) -> Address:
+    return Address(body.inputs.index(node))
+
+
+def _is_ragged(width: Size) -> bool:
+    return not isinstance(width, int) or width % host().lanes != 0

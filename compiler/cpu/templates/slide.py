@@ -1,0 +1,127 @@
+"""Builds ``Slide`` kernels: depthwise convolution and pooling, with what follows them."""
+
+from __future__ import annotations
+
+from ....runtime.cpu.host import host
+from ...ir.graph import Graph
+from ...ir.kinds import Window
+from ...ir.types import Size
+from ...layout import Launch, Placed
+from ...loops.anchored import Anchored, Sizes, match_anchored
+from ...loops.kernel import Epilogue, Slide
+from ...ops.windowing import resolve_padding
+
+MAX_WIDTH = 15  # the row of a window is unrolled
+ROW_REGISTERS = 8  # outputs of a row in registers at a time
+
+
+def build_slide(
+    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
+) -> Launch | None:
+    """The launch for a group around one window op, or None where the kernel does not fit it."""
+    group = match_anchored(body, operands, results, Window)
+    if group is None or group.parts.pool is not None:
+        return None
+    if not isinstance(group.anchor.shape[-1], int):
+        return None
+    if group.anchor.op.lowering.combine == "dot":
+        return _depthwise(name, group)
+    return _pooling(name, group)
+
+
+def _depthwise(name: str, group: Anchored) -> Launch | None:
+    anchor, x = group.anchor, group.x
+    kh, kw, _, multiplier = anchor.inputs[1].shape
+    if multiplier != 1 or not isinstance(kw, int) or kw > MAX_WIDTH or not isinstance(kh, int):
+        return None
+    attrs = anchor.attrs
+    (sy, sx), (dy, dx) = attrs["strides"], attrs["dilation"]
+    padding = resolve_padding(x.type.shape[1:3], (kh, kw), (sy, sx), (dy, dx), attrs["padding"])
+    image, row, pixel, _ = x.strides
+    slide = Slide(
+        combine="dot",
+        masked=is_masked(group),
+        epilogue=epilogue_of(group),
+        bias=group.parts.bias is not None,
+        columns=_columns(anchor.shape[2]),
+        width=kw,
+        stride=sx,
+        dilation=dx,
+    )
+    sizes: Sizes = [
+        *_common_sizes(group),
+        ("x_row", row * sy),
+        ("x_col", pixel * sx),
+        ("x_ky", row * dy),
+        ("x_pixel", pixel),
+        ("kys", kh),
+        ("x_image", image),
+        *all_strides(group),
+    ]
+    start = x.origin - padding[0][0] * row - padding[1][0] * pixel
+    flops = anchor.tensor_type.elements * (2 * kh * kw)
+    return group.launch(name, slide, {"x": start}, None, sizes, flops)
+
+
+def _pooling(name: str, group: Anchored) -> Launch:
+    attrs, x = group.anchor.attrs, group.x
+    (kh, kw), (sy, sx) = attrs["window"], attrs["strides"]
+    padding = resolve_padding(x.type.shape[1:3], (kh, kw), (sy, sx), (1, 1), attrs["padding"])
+    image, row, pixel, _ = x.strides
+    slide = Slide(
+        combine=group.anchor.op.lowering.combine,
+        masked=is_masked(group),
+        epilogue=epilogue_of(group),
+        bias=group.parts.bias is not None,
+    )
+    sizes: Sizes = [
+        *_common_sizes(group),
+        ("stride_y", sy),
+        ("stride_x", sx),
+        ("pad_y", padding[0][0]),
+        ("pad_x", padding[1][0]),
+        ("height", x.type.shape[1]),
+        ("breadth", x.type.shape[2]),
+        ("kys", kh),
+        ("kxs", kw),
+        ("x_image", image),
+        ("x_line", row),
+        ("x_pixel", pixel),
+        *all_strides(group),
+    ]
+    flops = group.anchor.tensor_type.elements * (kh * kw)
+    return group.launch(name, slide, {"x": x.origin}, None, sizes, flops)
+
+
+def is_masked(group: Anchored) -> bool:
+    return group.anchor.shape[-1] % host().lanes != 0
+
+
+def _columns(size: Size) -> int:
+    """Outputs of a row in registers: as many as fit, without much overlap at the row's end."""
+    if not isinstance(size, int):
+        return 1
+    fitting = range(1, min(size, ROW_REGISTERS) + 1)
+    return min(fitting, key=lambda p: (-(-size // p) * (p + 1.5), -p))
+
+
+def epilogue_of(group: Anchored) -> Epilogue:
+    parts = group.parts
+    return Epilogue(parts.loads, parts.block, parts.pooled, None, (), parts.result)
+
+
+def _common_sizes(group: Anchored) -> Sizes:
+    return list(zip(("images", "rows", "cols", "channels"), group.anchor.shape, strict=True))
+
+
+def all_strides(group: Anchored) -> Sizes:
+    """Strides of the result and of the epilogue's full-size operands."""
+    sizes = strides_of("y", group.result)
+    for load in group.parts.element_loads:
+        sizes += strides_of(load.pointer, group.layout(load.node))
+    return sizes
+
+
+def strides_of(name: str, layout: Placed) -> Sizes:
+    named = zip(("image", "row", "col"), layout.strides, strict=False)
+    return [(f"{name}_{axis}", stride) for axis, stride in named]

@@ -1,0 +1,83 @@
+"""Builds ``Turn`` kernels: copies in which neighbours lie along another axis than before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...ir.graph import Graph
+from ...ir.kinds import Movement
+from ...ir.types import FLOAT32, Size
+from ...layout import Address, Launch, Placed
+from ...loops.accesses import Accesses, Group, Strided, extent, loop_groups
+from ...loops.domain import Domain, Values
+from ...loops.kernel import Kernel, Param, Turn
+from ...loops.scalars import sum_bytes
+
+OUTER = 3  # loops around the two axes that change places
+LEAST = 4  # elements along both: below, most lanes would be idle
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """A loop: its steps, and elements between them in the operand and in the result."""
+
+    steps: Size
+    read: Size
+    write: Size
+
+
+def build_turn(
+    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
+) -> Launch | None:
+    """The launch for a transpose that moves the last axis, or None where ``body`` is none."""
+    moved = [node for node in body.nodes if node.inputs]
+    if len(moved) != 1 or not isinstance(moved[0].op.lowering, Movement):
+        return None
+    domain = Domain(moved[0].shape)
+    values = Values(body, domain)
+    accesses = Accesses(body, operands, results, domain)
+    read, write = accesses.read(values.outputs[0]), accesses.write(0, values.outputs[0])
+    if moved[0].dtype != FLOAT32 or read.guards:
+        return None
+    axes = [_axis(domain, group, read, write) for group in loop_groups(domain, (read, write))]
+    turned = _turned(axes)
+    if turned is None:
+        return None
+    kernel, sizes = _kernel(name, *turned)
+    pointers = (Address(read.slot, read.offset), Address(write.slot, write.offset))
+    total = sum_bytes(operands, results)
+    return Launch(kernel, (*pointers, *sizes), 0, total)
+
+
+def _axis(domain: Domain, group: Group, read: Strided, write: Strided) -> _Axis:
+    return _Axis(extent(domain, group), read.strides[group[-1]], write.strides[group[-1]])
+
+
+def _turned(axes: list[_Axis]) -> tuple[_Axis, _Axis, list[_Axis]] | None:
+    """The axis that was last, the one that is, and the others."""
+    before = [axis for axis in axes if axis.read == 1]
+    after = [axis for axis in axes if axis.write == 1]
+    if len(before) != 1 or len(after) != 1 or before == after:
+        return None
+    others = [axis for axis in axes if axis not in (*before, *after)]
+    if len(others) > OUTER or len(others) != len(axes) - 2:
+        return None
+    if any(isinstance(axis.steps, int) and axis.steps < LEAST for axis in (*before, *after)):
+        return None
+    return before[0], after[0], others
+
+
+def _kernel(
+    name: str, before: _Axis, after: _Axis, others: list[_Axis]
+) -> tuple[Kernel, tuple[Size, ...]]:
+    sizes: list[tuple[str, Size]] = [
+        ("rows", after.steps),
+        ("cols", before.steps),
+        ("x_row", after.read),
+        ("y_col", before.write),
+    ]
+    filled = [*others, *[_Axis(1, 0, 0)] * (OUTER - len(others))]
+    for index, axis in enumerate(filled):
+        sizes += [(f"n{index}", axis.steps), (f"x{index}", axis.read), (f"y{index}", axis.write)]
+    params = (Param("x", FLOAT32), Param("y", FLOAT32), *(Param(name) for name, _ in sizes))
+    return Kernel(name, params, Turn()), tuple(size for _, size in sizes)

@@ -1,0 +1,68 @@
+"""Builds ``WindowSum`` kernels: gradients of depthwise filters, in parts."""
+
+from __future__ import annotations
+
+from ....runtime.cpu.host import host
+from ...ir.graph import Graph
+from ...ir.kinds import KernelGradient
+from ...ir.types import Size
+from ...layout import Launch, Placed
+from ...loops.anchored import Sizes, match_anchored
+from ...loops.kernel import WindowSum
+from ...ops.kernel_gradients import part_counts
+from ...ops.windowing import resolve_padding
+
+WINDOW_REGISTERS = 25  # of 32: a window of so many places is summed at once
+MOST_COLUMNS = 8
+
+
+def build_window_sum(
+    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
+) -> tuple[Launch, ...]:
+    """The launch for a ``depthwise_kernel_gradient`` in parts, one filter a channel."""
+    group = match_anchored(body, operands, results, KernelGradient)
+    assert group is not None, "kernel gradients of float32 are groups of their own"
+    anchor, x, grad = group.anchor, group.x, group.layout(group.anchor.inputs[1])
+    attrs, (kh, kw) = anchor.attrs, anchor.attrs["window"]
+    (sy, sx), (dy, dx) = attrs["strides"], attrs["dilation"]
+    padding = resolve_padding(x.type.shape[1:3], (kh, kw), (sy, sx), (dy, dx), attrs["padding"])
+    image, row, pixel, _ = x.strides
+    images, lines, cols, channels = grad.type.shape
+    image_parts, line_parts = part_counts(grad.type.shape, attrs["part"])
+    assert isinstance(channels, int), "kernels have known channels"
+    sizes: Sizes = [
+        ("images", images),
+        ("lines", lines),
+        ("cols", cols),
+        ("channels", channels),
+        ("kys", kh),
+        ("images_part", attrs["part"][0]),
+        ("lines_part", attrs["part"][1]),
+        ("image_parts", image_parts),
+        ("line_parts", line_parts),
+        ("x_image", image),
+        ("x_row", row * sy),
+        ("x_col", pixel * sx),
+        ("x_ky", row * dy),
+        ("x_pixel", pixel),
+        *zip(("w_image", "w_row", "w_col"), grad.strides, strict=False),
+    ]
+    rows, columns = _block(kh, kw, cols)
+    kernel = WindowSum(channels % host().lanes != 0, rows, columns, kw, sx, dx)
+    first = x.origin - padding[0][0] * row - padding[1][0] * pixel
+    flops = grad.type.elements * (2 * kh * kw)
+    return (group.launch(name, kernel, {"x": first, "w": grad.origin}, None, sizes, flops),)
+
+
+def _block(height: int, width: int, cols: Size) -> tuple[int, int]:
+    """Rows of the window at once, and positions of a line: each kept in registers.
+
+    What is left of a line goes position by position, each about as long as loading three vectors.
+    """
+    registers = host().vector_registers
+    fitting = registers * WINDOW_REGISTERS // 32
+    rows = height if height * width <= fitting else 1
+    most = max(1, min(MOST_COLUMNS, registers - 3 - rows * width))
+    if not isinstance(cols, int):
+        return rows, most
+    return rows, min(range(1, most + 1), key=lambda p: cols // p * (p + 2) + cols % p * 3)

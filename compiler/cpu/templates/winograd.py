@@ -1,0 +1,108 @@
+"""Builds ``Winograd`` kernels: convolution by transformed tiles, with what follows in registers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ....runtime.cpu.host import host
+from ....runtime.program import Scratch
+from ...ir.graph import Graph, Node
+from ...ir.kinds import Contraction
+from ...ir.types import FLOAT32, Size
+from ...layout import CACHE_LINE, CONFLICTING, Address, Launch, Packing, Placed
+from ...loops.anchored import Anchored, Sizes, match_anchored
+from ...loops.kernel import PLACES_APART, Winograd
+from ...loops.problems import first_seen, pays_packing
+from ...ops.windowing import resolve_padding
+from ...ops.winograd import PLACES, TILE, WINDOW
+from ..blocking import Extent, choose_block
+from .slide import all_strides, strides_of
+
+TILES = 24  # transformed at a time, or a few more: they stay in a core's nearest cache
+
+
+def build_winograd(
+    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
+) -> Launch | None:
+    """The launch for a group around a ``winograd_conv2d``, or None where there is none."""
+    group = match_anchored(body, operands, results, Contraction)
+    if group is None or group.anchor.op.lowering.kind != "winograd_conv2d":
+        return None
+    if group.anchor.inputs[0].shape[3] % host().lanes:
+        return None
+    parts = group.parts
+    rows, columns = known_sizes(parts.covered(*group.anchor.shape[1:3]))
+    channels, filters = known_sizes(group.anchor.inputs[1].shape[1:])
+    down, across = -(-rows // TILE), -(-columns // TILE)
+    machine = host()
+    block = choose_block(Extent(1, down * across, filters, channels), machine)
+    width = block.vectors * machine.lanes
+    packed = pays_packing(group)
+    kernel = Winograd(
+        block=block,
+        tiles=max(2, -(-TILES // block.columns)) * block.columns,
+        masked=filters % width != 0,
+        overlapping=rows % TILE != 0 or columns % TILE != 0,
+        epilogue=parts.epilogue,
+        bias=parts.bias is not None,
+        in_place=not packed,
+    )
+    images = group.anchor.shape[0]
+    taps = group.layout(group.anchor.inputs[2])
+    sizes: Sizes = [
+        ("images", images),
+        ("rows", rows),
+        ("cols", columns),
+        ("panels", -(-filters // width)),
+        ("channels", filters),
+        ("run", channels),
+        ("v_tile", tile_stride(channels)),
+        *zip(("w_place", "w_panel", "w_run"), _weight_strides(group, width, packed), strict=True),
+        *zip(("t_ky", "t_kx", "t_run"), taps.strides, strict=False),
+        *strides_of("x", group.x),
+        *all_strides(group),
+    ]
+    x, w, k = (group.slot(operand) for operand in group.anchor.inputs)
+    packing = Packing(width, batch_axes=1) if packed else None
+    start = 0 if packed else group.layout(group.anchor.inputs[1]).origin
+    pointers: list[tuple[str, Address | Scratch]] = [
+        ("x", Address(x, start_of(group.x, group.anchor))),
+        ("w", Address(w, start, packing)),
+        ("taps", Address(k, taps.origin)),
+        ("v", scratch_of(kernel.tiles, tile_stride(channels))),
+        ("m", scratch_of(kernel.tiles, width)),
+    ]
+    flops = images * (2 * PLACES * down * across * channels * filters)
+    return group.launch_on(pointers, name, kernel, sizes, flops)
+
+
+def known_sizes(shape: Sequence[Size]) -> list[int]:
+    """``shape``, all of whose sizes are known."""
+    known = [size for size in shape if isinstance(size, int)]
+    assert len(known) == len(shape), "types of these ops have known sizes but for the batch"
+    return known
+
+
+def tile_stride(channels: int) -> int:
+    """Elements from the transformed pixels of one tile to the next."""
+    return channels + (CACHE_LINE if channels % CONFLICTING == 0 else 0)
+
+
+def scratch_of(tiles: int, elements: int) -> Scratch:
+    """Room for so many tiles of so many elements at each place."""
+    return Scratch(PLACES * (tiles * elements + PLACES_APART) * FLOAT32.itemsize)
+
+
+def _weight_strides(group: Anchored, width: int, packed: bool) -> tuple[Size, Size, Size]:
+    """Between places, panels and channels of the transformed kernel."""
+    placed = group.layout(group.anchor.inputs[1])
+    if not packed:
+        return placed.strides[0], width, placed.strides[1]
+    channels, filters = known_sizes(placed.type.shape[1:])
+    return -(-filters // width) * channels * width, channels * width, width
+
+
+def start_of(x: Placed, anchor: Node) -> Size:
+    """Where the first window of ``anchor`` starts in the memory of the pixels."""
+    padding = anchor.attrs["padding"]
+    return first_seen(x, resolve_padding(x.type.shape[1:3], WINDOW, (1, 1), (1, 1), padding))

@@ -1,0 +1,217 @@
+"""Depth-first batch tiling: which stretches of a schedule a thread runs sample by sample.
+
+Instead of layer after layer over the whole batch, a thread takes a few samples through many layers,
+so that what passes between them stays in its own cache, and no barriers are needed. It pays while
+the stretch's weights stay in the cache too, or are read rarely against the work done with them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...runtime.config import config
+from ...runtime.cpu.host import host
+from ...runtime.dim import coefficient, symbol, symbols_of
+from ...runtime.program import Scratch
+from ..decisions import Decision, Decisions
+from ..ir.graph import Graph, Node
+from ..ir.kinds import (
+    Concatenation,
+    Contraction,
+    Elementwise,
+    FromIndex,
+    Gather,
+    Interleaving,
+    Movement,
+    Reduction,
+    View,
+    Window,
+    WindowGradient,
+)
+from ..ir.types import TupleType
+from ..layout import Address, Argument, Launch
+from ..loops.kernel import Contract
+from ..schedule import Loop, Schedule, Step
+from ..units import count_of, format_bytes
+from .blocking import batch_block
+from .stretches import BATCH, Stretch, live_bytes, stored_bytes, weight_bytes
+
+TILES = (16, 8, 4, 2, 1)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Steps ``first`` to ``last`` run ``samples`` at a time; see ``runtime.program.TileRow``."""
+
+    first: int
+    last: int
+    samples: int
+    least: int
+    unit: int = 1
+
+
+def choose_tiles(schedule: Schedule, decisions: Decisions) -> tuple[Tile, ...]:
+    """The stretches worth tiling, with the decision on each recorded."""
+    tiles: list[Tile] = []
+    stretch = Stretch(schedule)
+    for index, step in enumerate(schedule.steps):
+        reason = _refusal(step, schedule)
+        tiled = reason is None and not any(map(_blocks_samples, step.launches))
+        # A loop wants more samples at a time than what makes its sequences has cache for.
+        alone = step.loop is not None or (index > 0 and schedule.steps[index - 1].loop is not None)
+        if tiled and not alone and stretch.take(index):
+            continue
+        _close(stretch.steps, schedule, tiles, decisions)
+        stretch = Stretch(schedule)
+        if tiled:
+            stretch.take(index, always=step.loop is not None)
+        # What belongs to no sample, such as an update of weights, ends a stretch by nature.
+        missed = any(BATCH in result.tensor_type.symbols for result in step.results)
+        if reason is not None and missed:
+            decisions.add(Decision("tile", step.label, step.node.layers, "declined", *reason))
+    _close(stretch.steps, schedule, tiles, decisions)
+    return tuple(tiles)
+
+
+def _refusal(step: Step, schedule: Schedule) -> tuple[str, str] | None:
+    if step.loop is not None:
+        return _loop_refusal(step, step.loop)
+    if not all(_is_batched(result) for result in step.results):
+        return "NO_BATCH", "its result has no batch axis"
+    body = step.node.attrs.get("body")
+    nodes = [n for n in body.nodes if n.inputs] if isinstance(body, Graph) else [step.node]
+    numbered = [n for n in nodes if counts_samples(n)]
+    if numbered:
+        return "COUNTS_SAMPLES", f"{numbered[0].op.name} needs a sample's number in the whole batch"
+    mixing = [n for n in nodes if not keeps_samples_apart(n)]
+    if mixing:
+        return "MIXES_SAMPLES", f"{mixing[0].op.name} combines or reorders samples"
+    values = (schedule.homes[value] for value in (*step.operands, *step.results))
+    sizes = (stored_bytes(schedule.layouts[value]) for value in values)
+    even = all(coefficient(size, BATCH) is not None for size in sizes)
+    if not even or not all(map(_is_linear, step.launches)):
+        return "NOT_LINEAR", "a size in it does not grow evenly with the batch"
+    if any(_packs_shared(arg, step, schedule) for launch in step.launches for arg in launch.args):
+        return "SHARED_WEIGHTS", "it packs weights computed at run time, once for all samples"
+    return None
+
+
+def _blocks_samples(launch: Launch) -> bool:
+    """Whether the launch treats samples in blocks, and what is left over in another way.
+
+    What is left over depends on where a batch is cut; the same bits must come out wherever that is.
+    The blocks are worth more than the cache, so nothing is missed and nothing reported.
+    """
+    body = launch.kernel.body
+    if not isinstance(body, Contract) or body.tail != "single":
+        return False
+    names = (param.name for param in launch.kernel.params)
+    columns = dict(zip(names, launch.args, strict=True))["cols"]
+    return not isinstance(columns, (Address, Scratch)) and BATCH in symbols_of(columns)
+
+
+def _packs_shared(arg: Argument, step: Step, schedule: Schedule) -> bool:
+    if not isinstance(arg, Address) or arg.packing is None:
+        return False
+    weights = step.operands[arg.slot]
+    return schedule.weight(weights) is None and not _is_batched(weights)
+
+
+def _loop_refusal(step: Step, loop: Loop) -> tuple[str, str] | None:
+    """Why a thread cannot take some samples through all steps of a loop."""
+    values = [n for n in (*step.operands, *step.results) if BATCH in n.tensor_type.symbols]
+    if not values or not all(map(_is_batched, values)):
+        return "NO_BATCH", "the batch is not the first axis of all that it runs over"
+    for inner in loop.body.steps:
+        reason = _refusal(inner, loop.body)
+        if reason is not None:
+            return reason
+    copies = (launch for group in (*loop.starts, *loop.finals) for launch in group)
+    fixed = all(coefficient(carry.apart, BATCH) == 0 for carry in loop.carries)
+    if not fixed or not all(map(_is_linear, copies)):
+        return "NOT_LINEAR", "a carry does not grow evenly with the batch"
+    weights = weight_bytes(range(len(loop.body.steps)), loop.body)
+    if weights > host().l2_bytes // 2:
+        return "WEIGHTS", f"a step reads {format_bytes(weights)} of weights: threads share them"
+    return None
+
+
+def _is_batched(node: Node) -> bool:
+    shape = node.tensor_type.shape
+    return bool(shape) and shape[0] == symbol(BATCH)
+
+
+def counts_samples(node: Node) -> bool:
+    """Whether an element is made of an index that its sample's number is part of."""
+    if not isinstance(node.op.lowering, FromIndex) or not _is_batched(node):
+        return False
+    return bool(node.attrs.get("axis", 0) % node.tensor_type.rank == 0)
+
+
+def keeps_samples_apart(node: Node) -> bool:
+    """Whether sample ``n`` of the result depends on sample ``n`` of the operands alone."""
+    batched = [i for i in node.inputs if BATCH in i.tensor_type.symbols]
+    if any(not _is_batched(i) for i in batched) or isinstance(node.type, TupleType):
+        return False
+    if not _is_batched(node):
+        return False
+    facet, rank = node.op.lowering, node.tensor_type.rank
+    match facet:
+        case Elementwise():
+            return all(i.tensor_type.rank == rank for i in batched)
+        case Reduction():
+            return 0 not in {a % node.inputs[0].tensor_type.rank for a in node.attrs["axes"]}
+        case Contraction():
+            return node.inputs[1] not in batched or node.inputs[1].tensor_type.rank > 2
+        case Window() | WindowGradient():
+            return node.inputs[0] in batched
+        case Movement():
+            if not batched:
+                return False
+            first = facet.index(node).axes[0]
+            return (first.axis, first.stride, first.offset, first.divisor) == (0, 1, 0, 1)
+        case Concatenation():
+            return bool(node.attrs["axis"] % rank != 0)
+        case Gather():
+            return node.inputs[0] not in batched and node.attrs["axis"] == 0
+        case FromIndex() | Interleaving() | View():
+            return True
+    return False
+
+
+def _is_linear(launch: Launch) -> bool:
+    for arg in launch.args:
+        if isinstance(arg, Address):
+            if coefficient(arg.offset, BATCH) != 0:
+                return False
+        elif not isinstance(arg, Scratch) and coefficient(arg, BATCH) is None:
+            return False
+    return True
+
+
+def _close(stretch: list[int], schedule: Schedule, tiles: list[Tile], decisions: Decisions) -> None:
+    if len(stretch) < 2 and not any(schedule.steps[i].loop for i in stretch):
+        return
+    live = live_bytes(stretch, schedule)
+    cache = host().l2_bytes // 2
+    fitting = [t for t in TILES if live * t <= cache]
+    samples = fitting[0] if fitting else 1
+    least, unit = max(2, config.threads * 2), 1
+    if any(schedule.steps[i].loop for i in stretch):
+        # With fewer samples the threads share the weights of each step instead.
+        unit = batch_block(host().vector_registers)
+        samples, least = max(samples, unit), unit * config.threads
+    tiles.append(Tile(stretch[0], stretch[-1], samples, least, unit))
+    layers = tuple(dict.fromkeys(layer for i in stretch for layer in schedule.steps[i].node.layers))
+    decisions.add(
+        Decision(
+            "tile",
+            count_of(len(stretch), "step"),
+            layers,
+            "tiled",
+            "DEPTH_FIRST",
+            f"{count_of(samples, 'sample')} at a time from batch {least}: "
+            f"{format_bytes(live)} live a sample, "
+            f"{format_bytes(weight_bytes(stretch, schedule))} of weights",
+        )
+    )

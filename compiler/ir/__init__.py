@@ -1,0 +1,1 @@
+"""The graph: types, nodes, text that reads back, verification, the reference interpreter."""

@@ -1,0 +1,207 @@
+"""The graph: an immutable function from inputs and parameters to outputs, made of nodes.
+
+A graph may also update parameters: it computes their next values, as a training step does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ...runtime.forks import cached_property, work
+from .node import (
+    REQUIRED,
+    UNIQUE_LEAVES,
+    IRError,
+    Literal,
+    Node,
+    Op,
+    Origin,
+    Reference,
+    Required,
+    Sample,
+    TypeRule,
+    apply,
+    current_origins,
+    exact,
+    freeze,
+    origin_scope,
+)
+from .printer import format_graph
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+__all__ = [
+    "Graph",
+    "IRError",
+    "Literal",
+    "Node",
+    "Op",
+    "Origin",
+    "REQUIRED",
+    "Reference",
+    "Required",
+    "Rule",
+    "Sample",
+    "TypeRule",
+    "UNIQUE_LEAVES",
+    "apply",
+    "current_origins",
+    "exact",
+    "freeze",
+    "origin_scope",
+    "post_order",
+    "rewrite",
+    "substitute_nodes",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A function from inputs and parameters to outputs. Immutable; equality is structural.
+
+    ``updates`` are parameters that change: the last outputs, one each, are their next values, and
+    the caller gets those before (``returned``). Every read of a parameter sees its old value.
+    """
+
+    name: str
+    inputs: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+    updates: tuple[Node, ...] = ()
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node, operands before users, inputs first; the same order every time."""
+        return tuple(post_order((*self.inputs, *self.updates, *self.outputs)))
+
+    @property
+    def returned(self) -> tuple[Node, ...]:
+        """The outputs that the caller gets."""
+        return self.outputs[: len(self.outputs) - len(self.updates)]
+
+    @property
+    def next_values(self) -> dict[Node, Node]:
+        """For each updated parameter the output that is its next value."""
+        values = self.outputs[len(self.outputs) - len(self.updates) :]
+        return dict(zip(self.updates, values, strict=True))
+
+    @cached_property
+    def results(self) -> frozenset[Node]:
+        """The outputs as a set: asked for one node after another, a tuple would take its square."""
+        return frozenset(self.outputs)
+
+    @cached_property
+    def parameters(self) -> tuple[Node, ...]:
+        """The ``parameter`` nodes, in the order of ``nodes``."""
+        return tuple(node for node in self.nodes if node.op.name == "parameter")
+
+    @cached_property
+    def users(self) -> dict[Node, tuple[Node, ...]]:
+        """For each node the nodes that read it, each once, in order."""
+        found: dict[Node, dict[Node, None]] = {node: {} for node in self.nodes}
+        for node in self.nodes:
+            for operand in node.inputs:
+                found[operand][node] = None
+        return {node: tuple(users) for node, users in found.items()}
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbolic sizes of the inputs, sorted."""
+        return tuple(sorted(frozenset().union(*(n.tensor_type.symbols for n in self.inputs))))
+
+    def with_outputs(self, outputs: Iterable[Node]) -> Graph:
+        """The graph with others in place of its outputs; the last are the updates' still."""
+        return Graph(self.name, self.inputs, tuple(outputs), self.updates)
+
+    @cached_property
+    def fingerprint(self) -> tuple[Any, ...]:
+        """The structure as a value: names and origins of the lines aside, all that matters."""
+        number = {node: index for index, node in enumerate(self.nodes)}
+        rows = tuple(
+            (node.op.name, tuple(number[i] for i in node.inputs), exact(node.attributes), node.type)
+            for node in self.nodes
+        )
+        ends = (self.inputs, self.outputs, self.updates)
+        return rows, tuple(tuple(number[node] for node in end) for end in ends)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Graph) and self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __str__(self) -> str:
+        return format_graph(self)
+
+    def __repr__(self) -> str:
+        return f"<graph {self.name}: {len(self.nodes)} nodes>"
+
+    def to_networkx(self) -> nx.MultiDiGraph:
+        """The dataflow as a networkx graph: nodes are ``Node``, edges carry the operand index."""
+        # A tenth of the time that `import keraunos` would take, and few programs ask for it.
+        with work:
+            library = importlib.import_module("networkx")
+        graph: nx.MultiDiGraph = library.MultiDiGraph(name=self.name)
+        for node in self.nodes:
+            graph.add_node(node, op=node.op.name, type=str(node.type))
+        for node in self.nodes:
+            for index, operand in enumerate(node.inputs):
+                graph.add_edge(operand, node, operand=index)
+        return graph
+
+
+def post_order(roots: Iterable[Node], within: Container[Node] | None = None) -> Iterator[Node]:
+    """What ``roots`` are computed from, operands first; only of those ``within``, if given.
+
+    Depth-first without recursion: graphs can be thousands of nodes deep.
+    """
+    seen: set[Node] = set()
+    for root in roots:
+        stack = [(root, False)]
+        while stack:
+            node, ready = stack.pop()
+            if ready:
+                yield node
+                continue
+            if node in seen or (within is not None and node not in within):
+                continue
+            seen.add(node)
+            stack.append((node, True))
+            stack.extend((operand, False) for operand in reversed(node.inputs))
+
+
+Rule: TypeAlias = Callable[[Node], "Node | None"]
+
+
+def rewrite(graph: Graph, rule: Rule) -> Graph:
+    """``graph`` with each node rebuilt on its rewritten operands, then passed through ``rule``.
+
+    ``rule`` gets every non-leaf node, operands first, and gives a replacement or None to keep it.
+    New nodes take over the origins of the node they replace.
+    """
+    new: dict[Node, Node] = {}
+    for node in graph.nodes:
+        new[node] = node if not node.inputs else _rebuild(node, new, rule)
+    return graph.with_outputs(new[node] for node in graph.outputs)
+
+
+def _rebuild(node: Node, new: Mapping[Node, Node], rule: Rule) -> Node:
+    with origin_scope(*node.origins):
+        inputs = tuple(new[operand] for operand in node.inputs)
+        same = node if inputs == node.inputs else apply(node.op, inputs, node.attrs)
+        changed = rule(same)
+    return same if changed is None else changed
+
+
+def substitute_nodes(graph: Graph, replacements: Mapping[Node, Node]) -> Graph:
+    """``graph`` with some nodes (leaves included) replaced by others of the same type."""
+    new: dict[Node, Node] = dict(replacements)
+    for node in graph.nodes:
+        if node not in new:
+            new[node] = node if not node.inputs else _rebuild(node, new, lambda _: None)
+    inputs = tuple(new[node] for node in graph.inputs if new[node].op.name == "input")
+    outputs, updates = (tuple(new[n] for n in end) for end in (graph.outputs, graph.updates))
+    return Graph(graph.name, inputs, outputs, updates)

@@ -1,0 +1,255 @@
+"""Nodes: one value each, an op applied to other values, typed and interned when it is made.
+
+Building the same computation twice gives the same node, so equality is identity and common
+subexpressions never exist. ``input`` and ``parameter`` nodes are the exception: each is its own
+value, even under an equal name.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ...runtime.dim import Size
+from ...runtime.forks import cached_property
+from .attributes import kind_of
+from .types import DType, TensorType, TupleType, Type, check_type
+
+
+class IRError(ValueError):
+    """An ill-typed or malformed graph: says what was expected, what came, and where from."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a node comes from: the layer that made it and the user's file and line."""
+
+    layer: str = ""
+    file: str = ""
+    line: int = 0
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.file else ""
+        return "  ".join(part for part in (self.layer, place) if part)
+
+
+class Literal:
+    """An immutable array usable as an attribute: equal content, shape and dtype are equal."""
+
+    __slots__ = ("__weakref__", "_key", "array")
+
+    def __init__(self, array: Any) -> None:
+        self.array = np.array(array, order="C")
+        self.array.setflags(write=False)
+        self._key = (self.array.dtype.str, self.array.shape, self.array.tobytes())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Literal) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __repr__(self) -> str:
+        return f"Literal({self.array.tolist()!r})"
+
+
+@dataclass(frozen=True)
+class Required:
+    """Stands where an attribute has no default."""
+
+
+REQUIRED = Required()
+
+TypeRule: TypeAlias = Callable[..., Type]
+Reference: TypeAlias = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operation, and everything the compiler knows of it; see ``compiler/ops``.
+
+    ``infer(*types, **attrs)`` gives the result type or raises ``ValueError``/``TypeError``;
+    ``reference(*arrays, **attrs)`` computes it with numpy in the dtype of its operands;
+    ``gradient(node, grad)`` gives one gradient node (or None) per input, or is a ``NoGrad``
+    (an op with several results gets a tuple of gradients; one with a body also ``pullback`` and the
+    nodes whose gradients are wanted);
+    ``lowering`` says how kernels are made of it; ``samples`` feed tests and the fuzzer.
+    An op is a function: calling it with nodes and attributes builds a node.
+    """
+
+    name: str
+    infer: TypeRule
+    reference: Reference
+    lowering: Any
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    gradient: Any = None
+    samples: tuple[Sample, ...] = ()
+    doc: str = ""
+
+    def __call__(self, *inputs: Node, **attrs: Any) -> Node:
+        return apply(self, inputs, attrs)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Input types (``"f32[2, 3]"``) and attributes an op can be tried on.
+
+    ``low`` and ``high`` bound the values drawn (for domains such as ``log``'s).
+    """
+
+    types: tuple[str, ...]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    low: float = -2.0
+    high: float = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One value of a graph: an op applied to nodes, its attributes, its type, its origins."""
+
+    op: Op
+    inputs: tuple[Node, ...]
+    attributes: tuple[tuple[str, Any], ...]
+    type: Type
+    origins: tuple[Origin, ...] = ()
+
+    @cached_property
+    def attrs(self) -> dict[str, Any]:
+        return dict(self.attributes)
+
+    @cached_property
+    def inferred(self) -> Type:
+        """What the type rule gives: the same for ever, however many passes have it verified."""
+        return self.op.infer(*(node.type for node in self.inputs), **self.attrs)
+
+    @property
+    def shape(self) -> tuple[Size, ...]:
+        return self.tensor_type.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self.tensor_type.dtype
+
+    @property
+    def tensor_type(self) -> TensorType:
+        """The type of a node with one result; raises ``IRError`` on a tuple."""
+        if isinstance(self.type, TupleType):
+            raise IRError(f"{self.op.name} has several results; pick one with item(index=...)")
+        return self.type
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers this node comes from, each once."""
+        return tuple(dict.fromkeys(origin.layer for origin in self.origins if origin.layer))
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name} : {self.type}>"
+
+
+_ORIGINS: ContextVar[tuple[Origin, ...]] = ContextVar("origins", default=())
+_INTERNED: weakref.WeakValueDictionary[Any, Node] = weakref.WeakValueDictionary()
+
+
+@contextmanager
+def origin_scope(*origins: Origin) -> Iterator[None]:
+    """Nodes built inside carry these origins."""
+    token = _ORIGINS.set(tuple(dict.fromkeys(origins)))
+    try:
+        yield
+    finally:
+        _ORIGINS.reset(token)
+
+
+def current_origins() -> tuple[Origin, ...]:
+    """The origins a node built now would carry."""
+    return _ORIGINS.get()
+
+
+def apply(op: Op, inputs: Sequence[Node], attrs: Mapping[str, Any]) -> Node:
+    """The node ``op(*inputs, **attrs)``: typed, interned. Raises ``IRError`` if it is ill-typed."""
+    attributes = _complete(op, attrs)
+    try:
+        _check_kinds(op, inputs, attributes)
+        type_ = op.infer(*(node.type for node in inputs), **dict(attributes))
+        check_type(type_)
+    except (ValueError, TypeError) as error:
+        raise IRError(_type_error(op, inputs, attributes, error)) from error
+    if op.name in UNIQUE_LEAVES:
+        return Node(op, tuple(inputs), attributes, type_, current_origins())
+    key = (op, tuple(inputs), exact(attributes), type_)
+    known = _INTERNED.get(key)
+    if known is not None:
+        return known
+    # A constant means the same everywhere: it belongs to no line.
+    origins = current_origins() if inputs else ()
+    return _INTERNED.setdefault(key, Node(op, tuple(inputs), attributes, type_, origins))
+
+
+UNIQUE_LEAVES = frozenset({"input", "parameter"})
+TAKE_TUPLES = frozenset({"item"})  # ops whose operand may have several results
+
+
+def _check_kinds(op: Op, inputs: Sequence[Node], attributes: tuple[tuple[str, Any], ...]) -> None:
+    """Raises ``TypeError`` for what no type rule has to expect: other kinds of values."""
+    for node in inputs:
+        if isinstance(node.type, TupleType) and op.name not in TAKE_TUPLES:
+            raise TypeError(
+                f"expected single values, got {node.type}; pick one with item(index=...)"
+            )
+    for key, value in attributes:
+        if value is op.attrs[key]:
+            continue
+        kind = kind_of(op.name, key)
+        if kind is not None and not kind.holds(value):
+            raise TypeError(f"{key}: expected {kind.words}, got {value!r}")
+
+
+def _complete(op: Op, attrs: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    unknown = set(attrs) - set(op.attrs)
+    missing = [k for k, v in op.attrs.items() if v is REQUIRED and k not in attrs]
+    if unknown or missing:
+        takes = ", ".join(op.attrs) or "none"
+        wrong = f"unknown {sorted(unknown)}" if unknown else f"missing {missing}"
+        raise IRError(f"{op.name}: expected attributes {takes}; {wrong}")
+    return tuple((k, freeze(attrs.get(k, default))) for k, default in op.attrs.items())
+
+
+def freeze(value: Any) -> Any:
+    """An attribute value in hashable form: lists become tuples, arrays ``Literal``."""
+    if isinstance(value, (list, tuple)):
+        return tuple(map(freeze, value))
+    if isinstance(value, np.ndarray):
+        return Literal(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
+
+
+def exact(value: Any) -> Any:
+    """A key for ``value``: ``0``, ``0.0``, ``-0.0`` and ``False`` differ, NaN equals itself."""
+    if isinstance(value, tuple):
+        return tuple(map(exact, value))
+    return type(value), value.hex() if isinstance(value, float) else value
+
+
+def _type_error(
+    op: Op, inputs: Sequence[Node], attributes: tuple[tuple[str, Any], ...], error: Exception
+) -> str:
+    types = ", ".join(str(node.type) for node in inputs)
+    given = "".join(f", {k}={v}" for k, v in attributes if not isinstance(v, Literal))
+    where = "".join(f"\n  at {origin}" for origin in current_origins() if str(origin))
+    return f"{op.name}({types}{given}): {error}{where}"

@@ -1,0 +1,1 @@
+"""The loop dialect: what a kernel computes, for no machine in particular."""

@@ -1,0 +1,1 @@
+"""What was made of a graph, as tables and files."""

@@ -1,0 +1,366 @@
+"""``compare()``: one graph compiled in several ways, timed side by side, held against float64.
+
+The baseline ``none`` runs the same kernels with the same vector code, one op at a time; each
+further variant adds a pass. Runs of the variants take turns, so that what else the machine does
+falls on all of them alike.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ...runtime.dim import evaluate as size_of
+from ...runtime.program import Program, TileRow
+from ..executable import Executable, compile_graph
+from ..ir.evaluate import evaluate
+from ..ir.graph import Graph, IRError
+from ..pipeline import PASSES, REQUIRED, stage_names
+from ..suggest import did_you_mean, listed
+from ..units import three_digits
+from .table import Column, Row, Table
+
+Arrays: TypeAlias = Sequence[np.ndarray]
+Options: TypeAlias = Mapping[str, Any]
+Variants: TypeAlias = "str | Iterable[str] | Mapping[str, Options] | None"
+
+NONE, DEFAULT, TILE = "none", "default", "+tile"
+WARM_UPS = 3
+SECONDS = 3.0  # spent on timing unless the caller says how often
+FEWEST, MOST = 5, 200  # rounds
+TURN_SECONDS = 1e-3  # a variant whose calls are shorter makes several in its turn
+BUSY = 0.25  # a spread from which on the machine was doing something else
+COLUMNS = (
+    Column("variant", wraps=True),
+    Column("median ms", right=True),
+    Column("spread", right=True),
+    Column("best", right=True, minor=True),
+    Column("vs none", right=True),
+    Column("kernels", right=True),
+    Column("launches", right=True),
+    Column("MB moved", right=True),
+    Column("compile s", right=True, minor=True),
+    Column("|error|", right=True),
+)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to compile, and how it did.
+
+    Attributes:
+        options: what ``compile_graph`` was given.
+        seconds: of each timed call, sorted.
+        kernels, launches: distinct kernels, and launches of a call that is not tiled.
+        bytes_moved: what the launches of one call read and write.
+        compile_seconds: from graph to loaded kernels; ``cached_kernels`` needed no compiling.
+        error: the largest difference from the reference in float64 (infinite where only one of
+            both is a number), or None where that was not computed.
+    """
+
+    name: str
+    options: Options
+    seconds: tuple[float, ...]
+    kernels: int
+    launches: int
+    bytes_moved: int
+    compile_seconds: float
+    cached_kernels: int
+    error: float | None
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.seconds))
+
+    @property
+    def best(self) -> float:
+        return self.seconds[0]
+
+    @property
+    def spread(self) -> float:
+        """Half the distance between the quartiles, as a share of the median."""
+        low, high = np.quantile(self.seconds, (0.25, 0.75))
+        return float(high - low) / 2 / self.median
+
+    def to_dict(self) -> dict[str, Any]:
+        own = {key: value for key, value in vars(self).items() if key != "seconds"}
+        options = {k: v if isinstance(v, str) else list(v) for k, v in self.options.items()}
+        times = {"median": self.median, "spread": self.spread, "best": self.best}
+        return {**own, "options": options, **times, "calls": len(self.seconds)}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Variants of one graph on one set of inputs. Printing it shows the table."""
+
+    name: str
+    sizes: Mapping[str, int]
+    variants: tuple[Variant, ...]
+    same: Mapping[str, str]  # variant that was left out -> the earlier one whose program it has
+
+    def __str__(self) -> str:
+        return str(self.table())
+
+    def __repr__(self) -> str:
+        return f"<comparison of {self.name}: {', '.join(v.name for v in self.variants)}>"
+
+    def __getitem__(self, name: str) -> Variant:
+        """The variant called ``name``; one that was left out gives the one it is the same as."""
+        wanted = self.same.get(name, name)
+        for variant in self.variants:
+            if variant.name == wanted:
+                return variant
+        known = [*(variant.name for variant in self.variants), *self.same]
+        raise KeyError(f"expected one of {', '.join(known)}; got {name!r}")
+
+    @property
+    def baseline(self) -> Variant:
+        """``none``, or the first variant where there is no ``none``."""
+        named = [variant for variant in self.variants if variant.name == NONE]
+        return (named or list(self.variants))[0]
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether times vary so widely that they say little."""
+        return any(variant.spread > BUSY for variant in self.variants)
+
+    def table(self) -> Table:
+        """One row a variant."""
+        sizes = ", ".join(f"{name}={value}" for name, value in self.sizes.items())
+        fastest = min(self.variants, key=lambda variant: variant.median)
+        base = self.baseline
+        columns = [
+            replace(column, title=f"vs {base.name}") if column.title == "vs none" else column
+            for column in COLUMNS
+        ]
+        rows = tuple(
+            Row(_cells(variant, base), "good" if variant is fastest and not self.disturbed else "")
+            for variant in self.variants
+        )
+        title = f"{self.name}{f' ({sizes})' if sizes else ''}"
+        return Table(title, tuple(columns), rows, tuple(self._notes()))
+
+    def _notes(self) -> list[str]:
+        notes = []
+        left_out = [name for name, other in self.same.items() if name != DEFAULT]
+        if left_out:
+            notes.append(f"No change here by: {', '.join(left_out)}.")
+        if DEFAULT in self.same:
+            notes.append(f"{self.same[DEFAULT]} is what keraunos.compile does by default.")
+        cached = sum(variant.cached_kernels for variant in self.variants)
+        if cached:
+            total = sum(variant.kernels for variant in self.variants)
+            notes.append(f"{cached} of {total} kernels were in the cache and needed no compiling.")
+        if self.disturbed:
+            notes.append(
+                "Times vary widely: this machine was busy with something else. Go by the best."
+            )
+        return notes
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON-ready data; times in seconds."""
+        return {
+            "name": self.name,
+            "sizes": dict(self.sizes),
+            "baseline": self.baseline.name,
+            "variants": [variant.to_dict() for variant in self.variants],
+            "same": dict(self.same),
+        }
+
+
+def compare_graph(
+    graph: Graph,
+    arrays: Arrays,
+    parameters: Mapping[str, np.ndarray],
+    variants: Variants = None,
+    repeats: int | None = None,
+    reference: bool = True,
+) -> Comparison:
+    """Compiles ``graph`` in several ways, checks each against float64, and times them in turn.
+
+    Args:
+        arrays: the inputs, C-contiguous and of the graph's dtypes.
+        variants: names among ``none``, ``+simplify``, ``+fuse``, ... and ``default``; or options
+            of ``compile_graph`` by names of your own, such as
+            ``{"no fusion": {"disable": ("fuse",)}}``. By default each pass added to those before;
+            variants that make the same program as an earlier one are left out.
+        repeats: rounds; by default what three seconds allow, between 5 and 200. In each round
+            every variant is called once, or for a millisecond where calls are shorter.
+        reference: whether to compute the error, which takes numpy a while on large networks.
+
+    Raises:
+        ValueError: an unknown variant or option, or inputs that do not fit.
+    """
+    if repeats is not None and repeats < 1:
+        raise IRError(f"repeats: expected 1 or more, got {repeats}")
+    chosen = _options(variants)
+    executables, same = _distinct(graph, chosen, keep_all=variants is not None)
+    expected = evaluate(graph, arrays, parameters, "float64") if reference else None
+    errors = {}
+    for name, executable in executables.items():
+        executable.set_parameters(parameters)
+        errors[name] = _error(_results(executable, arrays), expected)
+    times = _times(executables, arrays, repeats)
+    sizes = next(iter(executables.values())).executor.sizes([array.shape for array in arrays])
+    measured = tuple(
+        _variant(name, chosen[name], executable, times[name], sizes, errors[name])
+        for name, executable in executables.items()
+    )
+    return Comparison(graph.name, sizes, measured, same)
+
+
+def cumulative_variants() -> dict[str, Options]:
+    """``none``, then each pass added to those before, then tiling: options by name."""
+    variants: dict[str, Options] = {NONE: {"passes": "none"}}
+    names: list[str] = []
+    for stage, run in zip(stage_names(), PASSES, strict=True):
+        if run not in REQUIRED:
+            names.append(stage)
+            variants[f"+{stage}"] = {"passes": tuple(names)}
+    return {**variants, TILE: {"passes": "default"}, DEFAULT: {"passes": "default"}}
+
+
+_OPTIONS = {"passes", "disable", "stop_after"}
+
+
+def _options(variants: Variants) -> dict[str, Options]:
+    if isinstance(variants, Mapping):
+        for name, options in variants.items():
+            if not isinstance(options, Mapping) or not set(options) <= _OPTIONS:
+                raise IRError(
+                    f"compare: expected options of variant {name!r} among "
+                    f"{', '.join(sorted(_OPTIONS))}; got {options!r}"
+                )
+        return dict(variants)
+    known = cumulative_variants()
+    if variants is None:
+        return known
+    names = listed(variants)
+    for name in names:
+        if name not in known:
+            raise IRError(
+                f"compare: expected variants among {', '.join(known)}, or options by name such as "
+                f"{{'no fusion': {{'disable': ('fuse',)}}}}; got {name!r}"
+                f"{did_you_mean(name, known)}"
+            )
+    if not names:
+        raise IRError("compare: expected at least one variant; got none")
+    return {name: known[name] for name in names}
+
+
+def _distinct(
+    graph: Graph, chosen: Mapping[str, Options], keep_all: bool
+) -> tuple[dict[str, Executable], dict[str, str]]:
+    """The executables by variant, without those that are programs of earlier ones again."""
+    executables: dict[str, Executable] = {}
+    first: dict[Program, str] = {}
+    same: dict[str, str] = {}
+    for name, options in chosen.items():
+        executable = compile_graph(graph, **options)
+        earlier = first.setdefault(_without_labels(executable.program), name)
+        if earlier == name or keep_all:
+            executables[name] = executable
+        else:
+            same[name] = earlier
+    return executables, same
+
+
+def _without_labels(program: Program) -> Program:
+    """What runs: labels and names of values aside."""
+    rows = tuple(
+        row if isinstance(row, TileRow) else replace(row, label="") for row in program.rows
+    )
+    slots = tuple(replace(slot, name="") for slot in program.slots)
+    return replace(program, rows=rows, slots=slots)
+
+
+def _results(executable: Executable, arrays: Arrays) -> Arrays:
+    """The outputs of the first call, and the next values of what it updates."""
+    outputs = executable(*arrays)
+    updated = (executable.state[node.attrs["name"]].copy() for node in executable.graph.updates)
+    return (*outputs, *updated)
+
+
+def _error(results: Arrays, expected: Arrays | None) -> float | None:
+    if expected is None:
+        return None
+    return max(map(_difference, results, expected), default=0.0)
+
+
+def _difference(result: np.ndarray, expected: np.ndarray) -> float:
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(np.asarray(result, np.float64) - np.asarray(expected, np.float64))
+    alike = (result == expected) | (np.isnan(result) & np.isnan(expected))
+    apart = np.where(alike, 0.0, apart)
+    return float(np.where(np.isnan(apart), np.inf, apart).max(initial=0.0))
+
+
+def _times(
+    executables: Mapping[str, Executable], arrays: Arrays, repeats: int | None
+) -> dict[str, list[float]]:
+    """Seconds of every timed call; the variants take turns, some calls at a time."""
+    calls = {
+        name: 1 + int(TURN_SECONDS / min(_turn(executable, arrays, WARM_UPS)))
+        for name, executable in executables.items()
+    }
+    times: dict[str, list[float]] = {name: [] for name in executables}
+    names = list(executables)
+    stop = time.perf_counter() + SECONDS
+    for index in range(repeats or MOST):
+        if repeats is None and index >= FEWEST and time.perf_counter() > stop:
+            break
+        # Each round starts with another variant: none always follows the same one.
+        first = index % len(names)
+        for name in (*names[first:], *names[:first]):
+            times[name] += _turn(executables[name], arrays, calls[name])
+    return times
+
+
+def _turn(executable: Executable, arrays: Arrays, calls: int) -> list[float]:
+    seconds = []
+    for _ in range(calls):
+        start = time.perf_counter()
+        executable(*arrays)
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def _variant(
+    name: str,
+    options: Options,
+    executable: Executable,
+    seconds: Sequence[float],
+    sizes: Mapping[str, int],
+    error: float | None,
+) -> Variant:
+    program = executable.program
+    return Variant(
+        name,
+        options,
+        tuple(sorted(seconds)),
+        len(program.kernels),
+        program.launches,
+        size_of(program.bytes, sizes),
+        executable.compile_seconds,
+        sum(kernel.cached for kernel in executable.executor.kernels),
+        error,
+    )
+
+
+def _cells(variant: Variant, base: Variant) -> tuple[str, ...]:
+    return (
+        variant.name,
+        three_digits(variant.median * 1e3),
+        f"±{variant.spread:.0%}",
+        three_digits(variant.best * 1e3),
+        f"{base.median / variant.median:.2f}×",
+        str(variant.kernels),
+        str(variant.launches),
+        three_digits(variant.bytes_moved / 1e6),
+        f"{variant.compile_seconds:.2f}",
+        "" if variant.error is None else f"{variant.error:.1e}",
+    )

@@ -1,0 +1,190 @@
+"""``profile()``: where the time of a call goes, launch by launch, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...runtime.dim import evaluate
+from ...runtime.executor import Executor
+from ...runtime.profiler import RowTimes, measure
+from ...runtime.program import LaunchRow, Program, TileRow
+from ..units import format_seconds, three_digits
+from .table import Column, Row, Table
+
+COLUMNS = (
+    Column("kernel", wraps=True),
+    Column("layers", wraps=True),
+    Column("time", right=True),
+    Column("share", right=True),
+    Column("GFLOP/s", right=True),
+    Column("GB/s", right=True),
+)
+INDENT = "  "
+HOT = 0.2  # a launch that takes a fifth of the time stands out
+
+
+@dataclass(frozen=True)
+class LaunchTime:
+    """One launch; or a tile (launches run sample by sample) or loop, whose launches follow it.
+
+    Attributes:
+        kernel: its name; of a tile or loop what it is.
+        layers: whose work it does.
+        nanoseconds: median over the runs, on the first thread, the wait for the others included.
+        share: of the whole call.
+        flops, bytes: arithmetic, and memory read and written, of the whole batch and all trips.
+        depth: of how many tiles and loops above its time is part.
+        has_parts: whether it is a tile or loop.
+    """
+
+    kernel: str
+    layers: str
+    nanoseconds: float
+    share: float
+    flops: int
+    bytes: int
+    depth: int = 0
+    has_parts: bool = False
+
+    @property
+    def gflops_per_second(self) -> float:
+        return self.flops / self.nanoseconds if self.nanoseconds else 0.0
+
+    @property
+    def gigabytes_per_second(self) -> float:
+        return self.bytes / self.nanoseconds if self.nanoseconds else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **vars(self),
+            "gflops_per_second": self.gflops_per_second,
+            "gigabytes_per_second": self.gigabytes_per_second,
+        }
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Times of one program at one set of sizes. Printing it shows the table."""
+
+    name: str
+    sizes: dict[str, int]
+    repeats: int
+    nanoseconds: float
+    launches: tuple[LaunchTime, ...]
+
+    def __str__(self) -> str:
+        return str(self.table())
+
+    def __repr__(self) -> str:
+        return f"<profile of {self.name}: {format_seconds(self.nanoseconds / 1e9)}>"
+
+    def table(self) -> Table:
+        """One row a launch, in the order they run; a tile's launches are indented below it."""
+        rows = [_row(launch) for launch in self.launches]
+        sizes = ", ".join(f"{name}={value}" for name, value in self.sizes.items())
+        title = f"{self.name}{f' ({sizes})' if sizes else ''}: {_seconds(self.nanoseconds)} a call"
+        notes = (
+            f"Medians of {self.repeats} runs on the first thread, its waiting for others included.",
+        )
+        return Table(title, COLUMNS, (*rows, self._rest()), notes)
+
+    def _rest(self) -> Row:
+        inside = sum(launch.nanoseconds for launch in self.launches if not launch.depth)
+        rest = max(self.nanoseconds - inside, 0.0)
+        share = f"{rest / self.nanoseconds:.1%}"
+        return Row(("starting and joining threads", "", _seconds(rest), share, "", ""), "quiet")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON-ready data; times in nanoseconds."""
+        return {
+            "name": self.name,
+            "sizes": dict(self.sizes),
+            "repeats": self.repeats,
+            "nanoseconds": self.nanoseconds,
+            "launches": [launch.to_dict() for launch in self.launches],
+        }
+
+
+def profile(
+    executor: Executor,
+    kernels: Sequence[str],
+    arrays: Sequence[np.ndarray],
+    repeats: int | None = None,
+) -> Profile:
+    """Times each launch of a call on ``arrays``; ``kernels`` are the names to show.
+
+    Raises:
+        ValueError: the arrays do not fit, or ``repeats`` is not positive.
+    """
+    times = measure(executor, arrays, repeats)
+    total = float(np.median(times.calls))
+    launches = tuple(_launch_times(executor.program, kernels, times, total))
+    return Profile(executor.program.name, times.sizes, len(times.calls), total, launches)
+
+
+def _launch_times(
+    program: Program, kernels: Sequence[str], times: RowTimes, total: float
+) -> list[LaunchTime]:
+    medians = np.median(times.rows, axis=0)
+    timed = frozenset(times.program_rows)  # tiles that do not pay at this batch are not
+    found = []
+    for index, nanoseconds in zip(times.program_rows, medians.tolist(), strict=True):
+        row, share = program.rows[index], nanoseconds / total
+        flops, moved = _costs(program, index, times.sizes)
+        depth = sum(head in timed for head in program.around[index])
+        name, layers = _title(program, index, kernels, times.sizes)
+        parts = not isinstance(row, LaunchRow)
+        found.append(LaunchTime(name, layers, nanoseconds, share, flops, moved, depth, parts))
+    return found
+
+
+def _costs(program: Program, index: int, sizes: dict[str, int]) -> tuple[int, int]:
+    """Arithmetic and bytes of a launch, or of all launches of a tile or loop, in one call."""
+    launches = [
+        (row, evaluate(program.trips(i), sizes))
+        for i, row in enumerate(program.rows)
+        if isinstance(row, LaunchRow) and (i == index or index in program.around[i])
+    ]
+    flops = sum(evaluate(row.flops, sizes) * trips for row, trips in launches)
+    return flops, sum(evaluate(row.bytes, sizes) * trips for row, trips in launches)
+
+
+def _title(
+    program: Program, index: int, kernels: Sequence[str], sizes: dict[str, int]
+) -> tuple[str, str]:
+    """What a row runs, and for which layers."""
+    row = program.rows[index]
+    if isinstance(row, LaunchRow):
+        return kernels[row.kernel], layers_of(row.label)
+    pairs = zip(program.rows, program.around, strict=True)
+    count = sum(isinstance(each, LaunchRow) and index in heads for each, heads in pairs)
+    launches = f"{count} launch{'es' * (count != 1)}"
+    if isinstance(row, TileRow):
+        return f"{row.tile} at a time through {launches}", ""
+    return f"{evaluate(row.trips, sizes)} times through {launches}", layers_of(row.label)
+
+
+def layers_of(label: str) -> str:
+    """``conv2d, max_pooling2d`` from ``conv2d+max_pool2d (conv2d, max_pooling2d)``."""
+    _, bracket, layers = label.partition(" (")
+    return layers.removesuffix(")") if bracket else ""
+
+
+def _row(launch: LaunchTime) -> Row:
+    cells = (
+        f"{INDENT * launch.depth}{launch.kernel}",
+        launch.layers,
+        _seconds(launch.nanoseconds),
+        f"{launch.share:.1%}",
+        three_digits(launch.gflops_per_second),
+        three_digits(launch.gigabytes_per_second),
+    )
+    return Row(cells, "quiet" if launch.has_parts else "strong" if launch.share >= HOT else "")
+
+
+def _seconds(nanoseconds: float) -> str:
+    return format_seconds(nanoseconds / 1e9)

@@ -1,1 +1,0 @@
-"""Kernel templates of the heavy ops, with prologue and epilogue expressions."""

@@ -1,0 +1,1 @@
+"""The CPU device: machine code, vectors, the program's interpreter and its threads."""

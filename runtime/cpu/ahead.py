@@ -1,0 +1,99 @@
+"""Loads the kernels of a program; where many lack, a second process compiles from the other end.
+
+Numba's front end holds Python's lock, so threads would take turns. What the helper has compiled
+lies in the cache by the time this process comes to it. Where no process can be started, or it
+dies, nothing is missing but its help.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from ..cache import LoadedKernel, is_compiled, keep_text, load_kernel
+from ..cache_folders import writing
+from ..config import available_threads
+
+log = logging.getLogger(__name__)
+
+# A helper takes a second to import the compiler: what a few kernels take to compile.
+FEWEST = 6
+# Kernels that every first call needs, whatever the program.
+ALWAYS = ("walker.py", "team_lead.py", "team_member.py")
+
+
+def load_kernels(sources: Sequence[str]) -> tuple[LoadedKernel, ...]:
+    """`load_kernel` of each text. Those that had to be compiled are not `cached`, by whomever."""
+    lacking = [source for source in dict.fromkeys(sources) if not is_compiled(source)]
+    with _helper(lacking):
+        kernels = tuple(map(load_kernel, sources))
+    made = frozenset(lacking)
+    pairs = zip(sources, kernels, strict=True)
+    return tuple(replace(k, cached=k.cached and source not in made) for source, k in pairs)
+
+
+@contextmanager
+def _helper(sources: Sequence[str]) -> Iterator[None]:
+    """A process that compiles these, the last first, until the end of the block."""
+    process = _start(sources) if _is_worth_it(sources) else None
+    try:
+        yield
+    finally:
+        if process is not None:
+            process.kill()
+            process.communicate()
+
+
+def _is_worth_it(sources: Sequence[str]) -> bool:
+    # In an application that brings its own Python, the executable is the application.
+    can_start = bool(sys.executable) and not getattr(sys, "frozen", False)
+    return can_start and len(sources) >= FEWEST and available_threads(os.environ) > 1
+
+
+def _start(sources: Sequence[str]) -> subprocess.Popen[str] | None:
+    own = [Path(__file__).with_name(name).read_text() for name in ALWAYS]
+    wanted = [*sources, *(source for source in own if not is_compiled(source))]
+    quiet = subprocess.DEVNULL
+    try:
+        paths = [keep_text(source) for source in wanted]
+        environment = os.environ | {"KERAUNOS_CACHE_DIR": str(writing())}
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", __name__],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=quiet,
+            stderr=quiet,
+            text=True,
+        )
+    except OSError as error:
+        log.info("kernels are compiled without a helper: %s", error)
+        return None
+    assert process.stdin is not None
+    # Few enough for the pipe to hold them all before the helper reads; it may have died by then.
+    with suppress(OSError):
+        process.stdin.write(json.dumps([str(path) for path in paths]))
+        process.stdin.close()
+    process.stdin = None
+    return process
+
+
+def main() -> None:
+    """The helper: compiles the texts in the files that standard input lists, the last first."""
+    parent = os.getppid()
+    for path in reversed(json.load(sys.stdin)):
+        source = Path(path).read_text()
+        if os.getppid() != parent:
+            return
+        if not is_compiled(source):
+            load_kernel(source)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,370 @@
+"""Makes a program concrete for one set of sizes: addresses, barriers, tiles, a table to walk."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..dim import Size, coefficient, evaluate
+from ..forks import cached_property
+from ..memory import Interval, align, assign_offsets
+from ..program import ARENA, CONSTANT, STATE, LaunchRow, LoopRow, Operand, Program, Scratch, TileRow
+from .barriers import Touch, set_barriers
+from .dispatcher import LAUNCH, LOOP, ROW, TILE, Dispatch
+
+THREAD, START, COUNT = 0, 1, 2  # counters of the table
+FIRST_LOOP = 3  # then two for each loop around a row: its trip, and whether that is odd
+
+# A launch is cut in parts of at least about a microsecond of one core's work, and in a few parts a
+# thread where there is enough of it, so that a thread that is late does not hold up the rest.
+PART_FLOPS = 60_000
+PART_BYTES = 32_768
+PARTS_PER_THREAD = 4
+LONG_PART = 8  # times the least: what a part should be before there are more than threads
+PIECES_PER_THREAD = 2
+LEAST_PIECE = 8
+
+
+@dataclass(frozen=True)
+class Port:
+    """A word of the argument table that holds an address in a caller's array."""
+
+    position: int
+    argument: int  # inputs first, then outputs
+    offset: int
+
+
+def check_sizes(program: Program, sizes: Mapping[str, int]) -> None:
+    """Raises ``ValueError`` naming the place and the sizes where a condition does not hold."""
+    for condition in program.conditions:
+        low, high = evaluate(condition.low, sizes), evaluate(condition.high, sizes)
+        if low > high:
+            known = ", ".join(f"{name} = {size}" for name, size in sizes.items())
+            raise ValueError(
+                f"{condition.place}: expected {condition.low} <= {condition.high}; "
+                f"got {low} > {high}, with {known}"
+            )
+
+
+class Binding:
+    """A program bound to sizes and to memory of its own; runs of one binding must not overlap.
+
+    Raises ``ValueError`` where the program makes no sense for these sizes.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        addresses: Sequence[int],
+        constants: Mapping[int, int],
+        bindings: Mapping[str, int],
+        threads: int,
+        profile: bool = False,
+    ) -> None:
+        check_sizes(program, bindings)
+        self.program = program
+        self.bindings = dict(bindings)
+        self.threads = threads
+        self._kernels = addresses
+        self._constants = constants
+        self.tiles = self._choose_tiles()
+        self._heads = list(self.tiles)
+        self._place()
+        self._build(profile)
+
+    def run(self, callers: Sequence[int]) -> None:
+        """Runs the table; ``callers`` are the addresses of the inputs, then of the outputs."""
+        args = self.dispatch.args
+        for port in self._ports:
+            args[port.position] = callers[port.argument] + port.offset
+        self.dispatch.run()
+
+    @cached_property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of the outputs."""
+        slots = self.program.slots
+        return tuple(
+            tuple(evaluate(size, self.bindings) for size in slots[i].shape)
+            for i in self.program.outputs
+        )
+
+    @property
+    def offsets(self) -> Mapping[int, int]:
+        """Bytes from the arena's start to each slot of it that holds a value for all samples."""
+        return self._offsets
+
+    def _choose_tiles(self) -> dict[int, TileRow]:
+        """Row index to tile, for the tiles that pay at this number of samples."""
+        tiles = {}
+        for index, row in enumerate(self.program.rows):
+            if isinstance(row, TileRow) and self.bindings.get(row.symbol, 0) >= row.least:
+                tiles[index] = row
+        return tiles
+
+    # Memory
+
+    def _place(self) -> None:
+        """Offsets in the arena; values that live inside a tile only get memory a thread."""
+        self._tile_of = self._slots_inside_tiles()
+        self._inner: dict[int, int] = {}
+        self._tile_bytes: dict[int, int] = {}
+        slots_in: dict[int, list[int]] = {index: [] for index in self.tiles}
+        for slot, index in self._tile_of.items():
+            slots_in[index].append(slot)
+        for index, tile in self.tiles.items():
+            inside = slots_in[index]
+            offsets, size = assign_offsets([self._piece_interval(s, tile) for s in inside])
+            self._inner.update(zip(inside, offsets, strict=True))
+            # Threads apart by an odd number of lines, so that they do not compete for cache sets.
+            self._tile_bytes[index] = align(size) + 64
+        whole = [
+            i
+            for i, s in enumerate(self.program.slots)
+            if s.kind == ARENA and i not in self._tile_of
+        ]
+        intervals = [self._whole_interval(s) for s in whole]
+        intervals += [
+            Interval(self._tile_bytes[i] * self.threads, i, i + t.rows)
+            for i, t in self.tiles.items()
+        ]
+        offsets, self.arena_bytes = assign_offsets(intervals)
+        self._offsets = dict(zip(whole, offsets, strict=False))
+        self._tile_offsets = dict(zip(self.tiles, offsets[len(whole) :], strict=True))
+        # Scratch is all rows' in turn: a thread's stays in its cache. It is no part of its stack,
+        # which may be small, as the caller's is none of ours.
+        self._scratch_offset, self._scratch_bytes = self.arena_bytes, self._most_scratch()
+        self.arena_bytes += self._scratch_bytes * self.threads
+        self._arena = np.zeros(self.arena_bytes + 4096, np.uint8)
+        # Pages aligned: the same addresses modulo 4096 at every call.
+        self._base = align_page(self._arena.ctypes.data)
+
+    def _most_scratch(self) -> int:
+        """Scratch of a thread: what the row needs that needs most."""
+        rows = (row for row in self.program.rows if isinstance(row, LaunchRow))
+        each = [sum(align(a.bytes) for a in r.arguments if isinstance(a, Scratch)) for r in rows]
+        most = max(each, default=0)
+        return most + 64 if most else 0  # apart by an odd number of lines, as pieces of tiles are
+
+    def _slots_inside_tiles(self) -> dict[int, int]:
+        inside = {}
+        for i, slot in enumerate(self.program.slots):
+            for index, tile in self._tiles_from(slot.first):
+                within = index <= slot.first and slot.last <= index + tile.rows
+                if slot.kind == ARENA and within:
+                    inside[i] = index
+                break
+        return inside
+
+    def _tiles_from(self, row: int) -> Iterator[tuple[int, TileRow]]:
+        """The tiles that end at ``row`` or later, in order; none lies in another."""
+        for at in range(max(0, bisect_right(self._heads, row) - 1), len(self._heads)):
+            index = self._heads[at]
+            if row <= index + self.tiles[index].rows:
+                yield index, self.tiles[index]
+
+    def _piece_interval(self, index: int, tile: TileRow) -> Interval:
+        """A value of one piece of a tile, which passes through the rows in order."""
+        slot = self.program.slots[index]
+        sizes = {**self.bindings, tile.symbol: tile.tile}
+        return Interval(evaluate(slot.bytes, sizes), slot.first, slot.last)
+
+    def _whole_interval(self, index: int) -> Interval:
+        """A value of all samples. It lives all through a tile that touches it: a later piece still
+        reads it when an earlier one has come to the tile's last rows.
+        """
+        slot = self.program.slots[index]
+        first, last = slot.first, slot.last
+        for start, tile in self._tiles_from(slot.first):
+            if start > slot.last:
+                break
+            if first <= start + tile.rows and start <= last:
+                first, last = min(first, start), max(last, start + tile.rows)
+        return Interval(evaluate(slot.bytes, self.bindings), first, last)
+
+    # The table
+
+    def _build(self, profile: bool) -> None:
+        self._args: list[int] = []
+        self._patches: list[int] = []
+        self._ports: list[Port] = []
+        ends = (*self.program.inputs, *self.program.outputs)
+        self._ends = {slot: place for place, slot in reversed([*enumerate(ends)])}
+        self.rows: list[int] = []  # table row -> program row
+        words: list[list[int]] = []
+        around: list[_Open] = []
+        deepest = 0
+        for index, row in enumerate(self.program.rows):
+            _close(around, index, words)
+            if isinstance(row, LaunchRow):
+                words.append(self._launch(row, _tile_around(around)))
+            elif isinstance(row, LoopRow):
+                words.append(self._loop(row, _loops_around(around)))
+            elif index in self.tiles:
+                words.append(self._tile(row))
+            else:
+                continue
+            self.rows.append(index)
+            if not isinstance(row, LaunchRow):
+                around.append(_Open(index, row, len(words) - 1))
+                deepest = max(deepest, _loops_around(around))
+        _close(around, len(self.program.rows), words)
+        set_barriers(words, lambda index: self._touches(index, words[index]))
+        self.dispatch = Dispatch(
+            np.array(words, np.int64).reshape(-1, ROW),
+            np.array(self._args or [0], np.int64),
+            np.array(self._patches or [0, 0, 0], np.int64),
+            counters=FIRST_LOOP + 2 * deepest,
+            threads=self.threads,
+            profile=profile,
+        )
+
+    def _tile(self, row: TileRow) -> list[int]:
+        total = self.bindings[row.symbol]
+        piece = piece_size(total, row.tile, self.threads, row.unit)
+        return [TILE, 1, 0, total, piece, START, COUNT, 0]
+
+    def _loop(self, row: LoopRow, depth: int) -> list[int]:
+        counter = FIRST_LOOP + 2 * depth
+        return [LOOP, 0, 0, evaluate(row.trips, self.bindings), counter, counter + 1, 0, 0]
+
+    def _parts(self, row: LaunchRow) -> int:
+        flops, size = evaluate(row.flops, self.bindings), evaluate(row.bytes, self.bindings)
+        return part_count(max(flops / PART_FLOPS, size / PART_BYTES), self.threads)
+
+    def _launch(self, row: LaunchRow, tile: tuple[int, TileRow] | None) -> list[int]:
+        start, first_patch = len(self._args), len(self._patches)
+        scratch = self._base + self._scratch_offset
+        for position, argument in enumerate(row.arguments):
+            if isinstance(argument, Operand):
+                self._args.append(self._address(argument, position, tile))
+            elif isinstance(argument, Scratch):
+                self._patches += [position, THREAD, self._scratch_bytes]
+                self._args.append(scratch)
+                scratch += align(argument.bytes)
+            elif tile is None:
+                self._args.append(evaluate(argument, self.bindings))
+            else:
+                self._args.append(self._tiled_size(argument, position, tile[1]))
+        patches = (len(self._patches) - first_patch) // 3
+        address = self._kernels[row.kernel]
+        parts = self._parts(row)
+        return [LAUNCH, 0, address, start, len(row.arguments), first_patch, patches, parts]
+
+    def _tiled_size(self, size: Size, position: int, tile: TileRow) -> int:
+        """A size that grows with the samples of the piece at hand."""
+        slope = self._slope(size, tile)
+        if slope:
+            self._patches += [position, COUNT, slope]
+        return evaluate(size, {**self.bindings, tile.symbol: 0})
+
+    def _slope(self, size: Size, tile: TileRow) -> int:
+        """What one more sample adds to a size."""
+        slope = coefficient(size, tile.symbol)
+        assert slope is not None, f"{size} does not grow evenly with {tile.symbol}"
+        return evaluate(slope, self.bindings)
+
+    def _address(self, operand: Operand, position: int, tile: tuple[int, TileRow] | None) -> int:
+        slot = self.program.slots[operand.slot]
+        offset = evaluate(operand.offset, self.bindings)
+        for move in operand.moves:
+            counter = FIRST_LOOP + 2 * move.loop + move.alternate
+            self._patches += [position, counter, evaluate(move.bytes, self.bindings)]
+        if slot.kind in (CONSTANT, STATE):
+            return self._constants[operand.slot] + offset
+        if operand.slot in self._tile_of:
+            home = self._tile_of[operand.slot]
+            self._patches += [position, THREAD, self._tile_bytes[home]]
+            inner = self._inner[operand.slot]
+            return self._base + self._tile_offsets[home] + inner + offset
+        if tile is not None:
+            per_sample = self._slope(slot.bytes, tile[1])
+            if per_sample:
+                self._patches += [position, START, per_sample]
+        if slot.kind == ARENA:
+            return self._base + self._offsets[operand.slot] + offset
+        self._ports.append(Port(len(self._args), self._ends[operand.slot], offset))
+        return 0
+
+    # Barriers
+
+    def _touches(self, index: int, word: list[int]) -> list[Touch]:
+        """What a launch, or a tile as a whole, reads and writes."""
+        last = index + word[2] if word[0] == TILE else index
+        rows = [self.program.rows[i] for i in self.rows[index : last + 1]]
+        touches = []
+        for row in rows:
+            if not isinstance(row, LaunchRow):
+                continue
+            touches += [self._touch(s, False, row.border) for s in row.reads]
+            touches += [self._touch(s, True, row.border) for s in row.writes]
+        if word[0] == TILE:
+            tile = self.rows[index]
+            start = self._tile_offsets[tile]
+            stop = start + self._tile_bytes[tile] * self.threads
+            touches.append(Touch(-1, start, stop, True, False))
+        return touches
+
+    def _touch(self, slot: int, write: bool, border: bool) -> Touch:
+        if slot in self._offsets:
+            start = self._offsets[slot]
+            size = evaluate(self.program.slots[slot].bytes, self.bindings)
+            return Touch(slot, start, start + size, write, border)
+        # Callers' arrays and weights lie outside the arena: they conflict by slot alone.
+        return Touch(slot, -1 - slot, -slot, write, border)
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A tile or loop whose rows are being made: its row of the program and of the table."""
+
+    index: int
+    row: TileRow | LoopRow
+    head: int
+
+    @property
+    def end(self) -> int:
+        return self.index + 1 + self.row.rows
+
+
+def _close(around: list[_Open], index: int, words: list[list[int]]) -> None:
+    """Leaves the tiles and loops that end before row ``index``; their heads learn their length."""
+    while around and around[-1].end <= index:
+        head = around.pop().head
+        words[head][2] = len(words) - 1 - head
+
+
+def _tile_around(around: Sequence[_Open]) -> tuple[int, TileRow] | None:
+    found = [(open_.index, open_.row) for open_ in around if isinstance(open_.row, TileRow)]
+    return found[0] if found else None
+
+
+def _loops_around(around: Sequence[_Open]) -> int:
+    return sum(isinstance(open_.row, LoopRow) for open_ in around)
+
+
+def part_count(work: float, threads: int) -> int:
+    """In how many parts to cut a launch of ``work`` times the least worth a part of its own."""
+    if work < threads:
+        return max(1, int(work))
+    most = PARTS_PER_THREAD * threads
+    return min(most, max(threads, int(work / LONG_PART) // threads * threads))
+
+
+def piece_size(total: int, tile: int, threads: int, unit: int = 1) -> int:
+    """Samples a piece: at most ``tile``, the same for all, a few pieces a thread if they allow.
+
+    A multiple of ``unit``, as ``tile`` is.
+    """
+    pieces = -(-total // tile)
+    if total >= LEAST_PIECE * PIECES_PER_THREAD * threads:
+        pieces = max(pieces, PIECES_PER_THREAD * threads)
+    pieces = max(threads, -(-pieces // threads) * threads)
+    return max(1, -(-total // (pieces * unit))) * unit
+
+
+def align_page(address: int) -> int:
+    """The next address that starts a page."""
+    return -(-address // 4096) * 4096

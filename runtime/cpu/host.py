@@ -1,0 +1,136 @@
+"""What this machine offers generated code: vector width, registers, cache sizes, versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import llvmlite
+import llvmlite.binding as llvm
+
+from ..config import ConfigError
+
+CACHE_ROOT = Path("/sys/devices/system/cpu/cpu0/cache")
+FALLBACK_BYTES = {1: 32 * 1024, 2: 512 * 1024, 3: 8 * 1024 * 1024}
+UNITS = {"K": 1024, "M": 1024 * 1024, "G": 1024 * 1024 * 1024}
+LANE_CHOICES = (4, 8, 16)
+# Cores by LLVM's names that start four micro-operations a cycle; later ones start five and more.
+# Source: https://www.agner.org/optimize/microarchitecture.pdf
+FOUR_WIDE = frozenset(
+    {
+        "nehalem",
+        "westmere",
+        "sandybridge",
+        "ivybridge",
+        "haswell",
+        "broadwell",
+        "skylake",
+        "skylake-avx512",
+        "cascadelake",
+        "cooperlake",
+        "cannonlake",
+        "x86-64",
+    }
+)
+WIDE = 6  # the others: five (Ice Lake) to eight (Zen 5)
+
+
+@dataclass(frozen=True)
+class Host:
+    """The machine kernels are generated for.
+
+    Attributes:
+        lanes: float32 lanes of one vector register (16, 8 or 4).
+        vector_registers: how many such registers there are.
+        issue_width: micro-operations that a core starts in a cycle.
+        l1_bytes: data cache of one core.
+        l2_bytes, l3_bytes: as seen by core 0.
+        versions: what, besides a kernel's own text, decides its machine code.
+    """
+
+    cpu_name: str
+    features: frozenset[str]
+    lanes: int
+    vector_registers: int
+    has_fma: bool
+    issue_width: int
+    l1_bytes: int
+    l2_bytes: int
+    l3_bytes: int
+    versions: str
+
+
+def _features() -> frozenset[str]:
+    return frozenset(name for name, on in llvm.get_host_cpu_features().items() if on)
+
+
+def _native_lanes(features: frozenset[str]) -> int:
+    if "avx512f" in features:
+        return 16
+    if {"avx2", "fma"} <= features:
+        return 8
+    return 4
+
+
+def forced_lanes(native: int, wanted: str | None) -> int:
+    """Lanes after KERAUNOS_LANES, which may only lower what the machine has."""
+    if not wanted:
+        return native
+    choices = [lanes for lanes in LANE_CHOICES if lanes <= native]
+    if wanted not in map(str, choices):
+        raise ConfigError(f"KERAUNOS_LANES: expected one of {choices} here, got {wanted!r}")
+    return int(wanted)
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size as the kernel prints it: `48K`, `32M`, `1024`."""
+    text = text.strip()
+    if text[-1:] in UNITS:
+        return int(text[:-1]) * UNITS[text[-1]]
+    return int(text)
+
+
+def cache_bytes(level: int, root: Path = CACHE_ROOT) -> int:
+    """Bytes of the data cache of a level, or a modest guess where the system does not say."""
+    for index in sorted(root.glob("index*")):
+        try:
+            if int((index / "level").read_text()) != level:
+                continue
+            if (index / "type").read_text().strip() == "Instruction":
+                continue
+            return parse_size((index / "size").read_text()) or FALLBACK_BYTES[level]
+        except (OSError, ValueError):
+            continue
+    return FALLBACK_BYTES[level]
+
+
+def _versions() -> str:
+    llvm_version = ".".join(map(str, llvm.llvm_version_info))
+    return (
+        f"python {platform.python_version()}, numba {version('numba')}, "
+        f"llvmlite {llvmlite.__version__}, llvm {llvm_version}"
+    )
+
+
+@cache
+def host() -> Host:
+    """The machine this process runs on (looked at once)."""
+    features = _features()
+    lanes = forced_lanes(_native_lanes(features), os.environ.get("KERAUNOS_LANES"))
+    name = llvm.get_host_cpu_name()
+    return Host(
+        cpu_name=name,
+        features=features,
+        lanes=lanes,
+        vector_registers=32 if lanes == 16 else 16,
+        has_fma="fma" in features,
+        issue_width=4 if name in FOUR_WIDE else WIDE,
+        l1_bytes=cache_bytes(1),
+        l2_bytes=cache_bytes(2),
+        l3_bytes=cache_bytes(3),
+        versions=_versions(),
+    )
