@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .ir.graph import Graph
 from .ir.types import Size, TensorType
 from .layout import Launch, Layout, Part, Placed, at_index
-from .lower import lower_group
+from .lower import Lowering
 from .ops.core import copy, fuse_nodes, input_
 from .ops.stepping import over_all_steps
 
@@ -42,9 +42,9 @@ class Carry:
         return self.both.strides[self.axis] * self.type.dtype.itemsize
 
 
-def copy_launches(source: Placed, target: Placed) -> tuple[Launch, ...]:
+def copy_launches(source: Placed, to: Placed, target: Lowering) -> tuple[Launch, ...]:
     """The launches that copy slot 0 to slot 1."""
     value = input_("x", source.type)
     moved = copy(value)
     body: Graph = fuse_nodes((moved,), (moved,), "copy").attrs["body"]
-    return lower_group(body, (source,), (target,))
+    return target.lower(body, (source,), (to,))

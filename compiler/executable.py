@@ -13,10 +13,9 @@ import numpy as np
 
 from ..runtime.config import config
 from ..runtime.dim import evaluate as size_of
-from ..runtime.executor import Executor
+from ..runtime.executor import Executor, runs_here, targets_here
+from ..runtime.placement import Placement, solved
 from ..runtime.program import Program
-from .cpu.packing import pack
-from .cpu.tiling import choose_tiles
 from .decisions import Decisions
 from .ir.evaluate import bind_sizes, evaluate
 from .ir.graph import Graph, IRError, Node
@@ -28,6 +27,8 @@ from .report.profile import Profile, profile
 from .schedule import Schedule, schedule
 from .slots import Prepared
 from .suggest import listed
+from .target import Target
+from .targets import CPU, target_named
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Executable:
     schedule: Schedule
     plan: Plan
     decisions: Decisions
-    executor: Executor
+    loaded: Executor | None  # None where this machine cannot run the program
     compile_seconds: float
     _weights: _Weights
 
@@ -79,6 +80,17 @@ class Executable:
     @property
     def program(self) -> Program:
         return self.plan.program
+
+    @property
+    def executor(self) -> Executor:
+        """What runs the program; raises ``IRError`` where this machine cannot."""
+        if self.loaded is None:
+            here = " or ".join(map(repr, targets_here()))
+            raise IRError(
+                f"{self.program.name}: compiled for {self.program.target!r}, which this machine "
+                f"does not run; it runs {here}. Compile with target='cpu' to run it here"
+            )
+        return self.loaded
 
     @property
     def source(self) -> dict[str, str]:
@@ -111,9 +123,9 @@ class Executable:
         return Report(
             len(program.kernels),
             program.launches,
-            sum(kernel.cached for kernel in self.executor.kernels),
+            0 if self.loaded is None else sum(kernel.cached for kernel in self.loaded.kernels),
             self.compile_seconds,
-            self.executor.bind(shapes).arena_bytes,
+            Placement(program, solved(program, shapes), config.threads).arena_bytes,
             sum(int(slot.bytes) for slot in slots if isinstance(slot.bytes, int)),
         )
 
@@ -191,33 +203,35 @@ def compile_graph(
     passes: str | Iterable[str] = "default",
     disable: str | Iterable[str] = (),
     stop_after: str | None = None,
+    target: str | Target[Any] = CPU,
     threads: int | None = None,
     state: Mapping[str, np.ndarray] | None = None,
 ) -> Executable:
     """The executable of ``graph``; raises ``IRError`` or ``ValueError`` on what cannot be.
 
+    What is compiled for a target that this machine is not can be read, and not be run.
     ``state`` gives arrays for parameters that the graph updates: calls read and write them. Others
     are the executable's own, set by ``set_parameters``.
     """
     start = time.perf_counter()
     passes, disable = listed(passes), listed(disable)
     decisions = Decisions()
-    stages = optimize(
-        graph, passes=passes, disable=disable, stop_after=stop_after, decisions=decisions
-    )
+    aim = target_named(target) if isinstance(target, str) else target
+    stages = optimize(graph, aim, passes, disable, stop_after, decisions)
     final = stages.last
-    scheduled = schedule(final)
+    scheduled = schedule(final, aim)
     chosen = TILE in passes or "default" in passes
     tiled = chosen and TILE not in disable and stop_after is None
-    tiles = choose_tiles(scheduled, decisions) if tiled else ()
-    planned = plan(scheduled, tiles)
-    executor = Executor(planned.program, threads, state)
+    tiles = aim.tiles(scheduled, decisions) if tiled else ()
+    planned = plan(scheduled, tiles, aim)
+    executor = Executor(planned.program, threads, state) if runs_here(aim.name) else None
     seconds = time.perf_counter() - start
     weights = _Weights(final, planned.prepared)
-    executor.on_empty = partial(_empty, graph, weights, executor)
     executable = Executable(stages, scheduled, planned, decisions, executor, seconds, weights)
-    if not final.parameters:
-        executable.set_parameters({})
+    if executor is not None:
+        executor.on_empty = partial(_empty, graph, weights, executor)
+        if not final.parameters:
+            executable.set_parameters({})
     return executable
 
 
@@ -267,7 +281,8 @@ class _Weights:
             arrays.update(zip(self.prologue.outputs, results, strict=True))
         for slot, prepared in self.prepared.items():
             array = arrays[prepared.node].astype(prepared.node.dtype.numpy, copy=False)
-            packed = array if prepared.packing is None else pack(array, prepared.packing)
+            packing = prepared.packing
+            packed = array if packing is None else packing.pack(array)
             executor.set_constant(slot, packed)
         self.values = values
 

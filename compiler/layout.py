@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
+
+import numpy as np
 
 from ..runtime.forks import cached_property
 from ..runtime.program import Scratch
@@ -98,17 +101,20 @@ def are_even(layout: Placed, first: int, last: int) -> bool:
     return all(strides[a] == strides[b] * shape[b] for a, b in pairwise(axes))
 
 
-@dataclass(frozen=True)
-class Packing:
-    """How a contraction wants its weights: panels of ``width`` channels, zero filled.
+class Packing(ABC):
+    """The order in which a kernel wants an operand, where it is another than that of its axes."""
 
-    A ``(groups, depth, channels)`` matrix becomes ``[group, panel, depth, width]``. ``transpose``
-    lists the axes of the operand in the order (batch..., depth..., channels).
-    """
+    @abstractmethod
+    def elements(self, type_: TensorType) -> Size:
+        """Elements of the packed array of a value of ``type_``."""
 
-    width: int
-    groups: int = 1
-    batch_axes: int = 0
+    @abstractmethod
+    def pack(self, array: np.ndarray) -> np.ndarray:
+        """A weight, packed once before all calls."""
+
+    @abstractmethod
+    def launch(self, source: Layout) -> Launch:
+        """The launch that packs what is computed at run time: from slot 0 to slot 1."""
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any
 
 from ..runtime.config import config
-from .cpu.passes.borders import borders
-from .cpu.passes.winograd import winograd
+from .context import Context, PassFunction
 from .decisions import Decisions
 from .ir.graph import Graph, IRError
 from .ir.verify import verify
 from .passes.expand import expand
 from .passes.fold_batch_norm import fold_batch_norm
 from .passes.fold_constants import fold_constants
-from .passes.fuse import fuse
 from .passes.hoist import hoist
-from .passes.legalize import legalize
 from .passes.reductions import reductions
 from .passes.retain import retain
 from .passes.simplify import simplify
@@ -25,10 +22,10 @@ from .passes.sink import sink
 from .passes.trim import trim
 from .passes.unpad import unpad
 from .suggest import did_you_mean, listed
+from .target import Target
 
-PassFunction: TypeAlias = Callable[[Graph, Decisions], Graph]
-
-PASSES: tuple[PassFunction, ...] = (
+# Those of every target; what follows is the target's own.
+NEUTRAL: tuple[PassFunction, ...] = (
     simplify,
     fold_constants,
     fold_batch_norm,
@@ -39,14 +36,8 @@ PASSES: tuple[PassFunction, ...] = (
     retain,
     sink,
     unpad,
-    winograd,
     reductions,
-    legalize,
-    fuse,
-    borders,
 )
-# Kernels are made of primitives, with borders where they read any: these run whatever is asked.
-REQUIRED = frozenset({expand, legalize, borders})
 TRACE = "trace"
 _OTHER_NAMES = {"passes": ("default", "none"), "disable": (), "stop_after": (TRACE,)}
 # Batch tiling works on the schedule; it is chosen by name beside the passes.
@@ -83,81 +74,99 @@ class Stages(Mapping[str, Graph]):
 
 def optimize(
     graph: Graph,
+    target: Target[Any],
     passes: str | Iterable[str] = "default",
     disable: str | Iterable[str] = (),
     stop_after: str | None = None,
     decisions: Decisions | None = None,
 ) -> Stages:
-    """Runs the passes over ``graph``; each appends what it decided to ``decisions``.
+    """Runs the passes over ``graph`` for ``target``; each says in ``decisions`` what it decided.
 
     ``passes`` is ``"default"``, ``"none"`` or names to choose from the list, whose order stays;
     ``disable`` names passes to leave out. After the stage ``stop_after``, and under ``"none"``,
-    only the passes still run without which there are no kernels (``REQUIRED``). A pass that runs
+    only the passes still run without which there are no kernels (``required``). A pass that runs
     twice answers to its name, each run to its stage name. Verifies after each pass unless
     ``config.verify`` is off.
 
     Raises:
         IRError: a name is unknown, or a pass made a malformed graph, which is a bug.
     """
-    chosen = _choose(passes, disable, stop_after)
-    log = Decisions() if decisions is None else decisions
+    chosen = _choose(target, passes, disable, stop_after)
+    context = Context(target, Decisions() if decisions is None else decisions)
     graphs = [(TRACE, graph)]
     _check(graph, TRACE)
     for stage, run in chosen:
-        graph = run(graph, log)
+        graph = run(graph, context)
         _check(graph, stage)
         graphs.append((stage, graph))
     return Stages(tuple(graphs))
 
 
-def stage_names() -> tuple[str, ...]:
+def passes_for(target: Target[Any]) -> tuple[PassFunction, ...]:
+    """The default passes in order: those of every target, then its own."""
+    return (*NEUTRAL, *target.passes)
+
+
+def required(target: Target[Any]) -> frozenset[PassFunction]:
+    """Kernels are made of primitives, laid out as they read them: these run whatever is asked."""
+    return frozenset({expand, *target.required})
+
+
+def stage_names(target: Target[Any]) -> tuple[str, ...]:
     """The names of the default stages in order, without ``trace``."""
-    return tuple(name for name, _ in _stages())
+    return tuple(name for name, _ in _stages(target))
 
 
-def _stages() -> tuple[tuple[str, PassFunction], ...]:
-    return tuple((_stage_name(index, run), run) for index, run in enumerate(PASSES))
+def _stages(target: Target[Any]) -> tuple[tuple[str, PassFunction], ...]:
+    passes = passes_for(target)
+    return tuple((_stage_name(index, passes), run) for index, run in enumerate(passes))
 
 
-def _stage_name(index: int, run: PassFunction) -> str:
-    earlier = PASSES[:index].count(run)
-    return f"{run.__name__}_{earlier + 1}" if earlier else run.__name__
+def _stage_name(index: int, passes: Sequence[PassFunction]) -> str:
+    name = passes[index].__name__
+    earlier = passes[:index].count(passes[index])
+    return f"{name}_{earlier + 1}" if earlier else name
 
 
 def _choose(
-    passes: str | Iterable[str], disable: str | Iterable[str], stop_after: str | None
+    target: Target[Any],
+    passes: str | Iterable[str],
+    disable: str | Iterable[str],
+    stop_after: str | None,
 ) -> list[tuple[str, PassFunction]]:
-    wanted = _wanted(passes)
-    left_out = _known(listed(disable), "disable")
-    _check_optional(left_out)
-    last = _known([stop_after] if stop_after is not None else [], "stop_after")
+    names = stage_names(target)
+    wanted = _wanted(passes, names)
+    left_out = _known(listed(disable), "disable", names)
+    needed = required(target)
+    _check_optional(left_out, needed)
+    last = _known([stop_after] if stop_after is not None else [], "stop_after", names)
     chosen: list[tuple[str, PassFunction]] = []
     stopped = stop_after == TRACE
-    for stage, run in _stages():
-        names = {stage, run.__name__}
-        optional = not stopped and names & wanted and not names & left_out
-        if optional or run in REQUIRED:
+    for stage, run in _stages(target):
+        own = {stage, run.__name__}
+        optional = not stopped and own & wanted and not own & left_out
+        if optional or run in needed:
             chosen.append((stage, run))
-        stopped = stopped or bool(names & last)
+        stopped = stopped or bool(own & last)
     return chosen
 
 
-def _wanted(passes: str | Iterable[str]) -> frozenset[str]:
+def _wanted(passes: str | Iterable[str], stages: Sequence[str]) -> frozenset[str]:
     names = listed(passes)
     if names == ("default",):
-        return frozenset(stage_names())
-    return frozenset() if names == ("none",) else _known(names, "passes")
+        return frozenset(stages)
+    return frozenset() if names == ("none",) else _known(names, "passes", stages)
 
 
-def _check_optional(disabled: frozenset[str]) -> None:
-    needed = sorted(disabled & {run.__name__ for run in REQUIRED})
+def _check_optional(disabled: frozenset[str], required: frozenset[PassFunction]) -> None:
+    needed = sorted(disabled & {run.__name__ for run in required})
     if needed:
         raise IRError(f"disable: {', '.join(needed)} cannot be left out; kernels need it")
 
 
-def _known(names: Sequence[str], option: str) -> frozenset[str]:
+def _known(names: Sequence[str], option: str, stages: Sequence[str]) -> frozenset[str]:
     """``names`` as a set; raises one ``IRError`` for all that are unknown."""
-    known = dict.fromkeys((*_OTHER_NAMES[option], *stage_names(), *_LATER_NAMES[option]))
+    known = dict.fromkeys((*_OTHER_NAMES[option], *stages, *_LATER_NAMES[option]))
     wrong = [f"{name!r}{did_you_mean(str(name), known)}" for name in names if name not in known]
     if wrong:
         raise IRError(f"{option}: expected {', '.join(known)}; got {', '.join(wrong)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from ..runtime.program import (
     ARENA,
@@ -22,17 +23,14 @@ from ..runtime.program import (
 )
 from .carry import copy_launches
 from .conditions import conditions
-from .cpu.emit.kernel import emit
-from .cpu.packing import packed_elements
-from .cpu.templates.panels import build_panels
-from .cpu.tiling import Tile
 from .ir.graph import Node
 from .ir.types import FLOAT32, Size, TensorType
 from .layout import Address, Launch, Layout, Packing, Placed
-from .loops.kernel import Border, Kernel
+from .loops.kernel import Kernel
 from .ops.stepping import parts_of, steps_of
-from .schedule import Loop, Schedule, Step
+from .schedule import Loop, Schedule, Step, Tile
 from .slots import Prepared, Slots, value_name
+from .target import Target
 
 
 @dataclass(frozen=True)
@@ -43,9 +41,9 @@ class Plan:
     prepared: Mapping[int, Prepared]
 
 
-def plan(schedule: Schedule, tiles: tuple[Tile, ...]) -> Plan:
+def plan(schedule: Schedule, tiles: tuple[Tile, ...], target: Target[Any]) -> Plan:
     """The program of a schedule, with these stretches of it tiled over the batch."""
-    return _Planner(schedule, tiles).plan()
+    return _Planner(schedule, tiles, target).plan()
 
 
 @dataclass
@@ -62,8 +60,9 @@ class _Scope:
 
 
 class _Planner:
-    def __init__(self, schedule: Schedule, tiles: tuple[Tile, ...]) -> None:
+    def __init__(self, schedule: Schedule, tiles: tuple[Tile, ...], target: Target[Any]) -> None:
         self.tiles = tiles
+        self.target = target
         self.scope = _Scope(schedule)
         self.kernels: dict[Kernel, int] = {}
         self.rows: list[Row] = []
@@ -78,13 +77,14 @@ class _Planner:
         self._copy_updates()
         program = Program(
             graph.name,
-            tuple(KernelText(k.name, emit(k)) for k in self.kernels),
+            tuple(KernelText(k.name, self.target.emit(k)) for k in self.kernels),
             tuple(self.slots.made),
             tuple(self.rows),
             tuple(inputs),
             tuple(outputs),
             graph.symbols,
             conditions(graph),
+            self.target.name,
         )
         return Plan(program, {place.slot: p for p, place in self.slots.prepared.items()})
 
@@ -100,7 +100,9 @@ class _Planner:
         schedule = self.scope.schedule
         for parameter, value in schedule.graph.next_values.items():
             if parameter not in schedule.overwritten:
-                launches = copy_launches(schedule.layouts[value], schedule.layouts[parameter])
+                launches = copy_launches(
+                    schedule.layouts[value], schedule.layouts[parameter], self.target
+                )
                 places = self._value(value), self._value(parameter)
                 self._add_copy(launches, *places, f"update {value_name(parameter)}")
 
@@ -143,7 +145,7 @@ class _Planner:
                 label,
                 launch.flops,
                 launch.bytes,
-                isinstance(launch.kernel.body, Border),
+                launch.kernel.body.fills_border,
             )
         )
 
@@ -161,10 +163,10 @@ class _Planner:
             return
         source, layout = self._value(node), scope.schedule.layouts[node]
         assert isinstance(layout, Layout), "what is packed has no gaps between its rows"
-        type_ = TensorType(FLOAT32, (packed_elements(node.tensor_type, packing),))
+        type_ = TensorType(FLOAT32, (packing.elements(node.tensor_type),))
         panels = self.slots.add(f"packed {value_name(node)}", ARENA, type_)
         scope.packed[node, packing] = panels
-        self._add_copy([build_panels(layout, packing)], source, panels, f"pack ({label})")
+        self._add_copy([packing.launch(layout)], source, panels, f"pack ({label})")
 
     # Loops
 

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from .carry import Carry, copy_launches
-from .cpu.passes.borders import Halo, free_layout, wanted_halo
 from .ir.graph import Graph, Node
 from .ir.kinds import Projection, View
 from .ir.types import Size, TupleType
-from .layout import CACHE_LINE, CONFLICTING, Launch, Layout, Placed, at_index
-from .lower import lower_group
+from .layout import Launch, Layout, Placed, at_index
+from .lower import Lowering
 from .ops.core import fuse_nodes
 from .ops.registry import ops
 from .ops.stepping import parts_of, steps_of
@@ -76,6 +75,17 @@ class Loop:
 
 
 @dataclass(frozen=True)
+class Tile:
+    """Steps ``first`` to ``last`` run ``samples`` at a time; see ``runtime.program.TileRow``."""
+
+    first: int
+    last: int
+    samples: int
+    least: int
+    unit: int = 1
+
+
+@dataclass(frozen=True)
 class Schedule:
     """Steps in order; ``homes`` maps each value to the one whose memory it lies in.
 
@@ -114,6 +124,7 @@ def _lines(schedule: Schedule, indent: str) -> list[str]:
 
 def schedule(
     graph: Graph,
+    target: Lowering,
     placed: Mapping[Node, Placed] | None = None,
     weights: Mapping[Node, Node] | None = None,
 ) -> Schedule:
@@ -126,13 +137,13 @@ def schedule(
     known = Schedule(
         graph,
         (),
-        {**_layouts(graph, fixed), **(placed or {})},
+        {**target.layouts(graph, fixed), **(placed or {})},
         _homes(graph, fixed),
         fixed,
         weights or {},
     )
     steps = tuple(
-        _step(node, known)
+        _step(node, known, target)
         for node in graph.nodes
         if node.inputs and node not in fixed and not _is_alias(node)
     )
@@ -154,61 +165,12 @@ def _homes(graph: Graph, fixed: frozenset[Node]) -> dict[Node, Node]:
     return homes
 
 
-def _layouts(graph: Graph, fixed: frozenset[Node]) -> dict[Node, Layout]:
-    halos: dict[Node, Halo] = {}
-    for node in graph.nodes:
-        found = wanted_halo(node) if node.inputs else None
-        if found is not None:
-            x, halo = found
-            halos[x] = merge_halos(halos[x], halo) if x in halos else halo
-    _spread_channels(graph, halos)
-    return {
-        node: Layout(node.type, halos.get(node, ()), node in fixed)
-        for node in graph.nodes
-        if not isinstance(node.type, TupleType)
-    }
-
-
-def _spread_channels(graph: Graph, halos: dict[Node, Halo]) -> None:
-    """Keeps the pixels of wide images apart by an odd number of cache lines.
-
-    A convolution reads the same channel of a dozen pixels at once. Where they lie a multiple of
-    2 KB apart they fall in the same few sets of the first-level cache and evict each other.
-    """
-    images = (node.inputs[0] for node in graph.nodes if is_convolution(node))
-    for node in dict.fromkeys(images):
-        channels = node.shape[-1]
-        if not isinstance(channels, int) or channels % CONFLICTING or not free_layout(node, graph):
-            continue
-        halo = halos.get(node, ((0, 0),) * node.tensor_type.rank)
-        halos[node] = (*halo[:-1], (0, CACHE_LINE))
-
-
-def is_convolution(node: Node) -> bool:
-    """Whether ``node`` is a conv2d, alone or at the head of a group."""
-    if node.op.name == "fused":
-        body: Graph = node.attrs["body"]
-        return any(n.op.name == "conv2d" and n.inputs[0] is body.inputs[0] for n in body.nodes)
-    return node.op.name == "conv2d"
-
-
-def merge_halos(first: Halo, second: Halo) -> Halo:
-    """A border wide enough for both; where a symbol hides which is wider, their sum."""
-
-    def wider(a: Size, b: Size) -> Size:
-        if a == b:
-            return a
-        return max(a, b) if isinstance(a, int) and isinstance(b, int) else a + b
-
-    return tuple((wider(a, c), wider(b, d)) for (a, b), (c, d) in zip(first, second, strict=True))
-
-
-def _step(node: Node, known: Schedule) -> Step:
+def _step(node: Node, known: Schedule, target: Lowering) -> Step:
     if node.op is ops.scan:
-        return _loop_step(node, known)
+        return _loop_step(node, known, target)
     group = as_group(node)
     results, operands, layouts = _results(node, known.graph), group.inputs, known.layouts
-    launches = lower_group(
+    launches = target.lower(
         group.attrs["body"],
         tuple(layouts[i] for i in operands),
         tuple(layouts[r] for r in results),
@@ -234,7 +196,7 @@ def _results(node: Node, graph: Graph) -> tuple[Node, ...]:
 # Loops
 
 
-def _loop_step(node: Node, known: Schedule) -> Step:
+def _loop_step(node: Node, known: Schedule, target: Lowering) -> Step:
     items = {user.attrs["index"]: user for user in known.graph.users[node]}
     outer = parts_of(node, node.inputs)
     carries = tuple(Carry(start.tensor_type) for start in outer.carries)
@@ -242,10 +204,12 @@ def _loop_step(node: Node, known: Schedule) -> Step:
     layouts = _result_layouts(node, items, known)
     stacked = layouts[len(carries) :]
     starts = (
-        copy_launches(known.layouts[n], p) for n, p in zip(outer.carries, places, strict=True)
+        copy_launches(known.layouts[n], p, target)
+        for n, p in zip(outer.carries, places, strict=True)
     )
     finals = (
-        copy_launches(place, layouts[i]) if i in items else () for i, place in enumerate(places)
+        copy_launches(place, layouts[i], target) if i in items else ()
+        for i, place in enumerate(places)
     )
     body: Graph = node.attrs["body"]
     own = parts_of(node, body.inputs)
@@ -261,7 +225,7 @@ def _loop_step(node: Node, known: Schedule) -> Step:
     pairs = zip(own.captured, map(known.weight, outer.captured), strict=True)
     weights = {value: weight for value, weight in pairs if weight is not None}
     loop = Loop(
-        schedule(body, dict(placed), weights),
+        schedule(body, target, dict(placed), weights),
         steps_of(node),
         carries,
         tuple(starts),

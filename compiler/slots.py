@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..runtime.program import CONSTANT, LaunchRow, Operand, Row, Slot
-from .cpu.packing import packed_elements
 from .ir.graph import Node
 from .ir.types import Size, TensorType, dtype_of
 from .layout import Layout, Packing
@@ -39,7 +38,7 @@ class Slots:
         if prepared not in self.prepared:
             type_ = prepared.node.tensor_type
             if prepared.packing is not None:
-                type_ = type_.with_shape((packed_elements(type_, prepared.packing),))
+                type_ = type_.with_shape((prepared.packing.elements(type_),))
             self.prepared[prepared] = self.add(value_name(prepared.node), CONSTANT, type_)
         return self.prepared[prepared]
 

@@ -69,6 +69,7 @@ def compile_model(
     passes: str | Iterable[str],
     disable: str | Iterable[str],
     stop_after: str | None,
+    target: str,
 ) -> CompiledModel:
     """As ``inspection.compile``."""
     traced = traced_of(model, inputs, training)
@@ -77,6 +78,7 @@ def compile_model(
         passes=passes,
         disable=disable,
         stop_after=stop_after,
+        target=target,
         state=traced.state(),
     )
     return CompiledModel.of(traced, executable)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..compiler.ir import parser
+from ..compiler.suggest import did_you_mean
 from . import lazy
 from .accepted import Count
 from .arguments import checked
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from ..compiler.ir.graph import Graph
     from ..compiler.report.compare import Comparison
     from ..compiler.report.explain import Explanation
-
-TARGETS = ("cpu",)
 
 
 def parse_ir(text: str) -> Graph:
@@ -53,7 +52,8 @@ def compile(
 
     Args:
         inputs: shapes or arrays as for ``trace``, for a model that does not know its inputs.
-        target: ``"cpu"``.
+        target: ``"cpu"``, this machine; or ``"cpu:avx512"``, ``"cpu:avx2"``, ``"cpu:sse"``, whose
+            graphs and kernels can be read on any machine, and run where it has such vectors.
         passes: ``"default"``, ``"none"``, or a name or names of passes to run.
         disable: a name or names of passes to leave out; ``"tile"`` among them.
         stop_after: the last stage to run; what kernels cannot do without runs all the same.
@@ -62,11 +62,12 @@ def compile(
     Raises:
         ValueError: the inputs do not fit, or there is no such target or pass.
     """
-    if target not in TARGETS:
-        known = ", ".join(map(repr, TARGETS))
-        raise UsageError(f"compile: expected a target among {known}; received {target!r}")
+    targets = lazy.load("..compiler.targets").NAMES
+    if target not in targets:
+        known, hint = ", ".join(map(repr, targets)), did_you_mean(target, targets)
+        raise UsageError(f"compile: expected a target among {known}; received {target!r}{hint}")
     executable: Executable = lazy.load(".compiled").compile_model(
-        model, inputs, training, passes, disable, stop_after
+        model, inputs, training, passes, disable, stop_after, target
     )
     return executable
 

@@ -11,16 +11,27 @@ import numpy as np
 from .config import config
 from .cpu.ahead import load_kernels
 from .cpu.binding import Binding
+from .cpu.host import host
 from .dim import evaluate
-from .dim_solver import solve
 from .forks import Lock
 from .memory import aligned_array, fitting
+from .placement import solved
 from .program import Program, Slot
 
 Arrays: TypeAlias = tuple[np.ndarray, ...]
 
 BYTE = np.dtype(np.uint8)
 MAX_SHAPES = 16  # sets of input shapes whose tables and arenas are kept
+
+
+def targets_here() -> tuple[str, ...]:
+    """The targets whose programs this machine runs."""
+    return (f"cpu:{host().vectors}",)
+
+
+def runs_here(target: str) -> bool:
+    """Whether this machine runs programs for ``target``."""
+    return target in targets_here()
 
 
 class Executor:
@@ -42,6 +53,11 @@ class Executor:
         threads: int | None = None,
         state: Mapping[str, np.ndarray] | None = None,
     ) -> None:
+        if not runs_here(program.target):
+            raise ValueError(
+                f"{program.name}: expected a program for {' or '.join(targets_here())}, which this "
+                f"machine runs; got one for {program.target!r}"
+            )
         self.program = program
         self.threads = threads or config.threads
         self._follows_config = threads is None
@@ -147,8 +163,7 @@ class Executor:
 
     def sizes(self, shapes: Sequence[tuple[int, ...]]) -> Mapping[str, int]:
         """The symbolic sizes that argument shapes stand for; raises ``ValueError`` if none do."""
-        declared = [self.program.slots[i] for i in self.program.inputs]
-        return solve([(slot.name, slot.shape) for slot in declared], shapes)
+        return solved(self.program, shapes)
 
     def _new_shapes(self, key: Any) -> list[Binding]:
         with self._lock:

@@ -139,6 +139,7 @@ class Program:
     outputs: tuple[int, ...]
     symbols: tuple[str, ...] = field(default=())
     conditions: tuple[Condition, ...] = ()
+    target: str = ""
 
     @property
     def launches(self) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pytest
 from graphs import random_arguments
+from here import HERE
 
 from keraunos.compiler.ir.evaluate import evaluate
 from keraunos.compiler.ir.graph import Graph
@@ -19,7 +20,7 @@ SIZES = ({"N": 3, "H": 6, "W": 7}, {"N": 8, "H": 9, "W": 8}, {"N": 1, "H": 6, "W
 
 def prefixes() -> list[tuple[str, ...]]:
     """Every prefix of the pipeline, the empty one and the whole included."""
-    names = stage_names()
+    names = stage_names(HERE)
     return [names[:end] for end in range(len(names) + 1)]
 
 

@@ -23,8 +23,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from here import HERE
 
-from keraunos.compiler.cpu.tiling import choose_tiles
 from keraunos.compiler.decisions import Decisions
 from keraunos.compiler.executable import _Weights
 from keraunos.compiler.ir.graph import Graph
@@ -513,7 +513,7 @@ class Machine:
         array = self.array(argument.slot)
         start, size = self.stretch(argument.slot, array, unit.thread)
         # A tile's own memory is a thread's: its pieces use it one after another.
-        own = argument.slot in self.binding._tile_of
+        own = argument.slot in self.binding.placement.tile_of
         actor = len(self.rows) * 1000 + unit.thread if own else 1 + unit.number
         writable = argument.slot in row.writes
         region = Region(self.memories[id(array)], slot.name, start, size, writable, actor)
@@ -532,11 +532,12 @@ class Machine:
         binding, size = self.binding, self.program.slots[slot].bytes
         if self.program.slots[slot].kind != ARENA:
             return array.ctypes.data, array.nbytes
-        if slot not in binding._tile_of:
-            return binding._base + binding._offsets[slot], evaluate(size, binding.bindings)
-        tile = binding._tile_of[slot]
-        sizes = {**binding.bindings, binding.tiles[tile].symbol: binding.tiles[tile].tile}
-        base = binding._base + binding._tile_offsets[tile] + binding._inner[slot]
+        placed = binding.placement
+        if slot not in placed.tile_of:
+            return binding._base + placed.offsets[slot], evaluate(size, placed.sizes)
+        tile = placed.tile_of[slot]
+        sizes = {**placed.sizes, placed.tiles[tile].symbol: placed.tiles[tile].tile}
+        base = binding._base + placed.tile_offsets[tile] + placed.inner[slot]
         return base + thread * binding._tile_bytes[tile], evaluate(size, sizes)
 
 
@@ -547,10 +548,10 @@ class Supervised:
         self, graph: Graph, parameters: Mapping[str, np.ndarray], passes: Any = "default"
     ) -> None:
         decisions = Decisions()
-        self.stages = optimize(graph, passes=passes, decisions=decisions)
-        scheduled = schedule(self.stages.last)
-        self.tiles = choose_tiles(scheduled, decisions) if passes == "default" else ()
-        planned = plan(scheduled, self.tiles)
+        self.stages = optimize(graph, HERE, passes=passes, decisions=decisions)
+        scheduled = schedule(self.stages.last, HERE)
+        self.tiles = HERE.tiles(scheduled, decisions) if passes == "default" else ()
+        planned = plan(scheduled, self.tiles, HERE)
         self.program = planned.program
         self.state: dict[str, np.ndarray] = {}  # graphs that update parameters do not come here
         slots = self.program.slots

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from graphs import random_graph
+from here import HERE
 from scan_graphs import random_scan_graph
 from wild_graphs import wild_graph
 
@@ -44,7 +45,7 @@ def dumps() -> list[str]:
     """Texts of models, training steps, loops, fused graphs, random graphs and constants."""
     plain = [make(seed) for make in (wild_graph, random_graph) for seed in range(12)]
     graphs = [*plain, *map(random_scan_graph, range(8)), constants(), *steps()]
-    fused = [optimize(graph).last for graph in graphs[::4]]
+    fused = [optimize(graph, HERE).last for graph in graphs[::4]]
     return [format_graph(graph) for graph in (*graphs, *fused)]
 
 

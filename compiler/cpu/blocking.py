@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from ...runtime.cpu.host import Host
-from ..loops.kernel import RegisterBlock
+from .bodies import RegisterBlock
 
 FMA_PER_CYCLE = 2
 LOADS_PER_CYCLE = 2

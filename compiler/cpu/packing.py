@@ -1,35 +1,61 @@
-"""Puts a contraction's weights in the order its kernel streams them: panels of channels."""
+"""A contraction's weights in the order its kernel streams them: panels of channels."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from ..ir.types import Size, TensorType
-from ..layout import Packing
+from ..ir.types import FLOAT32, Size, TensorType, product
+from ..layout import Address, Launch, Layout, Packing
+from ..loops.kernel import Kernel, Param
+from .bodies import Pack
 
 
-def packed_elements(type_: TensorType, packing: Packing) -> Size:
-    """Elements of the packed array: channels are filled up to whole panels."""
-    batch: Size = 1
-    for size in type_.shape[: packing.batch_axes]:
-        batch = batch * size
-    depth: Size = 1
-    for size in type_.shape[packing.batch_axes : -1]:
-        depth = depth * size
-    channels = type_.shape[-1] // packing.groups
-    panels = (channels + packing.width - 1) // packing.width
-    return batch * packing.groups * panels * depth * packing.width
+@dataclass(frozen=True)
+class Panels(Packing):
+    """Panels of ``width`` channels, zero filled.
 
+    A ``(batch..., depth..., groups * channels)`` array becomes ``[batch, group, panel, depth,
+    width]``.
+    """
 
-def pack(weights: np.ndarray, packing: Packing) -> np.ndarray:
-    """``(batch..., depth..., groups * channels)`` to ``[batch, group, panel, depth, width]``."""
-    batch = int(np.prod(weights.shape[: packing.batch_axes], dtype=np.int64))
-    channels = weights.shape[-1] // packing.groups
-    matrix = weights.reshape(batch, -1, packing.groups, channels).transpose(0, 2, 1, 3)
-    panels = -(-channels // packing.width)
-    depth = matrix.shape[2]
-    if panels * packing.width != channels:
-        fill = panels * packing.width - channels
-        matrix = np.pad(matrix, ((0, 0), (0, 0), (0, 0), (0, fill)))
-    shape = (batch, packing.groups, depth, panels, packing.width)
-    return np.ascontiguousarray(matrix.reshape(shape).swapaxes(2, 3), dtype=np.float32)
+    width: int
+    groups: int = 1
+    batch_axes: int = 0
+
+    def elements(self, type_: TensorType) -> Size:
+        batch, depth, channels = self._sizes(type_)
+        panels = (channels + self.width - 1) // self.width
+        return batch * self.groups * panels * depth * self.width
+
+    def pack(self, array: np.ndarray) -> np.ndarray:
+        batch = int(np.prod(array.shape[: self.batch_axes], dtype=np.int64))
+        channels = array.shape[-1] // self.groups
+        matrix = array.reshape(batch, -1, self.groups, channels).transpose(0, 2, 1, 3)
+        panels = -(-channels // self.width)
+        depth = matrix.shape[2]
+        if panels * self.width != channels:
+            fill = panels * self.width - channels
+            matrix = np.pad(matrix, ((0, 0), (0, 0), (0, 0), (0, fill)))
+        shape = (batch, self.groups, depth, panels, self.width)
+        return np.ascontiguousarray(matrix.reshape(shape).swapaxes(2, 3), dtype=np.float32)
+
+    def launch(self, source: Layout) -> Launch:
+        batch, depth, channels = self._sizes(source.type)
+        sizes: list[tuple[str, Size]] = [
+            ("batch", batch),
+            ("groups", self.groups),
+            ("channels", channels),
+            ("depth", depth),
+            ("width", self.width),
+        ]
+        pointers = (Param("x", FLOAT32), Param("y", FLOAT32))
+        kernel = Kernel("pack", (*pointers, *(Param(name) for name, _ in sizes)), Pack())
+        values = (Address(0, source.origin), Address(1), *(size for _, size in sizes))
+        return Launch(kernel, values, 0, source.type.bytes * 2)
+
+    def _sizes(self, type_: TensorType) -> tuple[Size, Size, Size]:
+        """Matrices, the rows of each, and the channels of a group."""
+        batch, depth = type_.shape[: self.batch_axes], type_.shape[self.batch_axes : -1]
+        return product(batch), product(depth), type_.shape[-1] // self.groups

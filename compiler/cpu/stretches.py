@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...runtime.cpu.host import host
+from ...runtime.cpu.host import Host
 from ...runtime.dim import coefficient, evaluate, symbols_of
 from ..ir.graph import Node
 from ..ir.types import Size
 from ..layout import Address, Layout, Placed
 from ..schedule import Loop, Schedule
-from .packing import packed_elements
 
 BATCH = "N"
 # Work a weight byte must do for each sample, where the weights do not fit the cache.
@@ -21,9 +20,10 @@ USUAL_SIZE = 64
 class Stretch:
     """Steps that follow one another, with what they read and do, added up as they come."""
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: Schedule, machine: Host) -> None:
         self.steps: list[int] = []
         self._schedule = schedule
+        self._machine = machine
         self._weights: dict[Node, int] = {}
         self._bytes = 0
         self._flops = 0
@@ -34,7 +34,7 @@ class Stretch:
         new = (size - self._weights.get(weight, 0) for weight, size in found.items())
         bytes_ = self._bytes + sum(new)
         flops = self._flops + _per_sample(self._schedule.steps[index].flops)
-        if not always and not _affordable(bytes_, flops):
+        if not always and not _affordable(bytes_, flops, self._machine):
             return False
         self.steps.append(index)
         self._weights.update(found)
@@ -42,11 +42,11 @@ class Stretch:
         return True
 
 
-def _affordable(weights: int, flops: int) -> bool:
+def _affordable(weights: int, flops: int, machine: Host) -> bool:
     """Whether so many bytes fit half the cache, or do enough work to be read for each sample."""
-    if weights <= host().l2_bytes // 2:
+    if weights <= machine.l2_bytes // 2:
         return True
-    return flops >= FLOPS_PER_WEIGHT_BYTE * weights and weights <= host().l3_bytes // 4
+    return flops >= FLOPS_PER_WEIGHT_BYTE * weights and weights <= machine.l3_bytes // 4
 
 
 def weight_bytes(stretch: Iterable[int], schedule: Schedule) -> int:
@@ -70,7 +70,7 @@ def _weights(stretch: Iterable[int], schedule: Schedule) -> dict[Node, int]:
                 weight = operand  # one that calls change
             if weight is not None:
                 type_ = weight.tensor_type
-                elements = packed_elements(type_, arg.packing) if arg.packing else type_.elements
+                elements = arg.packing.elements(type_) if arg.packing else type_.elements
                 seen[weight] = elements * type_.dtype.itemsize if isinstance(elements, int) else 0
     return seen
 

@@ -7,10 +7,8 @@ the stretch's weights stay in the cache too, or are read rarely against the work
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ...runtime.config import config
-from ...runtime.cpu.host import host
+from ...runtime.cpu.host import Host
 from ...runtime.dim import coefficient, symbol, symbols_of
 from ...runtime.program import Scratch
 from ..decisions import Decision, Decisions
@@ -30,52 +28,41 @@ from ..ir.kinds import (
 )
 from ..ir.types import TupleType
 from ..layout import Address, Argument, Launch
-from ..loops.kernel import Contract
-from ..schedule import Loop, Schedule, Step
+from ..schedule import Loop, Schedule, Step, Tile
 from ..units import count_of, format_bytes
 from .blocking import batch_block
+from .bodies import Contract
 from .stretches import BATCH, Stretch, live_bytes, stored_bytes, weight_bytes
 
 TILES = (16, 8, 4, 2, 1)
 
 
-@dataclass(frozen=True)
-class Tile:
-    """Steps ``first`` to ``last`` run ``samples`` at a time; see ``runtime.program.TileRow``."""
-
-    first: int
-    last: int
-    samples: int
-    least: int
-    unit: int = 1
-
-
-def choose_tiles(schedule: Schedule, decisions: Decisions) -> tuple[Tile, ...]:
+def choose_tiles(schedule: Schedule, decisions: Decisions, machine: Host) -> tuple[Tile, ...]:
     """The stretches worth tiling, with the decision on each recorded."""
     tiles: list[Tile] = []
-    stretch = Stretch(schedule)
+    stretch = Stretch(schedule, machine)
     for index, step in enumerate(schedule.steps):
-        reason = _refusal(step, schedule)
+        reason = _refusal(step, schedule, machine)
         tiled = reason is None and not any(map(_blocks_samples, step.launches))
         # A loop wants more samples at a time than what makes its sequences has cache for.
         alone = step.loop is not None or (index > 0 and schedule.steps[index - 1].loop is not None)
         if tiled and not alone and stretch.take(index):
             continue
-        _close(stretch.steps, schedule, tiles, decisions)
-        stretch = Stretch(schedule)
+        _close(stretch.steps, schedule, tiles, decisions, machine)
+        stretch = Stretch(schedule, machine)
         if tiled:
             stretch.take(index, always=step.loop is not None)
         # What belongs to no sample, such as an update of weights, ends a stretch by nature.
         missed = any(BATCH in result.tensor_type.symbols for result in step.results)
         if reason is not None and missed:
             decisions.add(Decision("tile", step.label, step.node.layers, "declined", *reason))
-    _close(stretch.steps, schedule, tiles, decisions)
+    _close(stretch.steps, schedule, tiles, decisions, machine)
     return tuple(tiles)
 
 
-def _refusal(step: Step, schedule: Schedule) -> tuple[str, str] | None:
+def _refusal(step: Step, schedule: Schedule, machine: Host) -> tuple[str, str] | None:
     if step.loop is not None:
-        return _loop_refusal(step, step.loop)
+        return _loop_refusal(step, step.loop, machine)
     if not all(_is_batched(result) for result in step.results):
         return "NO_BATCH", "its result has no batch axis"
     body = step.node.attrs.get("body")
@@ -117,13 +104,13 @@ def _packs_shared(arg: Argument, step: Step, schedule: Schedule) -> bool:
     return schedule.weight(weights) is None and not _is_batched(weights)
 
 
-def _loop_refusal(step: Step, loop: Loop) -> tuple[str, str] | None:
+def _loop_refusal(step: Step, loop: Loop, machine: Host) -> tuple[str, str] | None:
     """Why a thread cannot take some samples through all steps of a loop."""
     values = [n for n in (*step.operands, *step.results) if BATCH in n.tensor_type.symbols]
     if not values or not all(map(_is_batched, values)):
         return "NO_BATCH", "the batch is not the first axis of all that it runs over"
     for inner in loop.body.steps:
-        reason = _refusal(inner, loop.body)
+        reason = _refusal(inner, loop.body, machine)
         if reason is not None:
             return reason
     copies = (launch for group in (*loop.starts, *loop.finals) for launch in group)
@@ -131,7 +118,7 @@ def _loop_refusal(step: Step, loop: Loop) -> tuple[str, str] | None:
     if not fixed or not all(map(_is_linear, copies)):
         return "NOT_LINEAR", "a carry does not grow evenly with the batch"
     weights = weight_bytes(range(len(loop.body.steps)), loop.body)
-    if weights > host().l2_bytes // 2:
+    if weights > machine.l2_bytes // 2:
         return "WEIGHTS", f"a step reads {format_bytes(weights)} of weights: threads share them"
     return None
 
@@ -189,17 +176,23 @@ def _is_linear(launch: Launch) -> bool:
     return True
 
 
-def _close(stretch: list[int], schedule: Schedule, tiles: list[Tile], decisions: Decisions) -> None:
+def _close(
+    stretch: list[int],
+    schedule: Schedule,
+    tiles: list[Tile],
+    decisions: Decisions,
+    machine: Host,
+) -> None:
     if len(stretch) < 2 and not any(schedule.steps[i].loop for i in stretch):
         return
     live = live_bytes(stretch, schedule)
-    cache = host().l2_bytes // 2
+    cache = machine.l2_bytes // 2
     fitting = [t for t in TILES if live * t <= cache]
     samples = fitting[0] if fitting else 1
     least, unit = max(2, config.threads * 2), 1
     if any(schedule.steps[i].loop for i in stretch):
         # With fewer samples the threads share the weights of each step instead.
-        unit = batch_block(host().vector_registers)
+        unit = batch_block(machine.vector_registers)
         samples, least = max(samples, unit), unit * config.threads
     tiles.append(Tile(stretch[0], stretch[-1], samples, least, unit))
     layers = tuple(dict.fromkeys(layer for i in stretch for layer in schedule.steps[i].node.layers))

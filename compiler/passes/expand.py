@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from ..cpu.templates.unpool import takes_unpool
-from ..decisions import Decisions
+from typing import Any
+
+from ..context import Context
 from ..ir.graph import Graph, IRError, Node
 from ..ir.kinds import Composite, WindowGradient
+from ..ir.types import FLOAT32
 from .rewriting import all_nodes, rewrite_everywhere
 
 ROUNDS = 32  # composites nested deeper than this expand into themselves
 
 
-def expand(graph: Graph, decisions: Decisions) -> Graph:
+def expand(graph: Graph, context: Context[Any]) -> Graph:
     """Replaces composites by what they stand for, until only primitives are left.
 
         %0 = silu(%x)
@@ -31,9 +33,15 @@ def _expands(node: Node) -> bool:
     """Whether ``node`` stands for other ops: always, or where no kernel takes it."""
     match node.op.lowering:
         case WindowGradient():
-            return not takes_unpool(node)
+            return not _is_image(node)
         case facet:
             return isinstance(facet, Composite)
+
+
+def _is_image(node: Node) -> bool:
+    """Whether a gradient is of float32 images with so many channels, which kernels take."""
+    floats = all(n.dtype == FLOAT32 for n in (node, *node.inputs))
+    return floats and isinstance(node.shape[-1], int)
 
 
 def _expanded(node: Node) -> Node | None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from ..decisions import Decision, Decisions
+from ..context import Context
+from ..decisions import Decision
 from ..ir.graph import Graph, Node, apply, origin_scope
 from ..ops.core import constant
 from ..ops.registry import ops
@@ -20,7 +22,7 @@ from .rewriting import rewrite_chosen
 STAGE = "fold_batch_norm"
 
 
-def fold_batch_norm(graph: Graph, decisions: Decisions) -> Graph:
+def fold_batch_norm(graph: Graph, context: Context[Any]) -> Graph:
     """Folds batch norms with parameter-only statistics into the convolution or matmul before.
 
     A batch norm that follows neither becomes a multiplication and an addition.
@@ -39,11 +41,11 @@ def fold_batch_norm(graph: Graph, decisions: Decisions) -> Graph:
     """
     while chosen := [match for match in _matches(graph) if not match.reason]:
         for match in chosen:
-            decisions.add(match.decision())
+            context.decisions.add(match.decision())
         graph = rewrite_chosen(graph, {match.norm: partial(_folded, match) for match in chosen})
     rest = _matches(graph)
     for match in rest:
-        decisions.add(match.decision())
+        context.decisions.add(match.decision())
     scalable = {match.norm: _scaled for match in rest if match.reason != "STATISTICS_VARY"}
     return rewrite_chosen(graph, scalable)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ..decisions import Decision, Decisions
+from typing import Any
+
+from ..context import Context
+from ..decisions import Decision
 from ..ir.evaluate import evaluate
 from ..ir.graph import Graph, Node
 from ..ir.types import TensorType
@@ -13,7 +16,7 @@ from .rewriting import rewrite_everywhere
 LIMIT_BYTES = 1 << 16  # a larger constant is cheaper to compute again than to carry along
 
 
-def fold_constants(graph: Graph, decisions: Decisions) -> Graph:
+def fold_constants(graph: Graph, context: Context[Any]) -> Graph:
     """Replaces nodes whose operands are all constants by their value, up to ``LIMIT_BYTES``.
 
         %0 = sqrt(2.0)
@@ -26,10 +29,10 @@ def fold_constants(graph: Graph, decisions: Decisions) -> Graph:
         if not _is_foldable(node):
             return None
         if not _is_small(node):
-            decisions.add(_too_large(node))
+            context.decisions.add(_too_large(node))
             return None
         (value,) = evaluate(Graph("constant", (), (node,)), ())
-        decisions.add(Decision("fold_constants", node.op.name, node.layers, "folded"))
+        context.decisions.add(Decision("fold_constants", node.op.name, node.layers, "folded"))
         return constant(value)
 
     return rewrite_everywhere(graph, fold)

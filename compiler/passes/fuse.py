@@ -15,8 +15,10 @@ data movement in front of them join where they share one loop domain: a softmax 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from ..decisions import Decision, Decisions
+from ..context import Context
+from ..decisions import Decision
 from ..ir.graph import Graph, Node, apply, origin_scope, rewrite
 from ..ir.kinds import Elementwise, Reduction, Window
 from ..ir.types import FLOAT32, Size, TupleType
@@ -32,29 +34,30 @@ from .recompute import masks_of, recompute
 STRUCTURAL = frozenset({"ANCHOR", "MOVES_DATA", "CYCLE"})
 
 
-def fuse(graph: Graph, decisions: Decisions) -> Graph:
+def fuse(graph: Graph, context: Context[Any]) -> Graph:
     """Replaces groups of ops by ``fused`` nodes; see the module's docstring."""
-    return _fuse(graph, decisions, frozenset())
+    return _fuse(graph, context, frozenset())
 
 
-def _fuse(graph: Graph, decisions: Decisions, scattered: frozenset[Node]) -> Graph:
+def _fuse(graph: Graph, context: Context[Any], scattered: frozenset[Node]) -> Graph:
     """``graph`` fused, the steps of its loops first."""
 
     def fuse_step(node: Node) -> Node | None:
         if node.op is not ops.scan:
             return None
-        body = _fuse(node.attrs["body"], decisions, scattered_parts(node))
+        body = _fuse(node.attrs["body"], context, scattered_parts(node))
         return apply(node.op, node.inputs, node.attrs | {"body": body})
 
-    return _Fuser(rewrite(graph, fuse_step), decisions, scattered).run()
+    return _Fuser(rewrite(graph, fuse_step), context, scattered).run()
 
 
 class _Fuser:
     """Fuses one graph. Between the elements of ``scattered`` values there are gaps."""
 
-    def __init__(self, graph: Graph, decisions: Decisions, scattered: frozenset[Node]) -> None:
+    def __init__(self, graph: Graph, context: Context[Any], scattered: frozenset[Node]) -> None:
         self.graph = graph
-        self.decisions = decisions
+        self.target = context.target
+        self.decisions = context.decisions
         self.scattered = scattered
         self.fixed = fixed_nodes(graph)
         self.outputs = set(graph.outputs)
@@ -67,7 +70,7 @@ class _Fuser:
             if node.inputs and node not in self.fixed and _is_fusible(node):
                 self._place(node)
         self._join_sweeps()
-        for node in recompute(self.graph, self.cluster):
+        for node in recompute(self.graph, self.cluster, self.target):
             self._recomputed(node)
         return self._rebuild()
 

@@ -24,8 +24,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from math import prod
+from typing import Any
 
 from ...runtime.dim import Dim, Size, substitute, symbols_of
+from ..context import Context
 from ..decisions import Decision, Decisions
 from ..ir.graph import Graph, Node, origin_scope
 from ..ir.kinds import Movement, View
@@ -41,12 +43,12 @@ from .rewriting import change_bodies
 TYPICAL = 64  # what symbolic sizes are taken to be where sizes are compared
 
 
-def hoist(graph: Graph, decisions: Decisions) -> Graph:
+def hoist(graph: Graph, context: Context[Any]) -> Graph:
     """Moves out of loops what need not be done in them; see the module's docstring."""
-    graph = change_bodies(graph, lambda body: hoist(body, decisions))
+    graph = change_bodies(graph, lambda body: hoist(body, context))
 
     def change(node: Node, used: Collection[int]) -> Results:
-        return _Hoist(node, decisions).results(used)
+        return _Hoist(node, context.decisions).results(used)
 
     return rewrite_scans(graph, change)
 

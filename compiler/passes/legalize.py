@@ -9,7 +9,7 @@
 Depthwise filters with several outputs a channel become one filter a (repeated) channel; matrix
 products are of matrices, or of equal batches of them, in float32, else sums; the left one is read
 as it lies where it is a transpose; what is counted is a constant where its size is known. Sums over
-all samples are cut in parts (``long_sums``). Results that no kernel makes are copied; those of
+all samples are cut in parts that suit the target. Results that no kernel makes are copied; those of
 groups that nothing reads are left out.
 
 The step of a loop reads and writes parts of wider values (a slice of a sequence, one of the two
@@ -18,10 +18,11 @@ places of a carry), between whose rows there are gaps. What cannot work so gets 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from ..cpu.passes.long_sums import kernel_gradient_in_parts, product_in_parts
-from ..decisions import Decisions
+from ..context import Context
 from ..ir.graph import Graph, Node, apply, origin_scope, rewrite, substitute_nodes
 from ..ir.kinds import (
     Concatenation,
@@ -30,7 +31,6 @@ from ..ir.kinds import (
     FromIndex,
     Gather,
     Interleaving,
-    KernelGradient,
     Leaf,
     Movement,
     Projection,
@@ -50,11 +50,11 @@ from .loops import used_results
 from .rewriting import change_bodies
 
 
-def legalize(graph: Graph, decisions: Decisions) -> Graph:
+def legalize(graph: Graph, context: Context[Any]) -> Graph:
     """Rewrites, then copies results; see the module's docstring."""
-    graph = _without_unread_results(change_bodies(graph, lambda body: legalize(body, decisions)))
+    graph = _without_unread_results(change_bodies(graph, lambda body: legalize(body, context)))
     graph = substitute_nodes(graph, {n: _counted(n) for n in graph.nodes if n.op is ops.iota})
-    for rule in (_single_filters, _plain_matmul, _summed_in_parts):
+    for rule in (_single_filters, _plain_matmul, context.target.in_parts):
         graph = rewrite(graph, rule)
     return rewrite(_copy_outputs(graph), _with_dense_values)
 
@@ -146,12 +146,6 @@ def _untransposed(node: Node) -> Node | None:
     if node.op.name != "transpose" or node.attrs["axes"] != (*range(rank - 2), rank - 1, rank - 2):
         return None
     return node.inputs[0]
-
-
-def _summed_in_parts(node: Node) -> Node | None:
-    if isinstance(node.op.lowering, KernelGradient):
-        return kernel_gradient_in_parts(node)
-    return product_in_parts(node) if node.op is ops.transposed_matmul else None
 
 
 def _with_axis(node: Node, axis: int) -> Node:

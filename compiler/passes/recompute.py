@@ -13,8 +13,9 @@ for others: they read that operand, and what follows from it costs nothing besid
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
-from ..cpu.emit.writer import MATH
+from ..context import Costs
 from ..ir.graph import Graph, Node
 from ..ir.kinds import Elementwise, Reduction
 from ..ir.types import BOOL
@@ -23,7 +24,9 @@ from .clusters import MAX_NODES, Cluster
 STEPS = 3  # ops that are cheaper than storing a value and reading it back
 
 
-def recompute(graph: Graph, cluster: Mapping[Node, Cluster]) -> tuple[Node, ...]:
+def recompute(
+    graph: Graph, cluster: Mapping[Node, Cluster], target: Costs[Any]
+) -> tuple[Node, ...]:
     """Gives groups copies of what is cheap; the values that need not be stored for it."""
     saved: dict[Node, None] = {}
     for node in graph.nodes:
@@ -36,7 +39,9 @@ def recompute(graph: Graph, cluster: Mapping[Node, Cluster]) -> tuple[Node, ...]
         stored = {n for n in home.nodes if n in graph.results or _is_read(n, graph, cluster)} - {
             node
         }
-        recipe = masks_leading_to(node) if node.dtype == BOOL else _recipe(node, home, stored)
+        recipe = (
+            masks_leading_to(node) if node.dtype == BOOL else _recipe(node, home, stored, target)
+        )
         takers = {id(cluster[user]): cluster[user] for user in users}.values()
         if recipe and all(_is_worth(recipe, taker) for taker in takers):
             saved[node] = None
@@ -84,7 +89,7 @@ def _takes(node: Node, user: Node, cluster: Mapping[Node, Cluster]) -> bool:
     return computes and taker is not None and not taker.anchor and taker.domain.shape == node.shape
 
 
-def _recipe(node: Node, home: Cluster, stored: Collection[Node]) -> list[Node]:
+def _recipe(node: Node, home: Cluster, stored: Collection[Node], target: Costs[Any]) -> list[Node]:
     """The ops of a group that lead to ``node`` from what lies in memory, or is small.
 
     None where they are many, or cost more than reading the value.
@@ -96,7 +101,7 @@ def _recipe(node: Node, home: Cluster, stored: Collection[Node]) -> list[Node]:
         current = stack.pop()
         if current in found or current not in members or current.shape != node.shape:
             continue
-        if not is_simple(current) or current.op.name in MATH or len(found) == STEPS:
+        if not is_simple(current) or target.is_dear(current.op.name) or len(found) == STEPS:
             return []
         found.append(current)
         stack.extend(current.inputs)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from functools import partial
+from typing import Any
 
+from ..context import Context
 from ..decisions import Decision, Decisions
 from ..ir.graph import Graph, Node, apply
 from ..ir.kinds import Elementwise, Reduction
@@ -18,7 +20,7 @@ LEAST = 16  # elements that one of the first reductions is worth
 LARGE = 2**15  # elements in all from which threads share the work
 
 
-def reductions(graph: Graph, decisions: Decisions) -> Graph:
+def reductions(graph: Graph, context: Context[Any]) -> Graph:
     """Cuts reductions over the first axis and others in two, and takes factors out of sums.
 
         %0 = sum(%x, axes=(0, 1, 2))            %x : f32[N, 8, 8, 64]
@@ -33,8 +35,10 @@ def reductions(graph: Graph, decisions: Decisions) -> Graph:
     the same for any number of threads. A factor comes out where the sum without it is there anyway.
     """
     graph = rewrite_everywhere(graph, _from_the_front)
-    graph = _kept(_factored(graph, decisions))
-    return rewrite_everywhere(graph, lambda node: _in_two(node, decisions) or _without_ones(node))
+    graph = _kept(_factored(graph, context.decisions))
+    return rewrite_everywhere(
+        graph, lambda node: _in_two(node, context.decisions) or _without_ones(node)
+    )
 
 
 def _from_the_front(node: Node) -> Node | None:

@@ -21,7 +21,9 @@ them. Arithmetic on that costs less than reading it would; products of matrices 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from ..context import Context
 from ..decisions import Decision, Decisions
 from ..ir.graph import Graph, Node, substitute_nodes
 from ..ir.kinds import Contraction, Elementwise
@@ -35,12 +37,12 @@ from .loops import loop_of
 from .rewriting import change_bodies
 
 
-def retain(graph: Graph, decisions: Decisions) -> Graph:
+def retain(graph: Graph, context: Context[Any]) -> Graph:
     """Stacks what steps compute where it is computed again; see the module's docstring."""
-    graph = change_bodies(graph, lambda body: retain(body, decisions))
+    graph = change_bodies(graph, lambda body: retain(body, context))
     changed: Graph | None = graph
     while changed is not None:
-        graph, changed = changed, _step(changed, decisions)
+        graph, changed = changed, _step(changed, context.decisions)
     return graph
 
 

@@ -8,8 +8,10 @@ do not apply, so ``x + 0`` stays where the 0 broadcasts ``x`` to a larger shape.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from ..decisions import Decision, Decisions
+from ..context import Context
+from ..decisions import Decision
 from ..ir.graph import Graph, Node, Op
 from ..ir.kinds import Elementwise
 from ..ops.registry import all_ops, ops
@@ -17,7 +19,7 @@ from . import equations as eq
 from .rewriting import rewrite_everywhere
 
 
-def simplify(graph: Graph, decisions: Decisions) -> Graph:
+def simplify(graph: Graph, context: Context[Any]) -> Graph:
     """Applies the rows of ``ROWS`` bottom-up, to each node until none applies.
 
         %0 = multiply(%x, 1.0)
@@ -31,7 +33,7 @@ def simplify(graph: Graph, decisions: Decisions) -> Graph:
         current = node
         while (row := _matching(current)) is not None:
             equation, current = row
-            decisions.add(Decision("simplify", equation, node.layers, "simplified"))
+            context.decisions.add(Decision("simplify", equation, node.layers, "simplified"))
         return current if current is not node else None
 
     return rewrite_everywhere(graph, rule)

@@ -25,8 +25,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ...runtime.dim import Size
+from ..context import Context
 from ..decisions import Decision, Decisions
 from ..ir.graph import Graph, Node, apply, origin_scope
 from ..ir.kinds import Contraction, Elementwise
@@ -40,12 +42,12 @@ from .loops import Results, loop_of, rewrite_scans, tightened
 from .rewriting import change_bodies, constant_array
 
 
-def sink(graph: Graph, decisions: Decisions) -> Graph:
+def sink(graph: Graph, context: Context[Any]) -> Graph:
     """Moves behind loops what need not be done in them; see the module's docstring."""
-    graph = change_bodies(graph, lambda body: sink(body, decisions))
+    graph = change_bodies(graph, lambda body: sink(body, context))
 
     def change(node: Node, used: Collection[int]) -> Results:
-        return _Sink(node, decisions).results(used)
+        return _Sink(node, context.decisions).results(used)
 
     return rewrite_scans(graph, change)
 

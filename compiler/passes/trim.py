@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
+from ..context import Context
 from ..decisions import Decision, Decisions
 from ..ir.graph import Graph, Node, substitute_nodes
 from ..ops.core import ITEM
@@ -13,7 +15,7 @@ from .loops import Results, loop_of, rewrite_scans, tightened
 from .rewriting import change_bodies
 
 
-def trim(graph: Graph, decisions: Decisions) -> Graph:
+def trim(graph: Graph, context: Context[Any]) -> Graph:
     """Makes one loop of two that carry the same, and drops what no one reads of a loop.
 
         %0 = scan(%h, %x, $w, carries=1, sequences=1) {... return %0.1, %0.1}
@@ -23,14 +25,14 @@ def trim(graph: Graph, decisions: Decisions) -> Graph:
         %0 = scan(%h, %x, $w, carries=1, sequences=1) {... return %0.1, %c0}
         return item(%0, index=0), item(%0, index=1)
     """
-    graph = change_bodies(graph, lambda body: trim(body, decisions))
-    graph = _merged(graph, decisions)
+    graph = change_bodies(graph, lambda body: trim(body, context))
+    graph = _merged(graph, context.decisions)
 
     def change(node: Node, used: Collection[int]) -> Results:
         results, scan = tightened(loop_of(node), used)
         if scan is not None and _size(scan) == _size(node):
             return items_of(node)  # nothing was left out: it stays as it is written
-        decisions.add(Decision("trim", "scan", node.layers, "trimmed", "UNREAD"))
+        context.decisions.add(Decision("trim", "scan", node.layers, "trimmed", "UNREAD"))
         return results
 
     return rewrite_scans(graph, change)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from ..decisions import Decision, Decisions
+from ..context import Context
+from ..decisions import Decision
 from ..ir.graph import Graph, Node
 from ..ir.types import Size
 from ..ops.registry import ops
@@ -15,7 +17,7 @@ from .rewriting import rewrite_everywhere
 Pair = tuple[int, int]
 
 
-def unpad(graph: Graph, decisions: Decisions) -> Graph:
+def unpad(graph: Graph, context: Context[Any]) -> Graph:
     """Padding in front of a convolution becomes its own; zeros between pixels are left out.
 
         %0 = pad(%x, low=(0, 1, 1, 0), high=(0, 1, 1, 0))
@@ -44,7 +46,7 @@ def unpad(graph: Graph, decisions: Decisions) -> Graph:
         if result is None:
             return None
         code, found = result
-        decisions.add(Decision("unpad", "pad+conv2d", node.layers, "rewritten", code))
+        context.decisions.add(Decision("unpad", "pad+conv2d", node.layers, "rewritten", code))
         return found
 
     return rewrite_everywhere(graph, rule)

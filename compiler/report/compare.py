@@ -19,8 +19,9 @@ from ...runtime.program import Program, TileRow
 from ..executable import Executable, compile_graph
 from ..ir.evaluate import evaluate
 from ..ir.graph import Graph, IRError
-from ..pipeline import PASSES, REQUIRED, stage_names
+from ..pipeline import passes_for, required, stage_names
 from ..suggest import did_you_mean, listed
+from ..targets import CPU, target_named
 from ..units import three_digits
 from .table import Column, Row, Table
 
@@ -217,8 +218,9 @@ def cumulative_variants() -> dict[str, Options]:
     """``none``, then each pass added to those before, then tiling: options by name."""
     variants: dict[str, Options] = {NONE: {"passes": "none"}}
     names: list[str] = []
-    for stage, run in zip(stage_names(), PASSES, strict=True):
-        if run not in REQUIRED:
+    target = target_named(CPU)
+    for stage, run in zip(stage_names(target), passes_for(target), strict=True):
+        if run not in required(target):
             names.append(stage)
             variants[f"+{stage}"] = {"passes": tuple(names)}
     return {**variants, TILE: {"passes": "default"}, DEFAULT: {"passes": "default"}}

@@ -7,7 +7,7 @@ schedule.txt              groups in order, with the kernels that compute them
 plan.txt                  memory slots with lifetimes and offsets, and the table of launches
 explain.txt               what was fused or declined, and why
 kernels/<name>.py         the generated kernels
-kernels/<name>.s          ... and the machine instructions that they are here
+kernels/<name>.s          ... and the machine instructions that they are here, if it runs them
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from difflib import unified_diff
 from pathlib import Path
 
 from ...runtime.cache import kernel_assembly
-from ...runtime.cpu.binding import Binding
+from ...runtime.config import config
 from ...runtime.cpu.host import host
 from ...runtime.dim import evaluate
+from ...runtime.placement import Placement
 from ...runtime.program import LoopRow, Program, Row, Slot, TileRow
 from ..cpu.stretches import BATCH
 from ..executable import Executable
@@ -64,7 +65,8 @@ def _texts(executable: Executable) -> Iterator[tuple[str, str]]:
     yield "explain.txt", executable.explain().table().text(WIDE)
     for name, source in executable.source.items():
         yield f"kernels/{file_name(name)}.py", source
-        yield f"kernels/{file_name(name)}.s", _instructions(name, source)
+        if executable.loaded is not None:
+            yield f"kernels/{file_name(name)}.s", _instructions(name, source)
 
 
 def _instructions(name: str, source: str) -> str:
@@ -106,20 +108,17 @@ def plan_text(executable: Executable) -> str:
     """The slots and rows of the program, with sizes and offsets of one sample."""
     program = executable.program
     sizes = {name: 1 if name == BATCH else OTHER_SIZE for name in program.symbols}
-    shapes = [
-        tuple(evaluate(size, sizes) for size in program.slots[i].shape) for i in program.inputs
-    ]
-    binding = executable.executor.bind(shapes)
+    placement = Placement(program, sizes, config.threads)
     bound = ", ".join(f"{name}={value}" for name, value in sizes.items())
     head = (
         f"program {program.name}{f' at {bound}' if bound else ''}: {len(program.kernels)} kernels, "
-        f"{program.launches} launches, {format_bytes(binding.arena_bytes)} of arena"
+        f"{program.launches} launches, {format_bytes(placement.arena_bytes)} of arena"
     )
-    tables = (_slot_table(program, binding), _row_table(executable, binding))
+    tables = (_slot_table(program, placement), _row_table(executable, placement))
     return "\n\n\n".join([head, *(table.text(WIDE) for table in tables)])
 
 
-def _slot_table(program: Program, binding: Binding) -> Table:
+def _slot_table(program: Program, placement: Placement) -> Table:
     columns = (
         Column("slot", right=True),
         Column("name"),
@@ -130,26 +129,26 @@ def _slot_table(program: Program, binding: Binding) -> Table:
         Column("offset", right=True),
     )
     rows = tuple(
-        TableRow(_slot_cells(index, slot, binding)) for index, slot in enumerate(program.slots)
+        TableRow(_slot_cells(index, slot, placement)) for index, slot in enumerate(program.slots)
     )
     notes = ("rows: the first and the last row of the table below between which it is in use.",)
     return Table("memory", columns, rows, notes)
 
 
-def _slot_cells(index: int, slot: Slot, binding: Binding) -> tuple[str, ...]:
-    offset = binding.offsets.get(index)
+def _slot_cells(index: int, slot: Slot, placement: Placement) -> tuple[str, ...]:
+    offset = placement.offsets.get(index)
     return (
         str(index),
         slot.name,
         slot.kind,
         str(TensorType(dtype_of(slot.dtype), slot.shape)),
-        f"{evaluate(slot.bytes, binding.bindings):,}",
+        f"{evaluate(slot.bytes, placement.sizes):,}",
         "" if offset is None else f"{slot.first}-{slot.last}",
         "" if offset is None else f"{offset:,}",
     )
 
 
-def _row_table(executable: Executable, binding: Binding) -> Table:
+def _row_table(executable: Executable, placement: Placement) -> Table:
     columns = (
         Column("row", right=True),
         Column("kernel"),
@@ -161,26 +160,28 @@ def _row_table(executable: Executable, binding: Binding) -> Table:
     )
     names = tuple(executable.source)
     rows = tuple(
-        TableRow(_row_cells(index, row, names, binding))
+        TableRow(_row_cells(index, row, names, placement))
         for index, row in enumerate(executable.program.rows)
     )
     notes = ("reads, writes: slots.",)
     return Table("launches", columns, rows, notes)
 
 
-def _row_cells(index: int, row: Row, names: tuple[str, ...], binding: Binding) -> tuple[str, ...]:
+def _row_cells(
+    index: int, row: Row, names: tuple[str, ...], placement: Placement
+) -> tuple[str, ...]:
     if isinstance(row, TileRow):
         what = f"from {row.symbol}={row.least}: {row.tile} at a time through {row.rows} rows"
         return str(index), "tile", "", "", "", "", what
     if isinstance(row, LoopRow):
-        what = f"{evaluate(row.trips, binding.bindings)} times through {row.rows} rows: {row.label}"
+        what = f"{evaluate(row.trips, placement.sizes)} times through {row.rows} rows: {row.label}"
         return str(index), "loop", "", "", "", "", what
     return (
         str(index),
         names[row.kernel],
         " ".join(map(str, row.reads)),
         " ".join(map(str, row.writes)),
-        f"{evaluate(row.flops, binding.bindings):,}",
-        f"{evaluate(row.bytes, binding.bindings):,}",
+        f"{evaluate(row.flops, placement.sizes):,}",
+        f"{evaluate(row.bytes, placement.sizes):,}",
         row.label,
     )

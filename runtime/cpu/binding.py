@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..dim import Size, coefficient, evaluate
 from ..forks import cached_property
-from ..memory import Interval, align, assign_offsets
+from ..memory import align
+from ..placement import Placement
 from ..program import ARENA, CONSTANT, STATE, LaunchRow, LoopRow, Operand, Program, Scratch, TileRow
 from .barriers import Touch, set_barriers
 from .dispatcher import LAUNCH, LOOP, ROW, TILE, Dispatch
@@ -37,18 +37,6 @@ class Port:
     offset: int
 
 
-def check_sizes(program: Program, sizes: Mapping[str, int]) -> None:
-    """Raises ``ValueError`` naming the place and the sizes where a condition does not hold."""
-    for condition in program.conditions:
-        low, high = evaluate(condition.low, sizes), evaluate(condition.high, sizes)
-        if low > high:
-            known = ", ".join(f"{name} = {size}" for name, size in sizes.items())
-            raise ValueError(
-                f"{condition.place}: expected {condition.low} <= {condition.high}; "
-                f"got {low} > {high}, with {known}"
-            )
-
-
 class Binding:
     """A program bound to sizes and to memory of its own; runs of one binding must not overlap.
 
@@ -64,15 +52,15 @@ class Binding:
         threads: int,
         profile: bool = False,
     ) -> None:
-        check_sizes(program, bindings)
         self.program = program
-        self.bindings = dict(bindings)
+        self.placement = Placement(program, bindings, threads)
+        self.bindings = self.placement.sizes
         self.threads = threads
         self._kernels = addresses
         self._constants = constants
-        self.tiles = self._choose_tiles()
-        self._heads = list(self.tiles)
-        self._place()
+        self._arena = np.zeros(self.placement.arena_bytes + 4096, np.uint8)
+        # Pages aligned: the same addresses modulo 4096 at every call.
+        self._base = align_page(self._arena.ctypes.data)
         self._build(profile)
 
     def run(self, callers: Sequence[int]) -> None:
@@ -90,99 +78,6 @@ class Binding:
             tuple(evaluate(size, self.bindings) for size in slots[i].shape)
             for i in self.program.outputs
         )
-
-    @property
-    def offsets(self) -> Mapping[int, int]:
-        """Bytes from the arena's start to each slot of it that holds a value for all samples."""
-        return self._offsets
-
-    def _choose_tiles(self) -> dict[int, TileRow]:
-        """Row index to tile, for the tiles that pay at this number of samples."""
-        tiles = {}
-        for index, row in enumerate(self.program.rows):
-            if isinstance(row, TileRow) and self.bindings.get(row.symbol, 0) >= row.least:
-                tiles[index] = row
-        return tiles
-
-    # Memory
-
-    def _place(self) -> None:
-        """Offsets in the arena; values that live inside a tile only get memory a thread."""
-        self._tile_of = self._slots_inside_tiles()
-        self._inner: dict[int, int] = {}
-        self._tile_bytes: dict[int, int] = {}
-        slots_in: dict[int, list[int]] = {index: [] for index in self.tiles}
-        for slot, index in self._tile_of.items():
-            slots_in[index].append(slot)
-        for index, tile in self.tiles.items():
-            inside = slots_in[index]
-            offsets, size = assign_offsets([self._piece_interval(s, tile) for s in inside])
-            self._inner.update(zip(inside, offsets, strict=True))
-            # Threads apart by an odd number of lines, so that they do not compete for cache sets.
-            self._tile_bytes[index] = align(size) + 64
-        whole = [
-            i
-            for i, s in enumerate(self.program.slots)
-            if s.kind == ARENA and i not in self._tile_of
-        ]
-        intervals = [self._whole_interval(s) for s in whole]
-        intervals += [
-            Interval(self._tile_bytes[i] * self.threads, i, i + t.rows)
-            for i, t in self.tiles.items()
-        ]
-        offsets, self.arena_bytes = assign_offsets(intervals)
-        self._offsets = dict(zip(whole, offsets, strict=False))
-        self._tile_offsets = dict(zip(self.tiles, offsets[len(whole) :], strict=True))
-        # Scratch is all rows' in turn: a thread's stays in its cache. It is no part of its stack,
-        # which may be small, as the caller's is none of ours.
-        self._scratch_offset, self._scratch_bytes = self.arena_bytes, self._most_scratch()
-        self.arena_bytes += self._scratch_bytes * self.threads
-        self._arena = np.zeros(self.arena_bytes + 4096, np.uint8)
-        # Pages aligned: the same addresses modulo 4096 at every call.
-        self._base = align_page(self._arena.ctypes.data)
-
-    def _most_scratch(self) -> int:
-        """Scratch of a thread: what the row needs that needs most."""
-        rows = (row for row in self.program.rows if isinstance(row, LaunchRow))
-        each = [sum(align(a.bytes) for a in r.arguments if isinstance(a, Scratch)) for r in rows]
-        most = max(each, default=0)
-        return most + 64 if most else 0  # apart by an odd number of lines, as pieces of tiles are
-
-    def _slots_inside_tiles(self) -> dict[int, int]:
-        inside = {}
-        for i, slot in enumerate(self.program.slots):
-            for index, tile in self._tiles_from(slot.first):
-                within = index <= slot.first and slot.last <= index + tile.rows
-                if slot.kind == ARENA and within:
-                    inside[i] = index
-                break
-        return inside
-
-    def _tiles_from(self, row: int) -> Iterator[tuple[int, TileRow]]:
-        """The tiles that end at ``row`` or later, in order; none lies in another."""
-        for at in range(max(0, bisect_right(self._heads, row) - 1), len(self._heads)):
-            index = self._heads[at]
-            if row <= index + self.tiles[index].rows:
-                yield index, self.tiles[index]
-
-    def _piece_interval(self, index: int, tile: TileRow) -> Interval:
-        """A value of one piece of a tile, which passes through the rows in order."""
-        slot = self.program.slots[index]
-        sizes = {**self.bindings, tile.symbol: tile.tile}
-        return Interval(evaluate(slot.bytes, sizes), slot.first, slot.last)
-
-    def _whole_interval(self, index: int) -> Interval:
-        """A value of all samples. It lives all through a tile that touches it: a later piece still
-        reads it when an earlier one has come to the tile's last rows.
-        """
-        slot = self.program.slots[index]
-        first, last = slot.first, slot.last
-        for start, tile in self._tiles_from(slot.first):
-            if start > slot.last:
-                break
-            if first <= start + tile.rows and start <= last:
-                first, last = min(first, start), max(last, start + tile.rows)
-        return Interval(evaluate(slot.bytes, self.bindings), first, last)
 
     # The table
 
@@ -202,7 +97,7 @@ class Binding:
                 words.append(self._launch(row, _tile_around(around)))
             elif isinstance(row, LoopRow):
                 words.append(self._loop(row, _loops_around(around)))
-            elif index in self.tiles:
+            elif index in self.placement.tiles:
                 words.append(self._tile(row))
             else:
                 continue
@@ -236,12 +131,12 @@ class Binding:
 
     def _launch(self, row: LaunchRow, tile: tuple[int, TileRow] | None) -> list[int]:
         start, first_patch = len(self._args), len(self._patches)
-        scratch = self._base + self._scratch_offset
+        scratch = self._base + self.placement.scratch_offset
         for position, argument in enumerate(row.arguments):
             if isinstance(argument, Operand):
                 self._args.append(self._address(argument, position, tile))
             elif isinstance(argument, Scratch):
-                self._patches += [position, THREAD, self._scratch_bytes]
+                self._patches += [position, THREAD, self.placement.scratch_bytes]
                 self._args.append(scratch)
                 scratch += align(argument.bytes)
             elif tile is None:
@@ -274,17 +169,18 @@ class Binding:
             self._patches += [position, counter, evaluate(move.bytes, self.bindings)]
         if slot.kind in (CONSTANT, STATE):
             return self._constants[operand.slot] + offset
-        if operand.slot in self._tile_of:
-            home = self._tile_of[operand.slot]
-            self._patches += [position, THREAD, self._tile_bytes[home]]
-            inner = self._inner[operand.slot]
-            return self._base + self._tile_offsets[home] + inner + offset
+        placed = self.placement
+        if operand.slot in placed.tile_of:
+            home = placed.tile_of[operand.slot]
+            self._patches += [position, THREAD, placed.tile_bytes[home]]
+            inner = placed.inner[operand.slot]
+            return self._base + placed.tile_offsets[home] + inner + offset
         if tile is not None:
             per_sample = self._slope(slot.bytes, tile[1])
             if per_sample:
                 self._patches += [position, START, per_sample]
         if slot.kind == ARENA:
-            return self._base + self._offsets[operand.slot] + offset
+            return self._base + placed.offsets[operand.slot] + offset
         self._ports.append(Port(len(self._args), self._ends[operand.slot], offset))
         return 0
 
@@ -302,14 +198,14 @@ class Binding:
             touches += [self._touch(s, True, row.border) for s in row.writes]
         if word[0] == TILE:
             tile = self.rows[index]
-            start = self._tile_offsets[tile]
-            stop = start + self._tile_bytes[tile] * self.threads
+            start = self.placement.tile_offsets[tile]
+            stop = start + self.placement.tile_bytes[tile] * self.threads
             touches.append(Touch(-1, start, stop, True, False))
         return touches
 
     def _touch(self, slot: int, write: bool, border: bool) -> Touch:
-        if slot in self._offsets:
-            start = self._offsets[slot]
+        start = self.placement.offsets.get(slot)
+        if start is not None:
             size = evaluate(self.program.slots[slot].bytes, self.bindings)
             return Touch(slot, start, start + size, write, border)
         # Callers' arrays and weights lie outside the arena: they conflict by slot alone.

@@ -41,7 +41,7 @@ WIDE = 6  # the others: five (Ice Lake) to eight (Zen 5)
 
 @dataclass(frozen=True)
 class Host:
-    """The machine kernels are generated for.
+    """A machine that kernels are generated for.
 
     Attributes:
         lanes: float32 lanes of one vector register (16, 8 or 4).
@@ -62,6 +62,42 @@ class Host:
     l2_bytes: int
     l3_bytes: int
     versions: str
+
+    @property
+    def vectors(self) -> str:
+        """The name of its vector instructions."""
+        return VECTORS[self.lanes]
+
+
+VECTORS = {16: "avx512", 8: "avx2", 4: "sse"}
+
+
+def _described(cpu_name: str, lanes: int, issue_width: int, l2_bytes: int) -> Host:
+    return Host(
+        cpu_name=cpu_name,
+        features=frozenset(),
+        lanes=lanes,
+        vector_registers=registers_of(lanes),
+        has_fma=lanes > 4,
+        issue_width=issue_width,
+        l1_bytes=32 * 1024,
+        l2_bytes=l2_bytes,
+        l3_bytes=32 * 1024 * 1024,
+        versions="",
+    )
+
+
+def registers_of(lanes: int) -> int:
+    """How many vector registers come with so many lanes."""
+    return 32 if lanes == 16 else 16
+
+
+# Machines of a usual size, to compile for on any other, by the names of their vectors.
+DESCRIBED = {
+    "avx512": _described("x86-64-v4", 16, WIDE, 1024 * 1024),
+    "avx2": _described("x86-64-v3", 8, WIDE, 512 * 1024),
+    "sse": _described("x86-64-v2", 4, 4, 256 * 1024),
+}
 
 
 def _features() -> frozenset[str]:
@@ -126,7 +162,7 @@ def host() -> Host:
         cpu_name=name,
         features=features,
         lanes=lanes,
-        vector_registers=32 if lanes == 16 else 16,
+        vector_registers=registers_of(lanes),
         has_fma="fma" in features,
         issue_width=4 if name in FOUR_WIDE else WIDE,
         l1_bytes=cache_bytes(1),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from agreement import assert_close
+from here import HERE
 from op_cases import CASE_IDS, CASES
 
 from keraunos.compiler import ops
@@ -250,7 +251,7 @@ def test_frozen_weights_cost_no_backward_work_after_passes_either():
     """The head of a network that is kept as it is: its inputs get no gradients."""
     x, loss, weights = three_layers()
     graph = Graph("loss", (x,), (loss, *gradients(loss, [weights[2]])))
-    done = optimize(graph, stop_after="sink").last
+    done = optimize(graph, HERE, stop_after="sink").last
     names = [node.op.name for node in done.nodes]
     assert names.count("matmul") == 3
     assert names.count("transposed_matmul") == 1

@@ -2,6 +2,7 @@
 
 import pytest
 from graphs import assert_same_values
+from here import context
 
 from keraunos.compiler.decisions import Decisions
 from keraunos.compiler.ir.graph import Graph, IRError, Node, Op, Sample
@@ -37,7 +38,7 @@ def test_a_composite_is_what_it_expands_to(op: Op, sample: Sample) -> None:
     types = [parse_type(type_.replace("f32", "f64")) for type_ in sample.types]
     inputs = tuple(input_(name, type_) for name, type_ in zip(names, types, strict=False))
     start = Graph("g", inputs, (op(*inputs, **sample.attrs),))
-    found = expand(start, Decisions())
+    found = expand(start, context())
     verify(found)
     assert not composites(found)
     # Random numbers are float32 by nature, whatever they are made of.
@@ -50,7 +51,7 @@ def test_bodies_are_reached() -> None:
     x, a0 = (input_(name, parse_type("f32[N, 4]")) for name in ("x", "a0"))
     body = Graph("body", (a0,), (ops.softmax(a0),))
     start = Graph("g", (x,), (FUSED(x, body=body, label="softmax"),))
-    found = expand(start, Decisions())
+    found = expand(start, context())
     assert composites(start) == {"softmax"}
     assert composites(found) == set()
     assert_same_values(start, found)
@@ -59,13 +60,13 @@ def test_bodies_are_reached() -> None:
 @pytest.mark.smoke
 def test_primitives_stay_as_they_are() -> None:
     graph = parse_ir("graph g(%x: f32[N]) { %0 = relu(%x) return %0 }")
-    assert expand(graph, Decisions()) is graph
+    assert expand(graph, context()) is graph
 
 
 @pytest.mark.smoke
 def test_origins_pass_to_the_parts() -> None:
     graph = parse_ir("graph g(%x: f32[N, 4]) {\n %0 = softmax(%x)   # top  m.py:3\n return %0 }")
-    parts = [node for node in expand(graph, Decisions()).nodes if node.inputs]
+    parts = [node for node in expand(graph, context()).nodes if node.inputs]
     assert len(parts) > 1
     assert all(node.layers == ("top",) for node in parts)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from graphs import assert_same_values
+from here import context
 
 from keraunos.compiler.decisions import Decision, Decisions
 from keraunos.compiler.ir.graph import Graph
@@ -28,7 +29,7 @@ def network(signature: str, parameters: str, *lines: str, channels: int = 6) -> 
 
 def folded(before: Graph) -> tuple[Graph, list[Decision]]:
     decisions = Decisions()
-    after = fold_batch_norm(before, decisions)
+    after = fold_batch_norm(before, context(decisions))
     verify(after)
     assert_same_values(before, after, rtol=1e-9)
     return after, list(decisions)
@@ -225,6 +226,6 @@ def test_layers_of_both_stay_on_the_convolution() -> None:
 
 def test_nan_and_infinity_pass_through() -> None:
     before = network(IMAGE, "$k : f32[1, 1, 4, 6]", "%0 = conv2d(%x, $k)", NORM.format("%0"))
-    after = fold_batch_norm(before, Decisions())
+    after = fold_batch_norm(before, context())
     with np.errstate(all="ignore"):
         assert_same_values(before, after, rtol=1e-9, poison=True)

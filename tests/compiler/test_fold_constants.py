@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from graphs import assert_same_values
+from here import context
 
 from keraunos.compiler.decisions import Decisions
 from keraunos.compiler.ir.parser import parse_ir
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.smoke
 def check(before: str, expected: str) -> Decisions:
     decisions = Decisions()
     start = parse_ir(before)
-    found = fold_constants(start, decisions)
+    found = fold_constants(start, context(decisions))
     assert str(found) == str(parse_ir(expected))
     assert_same_values(start, found, rtol=1e-6)  # a folded constant is rounded to float32
     return decisions
@@ -104,7 +105,7 @@ def test_symbolic_sizes_stay() -> None:
 )
 def test_nan_and_infinity(operation: str, value: float) -> None:
     start = parse_ir(f"graph g() {{ %0 = {operation} return %0 }}")
-    (found,) = fold_constants(start, Decisions()).outputs
+    (found,) = fold_constants(start, context()).outputs
     np.testing.assert_array_equal(found.attrs["value"].array, np.float32(value))
 
 

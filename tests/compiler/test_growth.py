@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from here import HERE
 
 import keraunos as keras
 from keraunos import layers
-from keraunos.compiler.cpu.tiling import choose_tiles
 from keraunos.compiler.decisions import Decisions
 from keraunos.compiler.ir.graph import Graph
 from keraunos.compiler.ir.parser import parse_ir
@@ -88,8 +88,8 @@ def training(build: Build, n: int) -> Graph:
 
 
 def compiled(graph: Graph) -> None:
-    ordered = schedule(optimize(graph).last)
-    plan(ordered, choose_tiles(ordered, Decisions()))
+    ordered = schedule(optimize(graph, HERE).last, HERE)
+    plan(ordered, HERE.tiles(ordered, Decisions()), HERE)
     parse_ir(str(graph))
 
 
@@ -144,7 +144,7 @@ def test_training_steps_compile_in_proportion() -> None:
 
 
 def fused_alike(n: int) -> None:
-    optimize(inference(chain, n), passes=["expand", "fuse"])
+    optimize(inference(chain, n), HERE, passes=["expand", "fuse"])
 
 
 def test_groups_are_found_without_looking_at_all_that_is_upstream() -> None:

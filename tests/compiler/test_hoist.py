@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from graphs import assert_same_values
+from here import context
 from recurrent import input_, lstm_layer, weight
 
 from keraunos.compiler import ops
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.smoke
 
 def hoisted(graph: Graph) -> tuple[Graph, Decisions]:
     decisions = Decisions()
-    after = hoist(graph, decisions)
+    after = hoist(graph, context(decisions))
     verify(after, "hoist")
     assert_same_values(graph, after, sizes={"N": 2, "T": 3})
     return after, decisions
@@ -156,7 +157,7 @@ def test_a_loop_without_carries_is_none():
         return [], [ops.mean(y, axes=(1,)), spread, slices[0]]
 
     _, results = ops.trace_scan(step, [], [x])
-    after, _ = hoisted(expand(Graph("map", (x,), results), Decisions()))
+    after, _ = hoisted(expand(Graph("map", (x,), results), context()))
     assert "scan" not in names(after)
     assert after.outputs[2] is x
 
@@ -174,7 +175,7 @@ def test_from_a_loop_within_a_loop_all_the_way_out():
     (last,), _ = ops.trace_scan(outer, [zeros], [x])
     decisions = Decisions()
     graph = Graph("nested", (x,), (last,))
-    after = hoist(graph, decisions)
+    after = hoist(graph, context(decisions))
     assert_same_values(graph, after, sizes={"N": 2, "T": 3, "S": 2})
     assert names(after) == ["broadcast_to", "matmul", "scan", "item"]
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from here import HERE
 from kernel_machine import Supervised
 
 from keraunos.compiler import ops
@@ -134,7 +135,7 @@ def test_a_long_sum_rounds_like_a_sum_of_sums():
 
 def test_sums_are_cut_by_what_a_cache_holds():
     inputs, node = conv_gradient(*CONVOLUTIONS["plain"])
-    stages = optimize(Graph("gradient", inputs, (node,)))
+    stages = optimize(Graph("gradient", inputs, (node,)), HERE)
     parts = next(n for n in stages.last.nodes if n.op.name == "conv2d_kernel_gradient")
     images, lines = parts.attrs["part"]
     assert lines == 7
@@ -142,7 +143,7 @@ def test_sums_are_cut_by_what_a_cache_holds():
     assert str(parts.shape[0]) == f"(N + {images - 1})//{images}"
     assert str(parse_ir(str(stages.last))) == str(stages.last)
     inputs, node = conv_gradient(*CONVOLUTIONS["lines"])
-    stages = optimize(Graph("gradient", inputs, (node,)))
+    stages = optimize(Graph("gradient", inputs, (node,)), HERE)
     parts = next(n for n in stages.last.nodes if n.op.name == "conv2d_kernel_gradient")
     assert parts.attrs["part"][0] == 1
     assert parts.attrs["part"][1] < 70

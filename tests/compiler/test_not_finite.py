@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from here import HERE
 
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir.evaluate import evaluate
@@ -37,7 +38,7 @@ CASES = {
     "product": ("%x: f32[N, 7, 21]", "%k: f32[21, 19]", "matmul(%x, %k)"),
 }
 NEEDED = {"expand", "legalize", "borders"}  # kernels cannot do without
-OPTIONAL = [name for name in stage_names() if name not in NEEDED]
+OPTIONAL = [name for name in stage_names(HERE) if name not in NEEDED]
 OPTIONS: tuple[dict[str, Any], ...] = ({}, {"passes": "none"}, {"disable": ["unpad", "fuse"]})
 
 

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from graphs import assert_same_values, random_graph
+from here import HERE
 
 from keraunos.compiler import pipeline
+from keraunos.compiler.context import Context
 from keraunos.compiler.decisions import Decision, Decisions
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir.evaluate import evaluate
@@ -13,6 +15,7 @@ from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.ir.printer import format_graph
 from keraunos.compiler.pipeline import optimize, stage_names
 from keraunos.runtime.config import config
+from keraunos.runtime.cpu.host import Host
 
 # Later passes have tests of their own.
 FIRST = ("simplify", "fold_constants", "fold_batch_norm", "expand", "simplify_2")
@@ -22,28 +25,28 @@ GRAPH = parse_ir("graph g(%x: f32[N, 4]) { %0 = add(%x, 0.0) %1 = softmax(%0) re
 
 @pytest.mark.smoke
 def test_the_list() -> None:
-    assert stage_names()[: len(FIRST)] == FIRST
-    assert len(set(stage_names())) == len(stage_names())
+    assert stage_names(HERE)[: len(FIRST)] == FIRST
+    assert len(set(stage_names(HERE))) == len(stage_names(HERE))
 
 
 @pytest.mark.smoke
 def test_default_runs_all_in_order() -> None:
-    stages = optimize(GRAPH)
-    assert tuple(stages) == ("trace", *stage_names())
+    stages = optimize(GRAPH, HERE)
+    assert tuple(stages) == ("trace", *stage_names(HERE))
     assert stages["trace"] is GRAPH
-    assert stages.last is stages[stage_names()[-1]]
+    assert stages.last is stages[stage_names(HERE)[-1]]
     assert [n.op.name for n in stages["simplify"].nodes] == ["input", "softmax"]
 
 
 def with_required(*names: str) -> tuple[str, ...]:
     """The stages to expect where ``names`` are chosen."""
-    always = {run.__name__ for run in pipeline.REQUIRED}
-    return ("trace", *(name for name in stage_names() if name in always.union(names)))
+    always = {run.__name__ for run in pipeline.required(HERE)}
+    return ("trace", *(name for name in stage_names(HERE) if name in always.union(names)))
 
 
 @pytest.mark.smoke
 def test_none_keeps_what_kernels_need() -> None:
-    stages = optimize(GRAPH, passes="none")
+    stages = optimize(GRAPH, HERE, passes="none")
     assert "expand" in stages
     assert tuple(stages) == with_required()
     assert "softmax" not in {node.op.name for node in stages.last.nodes}
@@ -62,14 +65,14 @@ def test_none_keeps_what_kernels_need() -> None:
 def test_names_choose_from_the_list_whose_order_stays(
     passes: str | list[str], stages: tuple[str, ...]
 ) -> None:
-    assert tuple(optimize(GRAPH, passes=passes)) == with_required(*stages)
+    assert tuple(optimize(GRAPH, HERE, passes=passes)) == with_required(*stages)
 
 
 @pytest.mark.smoke
 def test_disable() -> None:
-    stages = optimize(GRAPH, disable=("simplify",))
+    stages = optimize(GRAPH, HERE, disable=("simplify",))
     assert {"simplify", "simplify_2"}.isdisjoint(stages)
-    assert "simplify" in optimize(GRAPH, disable="simplify_2")
+    assert "simplify" in optimize(GRAPH, HERE, disable="simplify_2")
 
 
 @pytest.mark.smoke
@@ -78,7 +81,7 @@ def test_disable() -> None:
     [("fold_constants", FIRST[:2]), ("expand", FIRST[:4]), ("simplify_2", FIRST), ("trace", ())],
 )
 def test_stop_after_leaves_what_kernels_need(last: str, stages: tuple[str, ...]) -> None:
-    assert tuple(optimize(GRAPH, stop_after=last)) == with_required(*stages)
+    assert tuple(optimize(GRAPH, HERE, stop_after=last)) == with_required(*stages)
 
 
 @pytest.mark.smoke
@@ -95,36 +98,36 @@ def test_stop_after_leaves_what_kernels_need(last: str, stages: tuple[str, ...])
 )
 def test_unknown_names(options: dict[str, object], message: str) -> None:
     with pytest.raises(IRError, match=message):
-        optimize(GRAPH, **options)  # type: ignore[arg-type]
+        optimize(GRAPH, HERE, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.smoke
 def test_an_unknown_stage() -> None:
     with pytest.raises(KeyError, match="did you mean simplify"):
-        optimize(GRAPH)["simplfy"]
+        optimize(GRAPH, HERE)["simplfy"]
 
 
 @pytest.mark.smoke
 def test_decisions_are_collected() -> None:
     decisions = Decisions()
-    optimize(GRAPH, decisions=decisions)
+    optimize(GRAPH, HERE, decisions=decisions)
     assert decisions.of_stage("simplify")[0].pattern == "x + 0 = x"
     assert decisions.to_dict()[0]["layers"] == []
 
 
-def spoil(graph: Graph, decisions: Decisions) -> Graph:
+def spoil(graph: Graph, context: Context[Host]) -> Graph:
     """A pass that leaves the graph without its inputs."""
-    decisions.add(Decision("spoil", "all", (), "spoiled"))
+    context.decisions.add(Decision("spoil", "all", (), "spoiled"))
     return Graph(graph.name, (), graph.outputs)
 
 
 @pytest.mark.smoke
 def test_a_pass_that_breaks_the_graph_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "PASSES", (*pipeline.PASSES[:2], spoil))
+    monkeypatch.setattr(pipeline, "NEUTRAL", (*pipeline.NEUTRAL[:2], spoil))
     with pytest.raises(IRError, match=r"after spoil: %x .* is not listed as an input"):
-        optimize(GRAPH, disable="simplify")
+        optimize(GRAPH, HERE, disable="simplify")
     with config.update(verify=False):
-        assert optimize(GRAPH).last.inputs == ()
+        assert optimize(GRAPH, HERE).last.inputs == ()
 
 
 @pytest.mark.smoke
@@ -139,7 +142,7 @@ def test_common_subexpressions_and_dead_code_go_by_themselves() -> None:
       return %4
     }""")
     expected = parse_ir("graph g(%x: f32[N]) { %0 = exp(%x) %1 = multiply(%0, %0) return %1 }")
-    assert optimize(graph)["simplify"] == expected
+    assert optimize(graph, HERE)["simplify"] == expected
 
 
 SEEDS = range(150)
@@ -147,7 +150,7 @@ SEEDS = range(150)
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_graphs_print_and_parse(seed: int) -> None:
-    for graph in optimize(random_graph(seed)).values():
+    for graph in optimize(random_graph(seed), HERE).values():
         text = format_graph(graph)
         found = parse_ir(text)
         assert found == graph
@@ -158,7 +161,7 @@ def test_random_graphs_print_and_parse(seed: int) -> None:
 def test_every_stage_computes_the_same(seed: int) -> None:
     graph = random_graph(seed)
     assert random_graph(seed) == graph
-    for stage in optimize(graph).values():
+    for stage in optimize(graph, HERE).values():
         assert_same_values(graph, stage, seed, rtol=1e-6)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from graphs import assert_same_values
+from here import context
 
 from keraunos.compiler import ops
 from keraunos.compiler.autodiff import gradients
@@ -28,7 +29,7 @@ def network(signature: str, body: str) -> Graph:
 def after(graph: Graph) -> tuple[Graph, list[str]]:
     """The graph after the pass, and the reasons of what was done."""
     decisions = Decisions()
-    result = reductions(graph, decisions)
+    result = reductions(graph, context(decisions))
     verify(result, "reductions")
     assert_same_values(graph, result, sizes={"N": 3}, rtol=1e-9)
     return result, [decision.reason for decision in decisions]

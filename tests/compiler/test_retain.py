@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from graphs import assert_same_values
+from here import context
 from recurrent import gru_layer, input_, lstm_layer, tanh_layer
 
 from keraunos.compiler import ops
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.smoke
 
 def retained(graph: Graph) -> tuple[Graph, Decisions]:
     decisions = Decisions()
-    after = retain(graph, decisions)
+    after = retain(graph, context(decisions))
     verify(after, "retain")
     for steps in (3, 1, 0):
         assert_same_values(graph, after, sizes={"N": 2, "T": steps})
@@ -116,7 +117,7 @@ def test_gradients_compute_no_product_again(layer, products, reverse):
     log = Decisions()
     weights = Graph("net", (x,), (loss,)).parameters
     before = Graph("slopes", (x,), (loss, *gradients(loss, weights)))
-    before = hoist(trim(expand(before, log), log), log)
+    before = hoist(trim(expand(before, context(log)), context(log)), context(log))
     after, decisions = retained(before)
     assert len(decisions) >= products
     again = outside(before).count("matmul") - outside(after).count("matmul")

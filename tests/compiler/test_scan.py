@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from graphs import random_arguments
+from here import HERE
 from kernel_machine import Supervised
 from recurrent import (
     draw,
@@ -447,7 +448,7 @@ def test_passes_keep_what_random_loops_compute(seed):
     graph = random_scan_graph(seed)
     verify(graph)
     assert parse_ir(str(graph)) == graph
-    stages = optimize(graph)
+    stages = optimize(graph, HERE)
     for n, t in ((2, 3), (1, 0), (3, 1)):
         inputs, weights = arguments(graph, seed, n, t)
         expected = evaluate(graph, inputs, weights, "float64")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from here import context
 from recurrent import draw_weights, input_, lstm_layer, tanh_layer, weight
 
 from keraunos.compiler import ops
@@ -330,7 +331,7 @@ def test_passes_leave_one_loop_each_way():
     last, _ = lstm_layer(x, 4, "layer")
     slopes, arrays, weights = check([x], total(last), SIZES)
     decisions = Decisions()
-    after = hoist(trim(slopes, decisions), decisions)
+    after = hoist(trim(slopes, context(decisions)), context(decisions))
     verify(after)
     loops = [node for node in after.nodes if node.op is ops.scan]
     assert [loop.attrs["reverse"] for loop in loops] == [False, True]

@@ -2,6 +2,7 @@
 
 import pytest
 from graphs import assert_same_values
+from here import context
 
 from keraunos.compiler.decisions import Decisions
 from keraunos.compiler.ir.graph import Graph
@@ -129,7 +130,7 @@ def test_row(
 ) -> None:
     decisions = Decisions()
     start = graph(signature, *before)
-    found = simplify(start, decisions)
+    found = simplify(start, context(decisions))
     verify(found)
     assert str(found) == str(graph(signature, *expected))
     assert equation in {decision.pattern for decision in decisions}
@@ -164,18 +165,18 @@ def test_every_row_is_tested() -> None:
 def test_what_is_no_equation_stays(signature: str, line: str) -> None:
     start = graph(signature, line)
     decisions = Decisions()
-    assert simplify(start, decisions) == start
+    assert simplify(start, context(decisions)) == start
     assert len(decisions) == 0
 
 
 def test_a_zero_that_broadcasts_stays() -> None:
     start = graph("%x: f32[4]", "%z = constant([[0.0], [0.0]])", "add(%x, %z)")
-    assert simplify(start, Decisions()) == start
+    assert simplify(start, context()) == start
 
 
 def test_a_cast_that_loses_stays() -> None:
     start = graph("%x: f32[N]", "%0 = cast(%x, dtype=i32)", "cast(%0, dtype=f32)")
-    assert simplify(start, Decisions()) == start
+    assert simplify(start, context()) == start
 
 
 def test_rows_feed_one_another_and_bodies_are_reached() -> None:
@@ -196,13 +197,13 @@ def test_rows_feed_one_another_and_bodies_are_reached() -> None:
       %0 = fused silly(%x) { %0.0 = exp(%x) return %0.0 }
       return %0
     }""")
-    assert simplify(start, Decisions()) == expected
+    assert simplify(start, context()) == expected
 
 
 def test_decisions_name_the_layers() -> None:
     start = parse_ir("graph g(%x: f32[2]) {\n%0 = add(%x, 0.0) # dense_1  m.py:3\nreturn %0 }")
     decisions = Decisions()
-    simplify(start, decisions)
+    simplify(start, context(decisions))
     (decision,) = decisions
     assert (decision.stage, decision.pattern) == ("simplify", "x + 0 = x")
     assert decision.layers == ("dense_1",)

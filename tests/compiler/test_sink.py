@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from graphs import assert_same_values
+from here import context
 from recurrent import draw_weights, gru_layer, input_, lstm_layer, tanh_layer, weight
 
 from keraunos.compiler import ops
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.smoke
 
 def sunk(graph: Graph) -> tuple[Graph, Decisions]:
     decisions = Decisions()
-    after = sink(graph, decisions)
+    after = sink(graph, context(decisions))
     verify(after, "sink")
     for steps in (3, 1, 0):
         assert_same_values(graph, after, sizes={"N": 2, "T": steps})
@@ -37,7 +38,7 @@ def sunk(graph: Graph) -> tuple[Graph, Decisions]:
 def prepared(graph: Graph) -> Graph:
     """What ``sink`` sees: loops without what need not be in them."""
     log = Decisions()
-    return hoist(trim(expand(graph, log), log), log)
+    return hoist(trim(expand(graph, context(log)), context(log)), context(log))
 
 
 def slopes_of(graph: Graph) -> Graph:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from here import HERE
 
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir.evaluate import evaluate
@@ -194,5 +195,5 @@ def test_an_update_of_another_type_does_not_verify():
 
 def test_passes_keep_updates():
     graph = graph_of(STEP)
-    for stage in optimize(graph).values():
+    for stage in optimize(graph, HERE).values():
         assert stage.updates == graph.updates

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from graphs import assert_same_values
+from here import context
 from recurrent import input_, lstm_layer, weight
 
 from keraunos.compiler import ops
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.smoke
 def trimmed(graph: Graph) -> tuple[Graph, list[str]]:
     """The graph after, and the reasons of what was done."""
     decisions = Decisions()
-    after = trim(graph, decisions)
+    after = trim(graph, context(decisions))
     verify(after, "trim")
     assert_same_values(graph, after, sizes={"N": 2, "T": 3})
     return after, [decision.reason for decision in decisions]
@@ -185,7 +186,7 @@ def test_inner_loops_are_trimmed_too():
 
     (last,), _ = ops.trace_scan(outer, [zeros], [x])
     graph = Graph("nested", (x,), (last,))
-    after = trim(graph, Decisions())
+    after = trim(graph, context())
     (scan,) = scans(after)
     (within,) = scans(scan.attrs["body"])
     assert len(within.type.items) == 1

@@ -7,11 +7,11 @@ import pytest
 from kernel_machine import Supervised
 
 from keraunos.compiler import ops
+from keraunos.compiler.cpu.bodies import Turn
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir.evaluate import evaluate
 from keraunos.compiler.ir.graph import Graph
 from keraunos.compiler.ir.types import parse_type
-from keraunos.compiler.loops.kernel import Turn
 
 
 def transposed(text, axes):

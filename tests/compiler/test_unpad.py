@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from graphs import assert_same_values
+from here import context
 
 from keraunos.compiler import ops
 from keraunos.compiler.autodiff import gradients
@@ -38,7 +39,7 @@ CASES = [  # size, window, strides, padding
 def after(graph: Graph) -> tuple[Graph, list[str]]:
     """The graph after the pass, and the reasons of what was done."""
     decisions = Decisions()
-    result = unpad(graph, decisions)
+    result = unpad(graph, context(decisions))
     verify(result, "unpad")
     assert_same_values(graph, result, sizes={"N": 2}, rtol=1e-9)
     return result, [decision.reason for decision in decisions]

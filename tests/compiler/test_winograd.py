@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from graphs import assert_same_values
+from here import context
 from kernel_machine import Supervised
 
 from keraunos.compiler import ops
@@ -60,7 +61,7 @@ def kernel_gradient(case: Any) -> Graph:
 def after(graph: Graph) -> tuple[Graph, list[str]]:
     """The graph after the pass, and the reasons of what was done or not."""
     decisions = Decisions()
-    result = winograd(graph, decisions)
+    result = winograd(graph, context(decisions))
     verify(result, "winograd")
     assert_same_values(graph, result, sizes={"N": 2}, rtol=1e-9)
     return result, [decision.reason for decision in decisions]
@@ -144,7 +145,7 @@ def test_what_does_not_pay_is_declined(image: str, kernel: str, options: str, re
     before = parse_ir(f"graph g(%x: f32[{image}], %k: f32[{kernel}]) "
                       f"{{ %y = conv2d(%x, %k{options}) return %y }}")  # fmt: skip
     decisions = Decisions()
-    assert winograd(before, decisions) == before
+    assert winograd(before, context(decisions)) == before
     assert [decision.reason for decision in decisions] == [reason]
 
 

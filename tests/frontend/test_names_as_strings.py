@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from here import HERE
 
 import keraunos as keras
 from keraunos import layers
@@ -29,8 +30,8 @@ def test_one_pass_may_be_chosen_by_its_name(one):
 def test_the_compiler_takes_names_as_the_frontend_does():
     graph = keras.trace(small_model())
     assert "fuse" not in compile_graph(graph, disable="fuse").stages
-    assert "fuse" not in optimize(graph, disable="fuse")
-    assert "simplify" not in optimize(graph, passes="fuse")
+    assert "fuse" not in optimize(graph, HERE, disable="fuse")
+    assert "simplify" not in optimize(graph, HERE, passes="fuse")
     assert compile_graph(graph, disable="tile").decisions is not None
     with pytest.raises(ValueError, match=r"got 'fus'; did you mean fuse\?"):
         compile_graph(graph, disable="fus")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from agreement import SIZES
 from graphs import assert_same_values, random_arguments, random_graph
+from here import HERE
 from scan_graphs import random_scan_graph
 from slopes import Slopes, weighted_squares
 from tiers import seeds
@@ -94,7 +95,7 @@ def test_passes_over_loops_keep_gradients(seed):
         return
     both = (*slopes.loss.outputs, *slopes.graph.outputs)
     graph = Graph("both", slopes.graph.inputs, both)
-    stages = optimize(graph, stop_after="sink")
+    stages = optimize(graph, HERE, stop_after="sink")
     for stage in ("retain", "sink"):
         assert_same_values(stages["hoist"], stages[stage], seed, LOOP_SIZES, rtol=1e-8)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...ir.types import FLOAT32
-from ...loops.kernel import Border, Kernel
+from ...loops.kernel import Kernel
+from ..bodies import Border
 from .writer import Writer
 
 

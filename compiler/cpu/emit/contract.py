@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...ir.types import FLOAT32
-from ...loops.kernel import Contract, Kernel, RegisterBlock, Winograd
+from ...loops.kernel import Kernel
+from ..bodies import Contract, RegisterBlock, Winograd
 from .epilogue import cells, filter_mask, finish_block
 from .writer import Writer
 

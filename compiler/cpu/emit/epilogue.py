@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from ...ir.types import FLOAT32
-from ...loops.kernel import Epilogue, Pool, RegisterBlock
+from ...loops.kernel import Epilogue, Pool
+from ..bodies import RegisterBlock
 from .writer import Writer
 
 Cell: TypeAlias = tuple[int, int, int]  # row, column, vector

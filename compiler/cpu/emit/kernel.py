@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
-from ....runtime.cpu.host import host
-from ...loops.kernel import (
+from ...loops.kernel import Kernel, Nest
+from ..bodies import (
     Border,
     Contract,
-    Kernel,
-    Nest,
-    Panels,
+    Pack,
     Scatter,
     Slide,
     Turn,
@@ -23,7 +21,7 @@ from ...loops.kernel import (
 from .border import emit_border
 from .contract import emit_contract
 from .nest import emit_nest
-from .panels import emit_panels
+from .pack import emit_pack
 from .scatter import emit_scatter
 from .slide import emit_slide
 from .turn import emit_turn
@@ -36,9 +34,9 @@ from .writer import Writer
 
 
 @cache
-def emit(kernel: Kernel) -> str:
-    """The source of ``kernel`` for this machine's vectors; the same text for equal kernels."""
-    writer = Writer(host().lanes)
+def emit(kernel: Kernel, lanes: int) -> str:
+    """The source of ``kernel`` for vectors of so many float32; the same text for equal kernels."""
+    writer = Writer(lanes)
     match kernel.body:
         case Contract() as body:
             emit_contract(writer, kernel, body)
@@ -60,8 +58,8 @@ def emit(kernel: Kernel) -> str:
             emit_turn(writer, kernel, body)
         case Border() as body:
             emit_border(writer, kernel, body)
-        case Panels() as body:
-            emit_panels(writer, kernel, body)
+        case Pack() as body:
+            emit_pack(writer, kernel, body)
         case Nest() as body:
             emit_nest(writer, kernel, body)
     return writer.module(kernel)

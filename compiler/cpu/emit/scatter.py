@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ...loops.kernel import Kernel, Scatter
+from ...loops.kernel import Kernel
+from ..bodies import Scatter
 from .writer import Writer
 
 VECTORS = ("masked", "whole")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...ir.types import FLOAT32
-from ...loops.kernel import Kernel, RegisterBlock, Slide, Unpool, WindowSum
+from ...loops.kernel import Kernel
+from ..bodies import RegisterBlock, Slide, Unpool, WindowSum
 from .epilogue import filter_mask, finish_block
 from .writer import Writer
 

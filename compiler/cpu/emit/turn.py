@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ...loops.kernel import Kernel, Turn
+from ...loops.kernel import Kernel
+from ..bodies import Turn
 from .writer import Writer
 
 

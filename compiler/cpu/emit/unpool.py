@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...ir.types import FLOAT32
-from ...loops.kernel import Epilogue, Kernel, RegisterBlock, Unpool
+from ...loops.kernel import Epilogue, Kernel
+from ..bodies import RegisterBlock, Unpool
 from .epilogue import cells, filter_mask, finish_block
 from .slide import begin_channels, load
 from .writer import Writer

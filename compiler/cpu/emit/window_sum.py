@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...ir.types import FLOAT32
-from ...loops.kernel import Kernel, WindowSum
+from ...loops.kernel import Kernel
+from ..bodies import WindowSum
 from .slide import load
 from .writer import Writer
 

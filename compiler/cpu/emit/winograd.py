@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ...ir.types import FLOAT32
-from ...loops.kernel import PLACES_APART, Kernel, RegisterBlock, Winograd
+from ...loops.kernel import Kernel
 from ...ops.winograd import PLACES, SEEN, TILE, WINDOW
+from ..bodies import PLACES_APART, RegisterBlock, Winograd
 from .contract import advance_position, channel_setup
 from .epilogue import Cell, MaskOf, cells, filter_mask, finish_block
 from .writer import Writer

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ...ir.types import FLOAT32
-from ...loops.kernel import Kernel, WinogradKernel
+from ...loops.kernel import Kernel
 from ...ops.winograd import SEEN, WINDOW
+from ..bodies import WinogradKernel
 from .winograd import both_ways, if_not_finite
 from .writer import Writer
 

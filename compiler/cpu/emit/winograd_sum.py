@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ...ir.types import FLOAT32
-from ...loops.kernel import PLACES_APART, Kernel, WinogradSum
+from ...loops.kernel import Kernel
 from ...ops.winograd import PLACES, TILE
+from ..bodies import PLACES_APART, WinogradSum
 from .epilogue import cells
 from .winograd import (
     both_ways,

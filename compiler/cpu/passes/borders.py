@@ -12,22 +12,18 @@ so they are copied first. Runs when groups are settled: what reads a value decid
 
 from __future__ import annotations
 
-from ...decisions import Decisions
+from ....runtime.cpu.host import Host
+from ...context import Context
 from ...ir.graph import Graph, Node, apply, origin_scope, rewrite
-from ...ir.kinds import Concatenation, KernelGradient, Leaf, Projection, Region, ScatterAdd, View
-from ...ir.types import FLOAT32, Size
+from ...ir.kinds import Region
 from ...ops.core import FUSED, copy
-from ...ops.registry import ops
-from ...ops.windowing import resolve_padding
-from ...ops.winograd import WINDOW
 from ...prologue import fixed_nodes
+from ..layouts import free_layout, wanted_halo
 
-Halo = tuple[tuple[Size, Size], ...]
 
-
-def borders(graph: Graph, decisions: Decisions) -> Graph:
+def borders(graph: Graph, context: Context[Host]) -> Graph:
     """Inserts the copies, in the steps of loops too; see the module's docstring."""
-    graph = rewrite(graph, lambda node: _in_steps(node, decisions))
+    graph = rewrite(graph, lambda node: _in_steps(node, context))
     while True:
         fixed = fixed_nodes(graph)
         wanted = {node: wanted_halo(node) for node in graph.nodes if node.inputs}
@@ -42,10 +38,10 @@ def borders(graph: Graph, decisions: Decisions) -> Graph:
         graph = _copied(graph, crowded)
 
 
-def _in_steps(node: Node, decisions: Decisions) -> Node | None:
+def _in_steps(node: Node, context: Context[Host]) -> Node | None:
     if node.op is FUSED or not isinstance(node.op.lowering, Region):
         return None
-    body = borders(node.attrs["body"], decisions)
+    body = borders(node.attrs["body"], context)
     return apply(node.op, node.inputs, node.attrs | {"body": body})
 
 
@@ -59,57 +55,3 @@ def _copied(graph: Graph, crowded: dict[Node, Node]) -> Graph:
             same = inputs == node.inputs
             new[node] = node if same else apply(node.op, inputs, node.attrs)
     return graph.with_outputs(new[node] for node in graph.outputs)
-
-
-def wanted_halo(node: Node) -> tuple[Node, Halo] | None:
-    """The operand around which ``node`` reads a border, and how wide; None if there is none."""
-    if node.op is FUSED:
-        body: Graph = node.attrs["body"]
-        for inner in body.nodes:
-            found = wanted_halo(inner) if inner.inputs else None
-            if found is not None and found[0] in body.inputs:
-                return node.inputs[body.inputs.index(found[0])], found[1]
-        return None
-    window = _window(node)
-    if window is None or node.dtype != FLOAT32:
-        return None
-    x = node.inputs[1] if node.op is ops.winograd_kernel else node.inputs[0]
-    attrs = node.attrs
-    strides, dilation = attrs.get("strides", (1, 1)), attrs.get("dilation", (1, 1))
-    padding = resolve_padding(x.shape[1:3], window, strides, dilation, attrs["padding"])
-    if all(side == 0 for pair in padding for side in pair):
-        return None
-    return x, ((0, 0), *padding, (0, 0))
-
-
-def _window(node: Node) -> tuple[int, ...] | None:
-    """The window of an op that reads a border; None for others."""
-    if node.op in (ops.winograd_conv2d, ops.winograd_kernel_gradient, ops.winograd_kernel):
-        return WINDOW
-    if isinstance(node.op.lowering, KernelGradient):
-        window: tuple[int, ...] = node.attrs["window"]
-        return window
-    if node.op.name not in ("conv2d", "depthwise_conv2d"):
-        return None
-    return tuple(size for size in node.inputs[1].shape[:2] if isinstance(size, int))
-
-
-def free_layout(node: Node, graph: Graph) -> bool:
-    """Whether kernels alone make and read ``node``, so that gaps may lie between its elements."""
-    if isinstance(node.op.lowering, Leaf) or node in graph.results:
-        return False
-    return not any(map(_wants_rows, (_maker(node), *graph.users[node])))
-
-
-def _maker(node: Node) -> Node:
-    return node.inputs[0] if isinstance(node.op.lowering, Projection) else node
-
-
-def _wants_rows(node: Node) -> bool:
-    """Whether ``node`` reads and makes values without gaps only."""
-    if node.op is FUSED:
-        body: Graph = node.attrs["body"]
-        return any(map(_wants_rows, body.nodes))
-    kinds = (View, Concatenation, Region, ScatterAdd)
-    products = ("matmul", "transposed_matmul")
-    return node.op.name in products or isinstance(node.op.lowering, kinds)

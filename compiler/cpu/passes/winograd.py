@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ....runtime.cpu.host import host
-from ...decisions import Decision, Decisions
+from ....runtime.cpu.host import Host
+from ...context import Context
+from ...decisions import Decision
 from ...ir.graph import Graph, Node
 from ...ir.types import FLOAT32, Shape, Size
 from ...ops.registry import ops
@@ -20,7 +21,7 @@ LEAST_GAIN = 1.2
 MOST_CHANNELS = 512  # the transformed pixels of some tiles are to fit in a core's cache: 1 MB
 
 
-def winograd(graph: Graph, decisions: Decisions) -> Graph:
+def winograd(graph: Graph, context: Context[Host]) -> Graph:
     """Convolutions are done by Winograd's F(2x2, 3x3) where that takes less time.
 
         %0 = conv2d(%x, $kernel, padding="same")                  $kernel : f32[3, 3, 32, 64]
@@ -41,14 +42,16 @@ def winograd(graph: Graph, decisions: Decisions) -> Graph:
     ``ops/winograd.py`` states the bound.
     """
 
+    lanes = context.target.machine.lanes
+
     def rule(node: Node) -> Node | None:
         convolution = _convolution(node)
         if convolution is None:
             return None
-        refusal = _refusal(convolution)
+        refusal = _refusal(convolution, lanes)
         action = "rewritten" if refusal is None else "declined"
-        reason = refusal or ("FEWER_PRODUCTS", _estimate(convolution))
-        decisions.add(Decision("winograd", node.op.name, node.layers, action, *reason))
+        reason = refusal or ("FEWER_PRODUCTS", _estimate(convolution, lanes))
+        context.decisions.add(Decision("winograd", node.op.name, node.layers, action, *reason))
         return _rewritten(node) if refusal is None else None
 
     return rewrite_everywhere(graph, rule)
@@ -98,9 +101,9 @@ def _convolution(node: Node) -> _Convolution | None:
     return _Convolution(places, channels, filters, above, spatial[0])
 
 
-def _refusal(convolution: _Convolution) -> tuple[str, str] | None:
+def _refusal(convolution: _Convolution, lanes: int) -> tuple[str, str] | None:
     """Why a convolution stays as it is: a code and a sentence; None if it does not."""
-    channels, lanes = convolution.channels, host().lanes
+    channels = convolution.channels
     places = [size for size in convolution.places if isinstance(size, int)]
     if len(places) < len(convolution.places):
         return "UNKNOWN_SIZE", "the size of the images is known at a call only"
@@ -111,19 +114,19 @@ def _refusal(convolution: _Convolution) -> tuple[str, str] | None:
             "CHANNELS",
             f"{channels}, where a multiple of {lanes} up to {MOST_CHANNELS} is needed",
         )
-    if _gain(convolution) < LEAST_GAIN:
-        return "LITTLE_GAIN", _estimate(convolution)
+    if _gain(convolution, lanes) < LEAST_GAIN:
+        return "LITTLE_GAIN", _estimate(convolution, lanes)
     return None
 
 
-def _estimate(convolution: _Convolution) -> str:
-    return f"{_gain(convolution):.2f} times less work by estimate"
+def _estimate(convolution: _Convolution, lanes: int) -> str:
+    return f"{_gain(convolution, lanes):.2f} times less work by estimate"
 
 
-def _gain(convolution: _Convolution) -> float:
+def _gain(convolution: _Convolution, lanes: int) -> float:
     """How many times less long it should take so, in cycles of a core that does a vector each."""
     rows, columns = (size for size in convolution.places if isinstance(size, int))
-    channels, lanes = convolution.channels, host().lanes
+    channels = convolution.channels
     seen, made = channels / lanes, -(-convolution.filters // lanes)
     direct = _rows_seen(convolution, rows) * columns * WINDOW[1] * channels * made
     tiles = -(-rows // TILE) * -(-columns // TILE)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ...ir.types import FLOAT32, Size
 from ...layout import Address, Launch, Layout
-from ...loops.kernel import Border, Kernel, Param
+from ...loops.kernel import Kernel, Param
+from ..bodies import Border
 
 
 def build_border(layout: Layout, slot: int) -> Launch:

@@ -10,13 +10,12 @@ in place, the left one across its rows.
 
 from __future__ import annotations
 
-from ....runtime.cpu.host import host
+from ....runtime.cpu.host import Host
 from ...ir.graph import Graph
 from ...ir.kinds import Contraction, KernelGradient
 from ...ir.types import FLOAT32, Size
-from ...layout import Launch, Packing, Placed
+from ...layout import Launch, Placed
 from ...loops.anchored import Anchored, Sizes, match_anchored
-from ...loops.kernel import Contract, RegisterBlock
 from ...loops.problems import (
     Problem,
     conv_problem,
@@ -26,6 +25,8 @@ from ...loops.problems import (
     transposed_problem,
 )
 from ..blocking import Extent, choose_block, is_narrow, is_short, unrolled_steps
+from ..bodies import Contract, RegisterBlock
+from ..packing import Panels
 
 LONG_DEPTH = 640  # products from which rounding calls for a sum of sums
 STRETCH = 512  # products of one of those: rounding grows with the length of each
@@ -38,31 +39,40 @@ ALL_BLOCKS = 2**30  # of a matrix of unknown size
 
 
 def build_contract(
-    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
+    body: Graph,
+    operands: tuple[Placed, ...],
+    results: tuple[Placed, ...],
+    name: str,
+    machine: Host,
 ) -> Launch | None:
     """The launch for a group around one contraction, or None where the kernel does not fit it."""
     group = match_anchored(body, operands, results, Contraction)
     problem = None if group is None else _problem(group)
-    return None if group is None or problem is None else _launch(group, problem, name)
+    return None if group is None or problem is None else _launch(group, problem, name, machine)
 
 
 def build_kernel_gradient(
-    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
+    body: Graph,
+    operands: tuple[Placed, ...],
+    results: tuple[Placed, ...],
+    name: str,
+    machine: Host,
 ) -> tuple[Launch, ...]:
     """The launches for a ``conv2d_kernel_gradient`` in parts."""
     group = match_anchored(body, operands, results, KernelGradient)
     assert group is not None, "kernel gradients of float32 are groups of their own"
-    return tuple(_launch(group, problem, name) for problem in kernel_gradient_problems(group))
+    return tuple(
+        _launch(group, problem, name, machine) for problem in kernel_gradient_problems(group)
+    )
 
 
-def _launch(group: Anchored, problem: Problem, name: str) -> Launch:
+def _launch(group: Anchored, problem: Problem, name: str, machine: Host) -> Launch:
     rows, columns = group.parts.covered(problem.rows, problem.columns)
     extent = _extent(group, problem, rows, columns)
-    machine = host()
     block = choose_block(extent, machine)
     width = block.vectors * machine.lanes
     fixed = _fixed_sizes(problem) if is_short(extent) and not problem.turned else ()
-    contract = _contract(group, problem, extent, block, width, fixed)
+    contract = _contract(group, problem, extent, block, fixed, machine)
     sizes = _sizes(problem, rows, columns, block, width)
     for pointer, layout in _results(group):
         sizes += _result_strides(pointer, layout, problem)
@@ -72,7 +82,7 @@ def _launch(group: Anchored, problem: Problem, name: str) -> Launch:
     starts = {"x": problem.x_offset, "y": problem.y_offset}
     packing = None
     if problem.right is None:
-        packing = Packing(width, problem.groups, problem.batch_axes)
+        packing = Panels(width, problem.groups, problem.batch_axes)
     else:
         starts["w"] = problem.right.offset
     return group.launch(name, contract, starts, packing, sizes, problem.flops)
@@ -110,10 +120,10 @@ def _contract(
     problem: Problem,
     extent: Extent,
     block: RegisterBlock,
-    width: int,
     fixed: tuple[tuple[str, int], ...],
+    machine: Host,
 ) -> Contract:
-    parts = group.parts
+    parts, width = group.parts, block.vectors * machine.lanes
     return Contract(
         block=block,
         tail="single" if extent.columns is None else "overlap",
@@ -129,8 +139,8 @@ def _contract(
         cuts=tuple(cut.loop for cut in problem.cuts),
         far=_far(problem),
         clipped=_is_clipped(problem, fixed),
-        unrolled=1 if fixed else unrolled_steps(host()),
-        prefetched=not is_narrow(host()),
+        unrolled=1 if fixed else unrolled_steps(machine),
+        prefetched=not is_narrow(machine),
     )
 
 

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from ....runtime.cpu.host import host
+from ....runtime.cpu.host import Host
 from ...ir.graph import Graph, Node
 from ...ir.types import FLOAT32, DType, Size, product
 from ...layout import Address, Launch, Placed
-from ...loops.kernel import Kernel, Param, Scatter
+from ...loops.kernel import Kernel, Param
 from ...loops.scalars import sum_bytes
+from ..bodies import Scatter
 
 
 def build_scatter(
-    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
+    body: Graph,
+    operands: tuple[Placed, ...],
+    results: tuple[Placed, ...],
+    name: str,
+    machine: Host,
 ) -> tuple[Launch, ...]:
     """The launch for a ``scatter_add`` between values without gaps."""
     (node,) = body.outputs
     rows, indices = node.inputs
     axis, rank = node.attrs["axis"], indices.tensor_type.rank
     tail = product(rows.shape[axis + rank :])
-    scatter = Scatter(axis > 0, _kind(node.dtype, tail), node.dtype, node.attrs["from_end"])
+    scatter = Scatter(
+        axis > 0, _kind(node.dtype, tail, machine), node.dtype, node.attrs["from_end"]
+    )
     pointers = [
         ("x", rows.dtype, _address(body, rows)),
         ("picks", indices.dtype, _address(body, indices)),
@@ -37,17 +44,17 @@ def build_scatter(
     return (Launch(kernel, values, flops, sum_bytes(operands, results)),)
 
 
-def _kind(dtype: DType, width: Size) -> str:
+def _kind(dtype: DType, width: Size, machine: Host) -> str:
     if width == 1:
         return "one"
     if dtype != FLOAT32:
         return "scalar"
-    return "masked" if _is_ragged(width) else "whole"
+    return "masked" if _is_ragged(width, machine) else "whole"
 
 
 def _address(body: Graph, node: Node) -> Address:
     return Address(body.inputs.index(node))
 
 
-def _is_ragged(width: Size) -> bool:
-    return not isinstance(width, int) or width % host().lanes != 0
+def _is_ragged(width: Size, machine: Host) -> bool:
+    return not isinstance(width, int) or width % machine.lanes != 0

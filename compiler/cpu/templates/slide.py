@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from ....runtime.cpu.host import host
+from ....runtime.cpu.host import Host
 from ...ir.graph import Graph
 from ...ir.kinds import Window
 from ...ir.types import Size
 from ...layout import Launch, Placed
 from ...loops.anchored import Anchored, Sizes, match_anchored
-from ...loops.kernel import Epilogue, Slide
+from ...loops.kernel import Epilogue
 from ...ops.windowing import resolve_padding
+from ..bodies import Slide
 
 MAX_WIDTH = 15  # the row of a window is unrolled
 ROW_REGISTERS = 8  # outputs of a row in registers at a time
 
 
 def build_slide(
-    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
+    body: Graph,
+    operands: tuple[Placed, ...],
+    results: tuple[Placed, ...],
+    name: str,
+    machine: Host,
 ) -> Launch | None:
     """The launch for a group around one window op, or None where the kernel does not fit it."""
     group = match_anchored(body, operands, results, Window)
@@ -25,11 +30,11 @@ def build_slide(
     if not isinstance(group.anchor.shape[-1], int):
         return None
     if group.anchor.op.lowering.combine == "dot":
-        return _depthwise(name, group)
-    return _pooling(name, group)
+        return _depthwise(name, group, machine)
+    return _pooling(name, group, machine)
 
 
-def _depthwise(name: str, group: Anchored) -> Launch | None:
+def _depthwise(name: str, group: Anchored, machine: Host) -> Launch | None:
     anchor, x = group.anchor, group.x
     kh, kw, _, multiplier = anchor.inputs[1].shape
     if multiplier != 1 or not isinstance(kw, int) or kw > MAX_WIDTH or not isinstance(kh, int):
@@ -40,7 +45,7 @@ def _depthwise(name: str, group: Anchored) -> Launch | None:
     image, row, pixel, _ = x.strides
     slide = Slide(
         combine="dot",
-        masked=is_masked(group),
+        masked=is_masked(group, machine),
         epilogue=epilogue_of(group),
         bias=group.parts.bias is not None,
         columns=_columns(anchor.shape[2]),
@@ -63,14 +68,14 @@ def _depthwise(name: str, group: Anchored) -> Launch | None:
     return group.launch(name, slide, {"x": start}, None, sizes, flops)
 
 
-def _pooling(name: str, group: Anchored) -> Launch:
+def _pooling(name: str, group: Anchored, machine: Host) -> Launch:
     attrs, x = group.anchor.attrs, group.x
     (kh, kw), (sy, sx) = attrs["window"], attrs["strides"]
     padding = resolve_padding(x.type.shape[1:3], (kh, kw), (sy, sx), (1, 1), attrs["padding"])
     image, row, pixel, _ = x.strides
     slide = Slide(
         combine=group.anchor.op.lowering.combine,
-        masked=is_masked(group),
+        masked=is_masked(group, machine),
         epilogue=epilogue_of(group),
         bias=group.parts.bias is not None,
     )
@@ -93,8 +98,8 @@ def _pooling(name: str, group: Anchored) -> Launch:
     return group.launch(name, slide, {"x": x.origin}, None, sizes, flops)
 
 
-def is_masked(group: Anchored) -> bool:
-    return group.anchor.shape[-1] % host().lanes != 0
+def is_masked(group: Anchored, machine: Host) -> bool:
+    return group.anchor.shape[-1] % machine.lanes != 0
 
 
 def _columns(size: Size) -> int:

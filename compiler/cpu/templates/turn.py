@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ....runtime.cpu.host import Host
 from ...ir.graph import Graph
 from ...ir.kinds import Movement
 from ...ir.types import FLOAT32, Size
 from ...layout import Address, Launch, Placed
 from ...loops.accesses import Accesses, Group, Strided, extent, loop_groups
 from ...loops.domain import Domain, Values
-from ...loops.kernel import Kernel, Param, Turn
+from ...loops.kernel import Kernel, Param
 from ...loops.scalars import sum_bytes
+from ..bodies import Turn
 
 OUTER = 3  # loops around the two axes that change places
 LEAST = 4  # elements along both: below, most lanes would be idle
@@ -27,7 +29,11 @@ class _Axis:
 
 
 def build_turn(
-    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
+    body: Graph,
+    operands: tuple[Placed, ...],
+    results: tuple[Placed, ...],
+    name: str,
+    machine: Host,
 ) -> Launch | None:
     """The launch for a transpose that moves the last axis, or None where ``body`` is none."""
     moved = [node for node in body.nodes if node.inputs]

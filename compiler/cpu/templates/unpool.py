@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+from ....runtime.cpu.host import Host
 from ...ir.graph import Graph, Node
 from ...ir.kinds import WindowGradient
-from ...ir.types import FLOAT32
 from ...layout import Address, Launch, Placed
 from ...loops.anchored import Anchored, Sizes, match_anchored
-from ...loops.kernel import Unpool
 from ...ops.windowing import Pairs, resolve_padding
+from ..bodies import Unpool
 from .slide import all_strides, epilogue_of, is_masked, strides_of
 
 LARGEST = 4  # places in a window that tiles, along each axis: its elements lie in registers
 
 
-def takes_unpool(node: Node) -> bool:
-    """Whether the kernel computes this gradient; else it is made of other ops."""
-    floats = all(n.dtype == FLOAT32 for n in (node, *node.inputs))
-    return floats and isinstance(node.shape[-1], int)
-
-
 def build_unpool(
-    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
+    body: Graph,
+    operands: tuple[Placed, ...],
+    results: tuple[Placed, ...],
+    name: str,
+    machine: Host,
 ) -> Launch | None:
     """The launch for a group around the gradient of one pooling, or None for another group."""
     group = match_anchored(body, operands, results, WindowGradient)
@@ -31,7 +29,8 @@ def build_unpool(
     (kh, kw), (sy, sx) = attrs["window"], attrs["strides"]
     padding = resolve_padding(anchor.shape[1:3], (kh, kw), (sy, sx), (1, 1), attrs["padding"])
     rows, columns = (kh, kw) if _tiles(group, padding) else (0, 0)
-    unpool = Unpool(anchor.op.lowering.combine, is_masked(group), epilogue_of(group), rows, columns)
+    combine, masked = anchor.op.lowering.combine, is_masked(group, machine)
+    unpool = Unpool(combine, masked, epilogue_of(group), rows, columns)
     sizes: Sizes = [
         *zip(("images", "rows", "cols", "channels"), anchor.shape, strict=True),
         *zip(("window_rows", "window_cols"), anchor.inputs[-1].shape[1:3], strict=True),

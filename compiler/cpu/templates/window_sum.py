@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from ....runtime.cpu.host import host
+from ....runtime.cpu.host import Host
 from ...ir.graph import Graph
 from ...ir.kinds import KernelGradient
 from ...ir.types import Size
 from ...layout import Launch, Placed
 from ...loops.anchored import Sizes, match_anchored
-from ...loops.kernel import WindowSum
 from ...ops.kernel_gradients import part_counts
 from ...ops.windowing import resolve_padding
+from ..bodies import WindowSum
 
 WINDOW_REGISTERS = 25  # of 32: a window of so many places is summed at once
 MOST_COLUMNS = 8
 
 
 def build_window_sum(
-    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
+    body: Graph,
+    operands: tuple[Placed, ...],
+    results: tuple[Placed, ...],
+    name: str,
+    machine: Host,
 ) -> tuple[Launch, ...]:
     """The launch for a ``depthwise_kernel_gradient`` in parts, one filter a channel."""
     group = match_anchored(body, operands, results, KernelGradient)
@@ -47,19 +51,19 @@ def build_window_sum(
         ("x_pixel", pixel),
         *zip(("w_image", "w_row", "w_col"), grad.strides, strict=False),
     ]
-    rows, columns = _block(kh, kw, cols)
-    kernel = WindowSum(channels % host().lanes != 0, rows, columns, kw, sx, dx)
+    rows, columns = _block(kh, kw, cols, machine)
+    kernel = WindowSum(channels % machine.lanes != 0, rows, columns, kw, sx, dx)
     first = x.origin - padding[0][0] * row - padding[1][0] * pixel
     flops = grad.type.elements * (2 * kh * kw)
     return (group.launch(name, kernel, {"x": first, "w": grad.origin}, None, sizes, flops),)
 
 
-def _block(height: int, width: int, cols: Size) -> tuple[int, int]:
+def _block(height: int, width: int, cols: Size, machine: Host) -> tuple[int, int]:
     """Rows of the window at once, and positions of a line: each kept in registers.
 
     What is left of a line goes position by position, each about as long as loading three vectors.
     """
-    registers = host().vector_registers
+    registers = machine.vector_registers
     fitting = registers * WINDOW_REGISTERS // 32
     rows = height if height * width <= fitting else 1
     most = max(1, min(MOST_COLUMNS, registers - 3 - rows * width))

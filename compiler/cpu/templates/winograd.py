@@ -4,37 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ....runtime.cpu.host import host
+from ....runtime.cpu.host import Host
 from ....runtime.program import Scratch
 from ...ir.graph import Graph, Node
 from ...ir.kinds import Contraction
 from ...ir.types import FLOAT32, Size
-from ...layout import CACHE_LINE, CONFLICTING, Address, Launch, Packing, Placed
+from ...layout import CACHE_LINE, CONFLICTING, Address, Launch, Placed
 from ...loops.anchored import Anchored, Sizes, match_anchored
-from ...loops.kernel import PLACES_APART, Winograd
 from ...loops.problems import first_seen, pays_packing
 from ...ops.windowing import resolve_padding
 from ...ops.winograd import PLACES, TILE, WINDOW
 from ..blocking import Extent, choose_block
+from ..bodies import PLACES_APART, Winograd
+from ..packing import Panels
 from .slide import all_strides, strides_of
 
 TILES = 24  # transformed at a time, or a few more: they stay in a core's nearest cache
 
 
 def build_winograd(
-    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
+    body: Graph,
+    operands: tuple[Placed, ...],
+    results: tuple[Placed, ...],
+    name: str,
+    machine: Host,
 ) -> Launch | None:
     """The launch for a group around a ``winograd_conv2d``, or None where there is none."""
     group = match_anchored(body, operands, results, Contraction)
     if group is None or group.anchor.op.lowering.kind != "winograd_conv2d":
         return None
-    if group.anchor.inputs[0].shape[3] % host().lanes:
+    if group.anchor.inputs[0].shape[3] % machine.lanes:
         return None
     parts = group.parts
     rows, columns = known_sizes(parts.covered(*group.anchor.shape[1:3]))
     channels, filters = known_sizes(group.anchor.inputs[1].shape[1:])
     down, across = -(-rows // TILE), -(-columns // TILE)
-    machine = host()
     block = choose_block(Extent(1, down * across, filters, channels), machine)
     width = block.vectors * machine.lanes
     packed = pays_packing(group)
@@ -63,7 +67,7 @@ def build_winograd(
         *all_strides(group),
     ]
     x, w, k = (group.slot(operand) for operand in group.anchor.inputs)
-    packing = Packing(width, batch_axes=1) if packed else None
+    packing = Panels(width, batch_axes=1) if packed else None
     start = 0 if packed else group.layout(group.anchor.inputs[1]).origin
     pointers: list[tuple[str, Address | Scratch]] = [
         ("x", Address(x, start_of(group.x, group.anchor))),

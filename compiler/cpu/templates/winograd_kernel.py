@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from ....runtime.cpu.host import host
+from ....runtime.cpu.host import Host
 from ...ir.graph import Graph
 from ...ir.kinds import KernelTransform
 from ...layout import Address, Launch, Placed
 from ...loops.anchored import Sizes, match_anchored
-from ...loops.kernel import WinogradKernel
 from ...ops.winograd import PLACES, WINDOW
+from ..bodies import WinogradKernel
 from .slide import strides_of
 from .winograd import known_sizes, start_of
 
 
 def build_winograd_kernel(
-    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
+    body: Graph,
+    operands: tuple[Placed, ...],
+    results: tuple[Placed, ...],
+    name: str,
+    machine: Host,
 ) -> Launch | None:
     """The launch for a ``winograd_kernel``, or None where the group is none."""
     group = match_anchored(body, operands, results, KernelTransform)
@@ -24,7 +28,7 @@ def build_winograd_kernel(
     places, x, grad = (group.layout(operand) for operand in anchor.inputs)
     rows, columns, filters = known_sizes(grad.type.shape[1:])
     (channels,) = known_sizes(x.type.shape[3:])
-    lanes = host().lanes
+    lanes = machine.lanes
     sizes: Sizes = [
         ("images", grad.type.shape[0]),
         ("rows", rows),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from ....runtime.cpu.host import host
+from ....runtime.cpu.host import Host
 from ....runtime.program import Scratch
 from ...ir.graph import Graph
 from ...ir.kinds import KernelGradient
 from ...ir.types import FLOAT32
 from ...layout import Address, Launch, Placed
 from ...loops.anchored import Sizes, match_anchored
-from ...loops.kernel import RegisterBlock, WinogradSum
 from ...ops.winograd import PLACES, TILE
+from ..bodies import RegisterBlock, WinogradSum
 from .slide import strides_of
 from .winograd import known_sizes, scratch_of, start_of, tile_stride
 
@@ -19,7 +19,11 @@ MOST_TILES = 96
 
 
 def build_winograd_sum(
-    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
+    body: Graph,
+    operands: tuple[Placed, ...],
+    results: tuple[Placed, ...],
+    name: str,
+    machine: Host,
 ) -> tuple[Launch, ...]:
     """The launch for a ``winograd_kernel_gradient`` in parts."""
     group = match_anchored(body, operands, results, KernelGradient)
@@ -28,8 +32,8 @@ def build_winograd_sum(
     images, *spatial, _ = grad.type.shape
     rows, columns = known_sizes(spatial)
     channels, filters = known_sizes(group.anchor.shape[-2:])
-    block = _block_of(channels, filters)
-    width = block.vectors * host().lanes
+    block = _block_of(channels, filters, machine)
+    width = block.vectors * machine.lanes
     tile_bytes = PLACES * (channels + width) * FLOAT32.itemsize
     kernel = WinogradSum(block, max(1, min(MOST_TILES, TRANSFORMED_BYTES // tile_bytes)))
     names = ("y_part", "y_place", "y_run")
@@ -58,9 +62,8 @@ def build_winograd_sum(
     return (group.launch_on(pointers, name, kernel, sizes, flops),)
 
 
-def _block_of(channels: int, filters: int) -> RegisterBlock:
+def _block_of(channels: int, filters: int, machine: Host) -> RegisterBlock:
     """As many channels and filters as registers hold; channels that divide their number."""
-    machine = host()
     panels = {v: -(-filters // (v * machine.lanes)) * v for v in (1, 2, 3)}
     vectors = min(panels, key=lambda v: (panels[v], -v))
     most = (machine.vector_registers - vectors - 1) // vectors

@@ -1,12 +1,13 @@
-"""Emits ``Panels`` kernels: a matrix in the order in which contractions stream it."""
+"""Emits ``Pack`` kernels: a matrix in the order in which contractions stream it."""
 
 from __future__ import annotations
 
-from ...loops.kernel import Kernel, Panels
+from ...loops.kernel import Kernel
+from ..bodies import Pack
 from .writer import Writer
 
 
-def emit_panels(writer: Writer, kernel: Kernel, body: Panels) -> None:
+def emit_pack(writer: Writer, kernel: Kernel, body: Pack) -> None:
     """Writes the kernel; each thread takes a contiguous share of the panels."""
     writer.unpack(kernel.params)
     writer.line("panels = (channels + width - 1) // width")

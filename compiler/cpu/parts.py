@@ -13,11 +13,12 @@ are added in order: the bits are the same for any number of threads.
 
 from __future__ import annotations
 
-from ....runtime.cpu.host import host
-from ...ir.graph import Node, apply
-from ...ir.types import FLOAT32, Shape, Size
-from ...ops.building import reshaped
-from ...ops.registry import ops
+from ...runtime.cpu.host import Host
+from ..ir.graph import Node, apply
+from ..ir.kinds import KernelGradient
+from ..ir.types import FLOAT32, Shape, Size
+from ..ops.building import reshaped
+from ..ops.registry import ops
 
 # Products of a part: enough to be worth a sum in memory, and no more than the parallel work needs.
 FEWEST, MOST = 1024, 4096
@@ -26,7 +27,14 @@ MANY_OUTPUTS = 2**16  # so many are enough parallel work, and too much memory fo
 LONG = 4096  # rows of matrices that are worth cutting
 
 
-def kernel_gradient_in_parts(node: Node) -> Node | None:
+def in_parts(node: Node, machine: Host) -> Node | None:
+    """A sum over all samples as the sum of its parts; None for other nodes, and for those."""
+    if isinstance(node.op.lowering, KernelGradient):
+        return _kernel_gradient(node, machine)
+    return _product(node, machine) if node.op is ops.transposed_matmul else None
+
+
+def _kernel_gradient(node: Node, machine: Host) -> Node | None:
     """A gradient of a kernel as the sum of its parts; None if it is one of those."""
     if node.attrs["part"] is not None:
         return None
@@ -35,7 +43,8 @@ def kernel_gradient_in_parts(node: Node) -> Node | None:
     x, grad = node.inputs
     lines, width = (_known(size) for size in grad.shape[1:3])
     image_bytes = (_elements(x.shape[1:]) + _elements(grad.shape[1:])) * FLOAT32.itemsize
-    part_lines = _lines(_elements(node.shape), max(1, image_bytes // max(1, lines)), max(1, width))
+    line_bytes = max(1, image_bytes // max(1, lines))
+    part_lines = _lines(_elements(node.shape), line_bytes, max(1, width), machine)
     part = (-(-part_lines // max(1, lines)), min(lines, part_lines))
     return _added(apply(node.op, node.inputs, node.attrs | {"part": part}), node.shape)
 
@@ -52,13 +61,13 @@ def _wanted(outputs: int) -> int:
     return max(FEWEST, min(MOST, outputs // 2))
 
 
-def _lines(outputs: int, line_bytes: int, width: int) -> int:
+def _lines(outputs: int, line_bytes: int, width: int, machine: Host) -> int:
     """Lines of positions in a part: as many as a cache holds, within limits."""
-    fitting = host().l2_bytes // line_bytes
+    fitting = machine.l2_bytes // line_bytes
     return max(-(-FEWEST // width), min(fitting, -(-_wanted(outputs) // width)))
 
 
-def product_in_parts(node: Node) -> Node | None:
+def _product(node: Node, machine: Host) -> Node | None:
     """A ``transposed_matmul`` of long matrices as the sum of its parts; None if it is short."""
     x, y = node.inputs
     if node.tensor_type.rank != 2 or node.attrs["part"] is not None:
@@ -67,7 +76,7 @@ def product_in_parts(node: Node) -> Node | None:
     if not _is_long(x.shape[0]) or outputs > MANY_OUTPUTS:
         return None
     row_bytes = (_elements(x.shape[1:]) + _elements(y.shape[1:])) * FLOAT32.itemsize
-    part = _lines(outputs, row_bytes, 1)
+    part = _lines(outputs, row_bytes, 1, machine)
     return _added(apply(node.op, node.inputs, node.attrs | {"part": part}), node.shape)
 
 

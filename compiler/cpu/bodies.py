@@ -1,0 +1,214 @@
+"""Bodies of the heavy ops' kernels on CPUs: blocks of vector registers.
+
+As in all kernels, sizes, strides and addresses are arguments; what is fixed here is structure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..ir.types import DType
+from ..loops.kernel import Body, Epilogue
+
+
+@dataclass(frozen=True)
+class RegisterBlock:
+    """How much of the output one innermost step holds in registers: rows x columns x vectors."""
+
+    rows: int
+    columns: int
+    vectors: int
+
+    @property
+    def accumulators(self) -> int:
+        return self.rows * self.columns * self.vectors
+
+    def __str__(self) -> str:
+        return f"{self.rows}x{self.columns}x{self.vectors}"
+
+
+@dataclass(frozen=True)
+class Contract(Body):
+    """Matrix product or convolution, a register block at a time.
+
+    ``y[n, oy, ox, o] = sum over ky, kx, c of x[n, oy, ox; ky, kx, c] * w[panel(o), ky, kx, c, o]``
+    with every stride an argument. The weights ``w`` are packed in panels, or read ``in_place``:
+    channels side by side, strides along the sums. ``turned``: columns of ``x`` lie side by side,
+    and what is summed over has a stride. ``cuts`` lists loops of the sum (``kys``, ``kxs``,
+    ``run``) that are left in parts, from the outermost on: each image is the sum of one part.
+
+    ``tail`` says what happens where the columns are no multiple of the block: ``"overlap"``
+    computes the last block again further left, ``"single"`` finishes column by column. ``masked``:
+    the last panel has fewer channels than the block. ``fixed`` sizes are structure: so short a sum
+    is unrolled. ``stretched`` names the loop of so long a sum that it is made of shorter ones;
+    ``carried``: of so many that what rounding takes from one is added to the next.
+    ``streamed``: the weights are too many for the work; the next panel's are asked for in time.
+    ``far`` lists operands (``x``, ``w``) whose rows along the sum are asked for in time.
+    ``clipped``: rows of the window that lie above or below the image are left out.
+    ``unrolled``: steps of the innermost loop written out. ``prefetched``: packed weights are asked
+    for ahead of their use, though not ``streamed``.
+    """
+
+    block: RegisterBlock
+    tail: str
+    masked: bool
+    epilogue: Epilogue
+    bias: bool
+    fixed: tuple[tuple[str, int], ...] = ()
+    stretched: str = ""
+    carried: bool = False
+    streamed: bool = False
+    in_place: bool = False
+    turned: bool = False
+    cuts: tuple[str, ...] = ()
+    far: tuple[str, ...] = ()
+    clipped: bool = False
+    unrolled: int = 1
+    prefetched: bool = True
+
+
+# Elements between the end of what is transformed for one place and the start of the next: places
+# a multiple of 4 KB apart would evict each other.
+PLACES_APART = 16
+
+
+@dataclass(frozen=True)
+class Winograd(Body):
+    """Convolution of 3 x 3 windows by transformed tiles (``ops/winograd.py``).
+
+    At most ``tiles`` of them are transformed at a time, wherever they lie: 16 matrices
+    ``v[place][tile, channel]``, each of which a matrix ``w[place][channel, filter]`` is multiplied
+    with. ``block`` says how much of a product is held in registers: tiles are its columns. The
+    products of a tile are led back to 2 x 2 results, to which the epilogue applies. Where one of
+    them is not finite, all four are summed from the kernel ``taps[ky, kx, channel, filter]``.
+
+    ``v`` and the products ``m`` are scratch.
+
+    ``in_place``: filters of ``w`` lie side by side, else in panels. ``masked``: the last panel has
+    fewer filters than the block. ``overlapping``: results are odd in number, so that the last tile
+    lies over the one before, whose results stand.
+    """
+
+    block: RegisterBlock
+    tiles: int
+    masked: bool
+    overlapping: bool
+    epilogue: Epilogue
+    bias: bool
+    in_place: bool
+
+
+@dataclass(frozen=True)
+class WinogradSum(Body):
+    """The gradient of a transformed kernel: a sum over tiles, at each of 16 places.
+
+    ``y[part, place, channel, filter] = sum over tiles of v[place][tile, channel] * d[place][tile,
+    filter]``: of pixels and gradients transformed, at most ``tiles`` at a time, in scratch. Images
+    are cut in even parts. Columns of ``block`` are channels, of which it divides the number.
+    """
+
+    block: RegisterBlock
+    tiles: int
+
+
+@dataclass(frozen=True)
+class WinogradKernel(Body):
+    """The gradient of a kernel from that of its transform, at all 3 x 3 places.
+
+    Where one of them is not finite, they are summed from images ``x`` and gradients ``g``.
+    ``masked``: filters are no whole number of vectors.
+    """
+
+    masked: bool
+
+
+@dataclass(frozen=True)
+class Slide(Body):
+    """A window over channels-last images, one filter (or none) a channel: depthwise, pooling.
+
+    ``combine`` "dot" reads a border of zeros around the image and holds ``columns`` outputs of a
+    row at a time; ``width``, ``stride`` and ``dilation`` along the row are fixed because the code
+    is unrolled over them. "maximum" and "mean" stay inside the image, whatever the window.
+    """
+
+    combine: str
+    masked: bool
+    epilogue: Epilogue
+    bias: bool
+    columns: int = 1
+    width: int = 0
+    stride: int = 1
+    dilation: int = 1
+
+
+@dataclass(frozen=True)
+class WindowSum(Body):
+    """Filters of one channel each, as sums over positions: the gradient of depthwise filters.
+
+    ``y[part, ky, kx, c] = sum over n, oy, ox of x[n, oy + ky, ox + kx, c] * g[n, oy, ox, c]`` for
+    the images and lines of a part. ``rows`` of the window are summed at once, over ``columns``
+    positions of a line at a time; ``width``, ``stride`` and ``dilation`` are fixed as in ``Slide``.
+    """
+
+    masked: bool
+    rows: int
+    columns: int
+    width: int
+    stride: int
+    dilation: int
+
+
+@dataclass(frozen=True)
+class Unpool(Body):
+    """The gradient of pooling, by the image: "maximum" or "mean", a vector of channels at a time.
+
+    Windows of ``rows`` x ``columns`` that tile the image are done each at once. With 0 rows they
+    may overlap: sums grow in the rows of the image that windows still reach, and are finished after
+    that.
+    """
+
+    combine: str
+    masked: bool
+    epilogue: Epilogue
+    rows: int = 0
+    columns: int = 0
+
+
+@dataclass(frozen=True)
+class Turn(Body):
+    """Copies ``y[i0, i1, i2, col, row] = x[i0, i1, i2, row, col]``: columns become rows.
+
+    Rows of ``x`` and columns of ``y`` are contiguous, the other strides are arguments.
+    """
+
+
+@dataclass(frozen=True)
+class Scatter(Body):
+    """Rows added to the rows of zeros that integers name: what picks rows, led back.
+
+    ``by_table``: there are several tables, for the same integers. ``row`` says how long rows are:
+    ``"one"`` element, a ``"whole"`` number of vectors, or any, ``"masked"``; or any, of a type that
+    vectors do not hold, ``"scalar"``. ``from_end``: integers below 0 count from the end. What none
+    of a table's rows is meant by is left out.
+    """
+
+    by_table: bool
+    row: str
+    dtype: DType
+    from_end: bool
+
+
+@dataclass(frozen=True)
+class Border(Body):
+    """Fills the border around images of channels with ``value``."""
+
+    value: float
+
+    @property
+    def fills_border(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Pack(Body):
+    """Packs a matrix computed at run time as a contraction's weights (``packing.Panels``)."""

@@ -1,0 +1,120 @@
+"""Where values lie on CPUs: borders of zeros around images, cache lines between channels."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from ..ir.graph import Graph, Node
+from ..ir.kinds import Concatenation, KernelGradient, Leaf, Projection, Region, ScatterAdd, View
+from ..ir.types import FLOAT32, Size, TupleType
+from ..layout import CACHE_LINE, CONFLICTING, Layout
+from ..ops.core import FUSED
+from ..ops.registry import ops
+from ..ops.windowing import resolve_padding
+from ..ops.winograd import WINDOW
+
+Halo: TypeAlias = tuple[tuple[Size, Size], ...]
+
+
+def choose_layouts(graph: Graph, fixed: frozenset[Node]) -> dict[Node, Layout]:
+    """Where each value lies: with a border of zeros where a padded convolution reads it."""
+    halos: dict[Node, Halo] = {}
+    for node in graph.nodes:
+        found = wanted_halo(node) if node.inputs else None
+        if found is not None:
+            x, halo = found
+            halos[x] = merge_halos(halos[x], halo) if x in halos else halo
+    _spread_channels(graph, halos)
+    return {
+        node: Layout(node.type, halos.get(node, ()), node in fixed)
+        for node in graph.nodes
+        if not isinstance(node.type, TupleType)
+    }
+
+
+def _spread_channels(graph: Graph, halos: dict[Node, Halo]) -> None:
+    """Keeps the pixels of wide images apart by an odd number of cache lines.
+
+    A convolution reads the same channel of a dozen pixels at once. Where they lie a multiple of
+    2 KB apart they fall in the same few sets of the first-level cache and evict each other.
+    """
+    images = (node.inputs[0] for node in graph.nodes if is_convolution(node))
+    for node in dict.fromkeys(images):
+        channels = node.shape[-1]
+        if not isinstance(channels, int) or channels % CONFLICTING or not free_layout(node, graph):
+            continue
+        halo = halos.get(node, ((0, 0),) * node.tensor_type.rank)
+        halos[node] = (*halo[:-1], (0, CACHE_LINE))
+
+
+def is_convolution(node: Node) -> bool:
+    """Whether ``node`` is a conv2d, alone or at the head of a group."""
+    if node.op.name == "fused":
+        body: Graph = node.attrs["body"]
+        return any(n.op.name == "conv2d" and n.inputs[0] is body.inputs[0] for n in body.nodes)
+    return node.op.name == "conv2d"
+
+
+def merge_halos(first: Halo, second: Halo) -> Halo:
+    """A border wide enough for both; where a symbol hides which is wider, their sum."""
+
+    def wider(a: Size, b: Size) -> Size:
+        if a == b:
+            return a
+        return max(a, b) if isinstance(a, int) and isinstance(b, int) else a + b
+
+    return tuple((wider(a, c), wider(b, d)) for (a, b), (c, d) in zip(first, second, strict=True))
+
+
+def wanted_halo(node: Node) -> tuple[Node, Halo] | None:
+    """The operand around which ``node`` reads a border, and how wide; None if there is none."""
+    if node.op is FUSED:
+        body: Graph = node.attrs["body"]
+        for inner in body.nodes:
+            found = wanted_halo(inner) if inner.inputs else None
+            if found is not None and found[0] in body.inputs:
+                return node.inputs[body.inputs.index(found[0])], found[1]
+        return None
+    window = _window(node)
+    if window is None or node.dtype != FLOAT32:
+        return None
+    x = node.inputs[1] if node.op is ops.winograd_kernel else node.inputs[0]
+    attrs = node.attrs
+    strides, dilation = attrs.get("strides", (1, 1)), attrs.get("dilation", (1, 1))
+    padding = resolve_padding(x.shape[1:3], window, strides, dilation, attrs["padding"])
+    if all(side == 0 for pair in padding for side in pair):
+        return None
+    return x, ((0, 0), *padding, (0, 0))
+
+
+def _window(node: Node) -> tuple[int, ...] | None:
+    """The window of an op that reads a border; None for others."""
+    if node.op in (ops.winograd_conv2d, ops.winograd_kernel_gradient, ops.winograd_kernel):
+        return WINDOW
+    if isinstance(node.op.lowering, KernelGradient):
+        window: tuple[int, ...] = node.attrs["window"]
+        return window
+    if node.op.name not in ("conv2d", "depthwise_conv2d"):
+        return None
+    return tuple(size for size in node.inputs[1].shape[:2] if isinstance(size, int))
+
+
+def free_layout(node: Node, graph: Graph) -> bool:
+    """Whether kernels alone make and read ``node``, so that gaps may lie between its elements."""
+    if isinstance(node.op.lowering, Leaf) or node in graph.results:
+        return False
+    return not any(map(_wants_rows, (_maker(node), *graph.users[node])))
+
+
+def _maker(node: Node) -> Node:
+    return node.inputs[0] if isinstance(node.op.lowering, Projection) else node
+
+
+def _wants_rows(node: Node) -> bool:
+    """Whether ``node`` reads and makes values without gaps only."""
+    if node.op is FUSED:
+        body: Graph = node.attrs["body"]
+        return any(map(_wants_rows, body.nodes))
+    kinds = (View, Concatenation, Region, ScatterAdd)
+    products = ("matmul", "transposed_matmul")
+    return node.op.name in products or isinstance(node.op.lowering, kinds)

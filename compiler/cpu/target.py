@@ -1,0 +1,60 @@
+"""The CPU as a target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...runtime.cpu.host import Host
+from ..context import PassFunction
+from ..decisions import Decisions
+from ..ir.graph import Graph, Node
+from ..layout import Launch, Layout, Placed
+from ..loops.kernel import Kernel
+from ..passes.fuse import fuse
+from ..passes.legalize import legalize
+from ..schedule import Schedule, Tile
+from ..target import Target
+from .emit.kernel import emit
+from .emit.writer import MATH
+from .layouts import choose_layouts
+from .lower import lower_group
+from .parts import in_parts
+from .passes.borders import borders
+from .passes.winograd import winograd
+from .tiling import choose_tiles
+
+
+@dataclass(frozen=True)
+class CpuTarget(Target[Host]):
+    """A CPU as its description has it: vector width, registers, caches."""
+
+    name: str
+    machine: Host
+
+    @property
+    def passes(self) -> tuple[PassFunction, ...]:
+        return (winograd, legalize, fuse, borders)
+
+    @property
+    def required(self) -> frozenset[PassFunction]:
+        return frozenset({legalize, borders})
+
+    def is_dear(self, function: str) -> bool:
+        return function in MATH
+
+    def in_parts(self, node: Node) -> Node | None:
+        return in_parts(node, self.machine)
+
+    def layouts(self, graph: Graph, fixed: frozenset[Node]) -> dict[Node, Layout]:
+        return choose_layouts(graph, fixed)
+
+    def lower(
+        self, body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...]
+    ) -> tuple[Launch, ...]:
+        return lower_group(body, operands, results, self.machine)
+
+    def tiles(self, schedule: Schedule, decisions: Decisions) -> tuple[Tile, ...]:
+        return choose_tiles(schedule, decisions, self.machine)
+
+    def emit(self, kernel: Kernel) -> str:
+        return emit(kernel, self.machine.lanes)

@@ -1,0 +1,139 @@
+"""Where the values of a program lie for one set of sizes: tiles, offsets in one arena, scratch.
+
+Nothing is allocated here: a device does that, and a reader may ask for a program that no device at
+hand can run.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+
+from .dim import evaluate
+from .dim_solver import solve
+from .memory import Interval, align, assign_offsets
+from .program import ARENA, LaunchRow, Program, Scratch, TileRow
+
+
+def check_sizes(program: Program, sizes: Mapping[str, int]) -> None:
+    """Raises ``ValueError`` naming the place and the sizes where a condition does not hold."""
+    for condition in program.conditions:
+        low, high = evaluate(condition.low, sizes), evaluate(condition.high, sizes)
+        if low > high:
+            known = ", ".join(f"{name} = {size}" for name, size in sizes.items())
+            raise ValueError(
+                f"{condition.place}: expected {condition.low} <= {condition.high}; "
+                f"got {low} > {high}, with {known}"
+            )
+
+
+def solved(program: Program, shapes: Sequence[tuple[int, ...]]) -> Mapping[str, int]:
+    """The symbolic sizes that argument shapes stand for; raises ``ValueError`` if none do."""
+    declared = [program.slots[i] for i in program.inputs]
+    return solve([(slot.name, slot.shape) for slot in declared], shapes)
+
+
+class Placement:
+    """A program's memory for ``sizes`` and so many ``threads``.
+
+    Raises ``ValueError`` where the program makes no sense for these sizes.
+
+    Attributes:
+        tiles: row index to tile, of the tiles that pay at this number of samples.
+        offsets: bytes from the arena's start to each slot of it that holds a value for all samples.
+        tile_of: slot to row index, of the values that live inside a tile only.
+        inner: slot to bytes from the start of a thread's piece of its tile.
+        tile_offsets, tile_bytes: of each tile the start of the first piece, and bytes of a piece.
+        scratch_offset, scratch_bytes: the start of the first thread's scratch, and bytes of each.
+        arena_bytes: all of it.
+    """
+
+    def __init__(self, program: Program, sizes: Mapping[str, int], threads: int) -> None:
+        check_sizes(program, sizes)
+        self.program = program
+        self.sizes = dict(sizes)
+        self.threads = threads
+        self.tiles = self._choose_tiles()
+        self._heads = list(self.tiles)
+        self.tile_of = self._slots_inside_tiles()
+        self.inner: dict[int, int] = {}
+        self.tile_bytes: dict[int, int] = {}
+        self._place()
+
+    def _choose_tiles(self) -> dict[int, TileRow]:
+        """Row index to tile, for the tiles that pay at this number of samples."""
+        tiles = {}
+        for index, row in enumerate(self.program.rows):
+            if isinstance(row, TileRow) and self.sizes.get(row.symbol, 0) >= row.least:
+                tiles[index] = row
+        return tiles
+
+    def _place(self) -> None:
+        """Values that live inside a tile only get memory a thread."""
+        slots_in: dict[int, list[int]] = {index: [] for index in self.tiles}
+        for slot, index in self.tile_of.items():
+            slots_in[index].append(slot)
+        for index, tile in self.tiles.items():
+            inside = slots_in[index]
+            offsets, size = assign_offsets([self._piece_interval(s, tile) for s in inside])
+            self.inner.update(zip(inside, offsets, strict=True))
+            # Threads apart by an odd number of lines, so that they do not compete for cache sets.
+            self.tile_bytes[index] = align(size) + 64
+        whole = [
+            i for i, s in enumerate(self.program.slots) if s.kind == ARENA and i not in self.tile_of
+        ]
+        intervals = [self._whole_interval(s) for s in whole]
+        intervals += [
+            Interval(self.tile_bytes[i] * self.threads, i, i + t.rows)
+            for i, t in self.tiles.items()
+        ]
+        offsets, self.arena_bytes = assign_offsets(intervals)
+        self.offsets = dict(zip(whole, offsets, strict=False))
+        self.tile_offsets = dict(zip(self.tiles, offsets[len(whole) :], strict=True))
+        # Scratch is all rows' in turn: a thread's stays in its cache. It is no part of its stack,
+        # which may be small, as the caller's is none of ours.
+        self.scratch_offset, self.scratch_bytes = self.arena_bytes, self._most_scratch()
+        self.arena_bytes += self.scratch_bytes * self.threads
+
+    def _most_scratch(self) -> int:
+        """Scratch of a thread: what the row needs that needs most."""
+        rows = (row for row in self.program.rows if isinstance(row, LaunchRow))
+        each = [sum(align(a.bytes) for a in r.arguments if isinstance(a, Scratch)) for r in rows]
+        most = max(each, default=0)
+        return most + 64 if most else 0  # apart by an odd number of lines, as pieces of tiles are
+
+    def _slots_inside_tiles(self) -> dict[int, int]:
+        inside = {}
+        for i, slot in enumerate(self.program.slots):
+            for index, tile in self._tiles_from(slot.first):
+                within = index <= slot.first and slot.last <= index + tile.rows
+                if slot.kind == ARENA and within:
+                    inside[i] = index
+                break
+        return inside
+
+    def _tiles_from(self, row: int) -> Iterator[tuple[int, TileRow]]:
+        """The tiles that end at ``row`` or later, in order; none lies in another."""
+        for at in range(max(0, bisect_right(self._heads, row) - 1), len(self._heads)):
+            index = self._heads[at]
+            if row <= index + self.tiles[index].rows:
+                yield index, self.tiles[index]
+
+    def _piece_interval(self, index: int, tile: TileRow) -> Interval:
+        """A value of one piece of a tile, which passes through the rows in order."""
+        slot = self.program.slots[index]
+        sizes = {**self.sizes, tile.symbol: tile.tile}
+        return Interval(evaluate(slot.bytes, sizes), slot.first, slot.last)
+
+    def _whole_interval(self, index: int) -> Interval:
+        """A value of all samples. It lives all through a tile that touches it: a later piece still
+        reads it when an earlier one has come to the tile's last rows.
+        """
+        slot = self.program.slots[index]
+        first, last = slot.first, slot.last
+        for start, tile in self._tiles_from(slot.first):
+            if start > slot.last:
+                break
+            if first <= start + tile.rows and start <= last:
+                first, last = min(first, start), max(last, start + tile.rows)
+        return Interval(evaluate(slot.bytes, self.sizes), first, last)
