@@ -128,12 +128,19 @@ def _mod_slopes(x: Node, y: Node, z: Node, g: Node) -> tuple[Node, Node]:
 
 
 def _extreme_slopes(wins: Callable[[Node, Node], Node]) -> Slopes:
-    """Of the one that wins; two that tie get half each, and a NaN nothing."""
+    """Of the one that wins; two that tie get half each, and beside a NaN both g times 0.
+
+    The one that loses gets 0 whatever g is: sqrt(maximum(x, 0)) has an infinite one below 0.
+    """
 
     def slopes(x: Node, y: Node, z: Node, g: Node) -> tuple[Node, Node]:
-        zero, half = number(0, g), ops.multiply(g, number(0.5, g))
-        shared = ops.select(ops.equal(x, y), half, zero)
-        return ops.select(wins(x, y), g, shared), ops.select(wins(y, x), g, shared)
+        zero, half = number(0, g), number(0.5, g)
+        shared = ops.multiply(g, ops.select(ops.equal(x, y), half, zero))
+        first, second = wins(x, y), wins(y, x)
+        return (
+            ops.select(first, g, ops.select(second, zero, shared)),
+            ops.select(second, g, ops.select(first, zero, shared)),
+        )
 
     return slopes
 

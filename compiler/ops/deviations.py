@@ -130,9 +130,19 @@ VALUES: tuple[Deviation, ...] = (
 GRADIENTS: tuple[Deviation, ...] = (
     Deviation(
         ("abs",),
-        "The slope at 0 is 0.",
-        "As in TensorFlow, PyTorch and JAX before 0.10, which has 1: an error of exactly 0 would "
-        "move weights.",
+        "The slope at 0 is 0, and that at NaN is NaN.",
+        "As in TensorFlow, PyTorch and JAX before 0.10, which has 1 and -1: an error of exactly 0 "
+        "would move weights.",
+    ),
+    Deviation(
+        ("clip", "maximum", "minimum"),
+        "What loses gets 0 where the gradient is infinite or NaN.",
+        "JAX has 0 times that, which is NaN: below 0, sqrt(maximum(x, 0)) has an infinite one.",
+    ),
+    Deviation(
+        ("max_pool2d",),
+        "Of a window with NaN the first element that is NaN or infinite takes all.",
+        "In JAX it is one that depends on the order.",
     ),
     Deviation(
         ("sparse_sigmoid",),

@@ -318,14 +318,17 @@ def _limits(dtype: np.dtype) -> tuple[int, int]:
 
 
 def _clip_gradient(node: Node, grad: Node) -> tuple[Node | None, ...]:
-    """A bound shares with what equals it, as in ``minimum(maximum(x, low), high)``."""
+    """As of ``minimum(maximum(x, low), high)``: a bound shares with what equals it.
+
+    A NaN gets grad times 0, which is NaN where what came of it is.
+    """
     (x,), low, high = node.inputs, node.attrs["low"], node.attrs["high"]
     zero, share = number(0, grad), number(0.5 if low < high else 0.25, grad)
     least, most = number(low, x), number(high, x)
     inside = ops.logical_and(ops.greater(x, least), ops.less(x, most))
-    bound = ops.logical_or(ops.equal(x, least), ops.equal(x, most))
-    shared = ops.select(bound, ops.multiply(grad, share), zero)
-    return (ops.select(inside, grad, shared),)
+    outside = ops.logical_or(ops.less(x, least), ops.greater(x, most))
+    shared = ops.multiply(grad, ops.select(ops.is_nan(x), zero, share))
+    return (ops.select(inside, grad, ops.select(outside, zero, shared)),)
 
 
 clip = register(

@@ -123,9 +123,10 @@ def _max_pool_gradient_value(
     pairs = resolve_padding(x.shape[1:3], window, strides, ONE, padding)
     result = np.zeros_like(pad_image(x, pairs, 0))
     taken = np.zeros(y.shape, bool)
-    views = _views(x, window, strides, padding, -math.inf)
+    image, best = (np.where(np.isnan(each), each.dtype.type(math.inf), each) for each in (x, y))
+    views = _views(image, window, strides, padding, math.nan)
     for at, view in zip(kernel_positions(window), views, strict=True):
-        hit = (view == y) & ~taken
+        hit = (view == best) & ~taken
         taken |= hit
         target = read_position(result, at, strides, ONE, y.shape[1:3])
         target += np.where(hit, grad, grad.dtype.type(0))
@@ -134,16 +135,21 @@ def _max_pool_gradient_value(
     return result[:, top : top + height, left : left + width]
 
 
+def _comparable(x: Node) -> Node:
+    """x with infinity for NaN: equal to the largest of its window, as padding, a NaN, never is."""
+    return ops.select(ops.is_nan(x), number(math.inf, x), x)
+
+
 def _max_pool_gradient_expand(node: Node) -> Node:
     x, y, grad = node.inputs
     attrs, pairs = node.attrs, _pool_pairs(x, node.attrs)
-    padded = pad_node(x, pairs, -math.inf)
+    padded, best = pad_node(_comparable(x), pairs, math.nan), _comparable(y)
     zero = number(0, grad)
     taken: Node | None = None
     total: Node | None = None
     for at in kernel_positions(attrs["window"]):
         seen = read_position_node(padded, at, attrs["strides"], ONE, y.shape[1:3])
-        hit = found = ops.equal(seen, y)
+        hit = found = ops.equal(seen, best)
         if taken is not None:
             hit = ops.logical_and(found, ops.logical_not(taken))
         taken = found if taken is None else ops.logical_or(taken, found)
@@ -159,13 +165,14 @@ def _max_pool_second_gradient(node: Node, grad: Node) -> tuple[Node | None, ...]
     """Linear in the gradient alone: it reads back what was written, window by window."""
     x, y, _ = node.inputs
     attrs, pairs = node.attrs, _pool_pairs(x, node.attrs)
-    padded, back = pad_node(x, pairs, -math.inf), pad_node(grad, pairs, 0)
+    padded, back = pad_node(_comparable(x), pairs, math.nan), pad_node(grad, pairs, 0)
+    best = _comparable(y)
     zero = number(0, grad)
     taken: Node = full(0, y.shape, BOOL)
     total: Node = full(0, y.shape, y.dtype)
     for at in kernel_positions(attrs["window"]):
         seen = read_position_node(padded, at, attrs["strides"], ONE, y.shape[1:3])
-        found = ops.equal(seen, y)
+        found = ops.equal(seen, best)
         hit = ops.logical_and(found, ops.logical_not(taken))
         taken = ops.logical_or(taken, found)
         read = read_position_node(back, at, attrs["strides"], ONE, y.shape[1:3])
@@ -183,7 +190,7 @@ max_pool2d_gradient = register(
         _max_pool_second_gradient,
         _pool_samples(_pooled_text, _pooled_text),
         "From x, max_pool2d's result and its gradient: the gradient of x, where the first largest "
-        "element of each window takes all.",
+        "element of each window takes all; a NaN counts as infinite.",
     )
 )
 

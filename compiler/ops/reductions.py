@@ -122,7 +122,8 @@ def _prod_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
     rest = ops.prod(safe, axes=axes, keepdims=True)
     zeros = ops.sum(ops.cast(is_zero, dtype=x.dtype), axes=axes, keepdims=True)
     others = ops.subtract(zeros, ops.cast(is_zero, dtype=x.dtype))
-    slope = ops.select(ops.equal(others, zero), ops.divide(rest, safe), zero)
+    # 0, but for a NaN or an infinity among the others.
+    slope = ops.select(ops.equal(others, zero), ops.divide(rest, safe), ops.multiply(rest, zero))
     return (ops.multiply(kept(grad, node), slope),)
 
 
@@ -236,14 +237,19 @@ def _variance_expand(node: Node) -> Node:
     return ops.mean(ops.square(centred), **node.attrs)
 
 
-def _logsumexp_expand(node: Node) -> Node:
+def _powers(node: Node) -> tuple[Node, Node, Node]:
+    """exp(x - shift), the sum of that, and a shift that keeps it from overflowing."""
     (x,), axes = node.inputs, node.attrs["axes"]
-    zero = number(0, x)
     top = ops.max(x, axes=axes, keepdims=True)
     # Where all is -inf (or one is inf) the shift would make a NaN of inf - inf.
-    safe = ops.select(ops.is_finite(top), top, zero)
-    total = ops.log(ops.sum(ops.exp(ops.subtract(x, safe)), axes=axes, keepdims=True))
-    result = ops.add(total, safe)
+    shift = ops.select(ops.is_finite(top), top, number(0, x))
+    powers = ops.exp(ops.subtract(x, shift))
+    return powers, ops.sum(powers, axes=axes, keepdims=True), shift
+
+
+def _logsumexp_expand(node: Node) -> Node:
+    _, total, shift = _powers(node)
+    result = ops.add(ops.log(total), shift)
     return result if node.attrs["keepdims"] else ops.reshape(result, shape=node.shape)
 
 
@@ -257,8 +263,9 @@ def _variance_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
 
 
 def _logsumexp_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
-    shares = ops.exp(ops.subtract(node.inputs[0], kept(node, node)))
-    return (ops.multiply(kept(grad, node), shares),)
+    """Not by exp(x - result): the rounding of a large result would scale all shares."""
+    powers, total, _ = _powers(node)
+    return (ops.multiply(kept(grad, node), ops.divide(powers, total)),)
 
 
 mean = statistic("mean", _mean, _mean_expand, "The arithmetic mean.")

@@ -97,13 +97,23 @@ def test_a_condition_that_two_need_is_compared_in_both() -> None:
 
 
 @pytest.mark.parametrize("attrs", WINDOWS[:5], ids=str)
-def test_a_window_of_nan_gives_nothing(attrs: Any) -> None:
+def test_what_a_window_received_arrives_in_it(attrs: Any) -> None:
+    """Whether it is a NaN that is its largest, or all is the least: as padding is."""
     x = input_("x", parse_type("f32[2, 7, 11, 5]"))
     grad, slope = gradient("max", x, *attrs)
     graph = Graph("pool", (x, grad), (slope,))
     image, received = drawn(np.random.default_rng(0), x, grad)
     image[0, 2, 3, 1] = np.nan
-    assert_right(graph, compile_graph(graph), image, received)
+    image[0, 3, 3, 1] = np.inf
+    image[0, :4, 7:, 1] = np.nan
+    image[1] = -np.inf
+    run = compile_graph(graph)
+    assert_right(graph, run, image, received)
+    (found,) = run(image, received)
+    np.testing.assert_array_equal(found.sum((1, 2)), received.sum((1, 2)))
+    (pool,) = (node for node in graph.nodes if isinstance(node.op.lowering, WindowGradient))
+    expanded = graph.with_outputs((pool.op.lowering.expand(pool),))
+    np.testing.assert_array_equal(found, evaluate(expanded, (image, received), {}, "float64")[0])
 
 
 @pytest.mark.parametrize("kind", KINDS)

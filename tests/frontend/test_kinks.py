@@ -62,6 +62,39 @@ def test_two_that_tie_share_the_slope(op) -> None:
     np.testing.assert_array_equal(right, [0.5, 0.5, 0])
 
 
+LEADING_TO_NAN = {
+    "clip": lambda x: ops.clip(x, -1, 1),
+    "maximum": lambda x: ops.maximum(x, 0.5),
+    "minimum": lambda x: ops.minimum(0.5, x),
+    "largest": lambda x: ops.max(x, keepdims=True),
+    "pooled": lambda x: ops.max_pool(ops.reshape(x, (1, -1, 1)), 3, padding="same"),
+    "product beside 0": lambda x: ops.prod(x, keepdims=True) * ops.ones((3,)),
+}
+
+
+@pytest.mark.parametrize("name", LEADING_TO_NAN)
+def test_what_is_nan_further_on_is_nan_in_the_gradient(name: str) -> None:
+    """As from Keras with JAX: a loss of NaN does not leave weights as if nothing had been."""
+    lead = LEADING_TO_NAN[name]
+    x = np.array([0.0, np.nan, 2.0], "float32")
+    found = keraunos.grad(lambda x: ops.sum(ops.log(lead(x))))(x)
+    assert np.isnan(found[np.isnan(x) if name != "product beside 0" else [2]]).all()
+
+
+def test_the_side_that_loses_gets_nothing_of_an_infinite_slope() -> None:
+    """Keras with JAX has 0 times infinity there."""
+    x = np.array([-1.0, 4.0], "float32")
+    for bounded in (lambda x: ops.maximum(x, 0.0), lambda x: ops.clip(x, 0, 9)):
+        found = keraunos.grad(lambda x, lead=bounded: ops.sum(ops.sqrt(lead(x))))(x)
+        np.testing.assert_array_equal(found, [0, 0.25])
+
+
+def test_shares_of_logsumexp_have_no_rounding_of_its_value() -> None:
+    rows = np.array([[3e4, 3e4], [1e30, 1e30], [-3e4, -3e4]], "float32")
+    found = keraunos.grad(lambda x: ops.sum(ops.logsumexp(x, 1)))(rows)
+    np.testing.assert_array_equal(found, np.full((3, 2), 0.5))
+
+
 @pytest.mark.parametrize("op", [ops.max, ops.min])
 def test_all_that_tie_for_an_extreme_share_the_slope(op) -> None:
     gradient = keraunos.grad(lambda x: ops.sum(op(x, axis=1)))

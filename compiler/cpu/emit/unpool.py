@@ -7,6 +7,7 @@ order, and finished when no later one reaches them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from ...ir.types import FLOAT32
@@ -71,16 +72,23 @@ def _tile(writer: Writer, body: Unpool) -> None:
 
 
 def _largest_takes_all(writer: Writer, body: Unpool, block: RegisterBlock) -> None:
-    """The first element that equals the largest of its window receives the slope."""
+    """The first element that is not below the largest of its window receives the slope."""
     zero = writer.constant(0.0, FLOAT32, True)
     writer.line(f"xi = {_index('x', 'oy', 'ox')}")
-    writer.line(f"best = {load(writer, body, 'pooled', _index('pooled', 'at_row', 'at_col'))}")
+    _best(writer, body)
     for r, p, j in cells(block):
         value = load(writer, body, "x", f"xi + {r} * x_row + {p} * x_col")
-        writer.line(f"hit = {value} == best")
+        writer.line(f"hit = ~({value} < best)")
         taking = "hit & ~taken" if (r, p) != (0, 0) else "hit"
         writer.line(f"a{r}_{p}_{j} = {writer.call('select', taking, 'slope', zero)}")
         writer.line("taken = taken | hit" if (r, p) != (0, 0) else "taken = hit")
+
+
+def _best(writer: Writer, body: Unpool) -> None:
+    """The largest of one window: infinite where one is NaN, which is not below it either."""
+    writer.line(f"best = {load(writer, body, 'pooled', _index('pooled', 'at_row', 'at_col'))}")
+    infinite = writer.constant(math.inf, FLOAT32, True)
+    writer.line(f"best = {writer.call('select', 'best != best', infinite, 'best')}")
 
 
 def _nothing(writer: Writer, body: Unpool, rows: str, columns: str) -> None:
@@ -134,8 +142,7 @@ def _slope(writer: Writer, body: Unpool) -> None:
     """What one window received, and of what it is the gradient."""
     writer.line(f"slope = {load(writer, body, 'grad', _index('grad', 'at_row', 'at_col'))}")
     if body.combine == "maximum":
-        best = load(writer, body, "pooled", _index("pooled", "at_row", "at_col"))
-        writer.line(f"best = {best}")
+        _best(writer, body)
         writer.line(f"free = {writer.call('first', str(writer.lanes))}")
     else:
         count = writer.call("splat", "float32((y_stop - y_start) * (x_stop - x_start))")
@@ -147,7 +154,7 @@ def _add(writer: Writer, body: Unpool) -> None:
     writer.line(f"so_far = {load(writer, body, 'y', _index('y', 'oy', 'ox'))}")
     share = "slope"
     if body.combine == "maximum":
-        writer.line(f"hit = ({load(writer, body, 'x', _index('x', 'oy', 'ox'))} == best) & free")
+        writer.line(f"hit = ~({load(writer, body, 'x', _index('x', 'oy', 'ox'))} < best) & free")
         writer.line("free = free & ~hit")
         share = writer.call("select", "hit", "slope", writer.constant(0.0, FLOAT32, True))
     writer.line(f"a0_0_0 = so_far + {share}")
