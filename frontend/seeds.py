@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,35 @@ def set_state(state: tuple[Any, ...]) -> None:
     stream, key = state
     _STREAM[0].setstate(stream)
     _Shared.generator().state.assign(np.array(key, np.int32))
+
+
+@dataclass(frozen=True)
+class RandomState:
+    """Python's, numpy's and this package's own stream of random numbers, as plain data."""
+
+    python: Any
+    numpy: Any
+    own: Any
+
+    @staticmethod
+    def now() -> RandomState:
+        mersenne = np.random.get_state(legacy=False)
+        return RandomState(random.getstate(), _plain(mersenne), get_state())
+
+    def restore(self) -> None:
+        random.setstate(_tuples(self.python))
+        np.random.set_state(self.numpy)
+        set_state(_tuples(self.own))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, (list, tuple)) else value
 
 
 class SeedGenerator(Checked):

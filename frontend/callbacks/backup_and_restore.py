@@ -21,9 +21,9 @@ class BackupAndRestore(Callback):
 
     Weights, optimizer, seeds and the global random streams are part of it, so that the weights and
     the history are those of a training that was not interrupted, bit for bit, as long as the data
-    come in the same order again: those of arrays do. What other callbacks remember is not part of
-    it, and the history begins with the epoch that is gone on with. Put it last in the list of
-    callbacks, so that it sees what the others did.
+    come in the same order again: those of arrays do, and what is drawn from the global streams.
+    What other callbacks remember is not part of it, and the history begins with the epoch that is
+    gone on with. Put it last in the list of callbacks, so that it sees what the others did.
 
     Args:
         backup_dir: a folder for nothing else.
@@ -33,8 +33,8 @@ class BackupAndRestore(Callback):
         delete_checkpoint: whether to remove the folder when the training is over.
 
     Raises:
-        ValueError: no folder is named, or ``save_freq`` is something else; when used, the model is
-            not built, or the backup is of another model.
+        ValueError: no folder is named, or ``save_freq`` is something else; when used, the backup is
+            of another model.
     """
 
     @user_facing
@@ -82,7 +82,7 @@ class BackupAndRestore(Callback):
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         self._begin()
-        model._initial_epoch, model._initial_step = self._restored()
+        self._restore()
         self._at_epoch = _states().RandomState.now()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
@@ -103,10 +103,8 @@ class BackupAndRestore(Callback):
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         super().on_train_batch_begin(batch, logs)
         if self._found is not None:
-            # The first step after the interruption. By now there are metrics, and the data have
-            # drawn what they drew before it.
+            # The first step after the interruption: by now there are metrics.
             self._found.restore_metrics(self.model)
-            self._found.position.now.restore()
             self._found = None
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
@@ -127,16 +125,17 @@ class BackupAndRestore(Callback):
         self._is_due = False
         self._saved_steps = steps
 
-    def _restored(self) -> tuple[int | None, int | None]:
-        """Sets what a backup has; the epoch and the step to begin with, or None."""
-        state = self._state()
+    def _restore(self) -> None:
+        """Sets what a backup has, and tells `fit` where to begin."""
+        state, model = self._state(), self.model
         if state is None:
-            return None, None
+            return
         position = state.position
         state.restore_weights()
         position.at_epoch.restore()
+        model._initial_epoch, model._initial_step = position.epoch, position.step
+        model._initial_draws = position.now
         self._found = state if position.step else None
-        return position.epoch, position.step
 
     def _state(self) -> Any:
         files = [path for path in (self.path, self.previous) if path.exists()]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -19,9 +18,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .. import random as streams
 from ..errors import UsageError
-from ..random import SeedGenerator
+from ..seeds import RandomState, SeedGenerator
 from ..variable import Variable
 from ..weights import Weighted
 from .atomic import write_atomically
@@ -31,25 +29,6 @@ from .weights import Found, assign, opened, read_variables, write_variables
 
 _GROUP = "training"
 _VERSION = 1
-
-
-@dataclass(frozen=True)
-class RandomState:
-    """Python's, numpy's and this package's own stream of random numbers, as plain data."""
-
-    python: Any
-    numpy: Any
-    own: Any
-
-    @staticmethod
-    def now() -> RandomState:
-        mersenne = np.random.get_state(legacy=False)
-        return RandomState(random.getstate(), _plain(mersenne), streams.get_state())
-
-    def restore(self) -> None:
-        random.setstate(_tuples(self.python))
-        np.random.set_state(self.numpy)
-        streams.set_state(_tuples(self.own))
 
 
 @dataclass(frozen=True)
@@ -201,16 +180,3 @@ def _checksum(file: h5py.File) -> int:
 
 def _arrays(group: h5py.Group) -> list[np.ndarray]:
     return [np.asarray(group[str(index)][()]) for index in range(len(group))]
-
-
-# Random states as JSON
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, (list, tuple)) else value

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from ..errors import UsageError
+from ..seeds import RandomState
 from ..source import warn
 from .array_data import array_data
 from .batch import Batch
@@ -92,6 +93,7 @@ class Epochs:
         self._per_epoch = steps
         self._from_start = from_start or steps is None
         self._pass: Iterator[Batch] | None = None
+        self._ahead: Iterator[Batch] = iter(())
         self._is_over = False
         self._has_begun = False
 
@@ -99,6 +101,19 @@ class Epochs:
     def steps(self) -> int | None:
         """The number of batches in an epoch, where it is known."""
         return self._per_epoch or self.source.count
+
+    def look_ahead(self) -> Batch | None:
+        """A batch as those to come, all of which are still to come; None where there are none.
+
+        Data that can begin again do so afterwards, and draw what they would have drawn.
+        """
+        drawn = RandomState.now() if self.source.restarts else None
+        first = next(iter(self.source.batches()), None)
+        if drawn is not None:
+            drawn.restore()
+        elif first is not None:
+            self._ahead = iter((first,))
+        return first
 
     def begin(self) -> Iterator[Batch] | None:
         """The batches of the next epoch; None, after a warning, where no data are left.
@@ -134,7 +149,7 @@ class Epochs:
 
     def _running(self) -> Iterator[Batch]:
         if self._pass is None or self._from_start:
-            self._pass = iter(self.source.batches())
+            self._pass = itertools.chain(self._ahead, self.source.batches())
         return self._pass
 
     def _epoch(self, first: Batch, running: Iterator[Batch]) -> Iterator[Batch]:

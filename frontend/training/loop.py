@@ -11,6 +11,7 @@ from .. import tree
 from ..callbacks import CallbackList, History
 from ..errors import UsageError
 from ..progress import check_verbose
+from ..seeds import RandomState
 from .array_data import split
 from .batch import Batch, unpack_x_y_sample_weight
 from .data import Epochs, Source, source_of
@@ -72,6 +73,7 @@ def fit(
         shuffle=shuffle, class_weight=class_weight,
     )  # fmt: skip
     data = Epochs(source, steps_per_epoch)
+    _build(model, data)
     validation = _validation(
         model, validation_data, validation_steps, validation_freq,
         validation_batch_size, batch_size,
@@ -144,7 +146,7 @@ class _Training:
 
     def _run(self, initial_epoch: int, epochs: int) -> None:
         model = self._model
-        model._initial_epoch = model._initial_step = None
+        model._initial_epoch = model._initial_step = model._initial_draws = None
         try:
             # A callback that goes on with an earlier training says where.
             self._listeners.on_train_begin()
@@ -198,13 +200,21 @@ class _Training:
         return logs
 
     def _after(self, steps: int, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """The batches after some steps; the model has its metrics, so that they can be set."""
-        rest = itertools.islice(batches, steps, None)
-        first = next(rest, None)
+        """The batches after some steps; the model has its metrics, so that they can be set.
+
+        What is drawn from here on, by the data too, is what came after these steps.
+        """
+        for _ in itertools.islice(batches, steps):
+            pass
+        if self._model._initial_draws is not None:
+            self._model._initial_draws.restore()
+        first = next(batches, None)
         if first is None:
-            return rest
+            return batches
+        drawn = RandomState.now()
         self._model.rehearse(first)
-        return itertools.chain((first,), rest)
+        drawn.restore()
+        return itertools.chain((first,), batches)
 
     def _validated(self, data: Epochs) -> dict[str, Any]:
         batches = data.begin()
@@ -274,6 +284,13 @@ def _source(
     if source.known is not None:
         model.check_data(source.known, training)
     return source
+
+
+def _build(model: Any, data: Epochs) -> None:
+    """Builds a model of which no data were known: callbacks find it built as training begins."""
+    first = None if model.built else data.look_ahead()
+    if first is not None:
+        model.build_for(first)
 
 
 def _validation(

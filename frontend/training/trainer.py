@@ -283,6 +283,17 @@ class Trainer(StepMethods):
         else:
             trace_step(self, "train", batch)
 
+    def build_for(self, batch: Batch) -> None:
+        """Makes the weights for batches like this one, which a step of one's own may make.
+
+        Raises:
+            ValueError: the batch does not fit the model.
+        """
+        if self._run_eagerly or own_step(self, "train") is not None:
+            self.rehearse(batch)
+        else:
+            predicted_shapes(self, batch.x)
+
     def check_data(self, data: Batch, training: bool = True) -> None:
         """Builds the model for all of the data, and checks what no compiled step can tell.
 

@@ -40,6 +40,7 @@ class Results(Mapping):
 class Counting:
     """A model whose loss is the mean of the targets that it has seen since the last reset."""
 
+    built = True
     optimizer = None
     steps_per_execution = 1
     trainable_variables = ()

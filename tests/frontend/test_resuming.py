@@ -261,6 +261,87 @@ def test_weights_alone_are_no_state(folder):
         fit(model, callbacks.BackupAndRestore(folder))
 
 
+class Drawing(keraunos.utils.PyDataset):
+    """Draws an order, and noise for each batch, from the global streams."""
+
+    def __len__(self) -> int:
+        return STEPS
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        x, y = data()
+        rows = slice(8 * index, 8 * index + 8)
+        return x[rows] + np.random.standard_normal((8, 4)) + random.random(), y[rows]
+
+
+class OwnStep(keraunos.Sequential):
+    def train_step(self, data: Any) -> Any:
+        return super().train_step(data)
+
+
+class SeesWeights(callbacks.Callback):
+    seen = 0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.seen = len(self.model.weights)
+
+
+@pytest.mark.parametrize(
+    ("kind", "eager", "frequency"),
+    [
+        (keraunos.Sequential, False, 2),
+        (keraunos.Sequential, True, 2),
+        (OwnStep, False, "epoch"),
+        (OwnStep, True, 2),
+    ],
+)
+def test_models_that_are_built_by_the_data_go_on(folder, kind, eager, frequency):
+    def trained(*given: Any, seed: int = 0) -> tuple[Any, Any]:
+        keraunos.utils.set_random_seed(seed)
+        model = kind([layers.Dense(3, activation="tanh"), layers.Dropout(0.3), layers.Dense(1)])
+        model.compile("adam", "mse", metrics=["mae"], run_eagerly=eager)
+        backup = callbacks.BackupAndRestore(folder, save_freq=frequency)
+        history = model.fit(Drawing(), epochs=3, verbose=0, callbacks=[backup, *given])
+        return model, history
+
+    seeing = SeesWeights()
+    whole, expected = trained(seeing)
+    assert seeing.seen == 4
+    with pytest.raises(RuntimeError, match="interrupted"):
+        trained(Interrupt(STEPS + 3))
+    model, history = trained(seed=1)
+    assert history.epoch == [1, 2]
+    for name, values in history.history.items():
+        assert values == expected.history[name][1:]
+    for one, other in zip(model.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_batches_that_a_model_is_built_by_are_trained_on():
+    """Of a generator none can be had twice."""
+    x, y = data()
+    batches = [(x[i : i + 8], y[i : i + 8]) for i in range(0, 40, 8)]
+
+    def trained(given: Any, *built: Any, **options: Any) -> Any:
+        keraunos.utils.set_random_seed(0)
+        model = keraunos.Sequential([*built, layers.Dense(1)])
+        model.compile("sgd", "mse")
+        model.fit(given, verbose=0, shuffle=False, **options)
+        return model
+
+    expected = trained(batches_of(batches), keraunos.Input((4,)))
+    assert int(expected.optimizer.iterations.numpy()) == len(batches)
+    for model in (trained(batches_of(batches)), trained(batches_of(batches), steps_per_epoch=5)):
+        np.testing.assert_array_equal(model.optimizer.iterations, len(batches))
+        for one, other in zip(model.get_weights(), expected.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match="gave none"):
+        trained(batches_of([]))
+
+
+def batches_of(batches: list[Any]) -> Any:
+    yield from batches
+
+
 def test_a_model_that_is_not_built(folder):
     backup = callbacks.BackupAndRestore(folder)
     backup.set_model(keraunos.Sequential([layers.Dense(1)]))
