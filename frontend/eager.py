@@ -14,6 +14,7 @@ from ..compiler.ops.core import INPUT, constant, input_
 from ..runtime.config import config
 from . import tree
 from .errors import UsageError
+from .ids import check_classes
 from .scope import entered
 from .tensor import KerasTensor
 from .tracing import TraceScope
@@ -61,6 +62,13 @@ class EagerTrace(TraceScope):
             self.check_finite(node)
         variable.memory[...] = new
         variable.changed()
+
+    def note_classes(self, node: Node, classes: int, ignored: int | None) -> None:
+        try:
+            values = self.value(node)
+        except UsageError:  # of a loop over time, see there
+            return
+        check_classes(values, classes, ignored, "")
 
     def check_finite(self, node: Node) -> None:
         """Raises ``ValueError`` where a value is not finite, and leaves weights as they were."""

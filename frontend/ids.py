@@ -1,4 +1,4 @@
-"""Integers that name rows of tables, held against the tables before a program runs.
+"""Integers that name rows of tables or classes, held against these before a program runs.
 
 A compiled lookup reads nothing outside its table: it gives NaN. Where the integers are inputs of
 the program, it can be said which one is wrong, before anything is computed or trained.
@@ -17,7 +17,7 @@ from .errors import UsageError
 
 Block = tuple[slice, ...]
 
-_UNSIGNED = {1: np.uint8, 4: np.uint32, 8: np.uint64}
+_UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 # What rearranges all the integers of its operand, or some of them often: none are new.
 _ARRANGES = frozenset({"broadcast_to", "cast", "flip", "repeat", "reshape", "transpose"})
 
@@ -46,9 +46,7 @@ class IdCheck:
         if ids.dtype.kind == "f":
             within = bool(((ids > -1) & (ids < self.rows)).all())
         else:
-            # As unsigned numbers, those below 0 are large: one pass over the data does.
-            unsigned = ids.view(_UNSIGNED[ids.dtype.itemsize])
-            within = np.maximum.reduce(unsigned, axis=None, initial=0) < self.rows
+            within = all_below(ids, self.rows)
         if not within:
             raise self._error(ids)
 
@@ -61,6 +59,15 @@ class IdCheck:
             f"{int(wrong.sum())} such ids in all. Make input_dim larger than the largest id, or "
             "map the ids that the table lacks to one that it has"
         )
+
+
+def all_below(integers: np.ndarray, count: int) -> bool:
+    """Whether integers are all from 0 to below ``count``, in one pass over them.
+
+    As unsigned numbers, those below 0 are large.
+    """
+    unsigned = integers.view(_UNSIGNED[integers.dtype.itemsize])
+    return bool(np.maximum.reduce(unsigned, axis=None, initial=0) < count)
 
 
 def id_checks(graph: Graph) -> tuple[IdCheck, ...]:
@@ -77,6 +84,16 @@ def id_checks(graph: Graph) -> tuple[IdCheck, ...]:
 def _check(graph: Graph, lookup: Node) -> IdCheck | None:
     table, node = lookup.inputs
     rows = table.shape[lookup.attrs["axis"]]
+    source = source_of(graph, node)
+    if source is None or not isinstance(rows, int):
+        return None
+    node, block = source
+    layer = "".join(map(str, lookup.origins[:1])) or lookup.op.name
+    return IdCheck(graph.inputs.index(node), block, rows, layer, node.attrs["name"])
+
+
+def source_of(graph: Graph, node: Node) -> tuple[Node, Block] | None:
+    """The input whose numbers, or whose block of them, ``node`` has; None where it has others."""
     block: Block = ()
     while node.op.name in _ARRANGES:
         (node,) = node.inputs
@@ -85,10 +102,7 @@ def _check(graph: Graph, lookup: Node) -> IdCheck | None:
         if found is None:
             return None
         block, (node,) = found, node.inputs
-    if node not in graph.inputs or not isinstance(rows, int):
-        return None
-    layer = "".join(map(str, lookup.origins[:1])) or lookup.op.name
-    return IdCheck(graph.inputs.index(node), block, rows, layer, node.attrs["name"])
+    return (node, block) if node in graph.inputs else None
 
 
 def _block(node: Node) -> Block | None:
@@ -102,3 +116,25 @@ def _block(node: Node) -> Block | None:
             return None
         block.append(slice(start, end, step))
     return tuple(block)
+
+
+def check_classes(labels: np.ndarray, classes: int, ignored: int | None, head: str) -> None:
+    """Raises ``UsageError`` unless labels name classes: 0 to below ``classes``, or ``ignored``."""
+    dtype = labels.dtype
+    if dtype.kind in "iub" and dtype.isnative and all_below(labels, classes):
+        return
+    wrong = ~((labels >= 0) & (labels < classes) & (labels == np.floor(labels)))
+    if ignored is not None:
+        wrong &= labels != ignored
+    if wrong.any():
+        raise _wrong_label(labels, wrong, classes, head)
+
+
+def _wrong_label(labels: np.ndarray, wrong: np.ndarray, classes: int, head: str) -> UsageError:
+    place = tuple(int(index[0]) for index in np.nonzero(wrong))
+    return UsageError(
+        f"{head}expected targets from 0 to {classes - 1}, for the {classes} classes that the model "
+        f"predicts; received {labels[place]} at index {place}, and {int(wrong.sum())} such targets "
+        "in all. Count classes from 0, give the last layer more units, or leave one class out with "
+        "SparseCategoricalCrossentropy(ignore_class=...)"
+    )

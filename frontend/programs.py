@@ -103,7 +103,7 @@ class Program:
         kept = {id(variable) for variable in self._updated}
         self._read = [v for v in traced.variables.values() if id(v) not in kept]
         self._versions: tuple[int, ...] | None = None
-        self.checks = id_checks(traced.graph)
+        self.checks: tuple[Callable[[Sequence[np.ndarray]], None], ...] = id_checks(traced.graph)
 
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         """One array per output. Raises as an executable does, which checks the arrays.

@@ -118,6 +118,9 @@ class Scope:
         As with ``assume_shape``, a program is then made for the sizes of the data.
         """
 
+    def note_classes(self, node: Node, classes: int, ignored: int | None) -> None:
+        """Says that ``node`` names classes from 0 to below ``classes``, or the one ``ignored``."""
+
     def origin(self, layer: Any) -> Origin:
         """Whose line the nodes of ``layer`` are marked with."""
         return Origin(layer.name, layer.source.file, layer.source.line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -35,6 +35,15 @@ class Spec:
 
 
 @dataclass(frozen=True)
+class Classes:
+    """What names classes: numbers from 0 to below ``count``, or the one that is ``ignored``."""
+
+    node: Node
+    count: int
+    ignored: int | None
+
+
+@dataclass(frozen=True)
 class Traced:
     """A graph, the weight behind each of its parameters, and the nesting of what it returns.
 
@@ -42,12 +51,14 @@ class Traced:
         variables: by the parameter's name.
         structure: as the layer returned it; each tensor stands for one output, in order.
         arguments: as the layer took them, for their nesting.
+        classes: what names classes in the graph, such as targets.
     """
 
     graph: Graph
     variables: dict[str, Variable]
     structure: Any
     arguments: tuple[Any, ...] = ()
+    classes: tuple[Classes, ...] = ()
 
     @property
     def updated(self) -> tuple[Variable, ...]:
@@ -87,6 +98,7 @@ class TraceScope(Scope):
         self.variables: dict[str, Variable] = {}
         self._root = root
         self.updates: dict[Node, Node] = {}
+        self.classes: list[Classes] = []
         self._nodes: dict[int, Node] = {}
         self._paths: dict[int, str] = {}
         self._walked = -1  # what the structure was when its members were last looked up
@@ -126,6 +138,15 @@ class TraceScope(Scope):
         for stand_in, node in self._stand_ins.items():
             known[stand_in] = substituted((node,), known)[0] if known else node
         return substituted(nodes, known) if known else nodes
+
+    def note_classes(self, node: Node, classes: int, ignored: int | None) -> None:
+        self.classes.append(Classes(node, classes, ignored))
+
+    def settled_classes(self) -> tuple[Classes, ...]:
+        """What names classes, without stand-ins."""
+        nodes = self.settled(tuple(each.node for each in self.classes))
+        pairs = zip(self.classes, nodes, strict=True)
+        return tuple(replace(each, node=node) for each, node in pairs)
 
     def cuts_slices(self) -> bool:
         self.has_cut = self.has_cut or self.open_sizes
@@ -238,7 +259,7 @@ def _traced(
     _check_no_strangers(graph)
     used = {node.attrs["name"] for node in graph.parameters}
     variables = {name: v for name, v in scope.variables.items() if name in used}
-    return Traced(graph, variables, structure, args)
+    return Traced(graph, variables, structure, args, scope.settled_classes())
 
 
 def _check_no_strangers(graph: Graph) -> None:

@@ -12,6 +12,7 @@ from .. import ops
 from ..backend import epsilon
 from ..errors import UsageError
 from ..ops.core import floating, operation, tensor
+from ..scope import active_scope
 from ..tensor import KerasTensor
 from .arguments import normal_axis, same_shape
 from .weighting import element_count
@@ -159,7 +160,7 @@ def sparse_categorical_crossentropy(
     name = "sparse_categorical_crossentropy"
     pred = tensor(floating(y_pred))
     place = normal_axis(name, axis, pred.ndim)
-    true = _class_indices(name, ops.convert_to_tensor(y_true), pred, place)
+    true = _class_indices(name, ops.convert_to_tensor(y_true), pred, place, ignore_class)
     if ignore_class is None:
         return ops.sparse_categorical_crossentropy(true, pred, from_logits, axis)
     counts = ops.not_equal(true, ignore_class)
@@ -169,13 +170,18 @@ def sparse_categorical_crossentropy(
     return loss
 
 
-def _class_indices(name: str, true: KerasTensor, pred: KerasTensor, place: int) -> KerasTensor:
+def _class_indices(
+    name: str, true: KerasTensor, pred: KerasTensor, place: int, ignored: int | None = None
+) -> KerasTensor:
     """Targets without the axis of classes. Raises ``ValueError`` if their shape does not fit."""
     if true.ndim == pred.ndim and true.shape[place] == 1:
         true = ops.squeeze(true, place)
     wanted = (*pred.shape[:place], *pred.shape[place + 1 :])
     pairs = zip(true.shape, wanted, strict=False)
     if true.ndim == len(wanted) and all(a == b or None in (a, b) for a, b in pairs):
+        classes = pred.shape[place]
+        if classes is not None:
+            active_scope().note_classes(true.node, classes, ignored)
         return true
     one_hot = true.ndim == pred.ndim and true.shape[place] == pred.shape[place]
     raise UsageError(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +18,6 @@ from ..scope import active_scope, entered
 from .batch import Batch
 from .step_methods import computed, named_results
 from .steps import Kind, Logs, Predicted, leaves_of
-
-TargetCheck: TypeAlias = Callable[[Any], None]
 
 
 @dataclass
@@ -38,32 +36,16 @@ class EagerStep:
     parts: tuple[Any, ...]
     kind: Kind
     names: tuple[str, ...] = ()
-    check: None = None  # as of `Step`; what is wrong with targets is told by the step itself
-    _targets: TargetCheck | None = None
+    check: None = None  # as of `Step`; what is wrong with targets is told when they are used
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> Logs:
         with _data(self.model, self.mode, self.parts, arrays) as data:
-            if self._targets is not None:
-                self._targets(data[1])
-            shapes, results = computed(self.model, self.mode, *data)
-            if self._targets is None:
-                self._targets = self._check_targets(data[1], shapes)
+            _, results = computed(self.model, self.mode, *data)
             named = named_results(self.model, self.mode, results)
             found = [_array(value) for value in named.values()]
         self.names = tuple(named)
         self.model.settle(has_stepped=True)
         return Logs(self.names, found)
-
-    def _check_targets(self, y: Any, shapes: Any) -> TargetCheck:
-        """Checks the first targets, now that shapes of predictions are known; gives the check."""
-        found = None if shapes is None else self.model.label_check(y, shapes)
-        check: TargetCheck = found or _unchecked
-        check(y)
-        return check
-
-
-def _unchecked(_: Any) -> None:
-    """Targets that any step takes, or of which only a step of one's own knows."""
 
 
 @dataclass(frozen=True)

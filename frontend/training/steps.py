@@ -13,6 +13,7 @@ from .. import tree
 from ..programs import Program
 from ..tracing import Spec, Traced, trace_call
 from .batch import Batch
+from .labels import label_checks
 from .step_methods import computed, named_results
 
 # The nesting of a batch, and of each leaf dtype and shape, batch size aside; None for no array.
@@ -133,7 +134,10 @@ def make_step(model: Any, mode: str, batch: Batch, kind: Kind) -> Step | Predict
         return PredictStep(Program(_trace(model, mode, batch, lambda found: found[1])), kind)
     step = trace_step(model, mode, batch)
     check = None if step.shapes is None else model.label_check(batch.y, step.shapes)
-    return Step(Program(step.traced), kind, step.names, check)
+    program = Program(step.traced)
+    if check is None:  # only a step of one's own may know what its targets are
+        program.checks += label_checks(step.traced)
+    return Step(program, kind, step.names, check)
 
 
 def trace_step(model: Any, mode: str, batch: Batch) -> TracedStep:

@@ -536,3 +536,63 @@ def test_steps_of_ones_own_can_be_looked_into():
     assert f"update ${model.dense.name}.kernel = " in str(step)
     assert step.names == ("loss",)
     assert keras.parse_ir(str(step.graph)) == step.graph
+
+
+LABELS = np.arange(20) % 2
+
+
+class Classes(Linear):
+    """A step that hands the targets of a batch to the loss, cast and with an axis more."""
+
+    def train_step(self, data):
+        x, y = data
+
+        def loss_of(x, y):
+            return self.compute_loss(y=ops.cast(y[:, None], "int32"), y_pred=self(x))
+
+        loss, gradients = keras.value_and_grad(loss_of, wrt=self.trainable_variables)(x, y)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        return {"loss": loss}
+
+
+class OwnLoss(Linear):
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        found = keras.losses.sparse_categorical_crossentropy(y, y_pred, from_logits=True)
+        return ops.mean(found)
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "float32"])
+@pytest.mark.parametrize("kind", [Classes, OwnLoss])
+def test_labels_that_name_no_class_are_refused_in_steps_of_ones_own(kind, dtype, eagerly):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model = compiled(kind, "sgd", loss, run_eagerly=eagerly)
+    model(X)
+    good = LABELS.astype(dtype)
+    model.fit(X, good, epochs=1, verbose=0)
+    before = model.get_weights()[0]
+    for wrong in (good + 1, good - 1):  # one of these is 255 as an unsigned number
+        for run in (model.train_on_batch, lambda x, y: model.fit(x, y, verbose=0)):
+            with pytest.raises(ValueError, match="expected targets from 0 to 1, for the 2 classes"):
+                run(X, wrong)
+    np.testing.assert_array_equal(model.get_weights()[0], before)
+    assert np.isfinite(model.train_on_batch(X, good))
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_an_ignored_class_is_none_that_is_refused_in_steps_of_ones_own(eagerly):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
+    model = compiled(Classes, "sgd", loss, run_eagerly=eagerly)
+    model(X)
+    assert np.isfinite(model.train_on_batch(X, LABELS - 1))
+    with pytest.raises(ValueError, match="received -2"):
+        model.train_on_batch(X, LABELS - 2)
+
+
+def test_labels_that_a_step_computes_are_its_own_affair():
+    class Counted(Linear):
+        def train_step(self, data):
+            return super().train_step((data[0], data[1] - 7))
+
+    model = compiled(Counted, "sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    assert np.isfinite(model.train_on_batch(X, LABELS + 7))
