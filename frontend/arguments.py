@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
 from .accepted import Rule, is_flag, is_int, is_list, is_number, is_sequence
-from .errors import WrongArgument, user_facing
+from .errors import WrongArgument, refuse_misfit, shown, user_facing
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _PACKAGE = __name__.rpartition(".")[0]
@@ -189,12 +189,6 @@ def _heading(owner: Any, method: str) -> str:
     return f"{what} ({place})" if place else what
 
 
-def shown(value: Any) -> str:
-    """A value in a message, cut short."""
-    text = repr(value)
-    return text if len(text) <= 100 else f"{text[:80]}... ({type(value).__name__})"
-
-
 def checked(function: Function) -> Function:
     """A function whose arguments are checked; its errors of usage show the user's line."""
     name = function.__name__
@@ -202,7 +196,11 @@ def checked(function: Function) -> Function:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         check_arguments(function, name, args, kwargs)
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except TypeError as error:
+            refuse_misfit(error, function, name, args, kwargs)
+            raise
 
     return user_facing(call)  # type: ignore[return-value]
 
@@ -213,7 +211,12 @@ def checked_method(method: Function) -> Function:
     @functools.wraps(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         check_arguments(method, self, (self, *args), kwargs)
-        return method(self, *args, **kwargs)
+        try:
+            return method(self, *args, **kwargs)
+        except TypeError as error:
+            head = _heading(self, method.__name__)
+            refuse_misfit(error, method, head, (self, *args), kwargs)
+            raise
 
     return user_facing(call)  # type: ignore[return-value]
 

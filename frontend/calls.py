@@ -9,7 +9,7 @@ import numpy as np
 from ..runtime.memory import fitting
 from . import tree
 from .dtypes import as_array, canonical_array
-from .errors import LayerError
+from .errors import NO_RESULT, LayerError, shown
 from .programs import Identity, Program, kept
 from .scope import Scope, entered
 from .tensor import KerasTensor
@@ -43,7 +43,7 @@ def program_for_arrays(
     leaves = [_as_input(layer, leaf, doubles) for leaf in tree.flatten((args, kwargs))]
     arrays = [leaf for leaf in leaves if isinstance(leaf, np.ndarray)]
     if not arrays and not exact:
-        raise LayerError(layer, f"expected tensors or arrays as inputs; received {args!r}")
+        raise LayerError(layer, f"expected tensors or arrays as inputs; received {shown(args)}")
     batch = () if exact else arrays[0].shape[:1]
     specs = [_spec(leaf, batch) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
     program = _program(layer, (args, kwargs), specs)
@@ -55,7 +55,10 @@ def _program(layer: Any, structure: Any, specs: list[Any]) -> Program:
 
     def make() -> Program:
         args, kwargs = tree.pack_as(structure, specs)
-        return Program(trace_call(layer, args, kwargs, bool(kwargs.get("training"))))
+        traced = trace_call(layer, args, kwargs, bool(kwargs.get("training")))
+        if traced.structure is None:
+            raise LayerError(layer, NO_RESULT)
+        return Program(traced)
 
     return kept(layer.programs, key, make, MOST_PROGRAMS)
 

@@ -15,7 +15,7 @@ from ..compiler.report.profile import Profile
 from ..runtime.dim import Size
 from . import tree
 from .dtypes import as_array, fitted_array
-from .errors import UsageError, UsageTypeError, user_facing
+from .errors import UsageError, UsageTypeError, shown, user_facing
 from .programs import Program
 from .tensor import KerasTensor
 from .tracing import Traced, specs_of, trace_call
@@ -107,7 +107,7 @@ def traced_of(model: Any, inputs: tuple[Any, ...], training: bool) -> Traced:
         return model.traced
     if not isinstance(model, Graph) and not callable(model):
         raise UsageError(
-            f"expected a model, a layer, a function of tensors or a graph; received {model!r}"
+            f"expected a model, a layer, a function of tensors or a graph; received {shown(model)}"
         )
     if not isinstance(model, Graph):
         return trace_call(model, specs_of(model, inputs), training=training, open_sizes=True)

@@ -135,6 +135,8 @@ def as_array(value: Any) -> np.ndarray:
     Raises:
         TypeError: it is ragged, or holds something else than numbers.
     """
+    if value is None:
+        raise UsageTypeError("expected numbers; received None")
     if isinstance(value, np.ndarray):
         array = value
     elif hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):

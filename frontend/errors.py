@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from types import TracebackType
 from typing import Any, TypeVar
@@ -44,10 +46,22 @@ class WrongArgument(UsageError, UsageTypeError):
     """An argument that is not what its function asks for, in type or in value."""
 
 
+def shown(value: Any) -> str:
+    """A value in a message, cut short; a large array by its shape and dtype."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if isinstance(shape, tuple) and shape and dtype is not None and getattr(value, "size", 0) > 16:
+        return f"{type(value).__name__} of shape {shape} and dtype {dtype}"
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:80]}... ({type(value).__name__})"
+
+
 def headed(layer: Any, message: str) -> str:
     """A message that begins with the layer and the line that made it."""
     place = f", {layer.source}" if str(layer.source) else ""
     return f'{layer.kind} "{layer.name}" ({layer.class_name}{place}): {message}'
+
+
+NO_RESULT = "call: expected tensors as results; received None. Return what it computes"
 
 
 class LayerError(UsageError):
@@ -69,6 +83,9 @@ def user_facing(function: Function) -> Function:
             return function(*args, **kwargs)
         except (UsageError, UsageTypeError, IRError, ArgumentError) as error:
             raise at_user_line(error) from None
+        except TypeError as error:
+            refuse_misfit(error, function, function.__name__, args, kwargs)
+            raise
 
     return call  # type: ignore[return-value]
 
@@ -88,3 +105,97 @@ def at_user_line(error: Exception) -> Exception:
     for frame, line in reversed(frames):
         kept = TracebackType(kept, frame, frame.f_lasti, line)
     return shown.with_traceback(kept)
+
+
+def unmade(owner: Any, arguments: str) -> UsageError:
+    """What is wrong with an object whose base class was never made."""
+    return UsageError(
+        f"{type(owner).__name__}: expected a call of super().__init__({arguments}) at the "
+        "beginning of __init__; there was none"
+    )
+
+
+# Arguments that a signature does not take
+
+# What users of older Keras, or of other libraries, write.
+_OTHERWISE = {"lr": "learning_rate", "eps": "epsilon", "clip_norm": "clipnorm"}
+
+
+def refuse_misfit(
+    error: TypeError,
+    function: Callable[..., Any],
+    head: str,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> None:
+    """Raises our own error in place of ``error`` if the signature takes no such call.
+
+    Args:
+        head: what the message begins with, such as the function's name.
+    """
+    complaint = _complaint(function, args, kwargs)
+    if isinstance(error, UsageTypeError) or complaint is None:
+        return
+    parameters = inspect.signature(function).parameters.values()
+    known = [p.name for p in parameters if p.name != "self"]
+    is_open = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    unknown = [] if is_open else [name for name in kwargs if name not in known]
+    if unknown:
+        raise UsageTypeError(f"{head}: {unexpected(unknown, known)}") from None
+    raise UsageTypeError(f"{head}: {complaint}. It takes ({', '.join(known)})") from None
+
+
+def _complaint(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> str | None:
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError as error:
+        return str(error)
+    except ValueError:  # some built-in functions have no signature
+        return None
+    return None
+
+
+def of_users(function: Callable[..., Any], what: str, *args: Any, **kwargs: Any) -> Any:
+    """``function(*args, **kwargs)``, which the user wrote and ``what`` asks for.
+
+    Raises:
+        TypeError: it takes other arguments.
+    """
+    try:
+        return function(*args, **kwargs)
+    except TypeError as error:
+        name = getattr(function, "__name__", type(function).__name__)
+        head = f"{what} calls {name} with {len(args) + len(kwargs)} arguments"
+        refuse_misfit(error, function, head, args, kwargs)
+        raise
+
+
+def made_by_users(function: Callable[..., Any], what: str, *args: Any, **kwargs: Any) -> Any:
+    """As ``of_users``, of a function that is asked for its result.
+
+    Raises:
+        TypeError: it takes other arguments, or returns nothing.
+    """
+    made = of_users(function, what, *args, **kwargs)
+    if made is None:
+        raise UsageTypeError(f"{what}: expected a result; received None. Return what it computes")
+    return made
+
+
+def unexpected(names: Iterable[str], known: Iterable[str]) -> str:
+    """What messages say of arguments that there are not, with those that may be meant."""
+    listed = list(known)
+    hints = [_meant(name, listed) for name in names]
+    hint = " ".join(f"Did you mean {each!r}?" for each in hints if each)
+    return (
+        f"unexpected arguments: {', '.join(sorted(names))}. "
+        f"{hint or 'Expected out of ' + ', '.join(listed)}"
+    )
+
+
+def _meant(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    otherwise = _OTHERWISE.get(name, "")
+    return otherwise if otherwise in known else (close[0] if close else "")

@@ -16,7 +16,7 @@ from ..compiler.suggest import did_you_mean
 from . import tree
 from .calls import array_of_numbers, call_on_arrays
 from .dtypes import floatx
-from .errors import UsageError, user_facing
+from .errors import UsageError, of_users, user_facing
 from .history import FunctionOperation
 from .ops.core import as_node
 from .scope import active_scope, current_scope
@@ -163,7 +163,7 @@ class Gradient:
             given[position] = tree.map_structure(stand_in, args[position])
         weights = {id(v): _stand_in(known, f"weight {v.path}", v) for v in self._variables()}
         with active_scope().reading({key: tensor.node for key, tensor in weights.items()}):
-            value, more = self._split(self.function(*given, **kwargs))
+            value, more = self._split(of_users(self.function, self.name, *given, **kwargs))
         chosen = [
             weights[id(leaf)] if isinstance(leaf, Variable) else given[leaf]
             for leaf in tree.flatten(self.wrt)

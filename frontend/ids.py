@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..compiler import ops as ir
-from ..compiler.ir.graph import Graph, Node
+from ..compiler.ir.graph import Graph, Node, Origin
 from .errors import UsageError
 
 Block = tuple[slice, ...]
@@ -88,8 +88,16 @@ def _check(graph: Graph, lookup: Node) -> IdCheck | None:
     if source is None or not isinstance(rows, int):
         return None
     node, block = source
-    layer = "".join(map(str, lookup.origins[:1])) or lookup.op.name
+    layer = _told(lookup.origins[0]) if lookup.origins else lookup.op.name
     return IdCheck(graph.inputs.index(node), block, rows, layer, node.attrs["name"])
+
+
+def _told(origin: Origin) -> str:
+    """The layer of a lookup, or the line, in a message."""
+    place = f"{origin.file}:{origin.line}" if origin.file else ""
+    if not origin.layer:
+        return place
+    return f'layer "{origin.layer}" ({place})' if place else f'layer "{origin.layer}"'
 
 
 def source_of(graph: Graph, node: Node) -> tuple[Node, Block] | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import UsageError, WrongArgument
+from .errors import UsageError, WrongArgument, shown
 
 
 def find(kind: str, identifier: str, table: Mapping[str, Any]) -> Any:
@@ -98,7 +98,7 @@ def checked_config(kind: str, config: Any) -> dict[str, Any]:
         return dict(config)
     raise UsageError(
         f"expected the config of a {kind}, such as {{'class_name': ..., 'config': {{...}}}}; "
-        f"received {config!r}"
+        f"received {shown(config)}"
     )
 
 
@@ -137,7 +137,9 @@ def resolved(
     found = find(kind, identifier, table) if isinstance(identifier, str) else identifier
     made = made_without_arguments(kind, found) if isinstance(found, type) else found
     if not callable(made):
-        raise UsageError(f"expected a {kind}: a name such as {others}; received {identifier!r}")
+        raise UsageError(
+            f"expected a {kind}: a name such as {others}; received {shown(identifier)}"
+        )
     return made
 
 

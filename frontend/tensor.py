@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -128,6 +128,12 @@ class KerasTensor(Operators):
 
     def __format__(self, spec: str) -> str:
         return format(self._number("number"), spec) if spec else str(self)
+
+    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+        raise UsageTypeError(
+            "a KerasTensor cannot be changed. Make another of it: keraunos.ops.where(condition, a, "
+            "b) chooses element by element, keraunos.ops.concatenate joins parts"
+        )
 
     def __len__(self) -> int:
         return self._leading_size("len()")

@@ -15,7 +15,7 @@ from ..compiler.ops.core import INPUT, input_, parameter
 from ..compiler.ops.stepping import substituted
 from . import tree
 from .dtypes import standard_dtype
-from .errors import SizesUnknown, UsageError, user_facing
+from .errors import SizesUnknown, UsageError, of_users, shown, user_facing
 from .history import Operation
 from .ops.core import as_node, cast_node
 from .scope import Scope, entered
@@ -248,7 +248,7 @@ def _traced(
 
     with entered(scope):
         args, kwargs = tree.map_structure(symbolic, (args, kwargs))
-        outputs = target(*args, **kwargs)
+        outputs = of_users(target, "the trace", *args, **kwargs)
         structure = tree.map_structure(lambda leaf: _result(target, leaf), outputs)
     nodes = [leaf.node for leaf in tree.flatten(structure) if isinstance(leaf, KerasTensor)]
     # The last one assigned comes first: backward steps end with the first layer's weights.
@@ -280,7 +280,7 @@ def _result(target: Any, leaf: Any) -> Any:
         return KerasTensor.of(as_node(leaf))
     except TypeError as error:
         raise UsageError(
-            f"{_name_of(target)}: expected tensors as results; received {leaf!r}"
+            f"{_name_of(target)}: expected tensors as results; received {shown(leaf)}"
         ) from error
 
 
@@ -334,7 +334,9 @@ def _spec(value: Any) -> Any:
         return {name: _spec(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [_spec(each) for each in value]
-    raise UsageError(f"trace: expected shapes, arrays or tensors as inputs; received {value!r}")
+    raise UsageError(
+        f"trace: expected shapes, arrays or tensors as inputs; received {shown(value)}"
+    )
 
 
 def _given_name(tensor: KerasTensor) -> str | None:

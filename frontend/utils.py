@@ -11,7 +11,7 @@ from .accepted import AnyFloat, Natural
 from .allocation import require_memory
 from .arguments import checked
 from .dtypes import as_array, standard_dtype
-from .errors import UsageError
+from .errors import UsageError, shown
 from .naming import clear_session
 from .ops.core import normal_axis
 from .progress import Progbar
@@ -101,7 +101,9 @@ def pad_sequences(
 def _sequence(row: Any, dtype: Any) -> np.ndarray:
     array = as_array(row).astype(dtype)
     if not array.ndim:
-        raise UsageError(f"pad_sequences: expected sequences of steps; received {row!r} as one")
+        raise UsageError(
+            f"pad_sequences: expected sequences of steps; received {shown(row)} as one"
+        )
     return array
 
 

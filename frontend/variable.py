@@ -12,7 +12,7 @@ from .accepted import Shape
 from .allocation import require_memory
 from .arguments import Checked
 from .dtypes import as_array, standard_dtype
-from .errors import UsageError
+from .errors import UsageError, made_by_users
 from .operators import Operators
 from .scope import current_scope
 from .watching import Attribute, Generation
@@ -198,7 +198,7 @@ _SYNCHRONIZATIONS = (None, "none", "on_read", "on_write", "auto")
 
 def _check_among(argument: str, value: Any, known: tuple[Any, ...]) -> None:
     if value not in known:
-        raise ValueError(
+        raise UsageError(
             f"Variable: expected {argument} among {', '.join(map(repr, known))}; received {value!r}"
         )
 
@@ -214,7 +214,12 @@ def _initial(initializer: Any, shape: tuple[int, ...] | None, dtype: np.dtype) -
             "Variable: expected a shape together with an initializer; received shape=None. "
             "Pass shape=(...), or an array as the initial value"
         )
-    return _placed(np.asarray(initializer(tuple(shape), dtype=dtype.name)), dtype)
+    named = getattr(initializer, "__name__", type(initializer).__name__)
+    what = f"the initializer {named}"
+    made = as_array(made_by_users(initializer, what, tuple(shape), dtype=dtype.name))
+    if made.shape != tuple(shape):
+        raise UsageError(f"{what}: expected values of shape {shape}; received shape {made.shape}")
+    return _placed(made, dtype)
 
 
 def _placed(array: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import tree
-from ..errors import UsageTypeError, user_facing
+from ..errors import UsageTypeError, of_users, user_facing
 from .base import Callback, Logs, overrides, plain_logs
 from .history import History
 from .progbar_logger import ProgbarLogger
@@ -157,16 +157,20 @@ class CallbackList(Callback):
     def _tell(self, hook: str, logs: Mapping[str, Any] | None, *position: int) -> None:
         plain = plain_logs(logs)
         for callback in self.callbacks:
-            getattr(callback, hook)(*position, plain)
+            _called(callback, hook, *position, plain)
 
     def _tell_of_batch(self, hook: str, batch: int, logs: Mapping[str, Any] | None) -> None:
         plain: Logs | None = None
         for callback in self._listeners[hook]:
             if getattr(callback, "takes_unread_logs", False):
-                getattr(callback, hook)(batch, logs)
+                _called(callback, hook, batch, logs)
                 continue
             plain = plain_logs(logs) if plain is None else plain
-            getattr(callback, hook)(batch, plain)
+            _called(callback, hook, batch, plain)
+
+
+def _called(callback: Any, hook: str, *args: Any) -> None:
+    of_users(getattr(callback, hook), f"{hook} of {type(callback).__name__}", *args)
 
 
 def _wants(callback: Any, hook: str) -> bool:

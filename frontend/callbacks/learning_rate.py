@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import UsageError, of_users
 from .base import Callback, Logs
 
 
@@ -56,7 +56,8 @@ class LearningRateScheduler(Callback):
 
     def _scheduled(self, epoch: int, rate: float) -> float:
         takes_rate = _takes(self.schedule, epoch, rate)
-        found = self.schedule(epoch, rate) if takes_rate else self.schedule(epoch)
+        given = (epoch, rate) if takes_rate else (epoch,)
+        found = of_users(self.schedule, type(self).__name__, *given)
         if isinstance(found, (float, np.floating)):
             return float(found)
         raise UsageError(

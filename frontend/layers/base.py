@@ -15,7 +15,17 @@ from .. import constraints, initializers, regularizers, tree
 from ..calls import call_on_arrays, symbolic_results
 from ..depth import one_deeper
 from ..dtypes import canonical_array, compute_dtype_of, floatx, standard_dtype
-from ..errors import LayerError, SizesUnknown, UsageError, UsageTypeError, user_facing
+from ..errors import (
+    LayerError,
+    SizesUnknown,
+    UsageError,
+    UsageTypeError,
+    headed,
+    refuse_misfit,
+    shown,
+    unexpected,
+    user_facing,
+)
 from ..naming import auto_name
 from ..ops.core import as_node
 from ..ops.elementwise import cast
@@ -28,7 +38,7 @@ from ..scope import (
     is_enclosed,
     path_within,
 )
-from ..serialize import layer_config, without_idle_options
+from ..serialize import layer_config, parameters_of, without_idle_options
 from ..source import user_line
 from ..tensor import KerasTensor, is_symbolic
 from ..variable import Variable
@@ -67,6 +77,7 @@ class Layer(Weighted):
     programs: dict[Any, Any]
     input_spec: Any = None
     supports_masking = False
+    further_arguments: tuple[str, ...] = ()  # that a constructor takes among *args and **kwargs
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -100,9 +111,9 @@ class Layer(Weighted):
         self.name = auto_name(type(self).__name__) if name is None else _checked_name(name)
         self.input_arguments = {k: kwargs.pop(k) for k in _INPUT_ARGUMENTS if k in kwargs}
         if kwargs:
-            raise UsageTypeError(
-                f"{type(self).__name__}: unexpected arguments {', '.join(sorted(kwargs))}"
-            )
+            own = (*self.further_arguments, *parameters_of(type(self)))
+            known = dict.fromkeys([*own, *parameters_of(Layer)])
+            raise UsageTypeError(f"{type(self).__name__}: {unexpected(kwargs, known)}")
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.autocast = autocast
         self.dtype = compute_dtype_of(dtype).name
@@ -226,6 +237,9 @@ class Layer(Weighted):
             return self.call(*args, **kwargs)
         except (LayerError, SizesUnknown):
             raise
+        except TypeError as error:
+            refuse_misfit(error, self.call, headed(self, "call"), args, kwargs)
+            raise
         except IRError as error:
             # What follows says whose line it is, which the head of this error does.
             message = str(error).partition("\n  at ")[0]
@@ -260,7 +274,7 @@ class Layer(Weighted):
             )
         for spec, tensor in zip(specs, tensors, strict=True):
             if not isinstance(tensor, KerasTensor):
-                raise LayerError(self, f"expected a tensor or an array; received {tensor!r}")
+                raise LayerError(self, f"expected a tensor or an array; received {shown(tensor)}")
             complaint = spec.complaint(tensor.shape)
             if complaint:
                 hint = _batch_hint(spec, tensor)
@@ -280,7 +294,7 @@ class Layer(Weighted):
                 raise LayerError(
                     self,
                     "add_loss: expected a scalar tensor, within the method call(self, inputs) of a "
-                    f"layer; received {each!r}",
+                    f"layer; received {shown(each)}",
                 )
             scope.add_loss(each, self)
 
@@ -368,7 +382,7 @@ class Layer(Weighted):
 
 def _checked_name(name: Any) -> str:
     if not isinstance(name, str) or not name or "/" in name:
-        raise UsageError(f"expected a layer's name as a string without '/'; received {name!r}")
+        raise UsageError(f"expected a layer's name as a string without '/'; received {shown(name)}")
     return name
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import activations, constraints, initializers, ops, regularizers
 from ..accepted import Count, SizesOrNone
-from ..errors import LayerError, UsageTypeError
+from ..errors import LayerError, UsageTypeError, of_users
 from ..ops.picking import lookup
 from ..tensor import KerasTensor
 from ..variable import Variable
@@ -123,7 +123,7 @@ class Lambda(Layer):
         self.mask = mask
 
     def call(self, inputs: Any) -> Any:
-        return self.function(inputs, **self.arguments)
+        return of_users(self.function, "Lambda", inputs, **self.arguments)
 
 
 class Embedding(Layer):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import ops
-from ..errors import LayerError
+from ..errors import LayerError, shown
 from ..ops.core import normal_axis
 from ..tensor import KerasTensor
 from .base import Layer
@@ -162,14 +162,15 @@ class Dot(Layer):
         good = isinstance(pair, (list, tuple)) and len(pair) == 2
         if not good or not all(isinstance(axis, int) and axis != 0 for axis in pair):
             raise LayerError(
-                self, f"expected axes as an int or two ints, none the batch (0); received {axes!r}"
+                self,
+                f"expected axes as an int or two ints, none the batch (0); received {shown(axes)}",
             )
         self.axes = axes
         self.normalize = normalize
 
     def call(self, inputs: Any) -> KerasTensor:
         if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
-            raise LayerError(self, f"expected a list of 2 inputs; received {inputs!r}")
+            raise LayerError(self, f"expected a list of 2 inputs; received {shown(inputs)}")
         left, right = inputs
         pair = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
         first, second = normal_axis(pair[0], left.ndim), normal_axis(pair[1], right.ndim)

@@ -9,7 +9,7 @@ from typing import Any
 from .. import ops
 from ..arguments import Checked
 from ..dtypes import compute_dtype_of
-from ..errors import UsageError
+from ..errors import UsageError, made_by_users, unmade
 from ..naming import auto_name
 from ..ops.core import operation
 from ..serialize import described_in
@@ -33,6 +33,8 @@ class Loss(Checked, Watched):
     Raises:
         ValueError: another reduction.
     """
+
+    name: str = ""
 
     def __init__(
         self,
@@ -82,6 +84,8 @@ def checked_reduction(reduction: Any) -> str | None:
 
 @operation
 def _loss_value(loss: Loss, y_true: Any, y_pred: Any, sample_weight: Any) -> KerasTensor:
+    if not loss.name:
+        raise unmade(loss, "name=...")
     given = mask_of(y_pred)
     true, pred = (ops.convert_to_tensor(each, loss.dtype) for each in (y_true, y_pred))
     values = loss.call(true, pred)
@@ -113,7 +117,8 @@ class LossFunctionWrapper(Loss):
         self.options = kwargs
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        return self.fn(*matched_ranks(y_true, y_pred), **self.options)
+        true, pred = matched_ranks(y_true, y_pred)
+        return made_by_users(self.fn, f'loss "{self.name}"', true, pred, **self.options)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -163,7 +163,8 @@ def sparse_categorical_crossentropy(
     true = _class_indices(name, ops.convert_to_tensor(y_true), pred, place, ignore_class)
     if ignore_class is None:
         return ops.sparse_categorical_crossentropy(true, pred, from_logits, axis)
-    counts = ops.not_equal(true, ignore_class)
+    whole = true if true.dtype.startswith("float") else ops.cast(true, "int64")  # it holds any
+    counts = ops.not_equal(whole, ignore_class)
     loss = ops.sparse_categorical_crossentropy(ops.where(counts, true, 0), pred, from_logits, axis)
     loss = ops.where(counts, loss, 0.0)
     loss.mask = counts

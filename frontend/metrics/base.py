@@ -11,6 +11,7 @@ import numpy as np
 from .. import initializers, ops, tree
 from ..arguments import Checked
 from ..dtypes import compute_dtype_of
+from ..errors import unmade
 from ..naming import auto_name
 from ..variable import Variable
 from ..watching import Watched
@@ -44,6 +45,8 @@ class Metric(Checked, Watched):
         name: the key in the history.
     """
 
+    name: str = ""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "result" in vars(cls):
@@ -63,6 +66,8 @@ class Metric(Checked, Watched):
         name: str | None = None,
     ) -> Variable:
         """A variable that keeps what was added up; ``aggregation`` as in ``Variable``."""
+        if not self.name:
+            raise unmade(self, "name=...")
         variable = Variable(
             initializers.get(initializer or "zeros"),
             tuple(shape),

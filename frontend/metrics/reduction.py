@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import ops
-from ..errors import UsageError
+from ..errors import UsageError, made_by_users
 from ..losses.weighting import element_count, mask_of, matched_ranks, with_mask
 from ..ops.core import operation
 from ..serialize import described_in
@@ -125,6 +125,6 @@ def _of_function(
 ) -> tuple[KerasTensor, KerasTensor]:
     mask = mask_of(y_pred)
     true, pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-    values = metric.fn(true, pred, **metric.options)
+    values = made_by_users(metric.fn, f'metric "{metric.name}"', true, pred, **metric.options)
     weights = with_mask(sample_weight, mask, metric.dtype, "sum")
     return total_and_count(values, weights, metric.dtype)

@@ -14,7 +14,7 @@ from .. import inspection, lazy, ops, tree
 from ..accepted import Count, LineLength, Numbers
 from ..arguments import checked_method
 from ..calls import MOST_PROGRAMS, program_for_arrays, symbolic_results
-from ..errors import LayerError, SizesUnknown, UsageError, at_user_line, user_facing
+from ..errors import LayerError, SizesUnknown, UsageError, at_user_line, shown, user_facing
 from ..history import Operation
 from ..layers.base import Layer
 from ..programs import Program, kept
@@ -44,6 +44,7 @@ class Model(Trainer, Layer):
     network: Network | None
     hot: Hot | None
     kind = "model"
+    further_arguments = ("inputs", "outputs")
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         functional = cls is Model and _has_ends(args, kwargs)
@@ -332,9 +333,10 @@ class Model(Trainer, Layer):
     def _top_level_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         symbolic = any(map(is_symbolic, tree.flatten((args, kwargs))))
         masked = kwargs.get("mask") is not None
-        if symbolic or masked or self.network is None or len(args) != 1:
+        known = len(args) == 1 and kwargs.keys() <= {"training", "mask"}
+        if symbolic or masked or self.network is None or not known:
             return super()._top_level_call(args, kwargs)
-        return self._call_known(args[0], **{k: v for k, v in kwargs.items() if k != "mask"})
+        return self._call_known(args[0], kwargs.get("training"))
 
     @user_facing
     def _call_known(self, inputs: Any, training: Any = None) -> Any:
@@ -435,5 +437,5 @@ def _check_ends(inputs: Any, outputs: Any) -> None:
             if not isinstance(end, KerasTensor):
                 raise UsageError(
                     f"Model: expected {what} as symbolic tensors, which Input() and calls of "
-                    f"layers give; received {end!r}"
+                    f"layers give; received {shown(end)}"
                 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arguments import checked_method
 from ..dtypes import as_array
-from ..errors import LayerError, UsageError, UsageTypeError, user_facing
+from ..errors import LayerError, UsageError, UsageTypeError, shown, user_facing
 from ..history import Operation
 from ..layers.base import Layer
 from ..layers.core import Embedding
@@ -67,7 +67,7 @@ class Sequential(Model):
             self._begin(layer)
             return
         if not isinstance(layer, Layer):
-            raise UsageTypeError(f"Sequential: expected a layer; received {layer!r}")
+            raise UsageTypeError(f"Sequential: expected a layer; received {shown(layer)}")
         if any(layer.name == other.name for other in self.stack):
             raise UsageError(
                 f'Sequential: expected layers of different names; received "{layer.name}" twice. '
@@ -113,7 +113,7 @@ class Sequential(Model):
                 result = layer(tensor)
             if not isinstance(result, KerasTensor):
                 raise LayerError(
-                    layer, f"expected one result, as part of a Sequential; received {result!r}"
+                    layer, f"expected one result, as part of a Sequential; received {shown(result)}"
                 )
             self._results[key] = result
         return self._results[key]

@@ -23,7 +23,7 @@ from ..accepted import is_int
 from ..allocation import require_memory
 from ..arguments import check_arguments, shown
 from ..dtypes import BOOL, INT32, canonical_array, promote, scalar_dtype, standard_dtype
-from ..errors import UsageError, user_facing
+from ..errors import UsageError, refuse_misfit, user_facing
 from ..history import FunctionOperation
 from ..scope import EagerScope, active_scope, current_scope, entered
 from ..source import user_line
@@ -49,12 +49,16 @@ def operation(function: Function) -> Function:
             return _call_at_top_level(function, args, kwargs)
         if is_public:
             check_arguments(function, name, args, kwargs)
-        if current_origins():
-            return function(*args, **kwargs)
-        # Outside of layers, which have lines of their own, the line that calls the function counts.
-        line = user_line()
-        with origin_scope(Origin("", line.file, line.line)):
-            return function(*args, **kwargs)
+        try:
+            if current_origins():
+                return function(*args, **kwargs)
+            # Outside of layers, which have lines of their own, the line of the call counts.
+            line = user_line()
+            with origin_scope(Origin("", line.file, line.line)):
+                return function(*args, **kwargs)
+        except TypeError as error:
+            refuse_misfit(error, function, name, args, kwargs)
+            raise
 
     return call  # type: ignore[return-value]
 
@@ -63,9 +67,13 @@ def operation(function: Function) -> Function:
 def _call_at_top_level(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     if not function.__name__.startswith("_"):
         check_arguments(function, function.__name__, args, kwargs)
-    if any(map(is_symbolic, tree.flatten((args, kwargs)))):
-        return FunctionOperation(function).build_call(args, kwargs)
-    return _evaluate_now(function, args, kwargs)
+    try:
+        if any(map(is_symbolic, tree.flatten((args, kwargs)))):
+            return FunctionOperation(function).build_call(args, kwargs)
+        return _evaluate_now(function, args, kwargs)
+    except TypeError as error:
+        refuse_misfit(error, function, function.__name__, args, kwargs)
+        raise
 
 
 def _evaluate_now(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:

@@ -116,7 +116,8 @@ def unstack(x: Any, num: Count | None = None, axis: int = 0) -> list[KerasTensor
             f"unstack: expected an axis of known size; received shape {shown(node.shape)}, axis "
             f"{axis}. Pass num="
         )
-    return [squeeze(part, place) for part in split(tensor(node), count, place)]
+    parts = split(tensor(node), count, place) if count else []
+    return [squeeze(part, place) for part in parts]
 
 
 @operation

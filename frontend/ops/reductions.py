@@ -25,6 +25,7 @@ from .elementwise import count_cast, maximum, minimum, multiply, not_equal, sqrt
 from .shaping import reshape
 
 _OF_SOME = ("logsumexp",)
+_OF_DISTANCES = ("variance",)  # 0 for an element alone, where others give the element
 
 
 def _reduction(name: str, prepare: Callable[[Any], Any], doc: str) -> Callable[..., Any]:
@@ -32,7 +33,8 @@ def _reduction(name: str, prepare: Callable[[Any], Any], doc: str) -> Callable[.
         node = prepare(x)
         axes = normal_axes(axis, node.tensor_type.rank)
         if not axes:
-            return tensor(node)
+            alone = ir.subtract(node, node) if name in _OF_DISTANCES else node
+            return tensor(alone)
         if name in _OF_SOME:
             _require_some(name, node, axes)
         return tensor(getattr(ir, name)(node, axes=axes, keepdims=keepdims))

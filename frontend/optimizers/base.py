@@ -9,7 +9,7 @@ import numpy as np
 
 from ...compiler.ir.graph import Origin, origin_scope
 from .. import ops
-from ..errors import UsageError, user_facing
+from ..errors import UsageError, UsageTypeError, made_by_users, shown, unmade, user_facing
 from ..naming import auto_name
 from ..scope import current_scope, entered
 from ..serialize import parameters_of, plain
@@ -154,16 +154,19 @@ class Optimizer(WeightDecay, Averages):
 
     def _weights_for(self, gradients: list[Any], given: Iterable[Variable] | None) -> list[Any]:
         if not self.name:
-            raise UsageError(
-                f"{type(self).__name__}: expected a call of super().__init__(learning_rate, ...) "
-                "at the beginning of __init__; there was none"
-            )
+            raise unmade(self, "learning_rate, ...")
         if given is None and not self.built:
             raise UsageError(
                 f"{type(self).__name__}: expected the weights as apply(gradients, variables), or a "
                 "call of build(variables) before"
             )
         weights = self._trainable_variables if given is None else list(given)
+        strange = next((each for each in weights if not isinstance(each, Variable)), None)
+        if strange is not None:
+            raise UsageTypeError(
+                f"{type(self).__name__}: expected apply(gradients, variables), the weights of a "
+                f"model as variables; received {shown(strange)} among these"
+            )
         if len(gradients) != len(weights):
             raise UsageError(
                 f"{type(self).__name__}: expected a gradient for each of {len(weights)} weights; "
@@ -192,7 +195,8 @@ class Optimizer(WeightDecay, Averages):
             self._average()
         for weight in weights:
             if weight.constraint is not None:
-                weight.assign(weight.constraint(weight))
+                what = f'the constraint of "{weight.path}"'
+                weight.assign(made_by_users(weight.constraint, what, weight))
         self._iterations.assign_add(1)
 
     def _update(self, gradients: list[Any], weights: list[Variable]) -> None:

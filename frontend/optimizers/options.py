@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import UsageError, unexpected
 
 
 class Options(TypedDict, total=False):
@@ -71,10 +70,6 @@ def clip_option(owner: Any, options: Mapping[str, float | None]) -> None:
         above_zero(owner, name, value)
 
 
-# What users of older Keras, or of other libraries, write.
-_OTHERWISE = {"lr": "learning_rate", "eps": "epsilon", "clip_norm": "clipnorm"}
-
-
 def refuse_unknown(owner: Any, unknown: Mapping[str, Any], known: list[str]) -> None:
     """Raises ``ValueError`` for arguments that are not there, with the ones that may be meant."""
     left = dict(unknown)
@@ -87,17 +82,7 @@ def refuse_unknown(owner: Any, unknown: Mapping[str, Any], known: list[str]) -> 
         )
     if not left:
         return
-    hints = [_meant(name, known) for name in left]
-    hint = " ".join(f"Did you mean {each!r}?" for each in hints if each)
-    raise UsageError(
-        f"{_named(owner)}unexpected arguments: {', '.join(sorted(left))}. "
-        f"{hint or 'Expected out of ' + ', '.join(known)}"
-    )
-
-
-def _meant(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return _OTHERWISE.get(name) or (close[0] if close else "")
+    raise UsageError(f"{_named(owner)}{unexpected(left, known)}")
 
 
 def _is_number(value: Any) -> bool:

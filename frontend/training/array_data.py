@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import UsageError, shown
 from .batch import Batch
 from .nested import Intake, as_contiguous, leaves, mapped, shapes
 from .sample_weights import weights_for
@@ -144,7 +144,9 @@ def checked_batch_size(batch_size: Any) -> int | None:
         return None
     is_int = isinstance(batch_size, (int, np.integer)) and not isinstance(batch_size, bool)
     if not is_int or batch_size < 1:
-        raise UsageError(f"expected batch_size as an int of 1 or more; received {batch_size!r}")
+        raise UsageError(
+            f"expected batch_size as an int of 1 or more; received {shown(batch_size)}"
+        )
     return int(batch_size)
 
 
@@ -156,7 +158,7 @@ def number_of_rows(x: Any, y: Any, sample_weight: Any) -> int:
     """
     arrays = leaves([x, y, sample_weight])
     if not leaves(x):
-        raise UsageError(f"expected x as arrays, or as data that give batches; received {x!r}")
+        raise UsageError(f"expected x as arrays, or as data that give batches; received {shown(x)}")
     counts = {len(array) for array in arrays}
     if len(counts) > 1:
         parts = {"x": x, "y": y, "sample_weight": sample_weight}
@@ -192,7 +194,7 @@ def split(
         ValueError: the fraction is not between 0 and 1, or leaves one part empty.
     """
     if not 0 < fraction < 1:
-        raise UsageError(f"expected validation_split between 0 and 1; received {fraction!r}")
+        raise UsageError(f"expected validation_split between 0 and 1; received {shown(fraction)}")
     intake = intake or Intake()
     data = (intake.x(x), intake.y(y), mapped(as_contiguous, sample_weight))
     rows = number_of_rows(*data)

@@ -12,7 +12,7 @@ import numpy as np
 from ...compiler.ir.graph import IRError
 from .. import losses, ops, tree
 from ..dtypes import floatx
-from ..errors import SizesUnknown, UsageError
+from ..errors import SizesUnknown, UsageError, UsageTypeError
 from ..tracing import Spec
 from .identifiers import identifiers_in, is_config, kind_of, name_of, shape_of
 from .labels import check_array, takes_classes
@@ -208,8 +208,9 @@ def _value(entry: OutputLoss, y_true: Any, y_pred: Any, weights: Any) -> Any:
         value = entry.loss(y_true, y_pred, weights)
     except SizesUnknown:
         raise
-    except (UsageError, IRError) as error:
-        raise UsageError(
+    except (UsageError, UsageTypeError, IRError) as error:
+        kind = UsageTypeError if isinstance(error, UsageTypeError) else UsageError
+        raise kind(
             f'loss of output "{entry.name}", shape {shape_of(y_pred)}, with targets of shape '
             f"{shape_of(y_true)}: {error}"
         ) from error

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...compiler.ir.graph import IRError
 from .. import metrics as metrics_module
-from ..errors import SizesUnknown, UsageError
+from ..errors import SizesUnknown, UsageError, UsageTypeError, of_users, shown
 from ..metrics import MeanMetricWrapper, Metric
 from ..scope import entered
 from ..variable import Variable
@@ -78,7 +78,7 @@ class CompileMetrics:
         for argument, value in self._given.items():
             if value is not None and not isinstance(value, (list, tuple, Mapping)):
                 raise UsageError(
-                    f"{argument}: expected a list or a dict of metrics; received {value!r}"
+                    f"{argument}: expected a list or a dict of metrics; received {shown(value)}"
                 )
             for each in identifiers_in(value):
                 metrics_module.get("accuracy" if _is_accuracy(each) else each)
@@ -204,11 +204,12 @@ def _update(entry: OutputMetric, y_true: Any, y_pred: Any, weight: Any) -> None:
     # One's own metric needs no argument sample_weight if it is not among the weighted ones.
     weights = (weight,) if entry.weighted else ()
     try:
-        entry.metric.update_state(y_true, y_pred, *weights)
+        of_users(entry.metric.update_state, "the step", y_true, y_pred, *weights)
     except SizesUnknown:
         raise
-    except (UsageError, IRError) as error:
-        raise UsageError(
+    except (UsageError, UsageTypeError, IRError) as error:
+        kind = UsageTypeError if isinstance(error, UsageTypeError) else UsageError
+        raise kind(
             f'metric "{entry.named(entry.metric.name)}" of predictions of shape '
             f"{shape_of(y_pred)} and targets of shape {shape_of(y_true)}: {error}"
         ) from error

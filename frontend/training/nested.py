@@ -73,7 +73,8 @@ def as_contiguous(value: Any, doubles: Doubles = floatx) -> np.ndarray:
         ValueError: it has no batch axis.
     """
     if not is_array(value) and not isinstance(value, (list, tuple, int, float)):
-        raise UsageTypeError(f"expected an array of numbers; received {type(value).__name__}")
+        hint = ". Call it, and pass what it gives" if callable(value) else ""
+        raise UsageTypeError(f"expected an array of numbers; received {type(value).__name__}{hint}")
     plain = hasattr(value, "__array__") or not _gives_numpy(value)
     array = canonical_array(value if plain else value.numpy(), "float64")
     if array.dtype == np.float64:

@@ -13,7 +13,7 @@ from ...compiler.ir.types import FLOAT32
 from ...compiler.ops.building import count
 from .. import ops, tree
 from ..dtypes import canonical_array, floatx
-from ..errors import LayerError, UsageError
+from ..errors import NO_RESULT, LayerError, UsageError, made_by_users
 from ..ops.core import as_node
 from ..scope import Scope, active_scope, entered
 from ..tensor import KerasTensor
@@ -23,7 +23,7 @@ from ..variable import Variable
 
 def train_step(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, dict[str, Any]]:
     """One step of gradient descent, traced: predictions, and the loss and the metrics by name."""
-    predicted = model(x, training=True)
+    predicted = something(model, model(x, training=True))
     total = _loss(model, x, y, predicted, sample_weight, training=True)
     if total is None:
         raise LayerError(model, "compute_loss: expected a scalar to minimize; received None")
@@ -41,9 +41,16 @@ def train_step(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, dic
 
 def test_step(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, dict[str, Any]]:
     """Predictions, and the loss and the metrics of a batch, traced."""
-    predicted = model(x, training=False)
+    predicted = something(model, model(x, training=False))
     _loss(model, x, y, predicted, sample_weight, training=False)
     return predicted, _results(model, x, y, predicted, sample_weight)
+
+
+def something(model: Any, predicted: Any) -> Any:
+    """What a model gave. Raises ``ValueError`` where that is nothing."""
+    if any(leaf is None for leaf in tree.flatten([predicted])):
+        raise LayerError(model, NO_RESULT)
+    return predicted
 
 
 def _loss(
@@ -82,7 +89,7 @@ def predicted_shapes(model: Any, x: Any) -> Any:
         return model.output_shape
     with entered(Scope()):
         predicted = model.apply((tree.map_structure(_symbolic, x),), {})
-    return shapes_of(predicted)
+    return shapes_of(something(model, predicted))
 
 
 def shapes_of(predicted: Any) -> Any:
@@ -105,7 +112,11 @@ def gradients_by(total: KerasTensor, variables: Sequence[Variable]) -> list[Kera
 
 def regularization(variables: Sequence[Variable]) -> list[Any]:
     """What the regularizers of weights add to the loss."""
-    return [v.regularizer(ops.convert_to_tensor(v)) for v in variables if v.regularizer is not None]
+    return [
+        made_by_users(v.regularizer, f'the regularizer of "{v.path}"', ops.convert_to_tensor(v))
+        for v in variables
+        if v.regularizer is not None
+    ]
 
 
 def samples_in(x: Any) -> KerasTensor:

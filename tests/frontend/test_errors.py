@@ -160,7 +160,7 @@ CASES = {
     "an unknown argument": (
         lambda: layers.Dense(3, unit=4),
         TypeError,
-        "Dense: unexpected arguments unit",
+        "Dense: unexpected arguments: unit. Did you mean .units",
     ),
     "dropout": (
         lambda: layers.Dropout(1.5),

@@ -401,3 +401,17 @@ def test_a_size_alone_is_a_shape_of_one_axis(make, size):
 def test_what_is_no_shape_is_refused(shape):
     with pytest.raises(TypeError, match="expected shape as an int or a sequence of ints"):
         ops.zeros(shape)
+
+
+@pytest.mark.parametrize("name", ["var", "std", "sum", "mean", "max", "prod", "count_nonzero"])
+@pytest.mark.parametrize(("shape", "axis"), [((2, 3), ()), ((), None), ((), ())])
+def test_reductions_over_no_axis_are_those_of_numpy(name, shape, axis):
+    x = np.array(np.arange(6.0, dtype="float32")[: int(np.prod(shape))].reshape(shape)) + 2
+    wanted = getattr(np, name)(x, axis=axis)
+    np.testing.assert_array_equal(getattr(ops, name)(x, axis=axis), wanted)
+    run = keraunos.compile(lambda x: getattr(ops, name)(x, axis=axis), x)
+    np.testing.assert_array_equal(run(x), wanted)
+
+
+def test_an_axis_of_no_size_unstacks_to_nothing():
+    assert ops.unstack(np.ones((2, 0)), axis=1) == []

@@ -286,3 +286,168 @@ def test_an_error_of_an_argument_is_one_of_type_and_of_value():
     for kind in (TypeError, ValueError):
         with pytest.raises(kind, match="expected units as an int of 1 or more; received 'a'"):
             layers.Dense("a")
+
+
+# Calls that no signature takes, and what users write that is called by the package
+
+ROWS, TARGETS = np.ones((4, 6), "float32"), np.ones((4, 3), "float32")
+
+
+def _trained(*stack: Any, **options: Any) -> Any:
+    """A model of some layers, or of one, compiled; its ``fit`` runs a step."""
+    model = keraunos.Sequential([keraunos.Input((6,)), *(stack or [layers.Dense(3)])])
+    model.compile(**{"optimizer": "sgd", "loss": "mse", **options})
+    return model
+
+
+def _fitted(*stack: Any, callbacks: Any = None, **options: Any) -> Any:
+    return _trained(*stack, **options).fit(ROWS, TARGETS, verbose=0, callbacks=callbacks)
+
+
+class _Nothing(keraunos.Model):
+    def call(self, x: Any) -> Any:
+        x + 1
+
+
+class _OfTargets(keraunos.metrics.Metric):
+    def update_state(self, y: Any) -> None: ...
+    def result(self) -> Any:
+        return 0.0
+
+
+class _Unmade(keraunos.metrics.Metric):
+    def __init__(self) -> None:
+        self.total = self.add_variable(())
+
+
+class _UnmadeLoss(keraunos.losses.Loss):
+    def __init__(self) -> None:
+        self.factor = 2.0
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return ops.abs(y_true - y_pred)
+
+
+class _Early(keraunos.callbacks.Callback):
+    def on_epoch_end(self, epoch: int) -> None: ...  # type: ignore[override]
+
+
+class _Swapping(keraunos.Sequential):
+    def train_step(self, data: Any) -> Any:
+        x, y = data
+        weights = self.trainable_variables
+        slopes = keraunos.grad(lambda: self.compute_loss(y=y, y_pred=self(x)), wrt=weights)()
+        self.optimizer.apply(weights, slopes)
+        return {}
+
+
+def _swapped() -> Any:
+    model = _Swapping([keraunos.Input((6,)), layers.Dense(3)])
+    model.compile("sgd", "mse")
+    return model.fit(ROWS, TARGETS, verbose=0)
+
+
+def _changed() -> None:
+    keraunos.Input((6,))[0] = 3  # type: ignore[index]
+
+
+MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
+    "misspelt in fit": (
+        lambda: _trained().fit(ROWS, TARGETS, epoch=3),
+        r"Sequential\.fit .*unexpected arguments: epoch\. Did you mean 'epochs'",
+    ),
+    "misspelt in compile": (lambda: _trained(metric=[]), "metric. Did you mean 'metrics'"),
+    "misspelt in an op": (lambda: ops.sum(T, axes=1), "sum: .*: axes. Did you mean 'axis'"),
+    "misspelt in an op, symbolic": (
+        lambda: ops.sum(keraunos.Input((3,)), axes=1), "sum: .*: axes. Did you mean 'axis'"
+    ),
+    "misspelt in a loss": (
+        lambda: keraunos.losses.MeanSquaredError(reductio="sum"), "Did you mean 'reduction'"
+    ),
+    "misspelt in a call": (lambda: _trained()(ROWS, trainin=True), "Did you mean 'training'"),
+    "misspelt in Model": (lambda: keraunos.Model(input=3), "Did you mean 'inputs'"),
+    "nothing in predict": (
+        lambda: _trained().predict(), r"missing a required argument: 'x'\. It takes \(x, batch_size"
+    ),
+    "sizes one by one": (
+        lambda: ops.reshape(T, 3, 2), r"reshape: too many .*It takes \(x, newshape\)"
+    ),
+    "a layer without units": (layers.Dense, "Dense .*missing a required argument: 'units'"),
+    "x and y in a call": (
+        lambda: layers.Dense(3)(ROWS, TARGETS), "layer .*call: too many positional arguments"
+    ),
+    "a loss of predictions": (
+        lambda: _fitted(loss=lambda y_pred: y_pred), r"calls <lambda> with 2 .*takes \(y_pred\)"
+    ),
+    "a loss of nothing": (lambda: _fitted(loss=lambda t, p: None), "loss of output .*None"),
+    "a metric of predictions": (
+        lambda: _fitted(metrics=[lambda p: p]), r"calls <lambda> with 2 .*takes \(p\)"
+    ),
+    "a metric of nothing": (lambda: _fitted(metrics=[lambda t, p: None]), "metric .*None"),
+    "an own metric of targets": (
+        lambda: _fitted(metrics=[_OfTargets()]), r"update_state with 2 .*takes \(y\)"
+    ),
+    "an own metric, never made": (_Unmade, r"_Unmade: expected a call of super\(\)"),
+    "an own loss, never made": (lambda: _fitted(loss=_UnmadeLoss()), r"a call of super\(\)"),
+    "a callback without logs": (
+        lambda: _fitted(callbacks=[_Early()]), r"on_epoch_end of _Early .*takes \(epoch\)"
+    ),
+    "a schedule of nothing": (
+        lambda: _fitted(callbacks=[keraunos.callbacks.LearningRateScheduler(lambda: 0.1)]),
+        r"LearningRateScheduler calls <lambda> with 1 .*takes \(\)",
+    ),
+    "a Lambda of nothing": (lambda: layers.Lambda(lambda: 1)(ROWS), "Lambda calls <lambda> with 1"),
+    "a regularizer of nothing": (
+        lambda: _fitted(layers.Dense(3, kernel_regularizer=lambda: 1)), "regularizer of .*kernel"
+    ),
+    "a regularizer without result": (
+        lambda: _fitted(layers.Dense(3, kernel_regularizer=lambda w: None)), "a result; .*None"
+    ),
+    "a constraint without result": (
+        lambda: _fitted(layers.Dense(3, kernel_constraint=lambda w: None)),
+        "the constraint of .*kernel.*: expected a result; received None",
+    ),
+    "an initializer without dtype": (
+        lambda: layers.Dense(3, kernel_initializer=lambda shape: np.ones(shape))(ROWS),
+        "unexpected arguments: dtype",
+    ),
+    "an initializer of another shape": (
+        lambda: layers.Dense(3, kernel_initializer=lambda shape, dtype: np.ones((2, 2)))(ROWS),
+        r"expected values of shape \(6, 3\); received shape \(2, 2\)",
+    ),
+    "a function of too much": (
+        lambda: keraunos.grad(lambda a: ops.sum(a))(T, T), r"with 2 arguments: .*takes \(a\)"
+    ),
+    "gradients and weights swapped": (_swapped, r"apply\(gradients, variables\)"),
+    "a model without result": (lambda: _Nothing()(ROWS), "call: expected tensors as results"),
+    "a model without result, predict": (
+        lambda: _Nothing().predict(ROWS, verbose=0), "call: expected tensors as results"
+    ),
+    "a generator that is not called": (
+        lambda: _trained().fit(lambda: iter([]), verbose=0), "received function. Call it"
+    ),
+    "nothing to a model": (lambda: _trained()(None), "expected numbers; received None"),
+    "a tensor changed": (_changed, "a KerasTensor cannot be changed.*ops.where"),
+    "an array as an input of Model": (
+        lambda: keraunos.Model(np.ones((40, 3)), None), r"received ndarray of shape \(40, 3\)"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_are_told_in_the_words_of_the_package(name):
+    call, message = MISTAKES[name]
+    with pytest.raises((UsageError, UsageTypeError), match=message) as caught:
+        call()
+    assert not caught.value.__cause__ or isinstance(caught.value.__cause__, OWN)
+    assert len(str(caught.value)) < 600
+
+
+def test_type_errors_of_users_keep_what_caused_them():
+    def failing(y_true: Any, y_pred: Any) -> Any:
+        raise TypeError("mine") from KeyError("why")
+
+    with pytest.raises(TypeError, match=r"^mine$") as caught:
+        _fitted(loss=failing)
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert not isinstance(caught.value, UsageTypeError)
