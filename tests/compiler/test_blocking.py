@@ -45,6 +45,11 @@ def test_few_columns_are_held_where_few_operations_start():
     assert narrow.vectors > wide.vectors
 
 
+def test_rows_are_taken_together_where_one_gives_too_few_sums_to_fill_the_latency():
+    block = choose_block(Extent(3, 3, 64, 576, sweeps=3), machine(8, WIDE))
+    assert (block.rows, block.columns, block.vectors) == (3, 3, 1)
+
+
 def test_columns_at_one_address_need_no_registers_for_theirs():
     apart, beside = (
         choose_block(Extent(1, 28, 16, 512, adjacent=adjacent), machine(16, WIDE))
