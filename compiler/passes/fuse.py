@@ -145,13 +145,12 @@ class _Fuser:
             return "OVERLAPPING_WINDOW", "pooling in registers needs strides equal to the window"
         if pools and not can_pool(cluster.nodes[0], node):
             return "TILES", "the windows of this pooling do not tile the 2 x 2 results in registers"
-        if operand is not cluster.nodes[-1]:
-            return "NOT_LAST", "the group has gone on from this value"
         if operand in self.outputs:
             return "GRAPH_OUTPUT", "its operand is a result of the model"
         others = [u for u in self.graph.users[operand] if u is not node]
         if others:
             return "SECOND_USER", f"its operand also feeds {_named(others[0])}"
+        assert operand is cluster.nodes[-1], "what the group has gone on from has that user alone"
         if node.dtype != FLOAT32:
             return "DTYPE", f"{node.dtype} where kernels of this kind compute float32"
         if not self.scattered.isdisjoint((node, *node.inputs)):
