@@ -20,6 +20,8 @@ SIZES = ({"N": 3, "H": 6, "W": 7}, {"N": 8, "H": 9, "W": 8}, {"N": 1, "H": 6, "W
 # Sums in another order, and Winograd's, round so many times as much as numpy's do.
 MARGIN, RELATIVE = 32, 1e-5
 
+UNIT = 2.0**-24  # what one rounding to float32 is off by, at most, beside the result
+
 
 def prefixes() -> list[tuple[str, ...]]:
     """Every prefix of the pipeline, the empty one and the whole included."""
@@ -89,3 +91,19 @@ def assert_close(
             continue
         largest = np.max(np.abs(wanted[np.isfinite(wanted)]), initial=1.0)
         np.testing.assert_allclose(ours, wanted, rtol=1e-3, atol=3e-4 * largest)
+
+
+def assert_sums_round(actual: np.ndarray, graph: Graph, arrays: Sequence[np.ndarray]) -> None:
+    """``actual`` is what the sums of products that are the graph's one result may round to.
+
+    Each element by itself: n products are off by (n + 1) roundings of the sum of their absolute
+    values, in whatever order they are added (Higham 2002, section 3.1). The graph itself says what
+    that sum is, of the arguments' absolute values; and how many there are, of ones.
+    """
+    wide = [array.astype("float64") for array in arrays]
+    (right,), (size,), (terms,) = (
+        evaluate(graph, values, dtype="float64")
+        for values in (wide, [np.abs(x) for x in wide], [np.ones_like(x) for x in wide])
+    )
+    most = (terms + 1) * UNIT * size
+    assert (np.abs(actual - right) <= most).all(), np.max(np.abs(actual - right) / most)
