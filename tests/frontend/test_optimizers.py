@@ -385,6 +385,24 @@ def test_gradients_are_clipped_together():
     assert all(np.isnan(v.value[0]) for v in variables)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_of_zero_make_no_nan(name):
+    """The first of all: means of squares are zero, too, and something divides by their roots."""
+    optimizer, variables = made(name), weights()
+    for _ in range(2):
+        zeros = [np.zeros(each.shape, "float32") for each in variables]
+        optimizer.apply(zeros, variables)
+    assert all(np.isfinite(array).all() for array in state(optimizer, variables))
+
+
+@pytest.mark.parametrize("options", [{}, {"centered": True}, {"momentum": 0.9}])
+def test_rmsprop_divides_by_the_root_of_its_epsilon_too(options):
+    optimizer, variables = made("RMSprop", learning_rate=1.0, epsilon=4.0, **options), weights()
+    before = variables[1].numpy()
+    optimizer.apply([np.zeros((3, 2), "float32"), np.float32([1e-3, -2e-3])], variables)
+    np.testing.assert_allclose(before - variables[1].numpy(), [5e-4, -1e-3], rtol=1e-3)
+
+
 def test_a_gradient_of_zero_is_clipped_to_itself():
     for name in ("clipnorm", "global_clipnorm"):
         assert one(made("SGD", **{name: 1.0}), 0.0) == 1.0

@@ -1,6 +1,6 @@
-"""Equations that would not hold: ``simplify`` leaves them as they are."""
+"""What would not hold but nearly: it stays, to the bit. Casts that round, bounds that are NaN."""
 
-ROUNDED = {
+EXACT = {
     "from a narrow type and back": """graph g(%x: f32[N, 4]) {
         %0 = cast(%x, dtype=i32)
         %1 = cast(%0, dtype=f32)
@@ -16,6 +16,11 @@ ROUNDED = {
         %1 = cast(%0, dtype=f64)
         %2 = subtract(%x, %1)
         return %2 }""",
+    "a NaN as the bound of a clamp": """graph g(%x: f32[N, 4]) {
+        %0 = maximum(%x, nan)
+        %1 = minimum(nan, %x)
+        %2 = relu(%x)
+        return %0, %1, %2 }""",
     "to a byte by way of a wider integer": """graph g(%x: i64[N, 4]) {
         %0 = multiply(%x, i64(100))
         %1 = cast(%0, dtype=u8)

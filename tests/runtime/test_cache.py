@@ -194,6 +194,14 @@ def test_least_recently_used_goes_first(folder: Path) -> None:
     assert result(kernels[0]) > 0  # loaded code stays
 
 
+def test_the_kernel_just_built_stays_in_a_folder_too_small_for_it(folder: Path) -> None:
+    older = load_kernel(fresh()[0])
+    with config.update(cache_max_bytes=1):
+        newest = load_kernel(fresh()[0])
+    assert {path.name[:64] for path in folder.iterdir()} == {newest.key}
+    assert older.key != newest.key
+
+
 def test_use_makes_a_kernel_recent(folder: Path) -> None:
     source, _ = fresh()
     kernel = load_kernel(source)
