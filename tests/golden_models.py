@@ -2,7 +2,7 @@
 
     python tests/golden_models.py      # writes tests/goldens anew; look at the difference
 
-For each network the IR after the last pass that asks no machine; for machines with vectors of 4, 8
+For each network the IR after the neutral passes; for machines with vectors of 4, 8
 and 16 lanes the counts of its program and a digest of each kernel's text; and the texts of a few
 kernels. All of it is the same on every machine.
 """
@@ -23,18 +23,18 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "benchmarks")]  # where pytest finds them by itself
 
-from machines import Compiled, compiled_for, machine  # noqa: E402
+from machines import Compiled, compiled_for, machine, target_of  # noqa: E402
 from workloads import WORKLOADS  # noqa: E402
 
 import keraunos as keras  # noqa: E402
 from keraunos.compiler.ir.graph import Graph  # noqa: E402
 from keraunos.compiler.ir.printer import format_graph  # noqa: E402
-from keraunos.compiler.pipeline import optimize  # noqa: E402
+from keraunos.compiler.pipeline import NEUTRAL, optimize  # noqa: E402
 from keraunos.runtime.config import config  # noqa: E402
 from keraunos.runtime.cpu.host import LANE_CHOICES  # noqa: E402
 
 FOLDER = HERE / "goldens"
-NEUTRAL = "unpad"  # the next pass asks for vectors
+LAST = NEUTRAL[-1].__name__  # the next pass is the target's
 SAMPLES = (1, 32)
 WRITTEN_OUT = {  # model and lanes: kernels whose texts are kept
     ("cnn", 16): ("conv2d_add_relu_max_pool2d", "max_subtract_exp_sum_divide"),
@@ -73,7 +73,7 @@ def graph_of(name: str) -> Graph:
 def ir_of(name: str) -> str:
     """The IR after the neutral passes, with layers, but without lines of files."""
     with config.update(verify=False):
-        graph = optimize(graph_of(name), stop_after=NEUTRAL)[NEUTRAL]
+        graph = optimize(graph_of(name), target_of(machine()), stop_after=LAST)[LAST]
     return PLACE.sub(lambda found: f"  # {found[1]}" * bool(found[1]), format_graph(graph)) + "\n"
 
 

@@ -32,6 +32,7 @@ from keraunos.compiler.ops import get_op
 from keraunos.compiler.pipeline import optimize
 from keraunos.compiler.plan import plan
 from keraunos.compiler.schedule import schedule
+from keraunos.compiler.target import Target
 from keraunos.runtime.cpu.binding import Binding
 from keraunos.runtime.cpu.dispatcher import LAUNCH, LOOP, ROW
 from keraunos.runtime.dim import evaluate
@@ -538,20 +539,24 @@ class Machine:
         tile = placed.tile_of[slot]
         sizes = {**placed.sizes, placed.tiles[tile].symbol: placed.tiles[tile].tile}
         base = binding._base + placed.tile_offsets[tile] + placed.inner[slot]
-        return base + thread * binding._tile_bytes[tile], evaluate(size, sizes)
+        return base + thread * placed.tile_bytes[tile], evaluate(size, sizes)
 
 
 class Supervised:
     """A compiled graph on this machine; takes the place of the executor it would have."""
 
     def __init__(
-        self, graph: Graph, parameters: Mapping[str, np.ndarray], passes: Any = "default"
+        self,
+        graph: Graph,
+        parameters: Mapping[str, np.ndarray],
+        passes: Any = "default",
+        target: Target[Any] = HERE,
     ) -> None:
         decisions = Decisions()
-        self.stages = optimize(graph, HERE, passes=passes, decisions=decisions)
-        scheduled = schedule(self.stages.last, HERE)
-        self.tiles = HERE.tiles(scheduled, decisions) if passes == "default" else ()
-        planned = plan(scheduled, self.tiles, HERE)
+        self.stages = optimize(graph, target, passes=passes, decisions=decisions)
+        scheduled = schedule(self.stages.last, target)
+        self.tiles = target.tiles(scheduled, decisions) if passes == "default" else ()
+        planned = plan(scheduled, self.tiles, target)
         self.program = planned.program
         self.state: dict[str, np.ndarray] = {}  # graphs that update parameters do not come here
         slots = self.program.slots

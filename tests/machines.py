@@ -1,27 +1,18 @@
-"""Machines to compile for other than this one: what passes and kernels choose then.
-
-    with on_machine(machine(lanes=8)):
-        optimize(graph)
-
-What is compiled runs where ``lanes`` are this machine's.
-"""
+"""Machines to compile for other than this one: what passes and kernels choose then."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from keraunos.compiler.cpu.tiling import choose_tiles
+from keraunos.compiler.cpu.target import CpuTarget
 from keraunos.compiler.decisions import Decisions
 from keraunos.compiler.ir.graph import Graph
 from keraunos.compiler.pipeline import optimize
 from keraunos.compiler.plan import plan
 from keraunos.compiler.schedule import schedule
 from keraunos.runtime.config import config
-from keraunos.runtime.cpu.binding import Binding
 from keraunos.runtime.cpu.host import WIDE, Host, host
+from keraunos.runtime.placement import Placement
 from keraunos.runtime.program import Program
 
 KB = 1024
@@ -43,19 +34,9 @@ def machine(lanes: int | None = None) -> Host:
     )
 
 
-@contextmanager
-def on_machine(described: Host) -> Iterator[None]:
-    """All of the compiler asks this machine instead of the one it runs on."""
-    modules = [module for name, module in sys.modules.items() if name.startswith("keraunos.comp")]
-    asking = [module for module in modules if getattr(module, "host", None) is host]
-    assert asking, "no module of the compiler asks for the machine"
-    for module in asking:
-        module.host = lambda: described  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        for module in asking:
-            module.host = host  # type: ignore[attr-defined]
+def target_of(described: Host) -> CpuTarget:
+    """A machine as what to compile for; such programs run where vectors are as wide."""
+    return CpuTarget(f"cpu:{described.vectors}", described)
 
 
 @dataclass(frozen=True)
@@ -68,15 +49,13 @@ class Compiled:
     def arena_bytes(self, samples: int) -> int:
         """Memory for intermediate values at a batch of so many."""
         sizes = dict.fromkeys(self.program.symbols, samples)
-        kept = (*self.program.constants, *self.program.state.values())
-        addresses = dict.fromkeys(kept, 64)
-        binding = Binding(self.program, range(len(self.program.kernels)), addresses, sizes, 2)
-        return binding.arena_bytes
+        return Placement(self.program, sizes, threads=2).arena_bytes
 
 
 def compiled_for(described: Host, graph: Graph) -> Compiled:
     """The program of ``graph`` for a machine with two threads, without its machine code."""
-    decisions = Decisions()
-    with on_machine(described), config.update(threads=2, verify=False):
-        scheduled = schedule(optimize(graph, decisions=decisions).last)
-        return Compiled(plan(scheduled, choose_tiles(scheduled, decisions)).program, decisions)
+    decisions, target = Decisions(), target_of(described)
+    with config.update(threads=2, verify=False):
+        scheduled = schedule(optimize(graph, target, decisions=decisions).last, target)
+        tiles = target.tiles(scheduled, decisions)
+        return Compiled(plan(scheduled, tiles, target).program, decisions)

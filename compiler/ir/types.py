@@ -9,13 +9,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ...runtime.dim import (
-    MOST,
-    Dim,
-    Size,  # part of what this module names
-    spend,
-    substitute,
-)
+from ...runtime.dim import MOST, Dim, spend, substitute
+from ...runtime.dim import Size as Size  # part of what this module names
 from ...runtime.dim_parser import parse_size
 
 Shape: TypeAlias = tuple[Size, ...]

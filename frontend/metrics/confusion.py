@@ -10,10 +10,9 @@ import numpy as np
 
 from .. import ops
 from ..accepted import is_number
-from ..arguments import shown
 from ..backend import epsilon
 from ..dtypes import floatx
-from ..errors import UsageError
+from ..errors import UsageError, shown
 from ..losses.weighting import leading, matched_ranks
 from ..ops.core import operation
 from ..tensor import KerasTensor

@@ -21,9 +21,9 @@ from ...runtime.dim import evaluate as evaluate_size
 from .. import tree
 from ..accepted import is_int
 from ..allocation import require_memory
-from ..arguments import check_arguments, shown
+from ..arguments import check_arguments
 from ..dtypes import BOOL, INT32, canonical_array, promote, scalar_dtype, standard_dtype
-from ..errors import UsageError, refuse_misfit, user_facing
+from ..errors import UsageError, refuse_misfit, shown, user_facing
 from ..history import FunctionOperation
 from ..scope import EagerScope, active_scope, current_scope, entered
 from ..source import user_line

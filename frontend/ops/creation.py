@@ -10,9 +10,8 @@ import numpy as np
 from ...runtime.dim import Dim
 from ..accepted import Natural, Shape, is_number
 from ..allocation import require_memory
-from ..arguments import shown
 from ..dtypes import standard_dtype
-from ..errors import UsageError, UsageTypeError
+from ..errors import UsageError, UsageTypeError, shown
 from ..scope import active_scope
 from ..tensor import KerasTensor
 from .core import as_node, cast_node, constant, ir, operation, tensor

@@ -9,9 +9,9 @@ import numpy as np
 from ...compiler.ir.graph import Node
 from ...runtime.dim import Dim, Size, symbols_of
 from ..accepted import AnyFloat, Axes, Count, Ints, Shape, Tensors, is_int
-from ..arguments import shown as brief
 from ..dtypes import INT64
 from ..errors import UsageError, UsageTypeError
+from ..errors import shown as brief
 from ..scope import active_scope
 from ..tensor import KerasTensor
 from ..variable import Variable

@@ -9,9 +9,8 @@ import numpy as np
 from ...compiler.ir.graph import Node
 from ...compiler.ir.types import product
 from ..accepted import Axes, NonNegative, is_int
-from ..arguments import shown
 from ..dtypes import INT64
-from ..errors import UsageError
+from ..errors import UsageError, shown
 from ..tensor import KerasTensor
 from .core import (
     as_node,

@@ -30,7 +30,7 @@ from guards import (
     winograd,
 )
 from kernel_machine import Supervised
-from machines import machine, on_machine
+from machines import machine, target_of
 
 import keraunos
 from keraunos.compiler.executable import Executable, compile_graph
@@ -53,6 +53,7 @@ SILENT = {
 }
 # Images, sequences and batches of several sizes; from eight samples on, threads take some each.
 SIZES = ({"N": 1, "T": 1, "H": 6, "W": 7}, {"N": 3, "T": 4, "H": 7, "W": 5}, {"N": 9, "T": 3})
+TARGET = target_of(machine())
 SUPERVISED = {"N": 3, "T": 3, "H": 6, "W": 5}
 
 
@@ -64,19 +65,13 @@ def arguments(
 
 def check(graph: Graph) -> Executable:
     """Compiles ``graph`` and holds it against the interpreter, in three sizes."""
-    run = compile_graph(graph)
+    run = compile_graph(graph, target=TARGET)
     _, parameters = arguments(graph, 0, SUPERVISED)
     run.set_parameters(parameters)
     for seed, bound in enumerate(SIZES):
         inputs, _ = arguments(graph, seed, bound)
         assert_computes(run(*inputs), graph, inputs, parameters)
     return run
-
-
-@pytest.fixture(autouse=True)
-def known_machine() -> Iterator[None]:
-    with on_machine(machine()):
-        yield
 
 
 @pytest.mark.parametrize(("stage", "code"), GUARDED)
@@ -98,7 +93,9 @@ def test_what_nearly_holds_is_exact(name: str) -> None:
     """In float64 nothing is rounded, so what counts is the graph as typed."""
     graph = parse_ir(simplify.EXACT[name])
     inputs, _ = arguments(graph, 0, {"N": 5})
-    for found, expected in zip(compile_graph(graph)(*inputs), evaluate(graph, inputs), strict=True):
+    for found, expected in zip(
+        compile_graph(graph, target=TARGET)(*inputs), evaluate(graph, inputs), strict=True
+    ):
         np.testing.assert_array_equal(found, expected)
 
 
@@ -106,14 +103,16 @@ def test_what_nearly_holds_is_exact(name: str) -> None:
 def test_no_kernel_leaves_its_operands_memory(name: str) -> None:
     graph = parse_ir(memory.SILENT[name])
     inputs, parameters = arguments(graph, 3, SUPERVISED)
-    assert_computes(Supervised(graph, parameters)(*inputs, seed=1), graph, inputs, parameters)
+    assert_computes(
+        Supervised(graph, parameters, target=TARGET)(*inputs, seed=1), graph, inputs, parameters
+    )
 
 
 @pytest.mark.parametrize("passes", ["default", "none"])
 @pytest.mark.parametrize("name", memory.UPDATES)
 def test_parameters_are_read_before_they_are_written(name: str, passes: str) -> None:
     graph = parse_ir(memory.UPDATES[name])
-    run = compile_graph(graph, passes=passes)
+    run = compile_graph(graph, passes=passes, target=TARGET)
     inputs, values = arguments(graph, 0, {"N": 5})
     run.set_parameters(values)
     for _ in range(3):
@@ -129,7 +128,7 @@ def test_parameters_are_read_before_they_are_written(name: str, passes: str) -> 
 def test_sizes_that_make_no_sense_are_refused(name: str) -> None:
     text, wrong, right, message = sizes.REFUSED[name]
     graph = parse_ir(text)
-    run = compile_graph(graph)
+    run = compile_graph(graph, target=TARGET)
     inputs, parameters = arguments(graph, 0, right)
     run.set_parameters(parameters)
     assert_computes(run(*inputs), graph, inputs, parameters)

@@ -10,21 +10,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from here import HERE
 from machines import machine
 
 from keraunos.compiler.carry import Carry
 from keraunos.compiler.cpu.blocking import Extent, choose_block
-from keraunos.compiler.cpu.packing import pack, packed_elements
-from keraunos.compiler.decisions import Decisions
+from keraunos.compiler.cpu.layouts import merge_halos
+from keraunos.compiler.cpu.packing import Panels
 from keraunos.compiler.ir.graph import Graph, Node
 from keraunos.compiler.ir.kinds import Contraction
 from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.ir.types import parse_type
-from keraunos.compiler.layout import Layout, Packing, Part, Placed, are_even, at_index
+from keraunos.compiler.layout import Layout, Part, Placed, are_even, at_index
 from keraunos.compiler.loops.anchored import match_anchored
 from keraunos.compiler.loops.problems import Problem, conv_problem, matmul_problem
 from keraunos.compiler.pipeline import optimize
-from keraunos.compiler.schedule import as_group, merge_halos, schedule
+from keraunos.compiler.schedule import as_group, schedule
 from keraunos.runtime.cpu.host import LANE_CHOICES
 from keraunos.runtime.dim import symbol
 from keraunos.runtime.memory import ALIGNMENT, Interval, align, aligned_array, assign_offsets
@@ -175,11 +176,11 @@ def test_the_two_places_of_a_carry_do_not_meet(text: str) -> None:
 def test_panels_hold_each_weight_once_and_zeros(
     shape: tuple[int, ...], groups: int, batch_axes: int, width: int
 ) -> None:
-    packing = Packing(width, groups, batch_axes)
+    packing = Panels(width, groups, batch_axes)
     weights = np.arange(1, 1 + np.prod(shape), dtype="float32").reshape(shape)
-    packed = pack(weights, packing)
+    packed = packing.pack(weights)
     type_ = parse_type(f"f32[{', '.join(map(str, shape))}]")
-    assert packed.size == packed_elements(type_, packing)
+    assert packed.size == packing.elements(type_)
     batch, channels = int(np.prod(shape[:batch_axes])), shape[-1] // groups
     rows = weights.reshape(batch, -1, groups, channels)
     for place in np.ndindex(rows.shape):
@@ -194,7 +195,7 @@ def test_panels_hold_each_weight_once_and_zeros(
 
 def problem_of(text: str) -> tuple[Problem, Layout, Layout, Mapping[str, Any]]:
     """The problem of the one contraction, where its data and its result lie, its attributes."""
-    known = schedule(optimize(parse_ir(text), decisions=Decisions()).last)
+    known = schedule(optimize(parse_ir(text), HERE).last, HERE)
     (step,) = (
         s
         for s in known.steps
@@ -234,7 +235,7 @@ def test_a_convolution_reads_the_window_of_each_place(name: str) -> None:
     text = f"""graph g(%x: f32[{image}]) {{ $k : f32[{kernel}]
         %0 = exp(%x) %1 = conv2d(%0, $k{attributes}) return %1 }}"""
     problem, x, result, _ = problem_of(text)
-    body = optimize(parse_ir(text)).last
+    body = optimize(parse_ir(text), HERE).last
     attrs = next(
         n for g in body.nodes if g.inputs for n in group_of(g).nodes if "strides" in n.attrs
     ).attrs
