@@ -21,7 +21,7 @@ from .forks import cached_property
 
 Size: TypeAlias = "int | Dim"
 Bindings: TypeAlias = Mapping[str, int]
-Atom: TypeAlias = "str | FloorDiv | Positive"
+Atom: TypeAlias = "str | Function"
 Monomial: TypeAlias = tuple[Atom, ...]
 
 MOST_PARTS = 1 << 16  # names and numbers in one size: a product of sums has more than its text
@@ -42,30 +42,8 @@ _NO_NUMBER = (
 
 
 @dataclass(frozen=True)
-class FloorDiv:
-    """``numerator // divisor`` that could not be divided exactly; ``divisor`` is positive."""
-
-    numerator: Dim
-    divisor: int
-
-    @cached_property
-    def parts(self) -> int:
-        """How many names and numbers stand in its text."""
-        return 1 + self.numerator.parts
-
-    @cached_property
-    def divisions(self) -> int:
-        """How many divisions and maxima stand within each other, this one included."""
-        return 1 + self.numerator.divisions
-
-    def __str__(self) -> str:
-        text = str(self.numerator)
-        return f"{text if text.isidentifier() else f'({text})'}//{self.divisor}"
-
-
-@dataclass(frozen=True)
-class Positive:
-    """``size``, or 0 where it is negative; made by ``maximum``."""
+class Function:
+    """A function of ``size``: a part of other sizes, as a name is."""
 
     size: Dim
 
@@ -78,6 +56,32 @@ class Positive:
     def divisions(self) -> int:
         """How many divisions and maxima stand within each other, this one included."""
         return 1 + self.size.divisions
+
+    def of(self, size: Size) -> Size:
+        """The function of another size."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class FloorDiv(Function):
+    """``size // divisor`` that could not be divided exactly; ``divisor`` is positive."""
+
+    divisor: int
+
+    def of(self, size: Size) -> Size:
+        return size // self.divisor
+
+    def __str__(self) -> str:
+        text = str(self.size)
+        return f"{text if text.isidentifier() else f'({text})'}//{self.divisor}"
+
+
+@dataclass(frozen=True)
+class Positive(Function):
+    """``size``, or 0 where it is negative; made by ``maximum``."""
+
+    def of(self, size: Size) -> Size:
+        return maximum(size, 0)
 
     def __str__(self) -> str:
         return f"max({self.size}, 0)"
@@ -224,13 +228,13 @@ def is_bounded(size: Size) -> bool:
         return False
     atoms = [atom for factors, _ in size.terms for atom in factors]
     return any(
-        isinstance(atom, Positive) or (isinstance(atom, FloorDiv) and is_bounded(atom.numerator))
+        isinstance(atom, Positive) or (isinstance(atom, FloorDiv) and is_bounded(atom.size))
         for atom in atoms
     )
 
 
 def _is_atom_positive(atom: Atom) -> bool:
-    return not isinstance(atom, FloorDiv) or is_never_negative(atom.numerator)
+    return not isinstance(atom, FloorDiv) or is_never_negative(atom.size)
 
 
 def _is_size(other: object) -> bool:
@@ -380,20 +384,18 @@ def _symbols(size: Dim) -> Iterator[str]:
             if isinstance(atom, str):
                 yield atom
             else:
-                yield from _symbols(atom.numerator if isinstance(atom, FloorDiv) else atom.size)
+                yield from _symbols(atom.size)
 
 
 def _atom_value(atom: Atom, bindings: Bindings) -> int:
     if isinstance(atom, str):
         return bindings[atom]
-    if isinstance(atom, Positive):
-        return max(atom.size.evaluate(bindings), 0)
-    return atom.numerator.evaluate(bindings) // atom.divisor
+    value = atom.of(atom.size.evaluate(bindings))
+    assert isinstance(value, int), "that of an int is one"
+    return value
 
 
 def _substitute_atom(atom: Atom, values: Mapping[str, Size]) -> Size:
     if isinstance(atom, str):
         return values.get(atom, symbol(atom))
-    if isinstance(atom, Positive):
-        return maximum(substitute(atom.size, values), 0)
-    return substitute(atom.numerator, values) // atom.divisor
+    return atom.of(substitute(atom.size, values))

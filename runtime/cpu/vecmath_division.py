@@ -7,6 +7,7 @@ Integers wrap around; what has no value (a division by 0) is 0.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -87,31 +88,38 @@ def _near_rest(g: Lanes, a: Any, b: Any, quotient: Any) -> Any:
 
 
 def integer_floor_divide(builder: Any, unsigned: bool, a: Any, b: Any) -> Any:
-    zero, one = b.type(0), b.type(1)
-    nothing = builder.icmp_unsigned("==", b, zero)
-    if unsigned:
-        quotient = builder.udiv(a, builder.select(nothing, one, b))
-        return builder.select(nothing, zero, quotient)
-    negates = builder.icmp_signed("==", b, b.type(-1))
-    divisor = builder.select(builder.or_(nothing, negates), one, b)
-    quotient = builder.sdiv(a, divisor)
-    rest = builder.sub(a, builder.mul(quotient, divisor))
-    quotient = builder.sub(quotient, builder.zext(_strays(builder, rest, divisor), b.type))
-    # The least integer has no negative: it wraps, where the machine's division would trap.
-    quotient = builder.select(negates, builder.neg(a), quotient)
-    return builder.select(nothing, zero, quotient)
+    def quotient(divisor: Any) -> Any:
+        if unsigned:
+            return builder.udiv(a, divisor)
+        whole = builder.sdiv(a, divisor)
+        rest = builder.sub(a, builder.mul(whole, divisor))
+        return builder.sub(whole, builder.zext(_strays(builder, rest, divisor), b.type))
+
+    # The least integer has no negative: it wraps.
+    return _divided(builder, unsigned, b, quotient, by_minus_one=builder.neg(a))
 
 
 def integer_mod(builder: Any, unsigned: bool, a: Any, b: Any) -> Any:
+    def remainder(divisor: Any) -> Any:
+        if unsigned:
+            return builder.urem(a, divisor)
+        rest = builder.srem(a, divisor)
+        return builder.select(_strays(builder, rest, divisor), builder.add(rest, divisor), rest)
+
+    return _divided(builder, unsigned, b, remainder, by_minus_one=b.type(0))
+
+
+def _divided(
+    builder: Any, unsigned: bool, b: Any, by: Callable[[Any], Any], by_minus_one: Any
+) -> Any:
+    """``by(b)``, but 0 for 0, and without the machine's division where b is -1: it may trap."""
     zero, one = b.type(0), b.type(1)
     nothing = builder.icmp_unsigned("==", b, zero)
     if unsigned:
-        rest = builder.urem(a, builder.select(nothing, one, b))
-        return builder.select(nothing, zero, rest)
+        return builder.select(nothing, zero, by(builder.select(nothing, one, b)))
     negates = builder.icmp_signed("==", b, b.type(-1))
-    divisor = builder.select(builder.or_(nothing, negates), one, b)
-    rest = builder.srem(a, divisor)
-    return builder.select(_strays(builder, rest, divisor), builder.add(rest, divisor), rest)
+    result = by(builder.select(builder.or_(nothing, negates), one, b))
+    return builder.select(nothing, zero, builder.select(negates, by_minus_one, result))
 
 
 def _strays(builder: Any, rest: Any, divisor: Any) -> Any:
