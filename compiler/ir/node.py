@@ -8,7 +8,7 @@ value, even under an equal name.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -66,6 +66,15 @@ class Required:
 
 REQUIRED = Required()
 
+Order: TypeAlias = tuple[Size, Size]  # the first is at most the second
+OrderRule: TypeAlias = "Callable[[Node], Iterable[Order]]"
+
+
+def no_orders(node: Node) -> Iterable[Order]:
+    """What most ops ask of sizes beyond their type rule: nothing."""
+    return ()
+
+
 TypeRule: TypeAlias = Callable[..., Type]
 Reference: TypeAlias = Callable[..., Any]
 
@@ -79,7 +88,8 @@ class Op:
     ``gradient(node, grad)`` gives one gradient node (or None) per input, or is a ``NoGrad``
     (an op with several results gets a tuple of gradients; one with a body also ``pullback`` and the
     nodes whose gradients are wanted);
-    ``lowering`` says how kernels are made of it; ``samples`` feed tests and the fuzzer.
+    ``lowering`` says how kernels are made of it; ``samples`` feed tests and the fuzzer;
+    ``orders(node)`` what must hold of symbolic sizes, which the type rule takes on trust.
     An op is a function: calling it with nodes and attributes builds a node.
     """
 
@@ -91,6 +101,7 @@ class Op:
     gradient: Any = None
     samples: tuple[Sample, ...] = ()
     doc: str = ""
+    orders: OrderRule = no_orders
 
     def __call__(self, *inputs: Node, **attrs: Any) -> Node:
         return apply(self, inputs, attrs)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ...runtime.dim import Size
-from ..ir.graph import Node, Op, Sample
+from ..ir.graph import Node, Op, Order, Sample
 from ..ir.kinds import Contraction
 from ..ir.types import TensorType, broadcast_shapes, product
 from .building import reshaped, sum_to
 from .registry import ops, register
-from .rules import same_size, want_float, want_number, want_rank, want_same_dtype
+from .rules import equal_sizes, same_size, want_float, want_number, want_rank, want_same_dtype
 from .windowing import (
     Padding,
     Pairs,
@@ -20,6 +21,7 @@ from .windowing import (
     pad_image,
     read_position,
     resolve_padding,
+    window_orders,
     window_output,
 )
 
@@ -71,6 +73,11 @@ def _rows(node: Node) -> Node:
     return reshaped(node, (product(node.shape[:-1]), node.shape[-1]))
 
 
+def _matmul_orders(node: Node) -> Iterator[Order]:
+    left, right = (operand.shape for operand in node.inputs)
+    return equal_sizes(left[-1:], right[-2:-1] or right)
+
+
 matmul = register(
     Op(
         "matmul",
@@ -88,6 +95,7 @@ matmul = register(
             Sample(("f32[4]", "f32[4]")),
         ),
         "The matrix product over the last two axes, others broadcast (numpy's rules).",
+        _matmul_orders,
     )
 )
 
@@ -124,6 +132,11 @@ def _transposed_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
     return ops.matmul(y, _swapped(grad)), ops.matmul(x, grad)
 
 
+def _transposed_orders(node: Node) -> Iterator[Order]:
+    left, right = (operand.shape for operand in node.inputs)
+    return equal_sizes(left[-2:-1], right[-2:-1])
+
+
 transposed_matmul = register(
     Op(
         "transposed_matmul",
@@ -139,6 +152,7 @@ transposed_matmul = register(
         ),
         "The matrix product of x transposed and y: products of their rows, summed. With a part of "
         "so many rows, the sum of each part, along an axis in front.",
+        _transposed_orders,
     )
 )
 
@@ -308,5 +322,6 @@ conv2d = register(
             ),
         ),
         "Convolution (correlation) of images (N, H, W, C) with a kernel (h, w, C / groups, F).",
+        window_orders,
     )
 )

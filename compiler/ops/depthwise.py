@@ -18,6 +18,7 @@ from .windowing import (
     pad_image,
     read_position,
     resolve_padding,
+    window_orders,
     window_output,
 )
 
@@ -99,5 +100,6 @@ depthwise_conv2d = register(
         ),
         "Convolution of each channel with its own filters: channel c * multiplier + m is that of "
         "channel c with filter m.",
+        window_orders,
     )
 )

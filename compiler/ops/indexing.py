@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ...runtime.dim import Size
-from ..ir.graph import REQUIRED, Node, Op, Sample
+from ..ir.graph import REQUIRED, Node, Op, Order, Sample
 from ..ir.kinds import Composite, Concatenation, Gather, Iota, NoGrad, ScatterAdd
 from ..ir.types import FLOAT32, INT32, DType, Shape, TensorType, dtype_of
 from .building import pieces, reshaped
 from .reductions import EXACT
 from .registry import TypedOp, ops, register
-from .rules import normal_axis, same_size, want_integer, want_number, want_same_dtype
+from .rules import equal_sizes, normal_axis, same_size, want_integer, want_number, want_same_dtype
 
 # concatenate
 
@@ -166,6 +167,12 @@ def _scatter_gradient(node: Node, grad: Node) -> tuple[Node | None, ...]:
     return ops.gather(grad, node.inputs[1], axis=axis, from_end=from_end, fill=0), None
 
 
+def _scatter_orders(node: Node) -> Iterator[Order]:
+    """An integer for each row."""
+    rows, indices = (operand.shape for operand in node.inputs)
+    return equal_sizes(rows[node.attrs["axis"] :], indices)
+
+
 scatter_add = register(
     Op(
         "scatter_add",
@@ -181,6 +188,7 @@ scatter_add = register(
         ),
         "``size`` rows of zeros along one axis, to which rows of x are added at integers: what "
         "gather reads, written back. Rows for which there is no place are left out.",
+        _scatter_orders,
     )
 )
 

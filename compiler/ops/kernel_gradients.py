@@ -14,13 +14,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...runtime.dim import Size
-from ..ir.graph import REQUIRED, Node, Op, Sample
+from ..ir.graph import REQUIRED, Node, Op, Order, Sample
 from ..ir.kinds import KernelGradient
 from ..ir.types import Shape, TensorType
 from .contractions import CONV_ATTRS, conv_gradient
 from .depthwise import DEPTHWISE_ATTRS, depthwise_gradient
 from .registry import ops, register
-from .rules import same_size, want_float, want_rank, want_same_dtype
+from .rules import equal_sizes, same_size, want_float, want_rank, want_same_dtype
 from .windowing import (
     Padding,
     kernel_positions,
@@ -55,6 +55,15 @@ def _checked_positions(
     spatial = window_output(x.shape[1:3], window, strides, dilation, padding)
     if not all(map(same_size, grad.shape[:3], (x.shape[0], *spatial))):
         raise ValueError(f"expected a gradient of {x.shape[0]} images of {spatial}, got {grad}")
+
+
+def _position_orders(node: Node) -> Iterator[Order]:
+    """There is a gradient for each place of the window, and such places there are."""
+    (x, grad), attrs = (operand.shape for operand in node.inputs), node.attrs
+    options = (attrs[name] for name in ("window", "strides", "dilation", "padding"))
+    positions = (x[0], *window_output(x[1:3], *options))
+    yield from ((0, size) for size in positions)
+    yield from equal_sizes(positions, grad)
 
 
 def _in_parts(kernel: TensorType, grad: TensorType, part: Part) -> TensorType:
@@ -168,6 +177,7 @@ conv2d_kernel_gradient = register(
             ),
         ),
         "From x and the gradient of conv2d's result: the gradient of its kernel.",
+        _position_orders,
     )
 )
 
@@ -235,5 +245,6 @@ depthwise_kernel_gradient = register(
             ),
         ),
         "From x and the gradient of depthwise_conv2d's result: the gradient of its kernel.",
+        _position_orders,
     )
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ...runtime.dim import Size, is_bounded, maximum
-from ..ir.graph import REQUIRED, Node, Op, Sample
+from ..ir.graph import REQUIRED, Node, Op, Order, Sample
 from ..ir.kinds import AxisMap, IndexMap, Movement, View
 from ..ir.types import Shape, TensorType, broadcast_shapes
 from .building import reshaped, sum_to
@@ -172,6 +173,12 @@ def _slice_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
     return (ops.pad(grad, low=start, high=high, interior=tuple(gap - 1 for gap in step)),)
 
 
+def _slice_orders(node: Node) -> Iterator[Order]:
+    rows = zip(node.attrs["start"], node.attrs["stop"], node.inputs[0].shape, strict=True)
+    for start, stop, size in rows:
+        yield from ((0, start), (start, stop), (stop, size))
+
+
 slice_ = register(
     Op(
         "slice",
@@ -185,6 +192,7 @@ slice_ = register(
             Sample(("f32[5, 6]",), {"start": (0, 1), "stop": (5, 6), "step": (2, 3)}),
         ),
         "Every step'th element from start up to (not with) stop, on each axis.",
+        _slice_orders,
     )
 )
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from ...runtime.dim import Size
-from ..ir.graph import REQUIRED, Node, Op, Sample
+from ..ir.graph import REQUIRED, Node, Op, Order, Sample
 from ..ir.kinds import Window, WindowGradient
 from ..ir.types import BOOL, Shape, TensorType
 from .building import full, number
 from .registry import ops, register
-from .rules import same_size, want_float, want_rank, want_same_dtype
+from .rules import equal_sizes, same_size, want_float, want_rank, want_same_dtype
 from .windowing import (
     Padding,
     Pairs,
@@ -24,6 +24,7 @@ from .windowing import (
     read_position,
     read_position_node,
     resolve_padding,
+    window_orders,
     window_output,
     write_position_node,
 )
@@ -103,6 +104,7 @@ max_pool2d = register(
         _max_pool_gradient,
         _pool_samples(),
         "The largest element of each window, channel by channel; padding never wins.",
+        window_orders,
     )
 )
 
@@ -228,6 +230,7 @@ avg_pool2d = register(
         _avg_pool_gradient,
         _pool_samples(),
         "The mean of each window, channel by channel, over its elements inside the image.",
+        window_orders,
     )
 )
 
@@ -295,6 +298,14 @@ def _avg_pool_second_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
     return (ops.avg_pool2d(grad, **attrs),)
 
 
+def _avg_pool_gradient_orders(node: Node) -> Iterator[Order]:
+    attrs = node.attrs
+    places = window_output(
+        attrs["spatial"], attrs["window"], attrs["strides"], ONE, attrs["padding"]
+    )
+    return equal_sizes(node.inputs[0].shape[1:3], places)
+
+
 avg_pool2d_gradient = register(
     Op(
         "avg_pool2d_gradient",
@@ -307,5 +318,6 @@ avg_pool2d_gradient = register(
             Sample((_pooled_text(attrs),), {"spatial": (5, 6), **attrs}) for attrs in POOL_SAMPLES
         ),
         "From the gradient of avg_pool2d's result: the gradient of its image, of ``spatial`` size.",
+        _avg_pool_gradient_orders,
     )
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ...runtime.dim import Size
+from ..ir.graph import Order
 from ..ir.types import DType, Shape, TensorType
 
 
@@ -51,6 +52,13 @@ def want_bool(type_: TensorType) -> None:
 def same_size(left: Size, right: Size) -> bool:
     """Whether two sizes agree as far as is known: a symbol agrees with anything."""
     return not (isinstance(left, int) and isinstance(right, int)) or left == right
+
+
+def equal_sizes(left: Sequence[Size], right: Sequence[Size]) -> Iterator[Order]:
+    """What says that sizes are equal, pair by pair, as far as both go."""
+    for one, other in zip(left, right, strict=False):
+        yield one, other
+        yield other, one
 
 
 def normal_axis(axis: int, rank: int) -> int:

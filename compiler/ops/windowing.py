@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ...runtime.dim import Size
-from ..ir.graph import Node
+from ..ir.graph import Node, Order
 from ..ir.types import Shape
 from .registry import ops
+from .rules import equal_sizes
 
 Padding: TypeAlias = "str | Sequence[Sequence[Size]]"
 Pairs: TypeAlias = tuple[tuple[Size, Size], ...]
@@ -105,6 +106,19 @@ def _check_positive(name: str, values: Sequence[int], rank: int) -> None:
     good = len(values) == rank and all(isinstance(v, int) and v > 0 for v in values)
     if not good:
         raise ValueError(f"expected {rank} positive integers as {name}, got {tuple(values)!r}")
+
+
+def window_orders(node: Node) -> Iterator[Order]:
+    """Windows fit into the padded image, the first operand; filters have its channels."""
+    x, attrs = node.inputs[0].shape, node.attrs
+    window: Any = attrs["window"] if "window" in attrs else node.inputs[1].shape[:2]
+    dilation = attrs.get("dilation", (1, 1))
+    padding = resolve_padding(x[1:3], window, attrs["strides"], dilation, attrs["padding"])
+    for size, extent, gap, (before, after) in zip(x[1:3], window, dilation, padding, strict=True):
+        yield (extent - 1) * gap + 1, size + before + after
+    if len(node.inputs) == 2:
+        channels = node.inputs[1].shape[2] * attrs.get("groups", 1)
+        yield from equal_sizes((channels,), x[3:])
 
 
 # The same positions, read from numpy arrays and from nodes: images are (N, spatial..., C)

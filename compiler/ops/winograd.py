@@ -30,13 +30,13 @@ elements of a kernel's gradient of which one is not finite.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from ...runtime.dim import Size
-from ..ir.graph import Node, Op, Sample
+from ..ir.graph import Node, Op, Order, Sample
 from ..ir.kinds import Contraction, KernelGradient, KernelTransform, NoGrad
 from ..ir.types import TensorType
 from .building import reshaped
@@ -44,7 +44,7 @@ from .contractions import conv2d
 from .core import constant
 from .kernel_gradients import conv2d_kernel_gradient
 from .registry import ops, register
-from .rules import same_size, want_float, want_rank, want_same_dtype
+from .rules import equal_sizes, same_size, want_float, want_rank, want_same_dtype
 from .windowing import Padding, pad_image, resolve_padding, window_output
 
 WINDOW = (3, 3)
@@ -203,6 +203,12 @@ def _transformed_gradients(grad: Any) -> Any:
     return np.einsum("ia,jb,nyixjf->nyxabf", OF_RESULTS, OF_RESULTS, tiles)
 
 
+def _image_orders(node: Node) -> Iterator[Order]:
+    """A gradient for each image; their other sizes are known."""
+    x, grad = (operand.shape for operand in node.inputs)
+    return equal_sizes(x[:1], grad[:1])
+
+
 winograd_kernel_gradient = register(
     Op(
         "winograd_kernel_gradient",
@@ -221,6 +227,7 @@ winograd_kernel_gradient = register(
         "From x and the gradient of winograd_conv2d's result: the gradient of the transformed "
         "kernel. With a part of so many images at most, that of each of even parts, along an axis "
         "in front.",
+        _image_orders,
     )
 )
 

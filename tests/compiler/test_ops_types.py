@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keraunos.compiler import ops
+from keraunos.compiler.conditions import conditions
 from keraunos.compiler.ir.evaluate import evaluate
 from keraunos.compiler.ir.graph import Graph, IRError
 from keraunos.compiler.ir.types import parse_type
@@ -212,3 +213,57 @@ def test_a_symbolic_image_runs_at_every_size(size):
 @pytest.mark.parametrize("rank", [1, 3])
 def test_windows_of_any_rank(rank):
     assert window_output((8,) * rank, (3,) * rank, (2,) * rank, (1,) * rank, "valid") == (3,) * rank
+
+
+POOL = {"window": (2, 2), "strides": (2, 2)}
+PLACES = ["0 <= H - 2", "N <= M", "M <= N", "H - 2 <= P", "P <= H - 2"]
+ALIKE = ["N <= M", "M <= N"]
+
+ORDERS = [
+    ("add", ("f32[N]", "f32[N]"), {}, []),
+    ("slice", ("f32[N]",), {"start": (2,), "stop": (N,), "step": (1,)}, ["0 <= N - 2", "2 <= N"]),
+    ("matmul", ("f32[3, N]", "f32[M, 4]"), {}, ALIKE),
+    ("matmul", ("f32[2, 3, N]", "f32[M]"), {}, ALIKE),
+    ("transposed_matmul", ("f32[N, 3]", "f32[M, 4]"), {}, ALIKE),
+    ("scatter_add", ("f32[2, N, 3]", "i32[M]"), {"axis": 1, "size": 4}, ALIKE),
+    (
+        "conv2d",
+        ("f32[N, 8, 8, C]", "f32[3, 3, 4, 6]"),
+        {"groups": 2},
+        ["8 <= C", "C <= 8"],
+    ),
+    ("depthwise_conv2d", ("f32[N, H, 8, 4]", KERNEL), {}, ["0 <= H - 2", "3 <= H"]),
+    ("max_pool2d", ("f32[N, H, 8, 3]",), POOL, ["0 <= (H - 2)//2 + 1", "2 <= H"]),
+    (
+        "avg_pool2d",
+        ("f32[N, H, 8, 3]",),
+        {**POOL, "padding": "same"},
+        ["2 <= 2*((H + 1)//2)"],
+    ),
+    (
+        "avg_pool2d_gradient",
+        ("f32[N, H, 4, 3]",),
+        {**POOL, "spatial": (8, 8)},
+        ["H <= 4", "4 <= H"],
+    ),
+    (
+        "conv2d_kernel_gradient",
+        ("f32[N, H, 8, 3]", "f32[M, P, 6, 4]"),
+        {"window": (3, 3)},
+        PLACES,
+    ),
+    (
+        "depthwise_kernel_gradient",
+        ("f32[N, H, 8, 3]", "f32[M, P, 6, 3]"),
+        {"window": (3, 3)},
+        PLACES,
+    ),
+    ("winograd_kernel_gradient", ("f32[N, 6, 8, 16]", "f32[M, 4, 6, 16]"), {}, ALIKE),
+]
+
+
+@pytest.mark.parametrize(("name", "types", "attrs", "expected"), ORDERS)
+def test_what_must_hold_of_symbolic_sizes(name, types, attrs, expected):
+    node = build(name, *types, **attrs)
+    found = conditions(Graph("g", node.inputs, (node,)))
+    assert [f"{each.low} <= {each.high}" for each in found] == expected
