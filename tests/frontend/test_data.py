@@ -449,7 +449,7 @@ class Slow(Batches):
         self.threads.add(threading.get_ident())
         self.made.append(index)
         if self.barrier is not None:
-            self.barrier.wait(10)
+            self.barrier.wait(300)
         return super().__getitem__(index)
 
 
@@ -490,7 +490,7 @@ assert os.getpid() not in {process for _, process in found}, found
 
 def test_processes_make_batches():
     """In a process of its own: forking one that runs the threads of other libraries may hang."""
-    run = subprocess.run([sys.executable, "-c", PROCESSES], capture_output=True, timeout=60)
+    run = subprocess.run([sys.executable, "-c", PROCESSES], capture_output=True, timeout=300)
     assert run.returncode == 0, run.stderr.decode()
 
 

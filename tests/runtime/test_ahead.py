@@ -55,7 +55,7 @@ def test_the_helper_compiles_the_last_first(folder: Path) -> None:
         input=json.dumps([str(path) for path in paths]),
         text=True,
         check=True,
-        timeout=120,
+        timeout=300,
     )
     written = [path.with_suffix(".o").stat().st_mtime_ns for path in paths]
     assert written == sorted(written, reverse=True)

@@ -68,7 +68,7 @@ def start_child(folder: Path, sources: list[str]) -> subprocess.Popen[str]:
 
 
 def in_child(folder: Path, sources: list[str]) -> list[tuple[bool, float, int]]:
-    output, errors = (child := start_child(folder, sources)).communicate(timeout=100)
+    output, errors = (child := start_child(folder, sources)).communicate(timeout=300)
     assert child.returncode == 0, errors
     return [tuple(row) for row in json.loads(output)]
 
@@ -247,7 +247,7 @@ def test_processes_share_a_folder(folder: Path) -> None:
     sources = [source for source, _ in pairs]
     children = [start_child(folder, sources) for _ in range(3)]
     for child in children:
-        output, errors = child.communicate(timeout=100)
+        output, errors = child.communicate(timeout=300)
         assert child.returncode == 0, errors
         assert [row[2] for row in json.loads(output)] == [number for _, number in pairs]
     assert len(list(folder.iterdir())) == 8

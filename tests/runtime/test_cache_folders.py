@@ -52,7 +52,7 @@ def in_child(folder: Path, source: str) -> list[object]:
         input=json.dumps(source),
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return list(json.loads(done.stdout))
@@ -351,7 +351,7 @@ print(folder)
         env=os.environ | {"KERAUNOS_CACHE_DIR": str(tmp_path), "PYTHONPATH": path},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     folders = done.stdout.split()

@@ -1,13 +1,17 @@
-"""What the compiled kernels look like: registers, calls, time."""
+"""What the compiled kernels look like: registers, calls; and what compiling them takes."""
 
 from __future__ import annotations
 
-import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+from counting import counted_calls
+from numba import types
 
 from keraunos.runtime.cache import kernel_assembly
+from keraunos.runtime.cpu import kernel_compiler
 from keraunos.runtime.cpu.host import host
 
 from .conftest import kernel_source
@@ -45,17 +49,59 @@ def test_elementary_functions_are_inline() -> None:
     assert "movabs" not in text
 
 
-def test_a_mid_sized_kernel_compiles_quickly() -> None:
-    """Ten kernels have some four seconds on a cold machine; this is a large one of them."""
-    kernel_assembly(block(2, 1, host().lanes))  # Numba's own start
-    best = min(seconds(block(14, 2, host().lanes)) for _ in range(2))
-    assert best < 1.0
+def calls_to_compile(rows: int) -> int:
+    """How often functions are called, in Python, to compile a block: most of the time it takes."""
+    source = block(rows, 2, host().lanes)
+    function = kernel_compiler._kernel_of(source, Path("block.py")).function
+    with counted_calls() as calls:
+        kernel_compiler._instructions(function)
+    return calls.total
 
 
-def seconds(source: str) -> float:
-    start = time.perf_counter()
-    kernel_assembly(source)
-    return time.perf_counter() - start
+def test_compiling_a_kernel_follows_its_size() -> None:
+    """Ten kernels have some four seconds on a cold machine; the largest here is a large one."""
+    calls_to_compile(2)  # Numba's own start
+    four, eight, fourteen = (calls_to_compile(rows) for rows in (4, 8, 14))
+    assert (fourteen - eight) / 6 < 1.5 * (eight - four) / 4
+    assert fourteen < 1_300_000  # half a second of a slow core
+
+
+def test_types_of_calls_are_found_once_a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel has few kinds of calls, each a hundred times."""
+
+    def seen(self: Any, context: Any, args: Any, kws: Any) -> Any:
+        found[self, args, tuple(kws.items())] += 1
+        return find(self, context, args, kws)
+
+    found: Counter[Any] = Counter()
+    find = types.BaseFunction.get_call_type
+    monkeypatch.setattr(types.BaseFunction, "get_call_type", seen)
+    kernel_assembly(block(14, 2, host().lanes))
+    assert found
+    assert set(found.values()) == {1}
+    assert types.BaseFunction.get_call_type is seen
+
+
+def test_llvm_is_given_little_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its passes run once, on some thirty instructions for each that a block is about."""
+
+    def counting(module: Any) -> None:
+        before.append(instructions(module))
+        optimize(module)
+        after.append(instructions(module))
+
+    before: list[int] = []
+    after: list[int] = []
+    optimize = kernel_compiler._back_end
+    monkeypatch.setattr(kernel_compiler, "_back_end", counting)
+    kernel_assembly(block(14, 2, host().lanes))
+    assert len(before) == 1
+    assert before[0] < 1000
+    assert after[0] < before[0] / 3
+
+
+def instructions(module: Any) -> int:
+    return sum(1 for f in module.functions for block in f.blocks for _ in block.instructions)
 
 
 def test_assembly_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

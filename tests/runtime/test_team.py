@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -80,7 +79,7 @@ def reversing(threads: int, rows: int = 40) -> tuple[Dispatch, np.ndarray]:
 
 def python(code: str) -> int:
     command = [sys.executable, "-c", PROGRAM + code]
-    return subprocess.run(command, env=dict(os.environ), timeout=60, check=False).returncode
+    return subprocess.run(command, env=dict(os.environ), timeout=300, check=False).returncode
 
 
 def test_a_fork_starts_a_team_of_its_own() -> None:
@@ -107,11 +106,10 @@ def test_members_help() -> None:
     # Each thread counts in a row of its own: counter 0 is the thread.
     patches = np.array([0, 0, counts.strides[0]])
     dispatch = Dispatch(rows, np.array([counts.ctypes.data]), patches, threads=2)
-    runs, end = 0, time.monotonic() + 30
-    while not counts[:, 0].all() and time.monotonic() < end:
+    runs = 0
+    while not counts[:, 0].all():  # where the second thread never takes a part, for ever
         dispatch.run()
         runs += 1
-    assert counts[:, 0].all(), "the second thread never took a part"
     assert counts[:, 0].sum() == 2 * runs
 
 
