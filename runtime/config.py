@@ -57,7 +57,20 @@ def _flag(value: Any) -> bool:
 def _path(value: Any) -> Path:
     if not isinstance(value, (str, os.PathLike)) or not str(value):
         raise ValueError
-    return Path(value).expanduser()
+    if b"\0" in os.fsencode(value):  # which raises for what no system can name
+        raise ValueError
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:  # the home of somebody who is not known
+        raise ValueError from None
+
+
+def _default_cache_dir(environ: Mapping[str, str]) -> Path:
+    """The user's cache folder; where he has no home, one of his own among temporary files."""
+    folder = Path(platformdirs.user_cache_dir("keraunos"))
+    if folder.is_absolute():
+        return folder
+    return Path(environ.get("TMPDIR") or "/tmp", f"keraunos-{os.geteuid()}")
 
 
 def available_threads(environ: Mapping[str, str]) -> int:
@@ -109,7 +122,7 @@ SETTINGS: dict[str, Setting] = {
         "KERAUNOS_CACHE_DIR",
         "the path of a folder",
         _path,
-        lambda _: Path(platformdirs.user_cache_dir("keraunos")),
+        _default_cache_dir,
     ),
     "cache_max_bytes": Setting(
         "KERAUNOS_CACHE_MAX_BYTES",

@@ -1,7 +1,11 @@
 """Settings hold on every path into a program, on its first call and its second, from when on they
 are set."""
 
+import os
+import subprocess
+import sys
 import traceback
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +15,10 @@ from keraunos import config, layers, metrics, ops
 from keraunos.compiler import pipeline
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir.parser import parse_ir
+from keraunos.runtime import cache
+from keraunos.runtime.cache_files import unseal
+from keraunos.runtime.cpu import ahead, kernel_compiler
+from keraunos.runtime.cpu.host import LANE_CHOICES, host
 
 GOOD = np.ones((4, 8), "float32")
 BAD = GOOD.copy()
@@ -194,3 +202,91 @@ def test_verify_holds_for_whatever_is_compiled_next(path, monkeypatch):
             verified.clear()
             COMPILED[path]()(GOOD)
             assert bool(verified) == verify
+
+
+@pytest.fixture
+def compiled_before(monkeypatch):
+    """Forgets what is loaded; what would be compiled comes from the session's own folder."""
+    compile_text, session = kernel_compiler.compile_text, cache.cache_folder()
+
+    def compiled(source, path, symbol):
+        key = cache.kernel_key(source)
+        known = session / f"{key}.o"
+        found = unseal(known.read_bytes(), key) if known.exists() else None
+        return compile_text(source, path, symbol) if found is None else found
+
+    monkeypatch.setattr(kernel_compiler, "compile_text", compiled)
+    monkeypatch.setattr(ahead, "_is_worth_it", lambda sources: False)
+    return lambda: monkeypatch.setattr(cache, "_state", cache._State())
+
+
+@pytest.mark.parametrize("path", COMPILED)
+def test_kernels_are_kept_in_the_folder_that_is_set(path, compiled_before, tmp_path):
+    COMPILED[path]()(GOOD)
+    kept = {}
+    for name in ("one", "other"):
+        compiled_before()
+        with config.update(cache_dir=tmp_path / name):
+            run = COMPILED[path]()
+            run(GOOD)
+            kept[name] = sorted(file.name for file in (tmp_path / name).glob("*.o"))
+        run(GOOD)
+        assert kept[name] == sorted(file.name for file in (tmp_path / name).glob("*.o"))
+    assert kept["one"] == kept["other"] != []
+
+
+@pytest.mark.parametrize("path", COMPILED)
+def test_as_many_bytes_are_kept_as_are_set(path, compiled_before, tmp_path):
+    COMPILED[path]()(GOOD)
+    left = {}
+    for most in (0, 10**9):
+        compiled_before()
+        folder = tmp_path / str(most)
+        with config.update(cache_dir=folder, cache_max_bytes=most):
+            COMPILED[path]()(GOOD)
+        left[most] = len(list(folder.glob("*.o")))
+        assert cache.cache_info().misses >= left[most]
+    assert left[0] == 1  # the last to be compiled
+    assert left[10**9] >= 1
+
+
+RESULTS = """
+import sys
+import numpy as np
+from test_settings_on_every_path import COMPILED, results
+from keraunos.runtime.cpu.simd_types import LANES
+assert LANES == int(sys.argv[2])
+np.savez(sys.argv[1], **results())
+"""
+
+
+def results():
+    """What paths give that give numbers."""
+    return {path: found for path in COMPILED if (found := numbers(path)) is not None}
+
+
+def numbers(path):
+    keras.utils.set_random_seed(1)
+    found = COMPILED[path]()(GOOD)
+    found = found.history["loss"] if isinstance(found, keras.callbacks.History) else found
+    return np.asarray(found) if isinstance(found, (float, list, tuple, np.ndarray)) else None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lanes", [lanes for lanes in LANE_CHOICES if lanes < host().lanes])
+def test_narrower_vectors_give_the_same(lanes, tmp_path):
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", RESULTS, str(tmp_path / "found.npz"), str(lanes)],
+        env=os.environ | {"KERAUNOS_LANES": str(lanes), "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    expected = results()
+    found = np.load(tmp_path / "found.npz")
+    assert set(found) == set(expected) and len(expected) > 15
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-5, atol=1e-6, err_msg=name)

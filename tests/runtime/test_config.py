@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from keraunos.runtime.config import Config, ConfigError
@@ -32,6 +33,14 @@ def test_environment_names() -> None:
     assert (config.debug, config.verify) == (2, False)
 
 
+def test_who_has_no_home_gets_a_cache_folder_of_his_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not one named ``~`` in whatever folder is the working one."""
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: f"~/.cache/{name}")
+    name = f"keraunos-{os.geteuid()}"
+    assert Config({}).cache_dir == Path("/tmp", name)
+    assert Config({"TMPDIR": "/scratch"}).cache_dir == Path("/scratch", name)
+
+
 def test_numba_num_threads_caps_the_default_only() -> None:
     assert Config({"NUMBA_NUM_THREADS": "1"}).threads == 1
     assert Config({"NUMBA_NUM_THREADS": "1", "KERAUNOS_THREADS": "5"}).threads == 5
@@ -46,6 +55,9 @@ def test_numba_num_threads_caps_the_default_only() -> None:
         ("KERAUNOS_DEBUG", "-1", "0 (quiet) or more"),
         ("KERAUNOS_VERIFY", "perhaps", "yes or no"),
         ("KERAUNOS_CACHE_DIR", "", "path"),
+        ("KERAUNOS_CACHE_DIR", "~nobody-of-this-name/kernels", "path"),
+        ("KERAUNOS_CACHE_DIR", "a\0b", "path"),
+        ("KERAUNOS_CACHE_DIR", "\ud800", "path"),
     ],
 )
 def test_bad_environment(name: str, value: str, expected: str) -> None:
