@@ -49,14 +49,19 @@ else:
 
 
 class Lock:
-    """A lock for `with`, which nobody holds in the child of a fork."""
+    """A lock for `with`, which no thread that is gone holds in the child of a fork.
+
+    Who is inside may enter once more: handlers of signals, too, may compile.
+    """
 
     def __init__(self) -> None:
-        self.renew()
+        self._lock: Any = threading.RLock()
         _locks.add(self)
 
     def renew(self) -> None:
-        self._lock = threading.Lock()
+        """After a fork, in the child: free, unless the thread that forked is inside."""
+        if not self._lock._is_owned():
+            self._lock = threading.RLock()
 
     def __enter__(self) -> None:
         self._lock.acquire()

@@ -45,7 +45,9 @@ def on_own_stack(function: Callable[..., T], args: tuple[Any, ...], name: str, s
         except BaseException as error:  # noqa: BLE001 - the caller gets it
             errors.append(error)
 
-    start_thread(run, (), name, size).join()
+    # Once, but for the child of a fork that a handler made meanwhile: the thread is not in there.
+    while not results and not errors:
+        start_thread(run, (), name, size).join()
     if errors:
         raise errors.pop()
     return results[0]

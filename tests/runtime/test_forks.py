@@ -206,6 +206,41 @@ print(in_child(compiles), compiles())
     assert python(code, tmp_path) == "0\n0 True\n"
 
 
+def test_a_fork_within_what_a_lock_guards_goes_on_in_there(tmp_path: Path) -> None:
+    code = """
+lock = forks.Lock()
+with lock, cache._state.lock:
+    child = os.fork()
+    with lock:
+        pass
+if child == 0:
+    os._exit(0 if compiles() else 2)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), compiles())
+"""
+    assert python(code, tmp_path) == "0 True\n"
+
+
+def test_handlers_of_signals_fork_while_their_thread_compiles(tmp_path: Path) -> None:
+    """Each child goes on where the parent was."""
+    code = """
+parent, children = os.getpid(), []
+def fork(*_):
+    children.append(os.fork())
+    if children[-1] and len(children) < 3:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+signal.signal(signal.SIGALRM, fork)
+signal.setitimer(signal.ITIMER_REAL, 0.01)
+done = [compiles()]
+while len(children) < 3 and os.getpid() == parent:
+    done.append(compiles())
+if os.getpid() != parent:
+    os._exit(0 if all(done) else 2)
+codes = {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children}
+print(all(done), codes)
+"""
+    assert python(code, tmp_path) == "True {0}\n"
+
+
 def test_several_threads_fork_at_once(tmp_path: Path) -> None:
     code = """
 from concurrent.futures import ThreadPoolExecutor
