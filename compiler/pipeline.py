@@ -96,8 +96,9 @@ def optimize(
     graphs = [(TRACE, graph)]
     _check(graph, TRACE)
     for stage, run in chosen:
-        graph = run(graph, context)
-        _check(graph, stage)
+        before, graph = graph, run(graph, context)
+        if graph is not before:
+            _check(graph, stage)
         graphs.append((stage, graph))
     return Stages(tuple(graphs))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .ir.graph import Graph, Node
+from .ir.graph import Graph, Node, bodies_of
 from .ir.types import TupleType
 from .ops.core import ITEM
 
@@ -28,5 +28,4 @@ def _has_symbols(node: Node) -> bool:
     """Whether a symbolic size occurs in the node: its type, its attributes, its body."""
     if not isinstance(node.type, TupleType) and node.tensor_type.symbols:
         return True
-    bodies = (value for value in node.attrs.values() if isinstance(value, Graph))
-    return any(map(_has_symbols, (inner for body in bodies for inner in body.nodes)))
+    return any(map(_has_symbols, (inner for _, body in bodies_of(node) for inner in body.nodes)))

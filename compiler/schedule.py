@@ -7,8 +7,10 @@ around them; and what is computed from weights alone, once, before all steps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import TypeAlias
 
 from .carry import Carry, copy_launches
 from .ir.graph import Graph, Node
@@ -21,6 +23,10 @@ from .ops.registry import ops
 from .ops.stepping import parts_of, steps_of
 from .prologue import fixed_nodes
 from .state import order_updates
+
+Lower: TypeAlias = Callable[
+    [Graph, tuple[Placed, ...], tuple[Placed, ...]], tuple[Launch, ...]
+]  # a target's, or what remembers what it gave
 
 
 @dataclass(frozen=True)
@@ -127,12 +133,14 @@ def schedule(
     target: Lowering,
     placed: Mapping[Node, Placed] | None = None,
     weights: Mapping[Node, Node] | None = None,
+    lower: Lower | None = None,
 ) -> Schedule:
     """The schedule of a legalized graph: in its own order, but for updates that have to wait.
 
     Of the body of a loop it is known before where some values are ``placed``, and which inputs are
-    ``weights``.
+    ``weights``; it has the ``lower`` of the graph around, by which equal groups are lowered once.
     """
+    lower = lower or cache(target.lower)
     fixed = fixed_nodes(graph)
     known = Schedule(
         graph,
@@ -143,7 +151,7 @@ def schedule(
         weights or {},
     )
     steps = tuple(
-        _step(node, known, target)
+        _step(node, known, target, lower)
         for node in graph.nodes
         if node.inputs and node not in fixed and not _is_alias(node)
     )
@@ -165,12 +173,12 @@ def _homes(graph: Graph, fixed: frozenset[Node]) -> dict[Node, Node]:
     return homes
 
 
-def _step(node: Node, known: Schedule, target: Lowering) -> Step:
+def _step(node: Node, known: Schedule, target: Lowering, lower: Lower) -> Step:
     if node.op is ops.scan:
-        return _loop_step(node, known, target)
+        return _loop_step(node, known, target, lower)
     group = as_group(node)
     results, operands, layouts = _results(node, known.graph), group.inputs, known.layouts
-    launches = target.lower(
+    launches = lower(
         group.attrs["body"],
         tuple(layouts[i] for i in operands),
         tuple(layouts[r] for r in results),
@@ -196,7 +204,7 @@ def _results(node: Node, graph: Graph) -> tuple[Node, ...]:
 # Loops
 
 
-def _loop_step(node: Node, known: Schedule, target: Lowering) -> Step:
+def _loop_step(node: Node, known: Schedule, target: Lowering, lower: Lower) -> Step:
     items = {user.attrs["index"]: user for user in known.graph.users[node]}
     outer = parts_of(node, node.inputs)
     carries = tuple(Carry(start.tensor_type) for start in outer.carries)
@@ -225,7 +233,7 @@ def _loop_step(node: Node, known: Schedule, target: Lowering) -> Step:
     pairs = zip(own.captured, map(known.weight, outer.captured), strict=True)
     weights = {value: weight for value, weight in pairs if weight is not None}
     loop = Loop(
-        schedule(body, target, dict(placed), weights),
+        schedule(body, target, dict(placed), weights, lower),
         steps_of(node),
         carries,
         tuple(starts),

@@ -28,7 +28,9 @@ from .node import (
     current_origins,
     exact,
     freeze,
+    on_operands,
     origin_scope,
+    set_origins,
 )
 from .printer import format_graph
 
@@ -54,6 +56,7 @@ __all__ = [
     "current_origins",
     "exact",
     "freeze",
+    "on_operands",
     "origin_scope",
     "post_order",
     "rewrite",
@@ -115,15 +118,19 @@ class Graph:
         return tuple(sorted(frozenset().union(*(n.tensor_type.symbols for n in self.inputs))))
 
     def with_outputs(self, outputs: Iterable[Node]) -> Graph:
-        """The graph with others in place of its outputs; the last are the updates' still."""
-        return Graph(self.name, self.inputs, tuple(outputs), self.updates)
+        """The graph with others in place of its outputs; the last are the updates' still.
+
+        It is the same graph where they are the same: what is known of it stays known.
+        """
+        new = tuple(outputs)
+        return self if new == self.outputs else Graph(self.name, self.inputs, new, self.updates)
 
     @cached_property
     def fingerprint(self) -> tuple[Any, ...]:
         """The structure as a value: names and origins of the lines aside, all that matters."""
         number = {node: index for index, node in enumerate(self.nodes)}
         rows = tuple(
-            (node.op.name, tuple(number[i] for i in node.inputs), exact(node.attributes), node.type)
+            (node.op.name, tuple(number[i] for i in node.inputs), node.exact_attributes, node.type)
             for node in self.nodes
         )
         ends = (self.inputs, self.outputs, self.updates)
@@ -160,19 +167,21 @@ def post_order(roots: Iterable[Node], within: Container[Node] | None = None) -> 
 
     Depth-first without recursion: graphs can be thousands of nodes deep.
     """
-    seen: set[Node] = set()
+    done: set[Node] = set()
     for root in roots:
-        stack = [(root, False)]
+        stack = [root] if within is None or root in within else []
         while stack:
-            node, ready = stack.pop()
-            if ready:
+            node = stack[-1]
+            waiting = [operand for operand in node.inputs if operand not in done]
+            if within is not None:
+                waiting = [operand for operand in waiting if operand in within]
+            if waiting and node not in done:
+                stack += reversed(waiting)
+                continue
+            stack.pop()
+            if node not in done:
+                done.add(node)
                 yield node
-                continue
-            if node in seen or (within is not None and node not in within):
-                continue
-            seen.add(node)
-            stack.append((node, True))
-            stack.extend((operand, False) for operand in reversed(node.inputs))
 
 
 Rule: TypeAlias = Callable[[Node], "Node | None"]
@@ -185,25 +194,36 @@ def rewrite(graph: Graph, rule: Rule) -> Graph:
     New nodes take over the origins of the node they replace.
     """
     new: dict[Node, Node] = {}
-    for node in graph.nodes:
-        new[node] = node if not node.inputs else _rebuild(node, new, rule)
+    with origin_scope():
+        for node in graph.nodes:
+            new[node] = node if not node.inputs else _rebuild(node, new, rule)
     return graph.with_outputs(new[node] for node in graph.outputs)
 
 
+def bodies_of(node: Node) -> tuple[tuple[str, Graph], ...]:
+    """The attributes of ``node`` that are graphs: what a loop or a group of ops runs."""
+    if not node.attributes:  # nearly all
+        return ()
+    return tuple((key, value) for key, value in node.attributes if isinstance(value, Graph))
+
+
 def _rebuild(node: Node, new: Mapping[Node, Node], rule: Rule) -> Node:
-    with origin_scope(*node.origins):
-        inputs = tuple(new[operand] for operand in node.inputs)
-        same = node if inputs == node.inputs else apply(node.op, inputs, node.attrs)
-        changed = rule(same)
+    """Within an ``origin_scope`` of its caller, which ends what is set here."""
+    set_origins(node.origins)
+    same = on_operands(node, tuple(map(new.__getitem__, node.inputs)))
+    changed = rule(same)
     return same if changed is None else changed
 
 
 def substitute_nodes(graph: Graph, replacements: Mapping[Node, Node]) -> Graph:
     """``graph`` with some nodes (leaves included) replaced by others of the same type."""
     new: dict[Node, Node] = dict(replacements)
-    for node in graph.nodes:
-        if node not in new:
-            new[node] = node if not node.inputs else _rebuild(node, new, lambda _: None)
+    with origin_scope():
+        for node in graph.nodes:
+            if node not in new:
+                new[node] = node if not node.inputs else _rebuild(node, new, lambda _: None)
     inputs = tuple(new[node] for node in graph.inputs if new[node].op.name == "input")
     outputs, updates = (tuple(new[n] for n in end) for end in (graph.outputs, graph.updates))
+    if (inputs, outputs, updates) == (graph.inputs, graph.outputs, graph.updates):
+        return graph
     return Graph(graph.name, inputs, outputs, updates)

@@ -8,8 +8,7 @@ value, even under an equal name.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -147,6 +146,11 @@ class Node:
         """What the type rule gives: the same for ever, however many passes have it verified."""
         return self.op.infer(*(node.type for node in self.inputs), **self.attrs)
 
+    @cached_property
+    def exact_attributes(self) -> Any:
+        """The attributes as ``exact`` has them: part of what nodes are known by."""
+        return exact(self.attributes)
+
     @property
     def shape(self) -> tuple[Size, ...]:
         return self.tensor_type.shape
@@ -175,14 +179,24 @@ _ORIGINS: ContextVar[tuple[Origin, ...]] = ContextVar("origins", default=())
 _INTERNED: weakref.WeakValueDictionary[Any, Node] = weakref.WeakValueDictionary()
 
 
-@contextmanager
-def origin_scope(*origins: Origin) -> Iterator[None]:
+class origin_scope:  # a class, as it is entered for each node of each pass
     """Nodes built inside carry these origins."""
-    token = _ORIGINS.set(tuple(dict.fromkeys(origins)))
-    try:
-        yield
-    finally:
-        _ORIGINS.reset(token)
+
+    __slots__ = ("_origins", "_token")
+
+    def __init__(self, *origins: Origin) -> None:
+        self._origins = origins if len(origins) < 2 else tuple(dict.fromkeys(origins))
+
+    def __enter__(self) -> None:
+        self._token = _ORIGINS.set(self._origins)
+
+    def __exit__(self, *error: object) -> None:
+        _ORIGINS.reset(self._token)
+
+
+def set_origins(origins: tuple[Origin, ...]) -> None:
+    """Nodes built from here on carry these origins, until the ``origin_scope`` around it ends."""
+    _ORIGINS.set(origins)
 
 
 def current_origins() -> tuple[Origin, ...]:
@@ -193,21 +207,43 @@ def current_origins() -> tuple[Origin, ...]:
 def apply(op: Op, inputs: Sequence[Node], attrs: Mapping[str, Any]) -> Node:
     """The node ``op(*inputs, **attrs)``: typed, interned. Raises ``IRError`` if it is ill-typed."""
     attributes = _complete(op, attrs)
+    key = None if op.name in UNIQUE_LEAVES else (op, tuple(inputs), exact(attributes))
     try:
         _check_kinds(op, inputs, attributes)
+        if key is not None and (known := _INTERNED.get(key)) is not None:
+            return known
         type_ = op.infer(*(node.type for node in inputs), **dict(attributes))
         check_type(type_)
     except (ValueError, TypeError) as error:
         raise IRError(_type_error(op, inputs, attributes, error)) from error
-    if op.name in UNIQUE_LEAVES:
-        return Node(op, tuple(inputs), attributes, type_, current_origins())
-    key = (op, tuple(inputs), exact(attributes), type_)
+    # A constant means the same everywhere: it belongs to no line.
+    origins = current_origins() if inputs or key is None else ()
+    node = _typed(Node(op, tuple(inputs), attributes, type_, origins))
+    return node if key is None else _INTERNED.setdefault(key, node)
+
+
+def _typed(node: Node) -> Node:
+    """``node``, whose type is what its type rule gave."""
+    node.__dict__["inferred"] = node.type
+    return node
+
+
+def on_operands(node: Node, inputs: Sequence[Node]) -> Node:
+    """``node`` on other operands: itself on its own, and what ``apply`` would make on others.
+
+    On operands of the same types its attributes fit and its type is the same: that costs a third.
+    """
+    inputs = tuple(inputs)
+    if inputs == node.inputs:
+        return node
+    if [operand.type for operand in inputs] != [operand.type for operand in node.inputs]:
+        return apply(node.op, inputs, node.attrs)
+    key = (node.op, inputs, node.exact_attributes)
     known = _INTERNED.get(key)
     if known is not None:
         return known
-    # A constant means the same everywhere: it belongs to no line.
-    origins = current_origins() if inputs else ()
-    return _INTERNED.setdefault(key, Node(op, tuple(inputs), attributes, type_, origins))
+    made = _typed(Node(node.op, inputs, node.attributes, node.inferred, current_origins()))
+    return _INTERNED.setdefault(key, made)
 
 
 UNIQUE_LEAVES = frozenset({"input", "parameter"})

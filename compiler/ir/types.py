@@ -12,6 +12,7 @@ import numpy as np
 from ...runtime.dim import MOST, Dim, spend, substitute
 from ...runtime.dim import Size as Size  # part of what this module names
 from ...runtime.dim_parser import parse_size
+from ...runtime.forks import cached_property
 
 Shape: TypeAlias = tuple[Size, ...]
 MOST_AXES = 64  # of one value: numpy's own bound
@@ -95,7 +96,7 @@ class TensorType:
     def bytes(self) -> Size:
         return self.elements * self.dtype.itemsize
 
-    @property
+    @cached_property
     def symbols(self) -> frozenset[str]:
         """Names of the symbolic sizes in the shape."""
         return frozenset().union(*(s.symbols for s in self.shape if isinstance(s, Dim)))
@@ -119,6 +120,11 @@ class TupleType:
     """The type of an op with several results; ``item`` picks one of them."""
 
     items: tuple[TensorType, ...]
+
+    @cached_property
+    def symbols(self) -> frozenset[str]:
+        """Names of the symbolic sizes in the shapes."""
+        return frozenset().union(*(item.symbols for item in self.items))
 
     def __str__(self) -> str:
         return f"({', '.join(map(str, self.items))})"
@@ -159,6 +165,8 @@ def parse_type(text: str) -> TensorType:
 
 def broadcast_shapes(*shapes: Shape) -> Shape:
     """numpy's broadcasting over sizes that may be symbols; raises ``ValueError`` on a mismatch."""
+    if shapes and shapes.count(shapes[0]) == len(shapes):
+        return tuple(shapes[0])
     rank = max(map(len, shapes), default=0)
     padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
     return tuple(_broadcast_size(sizes, shapes) for sizes in zip(*padded, strict=True))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
 
 from ..ops.registry import op_table
-from .graph import Graph, IRError, Node
+from .graph import Graph, IRError, Node, bodies_of
 from .printer import node_names
-from .types import TensorType, TupleType
+from .types import TupleType
 
 
 def verify(graph: Graph, stage: str = "") -> None:
@@ -84,15 +84,15 @@ class _Verifier:
             self.fail(node, f"does not fit its operands: {error}", error)
         if expected != node.type:
             self.fail(node, f"is typed {node.type}, but its type rule gives {expected}")
-        for symbol in sorted(_symbols(node) - self.sizes):
+        if not node.type.symbols <= self.sizes:
+            symbol = min(node.type.symbols - self.sizes)
             self.fail(node, f"has the size {symbol}, which no input of the graph determines")
 
     def check_bodies(self, node: Node) -> None:
-        for key, body in node.attributes:
-            if isinstance(body, Graph):
-                # Said of what fails alone: a name is found by going through all nodes.
-                place = partial(self.inside, key, node)
-                _Verifier(body, self.sizes, place, is_body=True).run()
+        for key, body in bodies_of(node):
+            # Said of what fails alone: a name is found by going through all nodes.
+            place = partial(self.inside, key, node)
+            _Verifier(body, self.sizes, place, is_body=True).run()
 
     def inside(self, key: str, node: Node) -> str:
         return f"{self.place()}in the {key} of {self.describe(node)}: "
@@ -120,14 +120,3 @@ class _Verifier:
         origins = ", ".join(filter(None, map(str, node.origins)))
         what = name if not node.inputs else f"{name} = {node.op.name}"
         return f"{what} : {node.type}{f' ({origins})' if origins else ''}"
-
-
-def _symbols(node: Node) -> frozenset[str]:
-    return frozenset().union(*(type_.symbols for type_ in _tensor_types(node)))
-
-
-def _tensor_types(node: Node) -> Iterator[TensorType]:
-    if isinstance(node.type, TupleType):
-        yield from node.type.items
-    else:
-        yield node.type

@@ -16,6 +16,7 @@ from ..ir.graph import (
     Op,
     Sample,
     apply,
+    on_operands,
     origin_scope,
     post_order,
 )
@@ -189,7 +190,7 @@ def fuse_nodes(
     new: dict[Node, Node] = {**{n: n for n in outside}, **inner}
     for node in order:
         with origin_scope(*node.origins):
-            new[node] = apply(node.op, tuple(new[i] for i in node.inputs), node.attrs)
+            new[node] = on_operands(node, [new[i] for i in node.inputs])
     body = Graph("body", tuple(inner.values()), tuple(new[n] for n in outputs))
     arguments = tuple((rebuilt or {}).get(node, node) for node in operands)
     with origin_scope(*(origin for node in order for origin in node.origins)):

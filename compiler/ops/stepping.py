@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
 from ...runtime.dim import Size
-from ..ir.graph import Graph, IRError, Node, apply, origin_scope
+from ..ir.graph import Graph, IRError, Node, apply, on_operands, origin_scope
 from ..ir.types import TensorType, TupleType
 from .core import ITEM, input_, is_scalar_constant
 from .registry import ops
@@ -164,8 +164,7 @@ def rebuild(nodes: Iterable[Node], known: Mapping[Node, Node]) -> dict[Node, Nod
         if node in made or not any(operand in made for operand in node.inputs):
             continue
         with origin_scope(*node.origins):
-            inputs = tuple(made.get(operand, operand) for operand in node.inputs)
-            made[node] = apply(node.op, inputs, node.attrs)
+            made[node] = on_operands(node, [made.get(i, i) for i in node.inputs])
     return made
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from ..context import Context
 from ..decisions import Decision
-from ..ir.graph import Graph, Node, apply, origin_scope, rewrite
+from ..ir.graph import Graph, Node, apply, on_operands, origin_scope, rewrite
 from ..ir.kinds import Elementwise, Reduction, Window
 from ..ir.types import FLOAT32, Size, TupleType
 from ..loops.epilogues import can_pool, match_epilogue, pool_of
@@ -315,11 +315,8 @@ def _read_by_copies(cluster: Cluster) -> set[Node]:
 
 
 def _on(node: Node, new: dict[Node, Node]) -> Node:
-    inputs = tuple(new[i] for i in node.inputs)
-    if inputs == node.inputs:
-        return node
     with origin_scope(*node.origins):
-        return apply(node.op, inputs, node.attrs)
+        return on_operands(node, [new[i] for i in node.inputs])
 
 
 def _is_fusible(node: Node) -> bool:

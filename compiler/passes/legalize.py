@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from ..context import Context
-from ..ir.graph import Graph, Node, apply, origin_scope, rewrite, substitute_nodes
+from ..ir.graph import Graph, Node, apply, on_operands, origin_scope, rewrite, substitute_nodes
 from ..ir.kinds import (
     Concatenation,
     Contraction,
@@ -221,7 +221,7 @@ def _copy_parts(scan: Node, body: Graph) -> Graph:
                 copy(new[n]) if n in parts and not _reads_part(node, i, n in scattered) else new[n]
                 for i, n in enumerate(node.inputs)
             )
-            new[node] = node if inputs == node.inputs else apply(node.op, inputs, node.attrs)
+            new[node] = on_operands(node, inputs)
     outputs = ((node, new[node]) for node in body.outputs)
     return body.with_outputs(
         result if _writes_part(result, node in scattered) else copy(result)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ..ir.graph import Graph, Node, apply, origin_scope
+from ..ir.graph import Graph, Node, on_operands, origin_scope
 from ..ops.core import ITEM
 from ..ops.registry import ops
 from ..ops.stepping import Nodes, Step, close_scan, items_of, open_scan, parts_of, substituted
@@ -61,8 +61,7 @@ def rewrite_scans(graph: Graph, change: Change) -> Graph:
             new[node] = result
             continue
         with origin_scope(*node.origins):
-            inputs = tuple(new[operand] for operand in node.inputs)
-            new[node] = node if inputs == node.inputs else apply(node.op, inputs, node.attrs)
+            new[node] = on_operands(node, [new[operand] for operand in node.inputs])
             if node.op is ops.scan:
                 results[node] = change(new[node], used_results(node, graph))
     return graph.with_outputs(new[node] for node in graph.outputs)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.graph import Graph, Node, Rule, apply, origin_scope, rewrite
+from ..ir.graph import Graph, Node, Rule, apply, bodies_of, on_operands, origin_scope, rewrite
 from ..ops.core import CONSTANT
 
 
@@ -22,10 +22,9 @@ def rewrite_everywhere(graph: Graph, rule: Rule) -> Graph:
 
 
 def _with_bodies(node: Node, change: Callable[[Graph], Graph]) -> Node:
-    attrs = {
-        key: change(value) if isinstance(value, Graph) else value for key, value in node.attributes
-    }
-    return node if attrs == node.attrs else apply(node.op, node.inputs, attrs)
+    bodies = bodies_of(node)
+    changed = {key: new for key, body in bodies if (new := change(body)) is not body}
+    return apply(node.op, node.inputs, node.attrs | changed) if changed else node
 
 
 def change_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
@@ -37,9 +36,8 @@ def all_nodes(graph: Graph) -> tuple[Node, ...]:
     """The nodes of ``graph`` and of the bodies within."""
     found: list[Node] = []
     for node in graph.nodes:
-        for _, value in node.attributes:
-            if isinstance(value, Graph):
-                found += all_nodes(value)
+        for _, body in bodies_of(node):
+            found += all_nodes(body)
         found.append(node)
     return tuple(found)
 
@@ -67,7 +65,6 @@ def rewrite_chosen(graph: Graph, chosen: Mapping[Node, Callable[[Node], Node]]) 
     new: dict[Node, Node] = {}
     for node in graph.nodes:
         with origin_scope(*node.origins):
-            inputs = tuple(new[operand] for operand in node.inputs)
-            same = node if inputs == node.inputs else apply(node.op, inputs, node.attrs)
+            same = on_operands(node, [new[operand] for operand in node.inputs])
             new[node] = chosen[node](same) if node in chosen else same
     return graph.with_outputs(new[node] for node in graph.outputs)

@@ -14,9 +14,11 @@ from here import HERE
 
 import keraunos as keras
 from keraunos import layers
+from keraunos.compiler.cpu.lower import lower_group
 from keraunos.compiler.decisions import Decisions
 from keraunos.compiler.ir.graph import Graph
 from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.ir.verify import verify
 from keraunos.compiler.partial_order import Order
 from keraunos.compiler.pipeline import optimize
 from keraunos.compiler.plan import plan
@@ -148,6 +150,32 @@ def fused_alike(n: int) -> None:
 
 def test_groups_are_found_without_looking_at_all_that_is_upstream() -> None:
     assert_linear(fused_alike)
+
+
+def count(function: Callable[..., object], work: Callable[[], object]) -> int:
+    """How often ``function`` is called in ``work``."""
+    code = function.__code__
+    return sum(
+        number
+        for (file, line, name), number in calls(work).items()
+        if (file, line, name) == (code.co_filename, code.co_firstlineno, code.co_name)
+    )
+
+
+def test_groups_that_are_alike_are_lowered_once() -> None:
+    few, many = (optimize(inference(chain, n)).last for n in (N, 3 * N))
+    assert count(lower_group, lambda: schedule(few, HERE)) == count(
+        lower_group, lambda: schedule(many, HERE)
+    )
+    steps = schedule(many, HERE).steps
+    assert len(steps) == 3 * N and len({id(step.launches) for step in steps}) < 4
+
+
+def test_graphs_that_a_pass_leaves_as_they_are_were_verified_before() -> None:
+    x = keras.Input((4,))
+    graph = keras.trace(keras.Model(x, keras.ops.tanh(x)))
+    assert all(after is graph for after in optimize(graph).values())
+    assert count(verify, lambda: optimize(graph)) == 1
 
 
 def test_an_order_is_kept_while_more_is_asked_for() -> None:

@@ -11,6 +11,8 @@ from keraunos.compiler.ir.graph import (
     Literal,
     Node,
     Origin,
+    current_origins,
+    on_operands,
     origin_scope,
     rewrite,
     substitute_nodes,
@@ -141,6 +143,34 @@ def test_rewrite_keeps_origins() -> None:
     (output,) = rewrite(Graph("g", (x,), (node,)), rule).outputs
     assert output is ops.tanh(ops.sigmoid(x))
     assert output.layers == output.inputs[0].layers == ("act",)
+
+
+def test_a_rewrite_that_changes_nothing_gives_the_graph_itself() -> None:
+    x = value()
+    graph = Graph("g", (x,), (ops.exp(ops.add(x, x)),))
+    assert rewrite(graph, lambda node: None) is graph
+    assert rewrite(graph, lambda node: ops.exp(x) if node.op is ops.exp else None) is not graph
+
+
+def test_a_node_on_other_operands_is_what_its_op_makes_of_them() -> None:
+    x, y, wide = value(), value(), value("f32[N, 3, 4]")
+    node = ops.sum(ops.negative(x), axes=(1,), keepdims=True)
+    assert on_operands(node, node.inputs) is node
+    assert on_operands(node, [y]) is ops.sum(y, axes=(1,), keepdims=True)
+    assert on_operands(node, [y]).type == node.type
+    assert on_operands(node, [wide]) is ops.sum(wide, axes=(1,), keepdims=True)
+    assert on_operands(node, [wide]).type == parse_type("f32[N, 1, 4]")
+    with pytest.raises(IRError, match="axis"):
+        on_operands(node, [value("f32[4]")])
+
+
+def test_a_node_on_other_operands_carries_the_origins_of_its_place() -> None:
+    x, y = value(), value()
+    with origin_scope(Origin("dense")):
+        node = ops.tanh(x)
+    with origin_scope(Origin("other"), Origin("other")):
+        assert on_operands(node, [y]).layers == ("other",)
+    assert current_origins() == ()
 
 
 def test_substitution_replaces_leaves() -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from ....runtime.cpu.host import Host
 from ...context import Context
-from ...ir.graph import Graph, Node, apply, origin_scope, rewrite
+from ...ir.graph import Graph, Node, apply, on_operands, origin_scope, rewrite
 from ...ir.kinds import Region
 from ...ops.core import FUSED, copy
 from ...prologue import fixed_nodes
@@ -51,7 +51,6 @@ def _copied(graph: Graph, crowded: dict[Node, Node]) -> Graph:
     for node in graph.nodes:
         padded = crowded.get(node)
         with origin_scope(*node.origins):
-            inputs = tuple(copy(new[i]) if i is padded else new[i] for i in node.inputs)
-            same = inputs == node.inputs
-            new[node] = node if same else apply(node.op, inputs, node.attrs)
+            inputs = [copy(new[i]) if i is padded else new[i] for i in node.inputs]
+            new[node] = on_operands(node, inputs)
     return graph.with_outputs(new[node] for node in graph.outputs)
