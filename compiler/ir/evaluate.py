@@ -32,7 +32,8 @@ def evaluate(
     computes every float in float64, and gives float64.
 
     Raises:
-        IRError: an argument is missing or has another dtype or shape; sizes contradict.
+        IRError: an argument is missing or has another dtype or shape; sizes contradict, or do not
+            fit where no type could tell, such as a window in an image of symbolic size.
     """
     values = evaluate_all(graph, inputs, parameters, dtype)
     return tuple(values[node] for node in graph.outputs)
@@ -136,7 +137,20 @@ class _Interpreter:
         if node.op is FUSED:
             return self.checked(node, _single(self.body(node.attrs["body"])(*operands)))
         attrs = {name: self.attribute(value) for name, value in node.attributes}
-        return self.checked(node, node.op.reference(*operands, **attrs))
+        try:
+            value = node.op.reference(*operands, **attrs)
+        except IRError:
+            raise
+        except (ValueError, TypeError, IndexError) as error:
+            raise self.unfit(node, error) from error
+        return self.checked(node, value)
+
+    def unfit(self, node: Node, error: Exception) -> IRError:
+        """A type rule cannot tell whether symbolic sizes fit: that of ``node`` let these pass."""
+        types = ", ".join(str(i.tensor_type.bind(self.bindings)) for i in node.inputs)
+        known = ", ".join(f"{name} = {size}" for name, size in sorted(self.bindings.items()))
+        why = f" with {known} (as the inputs' shapes say)" if known else ""
+        return IRError(f"{node.op.name}({types}){why}: {error}")
 
     def parameter(self, node: Node) -> np.ndarray:
         name = node.attrs["name"]

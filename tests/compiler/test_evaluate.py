@@ -128,3 +128,34 @@ def test_a_reference_that_breaks_its_type_is_found_out() -> None:
     x = input_("x", parse_type("f32[2]"))
     with pytest.raises(IRError, match=r"wrong: its type is f32\[2\], .* gave float64"):
         evaluate(Graph("g", (x,), (wrong(x),)), [np.zeros(2)])
+
+
+@pytest.mark.parametrize(
+    ("types", "call", "shapes", "message"),
+    [
+        (
+            "%x: f32[1, N, 6, 3]",
+            "max_pool2d(%x, window=(2, 2), strides=(2, 2))",
+            [(1, 1, 6, 3)],
+            r"max_pool2d\(f32\[1, 1, 6, 3\]\) with N = 1 .*a window of 2 does not fit",
+        ),
+        (
+            "%x: f32[2, N], %y: f32[M, 2]",
+            "matmul(%x, %y)",
+            [(2, 3), (4, 2)],
+            r"matmul\(f32\[2, 3\], f32\[4, 2\]\) with M = 4, N = 3",
+        ),
+        (
+            "%x: f32[1, N, 6, 3], %y: f32[1, 4, 3, 6]",
+            'depthwise_kernel_gradient(%x, %y, window=(3, 2), strides=(2, 2), padding="same")',
+            [(1, 6, 6, 3), (1, 4, 3, 6)],
+            r"depthwise_kernel_gradient\(.*\) with N = 6",
+        ),
+    ],
+)
+def test_sizes_that_do_not_fit_where_no_type_could_tell(
+    types: str, call: str, shapes: list[tuple[int, ...]], message: str
+) -> None:
+    graph = parse_ir(f"graph g({types}) {{\n  %0 = {call}\n  return %0\n}}")
+    with pytest.raises(IRError, match=message):
+        evaluate(graph, [np.ones(shape, np.float32) for shape in shapes])
