@@ -25,7 +25,7 @@ from ..ir.types import DType, TensorType, TupleType, Type, dtype_of
 from .registry import register
 
 
-def _leaf_type(*, name: str, type: TensorType) -> TensorType:
+def _leaf_type(*, type: TensorType, **_: Any) -> TensorType:
     return type
 
 
@@ -117,7 +117,7 @@ def _default_dtype(array: np.ndarray) -> np.dtype:
     return np.dtype(names[array.dtype.kind])
 
 
-def _fused_type(*types: TensorType, body: Any, label: str) -> Type:
+def _fused_type(*types: TensorType, body: Any, **_: Any) -> Type:
     if not isinstance(body, Graph):
         raise TypeError(f"expected a graph as body, got {body!r}")
     if not body.outputs:

@@ -73,9 +73,7 @@ concatenate = register(
 # gather and its gradient
 
 
-def _gather_type(
-    x: TensorType, indices: TensorType, *, axis: int, from_end: bool, fill: float | None
-) -> TensorType:
+def _gather_type(x: TensorType, indices: TensorType, *, axis: int, **_: Any) -> TensorType:
     want_integer(indices)
     place = normal_axis(axis, x.rank)
     return x.with_shape((*x.shape[:place], *indices.shape, *x.shape[place + 1 :]))
@@ -140,7 +138,7 @@ gather = register(
 
 
 def _scatter_type(
-    x: TensorType, indices: TensorType, *, axis: int, size: Size, from_end: bool
+    x: TensorType, indices: TensorType, *, axis: int, size: Size, **_: Any
 ) -> TensorType:
     want_number(x)
     want_integer(indices)

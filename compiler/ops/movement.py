@@ -201,7 +201,7 @@ slice_ = register(
 
 
 def _pad_type(
-    x: TensorType, *, low: Shape, high: Shape, interior: tuple[int, ...], value: float
+    x: TensorType, *, low: Shape, high: Shape, interior: tuple[int, ...], **_: Any
 ) -> TensorType:
     inner = interior or (0,) * x.rank
     for name, values in (("low", low), ("high", high), ("interior", inner)):

@@ -97,9 +97,7 @@ log_softmax = _along_axis(
 # batch_norm
 
 
-def _batch_norm_type(
-    x: TensorType, *statistics: TensorType, axis: int, epsilon: float
-) -> TensorType:
+def _batch_norm_type(x: TensorType, *statistics: TensorType, axis: int, **_: Any) -> TensorType:
     if len(statistics) != 4:
         raise ValueError(f"expected x, gamma, beta, mean, variance; got {len(statistics) + 1}")
     want_float(x)
@@ -167,7 +165,7 @@ def _layer_norm_type(
     beta: TensorType,
     *,
     axis: int | tuple[int, ...],
-    epsilon: float,
+    **_: Any,
 ) -> TensorType:
     want_float(x)
     want_same_dtype(x, gamma, beta)

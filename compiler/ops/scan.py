@@ -32,7 +32,7 @@ from .stepping import at_one_step, over_all_steps, parts
 
 
 def _scan_type(
-    *types: Type, body: Graph, carries: int, sequences: int, reverse: bool, axis: int
+    *types: Type, body: Graph, carries: int, sequences: int, axis: int, **_: Any
 ) -> TupleType:
     _check_attributes(body, carries, sequences, axis)
     given = parts(_tensors(types, carries + sequences), carries, sequences)
