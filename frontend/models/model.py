@@ -65,7 +65,7 @@ class Model(Trainer, Layer):
         super().__init__(**ends)
         _check_ends(inputs, outputs)
         network = network_between(inputs, outputs)
-        _check_names(self, network.operations)
+        check_names(self, network.operations)
         self.connect(network)
 
     def connect(self, network: Network | None) -> None:
@@ -419,7 +419,7 @@ def _alone(outputs: Any) -> Any:
     return outputs[0] if alone else outputs
 
 
-def _check_names(model: Model, operations: Sequence[Operation]) -> None:
+def check_names(model: Model, operations: Sequence[Operation]) -> None:
     """Raises ``ValueError`` where two layers have one name: ``get_layer`` finds them by it."""
     counts = Counter(each.name for each in operations if isinstance(each, Layer))
     twice = [name for name, count in counts.items() if count > 1]

@@ -17,7 +17,7 @@ from ..layers.input import InputLayer
 from ..programs import Program
 from ..scope import enclosing
 from ..tensor import KerasTensor
-from .model import Model
+from .model import Model, check_names
 from .network import network_between
 
 
@@ -55,7 +55,8 @@ class Sequential(Model):
         """Puts a layer on top.
 
         Args:
-            rebuild: whether it is connected at once; if not, then by ``build`` or the next call.
+            rebuild: whether it is connected at once; if not, then by ``build`` or the next call,
+                which also find out what is wrong with it.
 
         Raises:
             ValueError: its name is taken, or it does not fit what comes before.
@@ -68,11 +69,6 @@ class Sequential(Model):
             return
         if not isinstance(layer, Layer):
             raise UsageTypeError(f"Sequential: expected a layer; received {shown(layer)}")
-        if any(layer.name == other.name for other in self.stack):
-            raise UsageError(
-                f'Sequential: expected layers of different names; received "{layer.name}" twice. '
-                "Give one of them another name="
-            )
         if not self.stack and self.start is None:
             self.start = _input_asked_for(layer)
         self.stack.append(layer)
@@ -97,6 +93,8 @@ class Sequential(Model):
         self.start = layer
 
     def _connect_stack(self, now: bool = True) -> None:
+        if now:
+            check_names(self, self.stack)
         if self.start is None or not self.stack or not now:
             self.connect(None)
             return

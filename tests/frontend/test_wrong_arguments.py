@@ -98,6 +98,18 @@ def _two_of_one_name() -> Any:
     return keraunos.Model(inputs, layers.Dense(2, name="a")(layers.Dense(3, name="a")(inputs)))
 
 
+def _two_in_a_stack() -> Any:
+    return keraunos.Sequential([layers.Dense(2, name="a"), layers.ReLU(), layers.ReLU(name="a")])
+
+
+def _one_more_in_a_stack() -> Any:
+    model = keraunos.Sequential([keraunos.Input((5,)), layers.Dense(2, name="a")])
+    with pytest.raises(UsageError) as refused:
+        model.add(layers.ReLU(name="a"))
+    assert len(model.layers) == 1 and model.output_shape == (None, 2)
+    raise refused.value
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -124,6 +136,8 @@ def _two_of_one_name() -> Any:
         (lambda: ops.conv(T, T), "inputs and a kernel of 3 axes"),
         (lambda: keraunos.Input((5,), batch_size=-1), "batch_size as an int of 0 or more"),
         (_two_of_one_name, 'layers of different names; received 2 layers "a"'),
+        (_two_in_a_stack, 'layers of different names; received 2 layers "a"'),
+        (_one_more_in_a_stack, 'layers of different names; received 2 layers "a"'),
         (lambda: layers.BatchNormalization(epsilon=-1.0), "epsilon as a number of 0 or more"),
         (lambda: keraunos.constraints.MaxNorm("a"), "max_value as a number of 0 or more"),
         (lambda: keraunos.random.randint((2,), 5, 5), "minval below maxval"),
