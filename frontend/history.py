@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..compiler.ir.graph import origin_scope
+from ..runtime.forks import cached_property
 from . import tree
 from .arguments import Checked
 from .naming import unique_name
@@ -24,20 +25,23 @@ class CallNode:
     kwargs: dict[str, Any]
     outputs: Any
 
-    @property
-    def input_tensors(self) -> list[KerasTensor]:
+    @cached_property
+    def input_tensors(self) -> tuple[KerasTensor, ...]:
         """The tensors among the arguments, in order."""
-        leaves = tree.flatten((self.args, self.kwargs))
-        return [leaf for leaf in leaves if isinstance(leaf, KerasTensor)]
+        return _tensors((self.args, self.kwargs))
 
-    @property
-    def output_tensors(self) -> list[KerasTensor]:
-        return [leaf for leaf in tree.flatten(self.outputs) if isinstance(leaf, KerasTensor)]
+    @cached_property
+    def output_tensors(self) -> tuple[KerasTensor, ...]:
+        return _tensors(self.outputs)
 
     @property
     def is_input(self) -> bool:
         """Whether this is where a model begins."""
         return not self.input_tensors
+
+
+def _tensors(structure: Any) -> tuple[KerasTensor, ...]:
+    return tuple(leaf for leaf in tree.flatten(structure) if isinstance(leaf, KerasTensor))
 
 
 class Operation(Checked):
@@ -54,9 +58,12 @@ class Operation(Checked):
         return type(self).__name__
 
     def record(self, args: Any, kwargs: Any, outputs: Any) -> Any:
-        """Enters a call in the history; gives the outputs that remember it."""
+        """Enters a call in the history; gives the outputs that remember it.
+
+        The lists and dicts of the history are its own: the caller may go on changing his.
+        """
         marked = tree.map_structure(_without_history, outputs)
-        node = CallNode(self, tuple(args), dict(kwargs), marked)
+        node = CallNode(self, *map(tree.copied, (tuple(args), dict(kwargs), marked)))
         self.inbound_nodes.append(node)
         for index, tensor in enumerate(node.output_tensors):
             tensor.history = KerasHistory(self, len(self.inbound_nodes) - 1, index)

@@ -31,6 +31,15 @@ def map_structure(fn: Callable[[Any], Any], structure: Any) -> Any:
     return fn(structure)
 
 
+def copied(structure: Any) -> Any:
+    """The same nesting of the same leaves, in lists and dicts of its own."""
+    if isinstance(structure, dict):
+        return {key: copied(item) for key, item in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        return _same_type(structure, [copied(item) for item in structure])
+    return structure
+
+
 def pack_as(structure: Any, leaves: list[Any]) -> Any:
     """``leaves`` in the nesting of ``structure``: the inverse of ``flatten``."""
     remaining = iter(leaves)

@@ -54,6 +54,7 @@ def network_between(inputs: Any, outputs: Any) -> Network:
     Raises:
         ValueError: an output depends on something that is no input.
     """
+    inputs, outputs = tree.copied(inputs), tree.copied(outputs)  # lists that the caller may change
     nodes, first_seen = _producers_first(inputs, outputs)
     _check_reached(inputs, nodes)
     return Network(inputs, outputs, tuple(nodes), _in_keras_order(inputs, nodes, first_seen))

@@ -59,7 +59,7 @@ class CompileLoss:
         self, loss: Any, loss_weights: Any = None, output_names: list[str] | None = None
     ) -> None:
         self.output_names = output_names
-        self._loss, self._weights = loss, loss_weights
+        self._loss, self._weights = tree.copied(loss), tree.copied(loss_weights)
         self.entries: tuple[OutputLoss, ...] = ()
         self.built = False
         for each in identifiers_in(loss):

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...compiler.ir.graph import IRError
 from .. import metrics as metrics_module
+from .. import tree
 from ..errors import SizesUnknown, UsageError, UsageTypeError, of_users, shown
 from ..metrics import MeanMetricWrapper, Metric
 from ..scope import entered
@@ -71,7 +72,8 @@ class CompileMetrics:
         output_names: list[str] | None = None,
     ) -> None:
         self.output_names = output_names
-        self._given = {"metrics": metrics, "weighted_metrics": weighted_metrics}
+        given = {"metrics": metrics, "weighted_metrics": weighted_metrics}
+        self._given = {name: tree.copied(value) for name, value in given.items()}
         self.is_given = any(identifiers_in(value) for value in self._given.values())
         self.entries: tuple[OutputMetric, ...] = ()
         self.built = False

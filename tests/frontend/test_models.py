@@ -500,3 +500,36 @@ def test_compile_stops_after_a_stage() -> None:
     assert "fuse" not in stages
     x = np.random.default_rng(0).standard_normal((2, 8, 8, 1), dtype=np.float32)
     np.testing.assert_allclose(stopped(x), keraunos.compile(model)(x), rtol=1e-5, atol=1e-6)
+
+
+def test_lists_that_were_given_to_layers_and_models_can_go_on_changing():
+    inputs = keraunos.Input((4,))
+    found = [inputs]
+    for _ in range(3):
+        found.append(layers.Dense(2)(layers.Concatenate()(found)))
+    ends, given = [*found[1:3]], [inputs]
+    model = Model(given, ends)
+    ends.append(found[3])
+    given.append(keraunos.Input((3,)))
+    assert [layer.name for layer in Model(inputs, found[3]).layers if layer.weights]
+    assert model.output_shape == [(None, 2), (None, 2)]
+    shapes = [result.shape for result in model(np.ones((3, 4), "f4"))]
+    assert shapes == [(3, 2), (3, 2)]
+    parts = [inputs, inputs]
+    joined = ops.concatenate(parts, axis=1)
+    parts[0] = None
+    assert Model(inputs, joined)(np.ones((3, 4), "f4")).shape == (3, 8)
+
+
+def test_lists_that_were_given_to_compile_can_go_on_changing():
+    inputs = keraunos.Input((4,))
+    model = Model(inputs, [layers.Dense(1, name="a")(inputs), layers.Dense(1, name="b")(inputs)])
+    losses, weights, metrics = ["mse", "mse"], [1.0, 0.0], [["mae"], []]
+    model.compile("sgd", losses, loss_weights=weights, metrics=metrics)
+    losses.append("mae")
+    weights[1] = 100.0
+    metrics[1].append("mse")
+    x, y = np.ones((2, 4), "f4"), [np.full((2, 1), 9, "f4")] * 2
+    results = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert results["loss"] == pytest.approx(results["a_loss"])
+    assert {"a_mae"} == {name for name in results if not name.endswith("loss")}
