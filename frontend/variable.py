@@ -131,6 +131,14 @@ class Variable(Checked, Operators):
         self.changed()
         return self
 
+    def clear(self) -> None:
+        """Sets every element to 0, as ``assign`` does."""
+        if current_scope() is not None:
+            self.assign(np.zeros(self.shape, self.dtype))
+            return
+        self._memory.fill(0)
+        self.changed()
+
     def assign_add(self, value: Any) -> Variable:
         return self.assign(self + value if current_scope() else self._value + as_array(value))
 

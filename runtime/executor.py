@@ -14,7 +14,7 @@ from .cpu.binding import Binding
 from .cpu.host import host
 from .dim import evaluate
 from .forks import Lock
-from .memory import aligned_array, fitting
+from .memory import address_of, aligned_array, fitting
 from .placement import solved
 from .program import Program, Slot
 
@@ -102,7 +102,7 @@ class Executor:
         except IndexError:
             binding = self.bind(key)
         outputs = tuple(map(np.empty, binding.shapes, self._output_dtypes))
-        addresses += [output.__array_interface__["data"][0] for output in outputs]
+        addresses += map(address_of, outputs)
         binding.run(addresses)
         pool.append(binding)
         return outputs
@@ -111,14 +111,12 @@ class Executor:
         """Where the arguments lie. Raises as a call does, but for shapes, which ``bind`` checks."""
         found = []
         try:
-            for array, (typestr, beyond) in zip(arrays, self._doors, strict=True):
-                # Others may have such an interface too, over memory that is gone by then.
-                if not isinstance(array, np.ndarray):
+            for array, (dtype, beyond) in zip(arrays, self._doors, strict=True):
+                # Others may say where they lie too, in memory that is gone by then.
+                if not isinstance(array, np.ndarray) or array.dtype != dtype:
                     raise ValueError
-                memory = array.__array_interface__
-                address = memory["data"][0]
-                # What is contiguous has no strides to tell.
-                if memory["typestr"] != typestr or memory["strides"] or address & beyond:
+                address = address_of(array)
+                if not array.flags.c_contiguous or address & beyond:
                     raise ValueError
                 found.append(address)
         except ValueError:
@@ -173,10 +171,10 @@ class Executor:
             return pool
 
 
-def _door(slot: Slot) -> tuple[str, int]:
-    """What an argument's memory has to be: numpy's code of the dtype; address bits that are 0."""
+def _door(slot: Slot) -> tuple[np.dtype, int]:
+    """What an argument's memory has to be: its dtype, and the bits of its address that are 0."""
     dtype = np.dtype(slot.dtype)
-    return dtype.str, dtype.itemsize - 1
+    return dtype, dtype.itemsize - 1
 
 
 def _state(slot: Slot, given: Mapping[str, np.ndarray] | None) -> np.ndarray:

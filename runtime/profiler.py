@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .executor import Executor
+from .memory import address_of
 
 WARM_UPS = 3
 SECONDS = 0.5  # spent on measuring unless the caller says how often
@@ -51,7 +52,7 @@ def measure(
         np.empty(shape, np.dtype(slot.dtype))
         for shape, slot in zip(binding.shapes, slots, strict=True)
     ]
-    callers = [*executor.addresses(arrays), *(output.ctypes.data for output in outputs)]
+    callers = [*executor.addresses(arrays), *map(address_of, outputs)]
     times = binding.dispatch.times
 
     def run() -> tuple[NDArray[np.int64], int]:

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-import numpy as np
-
 from .. import initializers, ops, tree
 from ..arguments import Checked
 from ..dtypes import compute_dtype_of
@@ -107,7 +105,7 @@ class Metric(Checked, Watched):
     def reset_state(self) -> None:
         """Forgets all batches."""
         for variable in self.variables:
-            variable.assign(np.zeros(variable.shape, variable.dtype))
+            variable.clear()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Adds a batch, and gives the result."""

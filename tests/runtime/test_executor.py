@@ -9,6 +9,7 @@ import pytest
 import keraunos as keras
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir.parser import parse_ir
+from keraunos.runtime import memory
 from keraunos.runtime.config import config
 from keraunos.runtime.memory import fitting
 
@@ -109,6 +110,33 @@ def test_what_only_looks_like_an_array_is_refused():
         executable_over("float32")(Like(), YES)
     with pytest.raises(TypeError, match=r"argument x: expected .* got float32. Pass np\.asarray"):
         executable_over("float32", "[]")(np.float32(1), np.array(True))
+
+
+class Named(np.ndarray):
+    """Arrays of a subclass, with an attribute of its own."""
+
+    name = "own"
+
+
+@pytest.mark.parametrize("of", [memory.address_of, memory._address_by_layout])
+def test_addresses_are_those_that_numpy_tells(of):
+    base = np.arange(24.0).reshape(4, 6)
+    kept = [
+        base,
+        base[1:],
+        base[:, 2:],
+        base[::-1],
+        base.T,
+        base.view(Named),
+        base.view(np.recarray),
+    ]
+    kept += [
+        np.ma.masked_array(base[2:]),
+        np.array(3.0),
+        np.empty((0, 3)),
+        np.frombuffer(b"12345678"),
+    ]
+    assert [of(each) for each in kept] == [each.ctypes.data for each in kept]
 
 
 def test_profiles_are_held_to_the_same():
