@@ -7,12 +7,12 @@ An op's ``orders`` tell what must hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from ..runtime.dim import is_never_negative
+from ..runtime.dim import evaluate, is_never_negative
 from ..runtime.program import Condition
-from .ir.graph import Graph, Node, Order
-from .ir.types import TupleType
+from .ir.graph import Graph, IRError, Node, Order
+from .ir.types import Shape, TupleType
 from .passes.rewriting import all_nodes
 
 
@@ -24,6 +24,26 @@ def conditions(graph: Graph) -> tuple[Condition, ...]:
             if not is_never_negative(high - low):
                 found[Condition(low, high, _place(node))] = None
     return tuple(found)
+
+
+# Of no elements they choose none: there is no least or largest.
+CHOOSING = frozenset({"argmax", "argmin", "logsumexp", "max", "min"})
+
+
+def check_choices(graph: Graph, bindings: Mapping[str, int]) -> None:
+    """Raises ``IRError`` where ``graph`` chooses among no elements, with symbols as bound."""
+    for node in all_nodes(graph):
+        if node.op.name in CHOOSING and 0 not in _sizes(node.tensor_type.shape, bindings):
+            given = _sizes(node.inputs[0].shape, bindings)
+            if 0 in given:
+                raise IRError(
+                    f"{_place(node)}: expected 1 element or more along the axes that it chooses "
+                    f"along; received shape {given}, which has none"
+                )
+
+
+def _sizes(shape: Shape, bindings: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(evaluate(size, bindings) for size in shape)
 
 
 def _place(node: Node) -> str:

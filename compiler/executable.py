@@ -16,6 +16,7 @@ from ..runtime.dim import evaluate as size_of
 from ..runtime.executor import Executor, runs_here, targets_here
 from ..runtime.placement import Placement, solved
 from ..runtime.program import Program
+from .conditions import check_choices
 from .decisions import Decisions
 from .ir.evaluate import bind_sizes, evaluate
 from .ir.graph import Graph, IRError, Node
@@ -245,6 +246,7 @@ def _empty(
     if all(0 in shape for shape in shapes):
         pairs = zip(shapes, types, strict=True)
         return tuple(np.empty(shape, type_.dtype.numpy) for shape, type_ in pairs)
+    check_choices(graph, bindings)
     results = evaluate(graph, arrays, {**(weights.values or {}), **executor.state})
     return tuple(result.copy() for result in results[: len(types)])
 

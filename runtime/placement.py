@@ -10,18 +10,18 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 
 from .dim import evaluate
-from .dim_solver import solve
+from .dim_solver import ArgumentError, solve
 from .memory import Interval, align, assign_offsets
 from .program import ARENA, LaunchRow, Program, Scratch, TileRow
 
 
 def check_sizes(program: Program, sizes: Mapping[str, int]) -> None:
-    """Raises ``ValueError`` naming the place and the sizes where a condition does not hold."""
+    """Raises ``ArgumentError`` naming place and sizes where a condition does not hold."""
     for condition in program.conditions:
         low, high = evaluate(condition.low, sizes), evaluate(condition.high, sizes)
         if low > high:
             known = ", ".join(f"{name} = {size}" for name, size in sizes.items())
-            raise ValueError(
+            raise ArgumentError(
                 f"{condition.place}: expected {condition.low} <= {condition.high}; "
                 f"got {low} > {high}, with {known}"
             )

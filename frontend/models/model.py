@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...compiler.ir.graph import IRError
+from ...runtime.dim_solver import ArgumentError
 from .. import inspection, lazy, ops, tree
 from ..accepted import Count, LineLength, Numbers
 from ..arguments import checked_method
@@ -357,7 +358,7 @@ class Model(Trainer, Layer):
         if hot is not None and hot.attributes == Generation.attributes and hot.accepts(x):
             try:
                 return hot.program(x)[0]
-            except IRError as error:
+            except (UsageError, IRError, ArgumentError) as error:
                 raise at_user_line(error) from None
         return self._predict_on_batch(x)
 

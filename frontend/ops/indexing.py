@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...compiler.ir.graph import Node
+from ...compiler.ir.graph import IRError, Node
 from ...compiler.ir.types import product
 from ...runtime.dim import Dim, Size
 from ..accepted import NewShape, Starts, is_int
@@ -98,7 +98,17 @@ def _gathered(node: Node, picks: list[tuple[int, Any]], place: int) -> KerasTens
         return tensor(ir.gather(moved, found[0], axis=place))
     before, after = moved.shape[:place], moved.shape[place + len(axes) :]
     merged = ir.reshape(moved, shape=(*before, product(sizes), *after))
-    return tensor(ir.gather(merged, in_line(found, sizes), axis=place, from_end=False))
+    return tensor(ir.gather(merged, _in_line(found, sizes), axis=place, from_end=False))
+
+
+def _in_line(found: list[Node], sizes: list[Size]) -> Node:
+    try:
+        return in_line(found, sizes)
+    except IRError:
+        shapes = ", ".join(str(node.shape) for node in found)
+        raise UsageIndexError(
+            f"x[...]: expected arrays of integers that broadcast; received shapes {shapes}"
+        ) from None
 
 
 def _picked(node: Node, axis: int, index: Any) -> Node:

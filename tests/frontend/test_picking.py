@@ -199,3 +199,9 @@ def test_integers_are_not_cut_to_classes_that_they_do_not_name(wrong: int) -> No
     scores = np.full((2, 3), 1 / 3, "float32")
     loss = ops.sparse_categorical_crossentropy(at, scores)
     np.testing.assert_allclose(loss, [np.log(3), 0], rtol=1e-6)
+
+
+def test_arrays_of_indices_that_do_not_broadcast_are_an_index_error() -> None:
+    given = np.array([0, 1]), np.array([[0, 1, 2]])
+    with pytest.raises(IndexError, match=r"that broadcast; received shapes \(2,\), \(1, 3\)"):
+        keraunos.compile(lambda x: x[given], np.ones((4, 4), "float32"))

@@ -6,7 +6,9 @@ import sys
 import numpy as np
 import pytest
 
+import keraunos as keras
 from keraunos import Model, Sequential, layers
+from keraunos.frontend.errors import UsageError
 from keraunos.frontend.progress import Progbar
 
 RANDOM = np.random.default_rng(11)
@@ -283,3 +285,22 @@ def test_progress_averages_over_steps_and_shows_small_numbers():
 def test_progress_without_a_known_end():
     text = progress([(3, None)], None)
     assert "      3/Unknown" in text
+
+
+@pytest.mark.parametrize("name", ["max", "min", "argmax", "argmin", "logsumexp"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_nothing_is_chosen_among_no_elements(name, axis):
+    function = keras.compile(
+        lambda x: getattr(keras.ops, name)(x, axis=axis), keras.KerasTensor((None, None))
+    )
+    assert function(np.ones((2, 3), "float32")).shape == ((3,), (2,))[axis]
+    assert function(np.ones(((2, 0), (0, 3))[axis], "float32")).shape == (0,)
+    with pytest.raises(ValueError, match=f"{name}: expected 1 element or more .* has none"):
+        function(np.ones(((0, 3), (2, 0))[axis], "float32"))
+
+
+def test_sizes_that_a_program_cannot_have_are_told_as_usage():
+    function = keras.compile(lambda x: x[:, 5], keras.KerasTensor((None, None)))
+    assert function(np.ones((2, 6), "float32")).shape == (2,)
+    with pytest.raises(UsageError, match="expected 6 <= T; got 6 > 5"):
+        function(np.ones((2, 5), "float32"))
