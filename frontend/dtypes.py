@@ -106,7 +106,9 @@ def canonical_array(value: Any, doubles: str | None = None) -> np.ndarray:
         array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype.name in _WIDER:
         return array.astype(_WIDER[array.dtype.name])
-    if array.dtype == np.float64:
+    if array.dtype == np.uint64:
+        return fitted_array(array, np.dtype(np.int64))
+    if array.dtype.kind == "f" and array.dtype.itemsize >= 8:  # or longer than any type here
         return array.astype(doubles or floatx(), copy=False)
     if array.dtype == np.int64 and not isinstance(value, (np.ndarray, np.generic)):
         return array.astype(np.int32) if _fits_int32(array) else array

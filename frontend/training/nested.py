@@ -18,7 +18,8 @@ Doubles: TypeAlias = Callable[[], str]
 
 def is_array(value: Any) -> bool:
     """Whether a value is an array of some library, and not a nesting of them."""
-    return hasattr(value, "__array__") or hasattr(value, "__dlpack__") or _gives_numpy(value)
+    speaks = hasattr(value, "__array__") or hasattr(value, "__dlpack__") or _gives_numpy(value)
+    return speaks or isinstance(value, memoryview)
 
 
 def _gives_numpy(value: Any) -> bool:

@@ -196,3 +196,30 @@ def test_models_of_several_types_get_each_input_as_they_take_it():
     model = keras.Model([wide, narrow], same("float64")(sums))
     model.compile(keras.optimizers.SGD(1e-30), keras.losses.MeanAbsoluteError(dtype="float64"))
     assert np.isclose(model.train_on_batch([ONES + TINY, ONES], ONES * 2), TINY, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("make", [
+    lambda rows: rows.astype("uint64"),
+    lambda rows: rows.astype("longdouble"),
+    lambda rows: rows.astype("float16"),
+    lambda rows: memoryview(rows),
+    lambda rows: rows.astype(">f4"),
+    lambda rows: rows.view(np.recarray),
+])  # fmt: skip
+def test_numbers_of_any_kind_come_in_by_every_way(make):
+    rows, targets = np.arange(12, dtype="float32").reshape(4, 3), np.zeros((4, 2), "float32")
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    wanted, loss = model.predict(rows, verbose=0), model.evaluate(rows, targets, verbose=0)
+    given = make(rows)
+    for run in (model, model.predict_on_batch, lambda x: model.predict(x, verbose=0)):
+        np.testing.assert_allclose(run(given), wanted, rtol=1e-5)
+    assert model.train_on_batch(given, targets) == pytest.approx(loss, rel=1e-5)
+    assert model.evaluate(given, targets, verbose=0) == pytest.approx(loss, rel=1e-5)
+    history = model.fit(given, targets, verbose=0).history
+    assert history["loss"] == pytest.approx([loss], rel=1e-5)
+
+
+def test_integers_that_no_type_holds_are_refused():
+    with pytest.raises(ValueError, match="expected values of int64, from"):
+        ops.add(np.array([2**63], "uint64"), 1)
