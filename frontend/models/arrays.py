@@ -75,7 +75,14 @@ def _by_name(model: Any, inputs: Any, tensors: list[KerasTensor], given: Any) ->
             model,
             f"expected inputs called {', '.join(names)}; received {', '.join(map(str, given))}",
         )
-    return [given[name] for name in names]
+    if not isinstance(inputs, dict):
+        return [given[name] for name in names]
+    return [leaf for name in names for leaf in _named(model, inputs[name], given[name])]
+
+
+def _named(model: Any, inputs: Any, given: Any) -> list[Any]:
+    """What was given under one name, which may be a nesting of inputs."""
+    return [given] if isinstance(inputs, KerasTensor) else arranged(model, inputs, given)
 
 
 def _listed(tensors: list[KerasTensor]) -> str:

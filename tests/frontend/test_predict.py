@@ -304,3 +304,23 @@ def test_sizes_that_a_program_cannot_have_are_told_as_usage():
     assert function(np.ones((2, 6), "float32")).shape == (2,)
     with pytest.raises(UsageError, match="expected 6 <= T; got 6 > 5"):
         function(np.ones((2, 5), "float32"))
+
+
+def test_inputs_nest_within_one_another():
+    a, b, c = (keras.Input((3,), name=name) for name in "abc")
+    joined = layers.Concatenate()([layers.Subtract()([a, b]), c])
+    scaled = layers.Dense(6, kernel_initializer=lambda shape, dtype: np.eye(6))(joined)
+    model = Model({"pair": [a, {"second": b}], "single": c}, scaled)
+    model.compile(keras.optimizers.SGD(0.0), "mae")
+    one, two, three = (np.full((4, 3), value, "float32") for value in (5, 3, 7))
+    given = {"single": three, "pair": [one, {"second": two}]}
+    wanted = np.concatenate([one - two, three], axis=1)
+    close(model(given), wanted)
+    close(model.predict(given, batch_size=2, verbose=0), wanted)
+    close(model.predict_on_batch(given), wanted)
+    close(keras.compile(model)(given), wanted)
+    assert model.evaluate(given, wanted + 1, verbose=0) == pytest.approx(1.0)
+    assert model.train_on_batch(given, wanted + 1) == pytest.approx(1.0)
+    assert model.fit(given, wanted + 1, verbose=0).history["loss"] == pytest.approx([1.0])
+    with pytest.raises(ValueError, match="expected inputs called pair, single; received pair"):
+        model.predict({"pair": [one, {"second": two}]}, verbose=0)
