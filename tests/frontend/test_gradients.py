@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+from functools import partial
 
 import numpy as np
 import pytest
@@ -395,3 +396,18 @@ def test_graphs_with_several_outputs_or_other_names():
 def test_what_is_stopped_counts_as_constant():
     slope = keraunos.grad(lambda x: ops.sum(x * ops.stop_gradient(x)))
     np.testing.assert_array_equal(slope(np.array([1.0, 2.0])), [1, 2])
+
+
+def total(run, x):
+    return ops.sum(run(x))
+
+
+def test_weights_are_inputs_of_models_and_layers_and_are_differentiated_by():
+    image = keraunos.Variable(draw(3, 4))
+    dense = layers.Dense(2)
+    inputs = keraunos.Input((4,))
+    model = keraunos.Model(inputs, dense(inputs))
+    expected = np.broadcast_to(dense.kernel.numpy().sum(1), (3, 4))
+    for run in (dense, model, lambda x: layers.Add()([model(x), dense(x)]) / 2):
+        slope = keraunos.grad(partial(total, run, image), wrt=image)
+        np.testing.assert_allclose(slope(), expected, rtol=1e-5)
