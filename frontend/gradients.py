@@ -122,7 +122,7 @@ class Gradient:
         self, function: Callable[..., Any], wrt: Any, with_value: bool, has_aux: bool = False
     ) -> None:
         _check_wrt(wrt)
-        self.function = function
+        self.function = self.__wrapped__ = function
         self.wrt = wrt
         self.with_value = with_value
         self.has_aux = has_aux

@@ -10,7 +10,7 @@ import numpy as np
 from . import lazy
 from .ids import id_checks
 from .tracing import Traced
-from .watching import Generation, Reads, recording
+from .watching import Generation, Reads, current_reads, recording
 
 if TYPE_CHECKING:
     from ..compiler.executable import Executable
@@ -36,23 +36,25 @@ class Identity:
 
 
 class Kept:
-    """What was traced for some kind of arguments, and the attributes that the trace read.
+    """What was traced for some kind of arguments, and what the trace read.
 
     Attributes:
         checked: ``Generation.attributes`` when the values of these were looked at last.
+        around: what the trace read of which nothing tells when it changes; None for nothing.
     """
 
-    __slots__ = ("checked", "made", "reads")
+    __slots__ = ("around", "checked", "made", "reads")
 
     def __init__(self, made: Any, reads: Reads, checked: int) -> None:
         self.made, self.reads, self.checked = made, reads, checked
+        self.around = reads.surroundings or None
 
     def is_current(self) -> bool:
         """Whether what the trace read is still so."""
         now = Generation.attributes
         if self.checked != now and self.reads.hold():
             self.checked = now
-        return self.checked == now
+        return self.checked == now and (self.around is None or self.around.hold())
 
 
 Store: TypeAlias = dict[Any, list[Kept]]
@@ -65,13 +67,15 @@ def kept(programs: Store, key: Any, make: Callable[[], Made], most: int) -> Made
     the longest. Of more than ``most`` keys the oldest goes.
     """
     variants = programs.get(key)
-    if variants is not None and variants[0].checked == Generation.attributes:
+    if variants is not None and variants[0].is_current():
         found: Made = variants[0].made
-        return found
-    return _looked_for(programs, key, make, most)
+    else:
+        found = kept_with_reads(programs, key, make, most).made
+    return found
 
 
-def _looked_for(programs: Store, key: Any, make: Callable[[], Made], most: int) -> Made:
+def kept_with_reads(programs: Store, key: Any, make: Callable[[], Any], most: int) -> Kept:
+    """As ``kept``: what was made, with what tells whether it is current."""
     variants = programs.get(key, [])
     current = next((each for each in variants if each.is_current()), None)
     if current is None:
@@ -84,8 +88,7 @@ def _looked_for(programs: Store, key: Any, make: Callable[[], Made], most: int) 
     programs[key] = [current, *others][:MOST_VARIANTS]
     while len(programs) > most:
         programs.pop(next(iter(programs)))
-    found: Made = current.made
-    return found
+    return current
 
 
 class Program:
@@ -93,10 +96,14 @@ class Program:
 
     Those that the call updates are read and written where the variables keep them; calls of such a
     program come one after another.
+
+    Attributes:
+        reads: what the trace reads; None for a program that keeps its trace.
     """
 
     def __init__(self, traced: Traced, executable: Executable | None = None) -> None:
         self.traced = traced
+        self.reads = current_reads()
         self.executable = _compiled(traced) if executable is None else executable
         self.generation = -1
         self._updated = traced.updated

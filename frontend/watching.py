@@ -5,10 +5,7 @@ optimizers, schedules, regularizers and constraints are watched: while one of th
 assigned that some trace has read, ``Generation`` counts. So calls compare one number, and only when
 it has moved the values. What a trace itself assigns is its own affair and counts for nothing.
 
-Seen is an attribute that is assigned or deleted. A list, dict or set is compared by what it held:
-one that was changed in place is seen once it is assigned again (``layer.sizes = layer.sizes``).
-Arrays, and objects of other classes, are compared by identity. What a function takes from outside,
-such as globals, is not watched.
+What nothing tells of is in ``surroundings``: lists and objects that change in place, globals.
 """
 
 from __future__ import annotations
@@ -18,12 +15,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from ..runtime.forks import Lock
-from .scope import current_scope
+import numpy as np
 
-MISSING: Any = object()
-_PLAIN = (bool, int, float, complex, str, bytes)
-_CONTAINERS = (list, tuple, dict, set, frozenset)
+from ..runtime.forks import Lock
+from .frozen import CONTAINERS, MISSING, PLAIN, Whole, frozen, same
+from .scope import current_scope
+from .source import is_users
+from .surroundings import Surroundings
+
 # What calls write down about themselves, and nothing depends on.
 _UNWATCHED = frozenset({"built", "first_outputs", "hot", "hot_steps", "inbound_nodes", "programs"})
 # Kept with an object: the names of attributes that a trace has read, and has assigned last.
@@ -88,10 +87,9 @@ def assigned(owner: Any, name: str, before: Any) -> None:
     """Counts an attribute that was assigned or deleted, if that can matter to a program."""
     own = vars(owner)
     now = own.get(name, MISSING)
-    same = now is before if not isinstance(now, _CONTAINERS) else False
-    if same or name not in own.get(_READ_OF, ()):
+    if now is before and not isinstance(now, (*CONTAINERS, np.ndarray)):
         return
-    if isinstance(now, _PLAIN) and _same(now, before):
+    if name not in own.get(_READ_OF, ()) or (isinstance(now, PLAIN) and same(now, before)):
         return
     if current_scope() is not None:
         own.setdefault(_OWN, set()).add(name)
@@ -106,6 +104,7 @@ class Reads:
 
     def __init__(self) -> None:
         self._objects: dict[int, tuple[Any, dict[str, Any]]] = {}
+        self.surroundings = Surroundings(Watched)
 
     def note(self, owner: Any, name: str) -> None:
         """Takes down that an attribute is read, unless a property of the class answers for it."""
@@ -116,11 +115,23 @@ class Reads:
         if name in values or name in _UNWATCHED or name.startswith("__"):
             return
         own = _attributes(owner)
-        if name not in own and isinstance(getattr(type(owner), name, None), property):
-            return
+        if name not in own:
+            self.surroundings.add_class(type(owner), name)
+            if isinstance(getattr(type(owner), name, None), property):
+                return
         _READ.add(name)
         own.setdefault(_READ_OF, set()).add(name)
-        values[name] = _frozen(own.get(name, MISSING))
+        value = own.get(name, MISSING)
+        values[name] = frozen(value)
+        self._look_into(owner, name, value)
+
+    def _look_into(self, owner: Any, name: str, value: Any) -> None:
+        """Takes down what a function reads, and what an object holds that a user made."""
+        if not isinstance(value, (*CONTAINERS, np.ndarray)):
+            self.surroundings.add(value)
+        # Those that the package keeps are changed by its own methods, which assign them.
+        elif is_users(type(owner)) and self.surroundings.names(name):
+            self.surroundings.add_attribute(_attributes(owner), name)
 
     def include(self, others: Reads) -> None:
         """Takes down what was read within."""
@@ -128,6 +139,7 @@ class Reads:
             mine = self._objects.setdefault(key, (owner, {}))[1]
             for name, value in values.items():
                 mine.setdefault(name, value)
+        self.surroundings.include(others.surroundings)
 
     def finish(self) -> None:
         """Takes the values as the trace leaves them.
@@ -139,8 +151,9 @@ class Reads:
             own = _attributes(owner)
             for name, first in values.items():
                 now = own.get(name, MISSING)
-                if not _same(first, now):
-                    values[name] = _Whole(now) if isinstance(now, _CONTAINERS) else now
+                if not same(first, now):
+                    values[name] = Whole(now) if isinstance(now, CONTAINERS) else now
+        self.surroundings.finish()
 
     def hold(self) -> bool:
         """Whether all have these values still, but for those that traces assigned themselves."""
@@ -151,7 +164,7 @@ def _holds(owner: Any, values: dict[str, Any]) -> bool:
     own = _attributes(owner)
     for name, kept in values.items():
         now = own.get(name, MISSING)
-        if now is not kept and not _same(kept, now) and name not in own.get(_OWN, ()):
+        if now is not kept and not same(kept, now) and name not in own.get(_OWN, ()):
             return False
     return True
 
@@ -159,57 +172,6 @@ def _holds(owner: Any, values: dict[str, Any]) -> bool:
 def _attributes(owner: Any) -> dict[str, Any]:
     found: dict[str, Any] = object.__getattribute__(owner, "__dict__")
     return found
-
-
-class _Copy:
-    """What a container held."""
-
-    __slots__ = ("items", "kind")
-
-    def __init__(self, kind: type, items: Any) -> None:
-        self.kind, self.items = kind, items
-
-
-class _Whole:
-    """A value that is known by its identity alone."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-
-def _frozen(value: Any) -> Any:
-    """The value, which changes of a container in place do not reach."""
-    if isinstance(value, dict):
-        return _Copy(type(value), tuple((key, _frozen(item)) for key, item in value.items()))
-    if isinstance(value, (list, tuple)):
-        return _Copy(type(value), tuple(map(_frozen, value)))
-    if isinstance(value, (set, frozenset)):
-        return _Copy(type(value), frozenset(value))
-    return value
-
-
-def _same(kept: Any, now: Any) -> bool:
-    """Whether a value is what was kept of it; numbers and strings are compared to the digit."""
-    if isinstance(kept, _Whole):
-        return kept.value is now
-    if isinstance(kept, _Copy):
-        return type(now) is kept.kind and _same_items(kept.items, now)
-    if kept is now:
-        return True
-    return type(kept) is type(now) and isinstance(kept, _PLAIN) and repr(kept) == repr(now)
-
-
-def _same_items(kept: Any, now: Any) -> bool:
-    if isinstance(kept, frozenset):
-        return kept == now
-    if len(kept) != len(now):
-        return False
-    if isinstance(now, dict):
-        pairs = zip(kept, now.items(), strict=True)
-        return all(key == other and _same(item, value) for (key, item), (other, value) in pairs)
-    return all(map(_same, kept, now))
 
 
 # Noting
@@ -225,6 +187,18 @@ def _noting(self: Any, name: str) -> Any:
     if reads is not None:
         reads.note(self, name)
     return object.__getattribute__(self, name)
+
+
+def current_reads() -> Reads | None:
+    """What is recorded now."""
+    return _RECORDING.get()
+
+
+def note_function(function: Any) -> None:
+    """Takes down what a function reads that is no attribute of anything."""
+    reads = _RECORDING.get()
+    if reads is not None:
+        reads.surroundings.add(function)
 
 
 @contextmanager

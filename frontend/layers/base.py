@@ -54,8 +54,8 @@ class Layer(Weighted):
     """Weights and a function of tensors. Subclasses define ``build`` and ``call``.
 
     A call on arrays runs a program in which attributes that ``call`` reads, of this layer and
-    others, are constants. Where one is assigned another value the next call runs another program.
-    A list or dict that is changed in place is seen once it is assigned again.
+    others, are constants, and so are globals, attributes of classes and objects, and what lists,
+    dicts and small arrays hold. Where one of these has changed the next call runs another program.
 
     Args:
         trainable: whether training changes the weights.

@@ -355,7 +355,12 @@ class Model(Trainer, Layer):
         """
         # The warm path is some microseconds of Python: one array of the kind seen last time.
         hot = self.hot
-        if hot is not None and hot.attributes == Generation.attributes and hot.accepts(x):
+        if (
+            hot is not None
+            and hot.attributes == Generation.attributes
+            and (hot.around is None or hot.around.hold())
+            and hot.accepts(x)
+        ):
             try:
                 return hot.program(x)[0]
             except (UsageError, IRError, ArgumentError) as error:

@@ -14,6 +14,7 @@ from ..dtypes import as_array
 from ..errors import UsageError
 from ..programs import Program
 from ..progress import check_verbose
+from ..surroundings import Surroundings
 from ..training.data import Epochs, source_of
 from ..training.steps import Predicted
 from ..training.streams import is_stream
@@ -26,11 +27,13 @@ class Hot:
     """The kind of array that a model of one input and one output was last given.
 
     Attributes:
-        attributes: ``Generation.attributes`` at that time; while it is still so the program holds.
+        attributes: ``Generation.attributes`` at that time.
+        around: what else the trace read; while both are still so the program holds.
     """
 
     program: Program
     attributes: int
+    around: Surroundings | None
     dtype: np.dtype
     rank: int
     sample: tuple[int | None, ...]
@@ -40,7 +43,9 @@ class Hot:
     def of(program: Program, attributes: int) -> Hot:
         type_ = program.traced.graph.inputs[0].tensor_type
         sample = tuple(s if isinstance(s, int) else None for s in type_.shape[1:])
-        return Hot(program, attributes, type_.dtype.numpy, type_.rank, sample, None not in sample)
+        around = None if program.reads is None else program.reads.surroundings or None
+        dtype = type_.dtype.numpy
+        return Hot(program, attributes, around, dtype, type_.rank, sample, None not in sample)
 
     def accepts(self, array: Any) -> bool:
         """Whether it is an array that can go to the program as it is."""

@@ -10,8 +10,7 @@ from ..accepted import Count, Natural, ShareBelowOne
 from ..arguments import checked_method
 from ..dtypes import floatx
 from ..errors import LayerError, UsageError
-from ..programs import Store, kept
-from ..watching import Generation
+from ..programs import Kept, Store, kept_with_reads
 from .batch import Batch
 from .compile_loss import CompileLoss, label_check
 from .compile_metrics import CompileMetrics
@@ -55,9 +54,8 @@ class Trainer(StepMethods):
     settle: Any
 
     _run_eagerly = False
-    _looked_at = -1
     _steps: Store
-    hot_steps: dict[str, Any]
+    hot_steps: dict[str, Kept]
 
     # Compiling
 
@@ -164,7 +162,9 @@ class Trainer(StepMethods):
     def metrics_names(self) -> list[str]:
         """The names of the results, the loss first; all are known after the first step."""
         steps = self.hot_steps if self.compiled else {}
-        known = next((list(steps[mode].names) for mode in ("train", "test") if mode in steps), [])
+        known = next(
+            (list(steps[mode].made.names) for mode in ("train", "test") if mode in steps), []
+        )
         return known or [metric.name for metric in self.metrics]
 
     def train_step_on(self, batch: Batch, check: bool = True) -> Logs:
@@ -204,25 +204,22 @@ class Trainer(StepMethods):
         """The step for such a batch, and the batch's arrays."""
         leaves, nesting = leaves_of(batch)
         kind = kind_of(leaves, nesting)
-        if self._looked_at != Generation.attributes:
-            self.hot_steps = {}
-            self._looked_at = Generation.attributes
-        step = self.hot_steps.get(mode)
-        if step is None or step.kind != kind:
-            step = self.hot_steps[mode] = self._find_step(mode, batch, kind)
-        return step, leaves
+        hot = self.hot_steps.get(mode)
+        if hot is None or hot.made.kind != kind or not hot.is_current():
+            hot = self.hot_steps[mode] = self._find_step(mode, batch, kind)
+        return hot.made, leaves
 
     def forget_steps(self) -> None:
         """What is trained, or how, has changed: steps are made anew."""
         self._steps = {}
         self.hot_steps = {}
 
-    def _find_step(self, mode: str, batch: Batch, kind: Kind) -> Any:
+    def _find_step(self, mode: str, batch: Batch, kind: Kind) -> Kept:
         def make() -> Any:
             maker: Any = make_eager_step if self._run_eagerly else make_step
             return maker(self, mode, batch, kind)
 
-        return kept(self._steps, (mode, kind), make, MOST_STEPS)
+        return kept_with_reads(self._steps, (mode, kind), make, MOST_STEPS)
 
     @checked_method
     def train_on_batch(
