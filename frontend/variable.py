@@ -59,14 +59,11 @@ class Variable(Checked, Operators):
     ) -> None:
         _check_among("aggregation", aggregation, _AGGREGATIONS)
         _check_among("synchronization", synchronization, _SYNCHRONIZATIONS)
-        Generation.structure += 1
         kind = standard_dtype(dtype)
         if shape is not None:
             shape = (shape,) if isinstance(shape, int) else tuple(shape)
             require_memory(f"variable {(path or name)!r}", shape, kind)
-        self._memory = _initial(initializer, shape, kind.numpy)
-        self._value = self._memory.view()
-        self._value.setflags(write=False)
+        self._begin(_initial(initializer, shape, kind.numpy))
         self.name = name or "variable"
         self.path = path or self.name
         self.trainable = trainable
@@ -74,6 +71,20 @@ class Variable(Checked, Operators):
         self.regularizer = regularizer
         self.constraint = constraint
         self.version = 0
+
+    def _begin(self, memory: np.ndarray) -> None:
+        Generation.structure += 1
+        self._memory = memory
+        self._value = memory.view()
+        self._value.setflags(write=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: each for name, each in vars(self).items() if name != "_value"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy has a value of its own."""
+        vars(self).update(state)
+        self._begin(_initial(state["_memory"], None, state["_memory"].dtype))
 
     @property
     def value(self) -> np.ndarray:

@@ -10,7 +10,7 @@ What nothing tells of is in ``surroundings``: lists and objects that change in p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -25,6 +25,13 @@ from .surroundings import Surroundings
 
 # What calls write down about themselves, and nothing depends on.
 _UNWATCHED = frozenset({"built", "first_outputs", "hot", "hot_steps", "inbound_nodes", "programs"})
+# What is made of programs, and what it is before there are any.
+_OF_PROGRAMS: dict[str, Callable[[], Any]] = {
+    "hot": type(None),
+    "hot_steps": dict,
+    "programs": dict,
+    "_steps": dict,
+}
 # Kept with an object: the names of attributes that a trace has read, and has assigned last.
 _READ_OF, _OWN = "_read_by_traces", "_assigned_by_traces"
 
@@ -60,6 +67,11 @@ class Watched:
         before = vars(self).get(name, MISSING)
         object.__delattr__(self, name)
         assigned(self, name, before)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy takes over: programs read the attributes of this one."""
+        state = {name: each for name, each in vars(self).items() if name not in (_READ_OF, _OWN)}
+        return state | {name: made() for name, made in _OF_PROGRAMS.items() if name in state}
 
 
 class Attribute:

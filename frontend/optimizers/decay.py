@@ -9,6 +9,7 @@ from typing import Any
 from ...compiler.suggest import listed
 from .. import ops
 from ..errors import UsageError
+from ..programs import Identity
 from ..variable import Variable
 from .state import OptimizerState
 
@@ -17,7 +18,7 @@ class WeightDecay(OptimizerState):
     """The part of an optimizer that makes weights smaller, apart from their gradients."""
 
     weight_decay: float | None = None
-    _kept_whole: frozenset[int] = frozenset()
+    _kept_whole: frozenset[Identity] = frozenset()
     _kept_whole_names: tuple[re.Pattern[str], ...] = ()
 
     def _decay(self, weights: Iterable[Variable], rate: Any) -> None:
@@ -45,7 +46,7 @@ class WeightDecay(OptimizerState):
                 f"{type(self).__name__}: expected exclude_from_weight_decay before the optimizer "
                 "is built: call it before fit, apply and build"
             )
-        self._kept_whole = frozenset(id(variable) for variable in var_list or ())
+        self._kept_whole = frozenset(map(Identity, var_list or ()))
         self._kept_whole_names = tuple(re.compile(pattern) for pattern in listed(var_names or ()))
 
     def decay_of(self, variable: Variable) -> float | None:
@@ -54,4 +55,4 @@ class WeightDecay(OptimizerState):
 
     def _is_decayed(self, variable: Variable) -> bool:
         named = any(pattern.search(variable.name) for pattern in self._kept_whole_names)
-        return not named and id(variable) not in self._kept_whole
+        return not named and Identity(variable) not in self._kept_whole

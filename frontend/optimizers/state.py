@@ -11,6 +11,7 @@ import numpy as np
 from .. import initializers, ops, tree
 from ..arguments import Checked
 from ..errors import UsageError, UsageTypeError
+from ..programs import Identity
 from ..variable import Variable
 from ..watching import Watched
 from .options import at_least
@@ -34,7 +35,7 @@ class OptimizerState(Checked, Watched):
         self.programs: dict[Any, Any] = {}
         self._variables: list[Variable] = []
         self._trainable_variables: list[Variable] = []
-        self._indices: dict[int, int] = {}
+        self._indices: dict[Identity, int] = {}
         self._iterations = self.add_variable((), dtype="int32", name="iteration")
         self._learning_rate = self._rate(learning_rate)
 
@@ -183,14 +184,14 @@ class OptimizerState(Checked, Watched):
     def remember(self, trainable_variables: Sequence[Variable]) -> None:
         """Takes down which weights there are, and in which order."""
         self._trainable_variables = list(trainable_variables)
-        self._indices = {id(each): index for index, each in enumerate(trainable_variables)}
+        self._indices = {Identity(each): index for index, each in enumerate(trainable_variables)}
 
     def _get_variable_index(self, variable: Variable) -> int:
         """The place of a weight among those that the optimizer was built for."""
-        return self._indices[id(variable)]
+        return self._indices[Identity(variable)]
 
     def _check_known(self, weights: Sequence[Variable]) -> None:
-        unknown = [weight.path for weight in weights if id(weight) not in self._indices]
+        unknown = [weight.path for weight in weights if Identity(weight) not in self._indices]
         if unknown:
             raise UsageError(
                 f"{type(self).__name__}: expected weights that it was built for; received "

@@ -1,5 +1,7 @@
 """What is handed out does not change later: results, weights as arrays, states and histories."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -216,3 +218,51 @@ def test_results_of_own_metrics_in_steps_are_values(shape):
     model.fit(X, Y, batch_size=1, verbose=0)
     assert logs == before
     assert str(given) == held
+
+
+# Copies
+
+
+def test_a_copy_of_a_variable_has_a_value_of_its_own():
+    variable = keras.Variable(np.ones(3))
+    for twin in (copy.copy(variable), copy.deepcopy(variable)):
+        twin.assign(np.zeros(3))
+        assert (twin.numpy() == 0).all() and (twin.view == 0).all()
+        assert (variable.numpy() == 1).all()
+
+
+class Scaled(keras.layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.k = 1.0
+
+    def call(self, x):
+        return x * self.k
+
+
+@pytest.mark.parametrize("make", [copy.copy, copy.deepcopy])
+def test_a_copy_of_a_layer_runs_programs_of_its_own(make):
+    one = np.ones((1, 2), "float32")
+    layer = Scaled()
+    layer(one)
+    twin = make(layer)
+    twin.k = 5.0
+    assert (twin(one) == 5).all() and (layer(one) == 1).all()
+
+
+def test_a_deep_copy_of_a_model_computes_and_trains_by_itself():
+    one = np.ones((1, 2), "float32")
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
+    model.compile(keras.optimizers.SGD(0.5, momentum=0.5), "mse")
+    for run in (model, model.predict_on_batch):
+        run(one)
+    model.train_on_batch(one, one[:, :1])
+    twin = copy.deepcopy(model)
+    before = model.get_weights()[0]
+    np.testing.assert_array_equal(twin.get_weights()[0], before)
+    twin.set_weights([before * 0])
+    assert (twin(one) == 0).all() and (twin.predict_on_batch(one) == 0).all()
+    np.testing.assert_allclose(model.predict_on_batch(one)[0], before.sum(), rtol=1e-5)
+    twin.train_on_batch(one, one[:, :1])
+    assert (twin.get_weights()[0] != 0).all()
+    np.testing.assert_array_equal(model.get_weights()[0], before)
