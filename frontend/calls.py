@@ -15,7 +15,7 @@ from .scope import Scope, entered
 from .tensor import KerasTensor
 from .tracing import Spec, trace_call
 from .variable import Variable
-from .watching import note_function
+from .watching import note_values
 
 
 def call_on_arrays(
@@ -55,7 +55,7 @@ def _program(layer: Any, structure: Any, specs: list[Any]) -> Program:
     key = (_nesting(structure), *map(_key_of, specs))
 
     def make() -> Program:
-        note_function(layer)
+        note_values(layer, *specs)
         args, kwargs = tree.pack_as(structure, specs)
         traced = trace_call(layer, args, kwargs, bool(kwargs.get("training")))
         if traced.structure is None:

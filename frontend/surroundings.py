@@ -138,6 +138,7 @@ class Surroundings:
         self._watched = watched
         self._names = {"__call__"}  # of attributes, in all code so far
         self._seen: dict[int, Any] = {}  # by its id, which nothing else may have meanwhile
+        self._of_classes: set[tuple[type, str]] = set()
         self._namespaces: dict[int, Mapping[str, Any]] = {}  # whose attributes code may name
         self._places: dict[tuple[int, str], tuple[_Place, Any, Any]] = {}  # values, and copies
         self._unchanged: Callable[[], bool] | None = None
@@ -162,6 +163,9 @@ class Surroundings:
 
     def add_class(self, kind: type, name: str) -> None:
         """Takes down an attribute that an object has of its class, if a user wrote that class."""
+        if (kind, name) in self._of_classes:
+            return
+        self._of_classes.add((kind, name))
         nearer: list[type] = []
         for each in kind.__mro__:
             if name in vars(each):
@@ -184,6 +188,8 @@ class Surroundings:
         self.add(*others._seen.values())
 
     def _reached(self, value: Any) -> Iterable[Any]:
+        if isinstance(value, self._watched):
+            return ()
         if isinstance(value, FunctionType):
             return self._function(value)
         if isinstance(value, MethodType):
@@ -196,8 +202,6 @@ class Surroundings:
             return (value.fget,)
         if isinstance(value, CONTAINERS) or is_small_array(value):
             return self._content(value)
-        if isinstance(value, self._watched):
-            return ()
         if is_inside(file_of(type(value))):
             return (getattr(value, "__wrapped__", None),)  # the function that it calls
         return self._holder(value)
@@ -269,7 +273,7 @@ class Surroundings:
             elif now is value and not isinstance(place, _Content):
                 kept[key] = (place, now, Whole(now))
         self._places = kept
-        self._seen, self._namespaces = {}, {}
+        self._seen, self._namespaces, self._of_classes = {}, {}, set()
         if kept:
             self._unchanged = _expression([(place, now) for place, now, _ in kept.values()])
 

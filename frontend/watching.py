@@ -139,6 +139,8 @@ class Reads:
 
     def _look_into(self, owner: Any, name: str, value: Any) -> None:
         """Takes down what a function reads, and what an object holds that a user made."""
+        if value is MISSING or value is None or isinstance(value, (*PLAIN, Watched)):
+            return
         if not isinstance(value, (*CONTAINERS, np.ndarray)):
             self.surroundings.add(value)
         # Those that the package keeps are changed by its own methods, which assign them.
@@ -206,11 +208,11 @@ def current_reads() -> Reads | None:
     return _RECORDING.get()
 
 
-def note_function(function: Any) -> None:
-    """Takes down what a function reads that is no attribute of anything."""
+def note_values(*values: Any) -> None:
+    """Takes down what functions read, and what objects hold, that are no attributes of anything."""
     reads = _RECORDING.get()
     if reads is not None:
-        reads.surroundings.add(function)
+        reads.surroundings.add(*values)
 
 
 @contextmanager

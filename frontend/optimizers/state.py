@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import initializers, ops, tree
+from .. import initializers, ops
 from ..arguments import Checked
 from ..errors import UsageError, UsageTypeError
 from ..programs import Identity
 from ..variable import Variable
 from ..watching import Watched
+from ..weights import found_in
 from .options import at_least
 from .schedules import LearningRateSchedule
 
@@ -107,7 +108,7 @@ class OptimizerState(Checked, Watched):
     def _held(self) -> Iterator[Variable]:
         for name, value in vars(self).items():
             if name != "programs" and isinstance(value, (Variable, list, tuple, dict)):
-                yield from (leaf for leaf in tree.flatten(value) if isinstance(leaf, Variable))
+                yield from found_in(value, Variable)
 
     def add_variable(
         self,

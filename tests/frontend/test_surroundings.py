@@ -311,3 +311,69 @@ def test_names_are_found_in_code_and_in_the_code_within():
         return [self.sizes[0] * FACTOR for _ in self.each()] + (lambda: NOTES.factor)()
 
     assert names_in(outer.__code__) == ({"FACTOR", "NOTES"}, {"sizes", "each", "factor"})
+
+
+class Mode:
+    def __init__(self):
+        self.factor = 1.0
+
+    def total(self, x):
+        return ops.sum(x * self.factor)
+
+
+class Moded(layers.Layer):
+    def call(self, x, mode):
+        return x * mode.factor
+
+
+class Sloped(layers.Layer):
+    def __init__(self, slope):
+        super().__init__()
+        self.slope = slope
+
+    def call(self, x):
+        return self.slope(x) * 1.0
+
+
+def test_objects_that_are_arguments_and_whose_methods_are_differentiated_are_seen():
+    mode = Mode()
+    slope = keras.grad(mode.total)
+    moded, sloped = Moded(), Sloped(slope)
+    for value in (1.0, 3.0, 1.0):
+        mode.factor = value
+        assert moded(ONE, mode)[0, 0] == value
+        assert slope(ONE)[0, 0] == sloped(ONE)[0, 0] == value
+
+
+def test_a_function_that_gives_the_learning_rate_is_seen():
+    inputs = keras.Input((1,))
+    dense = layers.Dense(1, use_bias=False, kernel_initializer="ones")
+    model = keras.Model(inputs, dense(inputs))
+    model.compile(keras.optimizers.SGD(lambda: 0.1 * FACTOR), "mse")
+    for value in (1.0, 2.0):
+        set_global(None, value)
+        dense.kernel.assign([[1.0]])
+        model.train_on_batch(ONE[:, :1], ONE[:, :1] * 0)
+        assert dense.kernel.numpy().item() == pytest.approx(1 - 0.2 * value)
+
+
+class Stack(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.parts = [layers.Rescaling(2.0)]
+
+    def call(self, x):
+        for part in self.parts:
+            x = part(x)
+        return x
+
+
+def test_layers_in_a_list_are_exchanged_in_place():
+    model = Stack()
+    assert model(ONE)[0, 0] == 2
+    model.parts.append(layers.Rescaling(3.0))
+    assert model(ONE)[0, 0] == model.predict(ONE, verbose=0)[0, 0] == 6
+    model.parts[0] = layers.Rescaling(5.0)
+    assert model(ONE)[0, 0] == model.predict_on_batch(ONE)[0, 0] == 15
+    model.parts.pop()
+    assert model(ONE)[0, 0] == model.predict_on_batch(ONE)[0, 0] == 5
