@@ -19,6 +19,7 @@ from ..errors import LayerError, SizesUnknown, UsageError, at_user_line, shown, 
 from ..history import Operation
 from ..layers.base import Layer
 from ..programs import Program, kept
+from ..scope import Scope, entered
 from ..tensor import KerasTensor, is_symbolic
 from ..tracing import Spec, specs_of, trace_call
 from ..training.batch import Batch
@@ -174,6 +175,17 @@ class Model(Trainer, Layer):
         if type(self).build is not Model.build:
             super().ensure_built(args, kwargs)
         self.built = True
+
+    def build_like(self, x: Any) -> None:
+        """Makes the weights for such data, if they are missing and ``call`` says what they are.
+
+        As in Keras, so that a step of one's own may ask for weights before it calls the model.
+        """
+        built = self.built or self.network is not None or all(each.built for each in self.sublayers)
+        if built or (type(self).call is Model.call and type(self).build is Model.build):
+            return
+        with entered(Scope()):
+            self.apply((tree.map_structure(_like, x),), {})
 
     def settle(self, has_stepped: bool) -> None:
         """Takes note of what the model has by now: metrics, and whether it is built.
@@ -408,6 +420,10 @@ class Functional(Model):
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
+
+
+def _like(tensor: Any) -> Any:
+    return None if tensor is None else KerasTensor(tensor.shape, tensor.dtype)
 
 
 def _has_ends(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

@@ -207,13 +207,29 @@ def computed(model: Any, mode: str, x: Any, y: Any, sample_weight: Any) -> tuple
     """Shapes of predictions, where they are known, and the results of a step, as one gives them."""
     own = own_step(model, mode)
     if own is not None:
-        with _noted(model, mode):
+        with _noted(model, mode), _built_for(model, x):
             return None, own(pack_x_y_sample_weight(x, y, sample_weight))
     if mode == "predict":
         return None, model.predict_step(pack_x_y_sample_weight(x, y, sample_weight))
     step = standard_step.train_step if mode == "train" else standard_step.test_step
     predicted, results = step(model, x, y, sample_weight)
     return standard_step.shapes_of(predicted), results
+
+
+@contextmanager
+def _built_for(model: Any, x: Any) -> Iterator[None]:
+    """The model built where it can be; where not, its own step may not need it, or says more."""
+    problem: Exception | None = None
+    try:
+        model.build_like(x)
+    except Exception as error:  # noqa: BLE001 - whatever the user's own code raises, for a note
+        problem = error
+    try:
+        yield
+    except Exception as error:
+        if problem is not None:
+            error.add_note(f"Before, the model could not be built of x alone: {problem}")
+        raise
 
 
 @contextmanager

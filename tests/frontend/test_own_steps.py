@@ -596,3 +596,46 @@ def test_labels_that_a_step_computes_are_its_own_affair():
 
     model = compiled(Counted, "sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     assert np.isfinite(model.train_on_batch(X, LABELS + 7))
+
+
+class AsksFirst(keras.Model):
+    """Asks for its weights before it has been called."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(2)
+
+    def call(self, x):
+        return self.dense(x)
+
+    def train_step(self, data):
+        x, y = data
+        weights = self.trainable_variables
+        loss, gradients = keras.value_and_grad(
+            lambda: ops.mean(ops.square(self(x) - y)), wrt=weights
+        )()
+        self.optimizer.apply(gradients, weights)
+        return {"loss": loss, "weights": ops.convert_to_tensor(len(weights))}
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_a_step_may_ask_for_weights_before_it_calls_the_model(eager):
+    model = compiled(AsksFirst, keras.optimizers.SGD(0.1), run_eagerly=eager)
+    history = model.fit(X, Y, batch_size=10, epochs=2, verbose=0).history
+    assert history["weights"] == [2, 2] and history["loss"][1] < history["loss"][0]
+
+
+class Pairs(AsksFirst):
+    """Its call takes a pair, and its step calls the layer alone."""
+
+    def call(self, pair):
+        first, second = pair
+        return self.dense(first) - self.dense(second)
+
+    def train_step(self, data):
+        return {"loss": ops.mean(self.dense(data[0]) * 0.0)}
+
+
+def test_a_step_may_do_without_the_call_of_its_model():
+    model = compiled(Pairs, "sgd")
+    assert model.fit(X[:, :1] * 0, Y, verbose=0).history["loss"] == [0]
