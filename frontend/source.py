@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import sysconfig
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +13,7 @@ from typing import Any
 _ROOT = Path(__file__).parents[1]
 _INSIDE = tuple(f"{_ROOT / part}/" for part in ("frontend", "compiler", "runtime"))
 _EXAMPLES = str(_ROOT / "frontend" / "cli" / "builtin.py")  # models such as users write
-_INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib"))
+_STANDARD = Path(warnings.__file__).parent  # the standard library
 _PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 
@@ -72,7 +71,7 @@ def is_installed(filename: str) -> bool:
     if is_inside(filename) or filename.startswith("<frozen"):
         return True
     path = PurePath(filename)
-    return bool(_PACKAGES.intersection(path.parts)) or any(map(path.is_relative_to, _INSTALLED))
+    return bool(_PACKAGES.intersection(path.parts)) or path.is_relative_to(_STANDARD)
 
 
 def is_lasting(value: Any) -> bool:

@@ -250,7 +250,9 @@ class Layer(Weighted):
     def _as_tensor(self, value: Any) -> Any:
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
-        if isinstance(value, (KerasTensor, Variable)):
+        if isinstance(value, KerasTensor):
+            return self._cast(value)
+        if isinstance(value, Variable):
             return self._cast(KerasTensor.of(as_node(value)))
         if isinstance(value, np.ndarray) or hasattr(value, "__array__"):
             return self._cast(KerasTensor.of(active_scope().array(canonical_array(value))))
