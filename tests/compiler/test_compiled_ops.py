@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from agreement import assert_sums_round
+from op_cases import draw
 
 from keraunos.compiler import ops
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir.evaluate import evaluate
 from keraunos.compiler.ir.graph import Graph, Op, Sample
 from keraunos.compiler.ir.kinds import Contraction, KernelGradient, Leaf, Projection, Region
-from keraunos.compiler.ir.types import TensorType, parse_type
+from keraunos.compiler.ir.types import parse_type
 from keraunos.compiler.ops import all_ops
 from keraunos.compiler.ops.building import full
 from keraunos.compiler.ops.core import input_
@@ -23,16 +24,6 @@ CASES = [
     if not isinstance(op.lowering, STRUCTURAL)
     for i, sample in enumerate(op.samples)
 ]
-
-
-def draw(type_: TensorType, sample: Sample, rng: np.random.Generator) -> np.ndarray:
-    """A random array of a type, within the bounds of the sample."""
-    if type_.dtype.is_float:
-        return rng.uniform(sample.low, sample.high, type_.shape).astype(type_.dtype.numpy)
-    if type_.dtype.is_integer:
-        low, high = int(np.ceil(sample.low)), int(np.floor(sample.high))
-        return rng.integers(max(low, 0), high + 1, type_.shape).astype(type_.dtype.numpy)
-    return rng.integers(0, 2, type_.shape).astype(bool)
 
 
 @pytest.mark.parametrize(("op", "sample"), CASES)

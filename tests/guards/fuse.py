@@ -98,6 +98,16 @@ SILENT = {
         %3 = divide(%1, %2)
         %4 = sum(%3, axes=(1,))
         return %4 }""",
+    # Both sums go over %x, but the second one needs a product of the first.
+    "channels weighed by their own sums": """graph g(%x: f32[N, 4, 4, 6]) {
+        $w : f32[6, 6]
+        %0 = sum(%x, axes=(1, 2))
+        %1 = matmul(%0, $w)
+        %2 = reshape(%1, shape=(N, 1, 1, 6))
+        %3 = multiply(%x, %2)
+        %4 = sin(%3)
+        %5 = sum(%4, axes=(1, 2))
+        return %5 }""",
     "a pooling of what has been activated and is read again": """graph g(%x: f32[N, 8, 8, 3]) {
         $k : f32[3, 3, 3, 8]
         %0 = conv2d(%x, $k, padding="same")

@@ -203,4 +203,57 @@ SILENT = {
       }
       %1 = item(%0, index=0)
       return %1 }""",
+    # As many steps as rows: what is aligned wrongly has the right type.
+    "a row of each step beside a matrix of each": """graph g(%x: f32[4, 8], %y: f32[4, 4, 8]) {
+      %0 = scan(%x, %y, carries=0, sequences=2, axis=0) {
+        (%x0: f32[8], %x1: f32[4, 8])
+        %0.0 = add(%x0, %x1)
+        %0.1 = sin(%0.0)
+        return %0.1
+      }
+      %1 = item(%0, index=0)
+      return %1 }""",
+    "products of as many steps as columns": """graph g(%x: f32[N, 8, 8]) {
+      $w : f32[8, 8]
+      %0 = scan(%x, $w, carries=0, sequences=1, axis=2) {
+        (%x0: f32[N, 8], %w0: f32[8, 8])
+        %0.0 = matmul(%x0, %w0)
+        return %0.0
+      }
+      %1 = item(%0, index=0)
+      return %1 }""",
+    "a product that is handed out, time being the last axis": """graph g(
+        %h: f32[N, 8], %x: f32[N, 8, T]) {
+      $u : f32[8, 8]
+      %0 = scan(%h, %x, $u, carries=1, sequences=1, axis=2) {
+        (%c0: f32[N, 8], %x0: f32[N, 8], %w0: f32[8, 8])
+        %0.0 = matmul(%c0, %w0)
+        %0.1 = add(%0.0, %x0)
+        %0.2 = tanh(%0.1)
+        return %0.2, %0.0
+      }
+      %1 = item(%0, index=1)
+      return %1 }""",
+    "a slice that is multiplied by a carry, time being the last axis": """graph g(
+        %h: f32[N, 8, 8], %x: f32[N, 4, 8, T]) {
+      %0 = scan(%h, %x, carries=1, sequences=1, axis=3) {
+        (%c0: f32[N, 8, 8], %x0: f32[N, 4, 8])
+        %0.0 = matmul(%x0, %c0)
+        %0.1 = sum(%0.0, axes=(1,), keepdims=True)
+        %0.2 = add(%c0, %0.1)
+        %0.3 = tanh(%0.2)
+        return %0.3, %0.0
+      }
+      %1 = item(%0, index=1)
+      return %1 }""",
+    "a sum that starts at zero, of what is narrower": """graph g(%x: f32[N, T, 8]) {
+      %z = broadcast_to(0.0, shape=(4, 8))
+      %0 = scan(%z, %x, carries=1, sequences=1) {
+        (%c0: f32[4, 8], %x0: f32[N, 8])
+        %0.0 = sum(%x0, axes=(0,))
+        %0.1 = add(%c0, %0.0)
+        return %0.1
+      }
+      %1 = item(%0, index=0)
+      return %1 }""",
 }

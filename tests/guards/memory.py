@@ -110,4 +110,18 @@ UPDATES = {
         update $a = %0
         update $b = %1
         return %x }""",
+    "the first row of the old value, by a view, for all rows": """graph g(%x: f32[4, 4]) {
+        $w : f32[4, 4]
+        %0 = reshape($w, shape=(16,))
+        %1 = slice(%0, start=(0,), stop=(4,), step=(1,))
+        %2 = add(%x, %1)
+        update $w = %2
+        return %x }""",
+    # Blocks of rows overlap where these do not divide: their elements are computed twice.
+    "a product added to the old value": """graph g(%x: f32[19, 5], %y: f32[5, 8]) {
+        $w : f32[19, 8]
+        %0 = matmul(%x, %y)
+        %1 = add(%0, $w)
+        update $w = %1
+        return %x }""",
 }
