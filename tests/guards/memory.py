@@ -110,10 +110,10 @@ UPDATES = {
         update $a = %0
         update $b = %1
         return %x }""",
-    "the first row of the old value, by a view, for all rows": """graph g(%x: f32[4, 4]) {
+    "elements of the old value, picked from a view": """graph g(%x: f32[4, 4], %i: i32[4, 4]) {
         $w : f32[4, 4]
         %0 = reshape($w, shape=(16,))
-        %1 = slice(%0, start=(0,), stop=(4,), step=(1,))
+        %1 = gather(%0, %i, axis=0)
         %2 = add(%x, %1)
         update $w = %2
         return %x }""",
