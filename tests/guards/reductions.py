@@ -38,7 +38,8 @@ SILENT = {
         %1 = multiply(%x, %s)
         %2 = sum(%1, axes=(0, 1))
         return %0, %2 }""",
-    "a factor that makes the sum wider": """graph g(%x: f32[1, 8], %s: f32[3, 1]) {
+    "a factor with an axis more, so that others are summed over": """graph g(
+        %x: f32[6, 6], %s: f32[3, 1, 1]) {
         %0 = sum(%x, axes=(1,))
         %1 = multiply(%x, %s)
         %2 = sum(%1, axes=(1,))

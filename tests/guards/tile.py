@@ -62,6 +62,14 @@ SILENT = {
         %1 = gather(%0, %i, axis=0)
         %2 = sin(%1)
         return %2 }""",
+    # What goes into the tile is still read when the first samples come out of it.
+    "convolutions between samples in reverse": """graph g(%x: f32[N, 6, 6, 3]) {
+        $u : f32[3, 3, 3, 8] $v : f32[3, 3, 8, 4]
+        %0 = flip(%x, axes=(0,))
+        %1 = conv2d(%0, $u)
+        %2 = conv2d(%1, $v)
+        %3 = flip(%2, axes=(0,))
+        return %3 }""",
     "every second sample": """graph g(%x: f32[N, 8]) {
         $w : f32[8, 8]
         %0 = matmul(%x, $w)
