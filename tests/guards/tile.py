@@ -63,8 +63,8 @@ SILENT = {
         %2 = sin(%1)
         return %2 }""",
     # What goes into the tile is still read when the first samples come out of it.
-    "convolutions between samples in reverse": """graph g(%x: f32[N, 6, 6, 3]) {
-        $u : f32[3, 3, 3, 8] $v : f32[3, 3, 8, 4]
+    "convolutions between samples in reverse": """graph g(%x: f32[N, 6, 6, 1]) {
+        $u : f32[3, 3, 1, 8] $v : f32[3, 3, 8, 40]
         %0 = flip(%x, axes=(0,))
         %1 = conv2d(%0, $u)
         %2 = conv2d(%1, $v)
