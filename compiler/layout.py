@@ -119,11 +119,15 @@ class Packing(ABC):
 
 @dataclass(frozen=True)
 class Address:
-    """The address of a group's operand (``slot`` counts operands, then results) plus elements."""
+    """The address of a group's operand (``slot`` counts operands, then results) plus elements.
+
+    What is ``seldom`` read, such as where a result is not finite, takes no part of a cache.
+    """
 
     slot: int
     offset: Size = 0
     packing: Packing | None = None
+    seldom: bool = False
 
 
 # Float32 elements: rows a multiple of 2 KB apart evict each other, a cache line more keeps them.

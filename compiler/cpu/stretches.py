@@ -62,7 +62,7 @@ def _weights(stretch: Iterable[int], schedule: Schedule) -> dict[Node, int]:
             seen |= _weights(range(len(step.loop.body.steps)), step.loop.body)
         operands = [arg for launch in step.launches for arg in launch.args]
         for arg in operands:
-            if not isinstance(arg, Address) or arg.slot >= len(step.operands):
+            if not isinstance(arg, Address) or arg.seldom or arg.slot >= len(step.operands):
                 continue
             operand = step.operands[arg.slot]
             weight = schedule.weight(operand)

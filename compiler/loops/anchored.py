@@ -82,7 +82,9 @@ class Anchored:
         pointers += [(load.pointer, self.origin(load.node)) for load in self.parts.operands]
         params = (*(Param(n, FLOAT32) for n, _ in pointers), *(Param(n) for n, _ in sizes))
         values = (*(address for _, address in pointers), *(size for _, size in sizes))
-        total = sum_bytes(self.operands, (self.result,))
+        seldom = {a.slot for _, a in operands if isinstance(a, Address) and a.seldom}
+        read = (layout for slot, layout in enumerate(self.operands) if slot not in seldom)
+        total = sum_bytes(read, (self.result,))
         return Launch(Kernel(name, params, body), values, flops, total)
 
     def origin(self, node: Node) -> Address:

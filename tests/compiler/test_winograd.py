@@ -13,6 +13,7 @@ from kernel_machine import Supervised
 from keraunos.compiler import ops
 from keraunos.compiler.autodiff import gradients
 from keraunos.compiler.cpu.passes.winograd import winograd
+from keraunos.compiler.cpu.stretches import weight_bytes
 from keraunos.compiler.decisions import Decisions
 from keraunos.compiler.executable import Executable, compile_graph
 from keraunos.compiler.ir.evaluate import evaluate
@@ -22,6 +23,7 @@ from keraunos.compiler.ir.types import parse_type
 from keraunos.compiler.ir.verify import verify
 from keraunos.compiler.ops.core import constant, input_, parameter
 from keraunos.compiler.ops.winograd import OF_KERNELS, transformed_kernel
+from keraunos.runtime.dim import symbol
 
 # height, width, channels, filters, padding
 SIZES = {
@@ -322,6 +324,17 @@ def test_weights_in_panels_are_summed_directly_too() -> None:
         results += run(array)
     np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-4)
     assert (results[1] == np.inf).any() and (results[1] == 0).any()
+
+
+def test_weights_that_are_seldom_read_take_no_room_in_a_cache() -> None:
+    """Those of the direct sum: what is tiled and measured counts the transformed ones alone."""
+    x, k = tensor("x", "N", 8, 8, 64), parameter("k", parse_type("f32[3, 3, 64, 64]"))
+    run = compile_graph(Graph("g", (x,), (ops.conv2d(x, k, padding="same"),)))
+    transformed = 16 * 64 * 64 * 4
+    assert weight_bytes(range(len(run.schedule.steps)), run.schedule) == transformed
+    (launch,) = run.schedule.steps[-1].launches
+    pixels = 8 * 8 * 64 * 4
+    assert launch.bytes == 2 * pixels * symbol("N") + transformed
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 1e38])

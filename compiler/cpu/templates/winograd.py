@@ -72,7 +72,7 @@ def build_winograd(
     pointers: list[tuple[str, Address | Scratch]] = [
         ("x", Address(x, start_of(group.x, group.anchor))),
         ("w", Address(w, start, packing)),
-        ("taps", Address(k, taps.origin)),
+        ("taps", Address(k, taps.origin, seldom=True)),
         ("v", scratch_of(kernel.tiles, tile_stride(channels))),
         ("m", scratch_of(kernel.tiles, width)),
     ]
