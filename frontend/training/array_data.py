@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import UsageError, shown
 from .batch import Batch
-from .nested import Intake, as_contiguous, leaves, mapped, shapes
+from .nested import Intake, leaves, mapped, shapes
 from .sample_weights import weights_for
 
 DEFAULT_BATCH_SIZE = 32
@@ -130,7 +130,7 @@ def array_data(
     """
     intake = intake or Intake()
     x, y = intake.x(x), intake.y(y)
-    weights = weights_for(y, sample_weight, class_weight)
+    weights = weights_for(y, sample_weight, class_weight, intake)
     rows = number_of_rows(x, y, weights)
     size = checked_batch_size(batch_size)
     if size is None:
@@ -196,7 +196,7 @@ def split(
     if not 0 < fraction < 1:
         raise UsageError(f"expected validation_split between 0 and 1; received {shown(fraction)}")
     intake = intake or Intake()
-    data = (intake.x(x), intake.y(y), mapped(as_contiguous, sample_weight))
+    data = (intake.x(x), intake.y(y), intake.weights(sample_weight))
     rows = number_of_rows(*data)
     kept = math.floor(rows * (1.0 - fraction))
     if kept in (0, rows):

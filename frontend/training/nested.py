@@ -88,7 +88,10 @@ def as_contiguous(value: Any, doubles: Doubles = floatx) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """How a model takes data: what float64 becomes among its inputs and among its targets."""
+    """How a model takes data: what float64 becomes among its inputs and among its targets.
+
+    What becomes of targets becomes of the weights of their losses, too.
+    """
 
     inputs: Doubles = floatx
     targets: Doubles = floatx
@@ -101,10 +104,13 @@ class Intake:
         """The targets, as ``x``."""
         return mapped(lambda value: as_contiguous(value, self.targets), data)
 
+    def weights(self, data: Any) -> Any:
+        """Weights of samples, as ``y``, but floats where they are given as integers."""
+        return mapped(self._floats, data)
 
-def as_weights(value: Any) -> np.ndarray:
-    """Weights of samples: as ``as_contiguous``, of the default float type."""
-    return as_contiguous(value).astype(floatx(), copy=False)
+    def _floats(self, value: Any) -> np.ndarray:
+        array = as_contiguous(value, self.targets)
+        return array if array.dtype.kind == "f" else array.astype(self.targets())
 
 
 def shapes(data: Any) -> str:

@@ -7,26 +7,26 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import floatx
 from ..errors import UsageError, UsageTypeError
-from .nested import as_weights, is_nested, leaves, mapped
+from .nested import Intake, is_nested, leaves, mapped
 
 
-def weights_for(y: Any, sample_weight: Any, class_weight: Any) -> Any:
+def weights_for(y: Any, sample_weight: Any, class_weight: Any, intake: Intake) -> Any:
     """The weights of samples in the nesting of their targets ``y``; None where there are none.
 
     Args:
         y: targets as nested contiguous arrays, or None.
         sample_weight: an array, shape ``(samples,)``; or a nesting as that of ``y``.
         class_weight: a weight a class, as a dict; a class that it lacks has weight 1.
+        intake: of the model.
 
     Raises:
         ValueError: both are given; there are several targets or none to take classes from; the
             nesting is another than that of ``y``.
     """
     if class_weight is not None:
-        return by_class(y, class_weight, sample_weight)
-    return None if sample_weight is None else _spread(y, mapped(as_weights, sample_weight))
+        return intake.weights(by_class(y, class_weight, sample_weight))
+    return None if sample_weight is None else _spread(y, intake.weights(sample_weight))
 
 
 def _spread(y: Any, weights: Any) -> Any:
@@ -61,7 +61,7 @@ def _told(data: Any) -> str:
 
 
 def by_class(y: Any, class_weight: Any, sample_weight: Any = None) -> np.ndarray:
-    """The weight of each sample's class, shape ``(samples,)``.
+    """The weight of each sample's class: float64, shape ``(samples,)``.
 
     Classes are integers in ``y`` of shape ``(samples,)`` or ``(samples, 1)``, or the places of the
     highest values in rows of ``y``.
@@ -85,7 +85,7 @@ def by_class(y: Any, class_weight: Any, sample_weight: Any = None) -> np.ndarray
         raise UsageError(f"class_weight: expected one array of targets; received {received}")
     found, places = np.unique(_classes(y), return_inverse=True)
     weights = [class_weight.get(int(label), 1.0) if np.isfinite(label) else 1.0 for label in found]
-    return np.array(weights, floatx())[places.reshape(-1)]
+    return np.array(weights, "float64")[places.reshape(-1)]
 
 
 def _classes(y: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import UsageError
 from .batch import Batch, unpack_x_y_sample_weight
-from .nested import Intake, as_weights, is_array, mapped
+from .nested import Intake, is_array
 from .sample_weights import weights_for
 from .workers import fetched
 
@@ -95,8 +95,8 @@ class StreamData:
             raise UsageError("expected batches with inputs; the data gave None")
         x, y = self._intake.x(x), self._intake.y(y)
         if weights is not None and self._class_weight is None:
-            return Batch(x, y, mapped(as_weights, weights))
-        return Batch(x, y, weights_for(y, weights, self._class_weight))
+            return Batch(x, y, self._intake.weights(weights))
+        return Batch(x, y, weights_for(y, weights, self._class_weight, self._intake))
 
 
 def _hook(stream: Any, name: str) -> Any:

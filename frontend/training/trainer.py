@@ -447,7 +447,7 @@ def _batch(intake: Intake, x: Any, y: Any, sample_weight: Any, class_weight: Any
     if x is None:
         raise UsageError("expected x as an array, or arrays; received None")
     x, y = intake.x(x), intake.y(y)
-    return Batch(x, y, weights_for(y, sample_weight, class_weight))
+    return Batch(x, y, weights_for(y, sample_weight, class_weight, intake))
 
 
 def _returned(logs: Logs, return_dict: bool) -> Any:

@@ -184,6 +184,28 @@ def test_training_over_doubles_gets_53_bits(kind, wide):
         assert np.allclose(way(), TINY, rtol=1e-6, atol=0), name
 
 
+@pytest.mark.parametrize("given", ["sample_weight", "class_weight"])
+def test_weights_of_samples_get_53_bits(given):
+    """Their losses are 1 each, their weights sum to four times TINY."""
+    model, x, y = doubles_model("functional"), ONES, np.array([[0.0], [2.0]] * 2)
+    weights = np.array([1 + 2 * TINY, -1.0] * 2)
+    options = {given: weights if given == "sample_weight" else {0: weights[0], 2: weights[1]}}
+    ways = {
+        "fit": lambda: model.fit(x, y, verbose=0, **options).history["loss"][0],
+        "train_on_batch": lambda: model.train_on_batch(x, y, **options),
+    }
+    if given == "sample_weight":
+        batches = iter([(x, y, weights)])
+        halves = {"validation_split": 0.5, "verbose": 0, **options}
+        ways |= {
+            "validation": lambda: model.fit(x, y, **halves).history["val_loss"],
+            "stream": lambda: model.fit(batches, verbose=0).history["loss"][0],
+            "evaluate": lambda: model.evaluate(x, y, verbose=0, **options),
+        }
+    for name, way in ways.items():
+        assert np.allclose(way(), TINY, rtol=1e-6, atol=0), name
+
+
 def test_targets_keep_what_a_loss_of_doubles_sees():
     model = keras.Sequential([keras.Input((1,)), same()])
     model.compile(keras.optimizers.SGD(1e-30), keras.losses.MeanAbsoluteError(dtype="float64"))
