@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
+from ..runtime.cpu.calibration import described, figures
 from ..runtime.cpu.host import DESCRIBED, host
 from .cpu.target import CpuTarget
 from .ir.node import IRError
@@ -15,15 +15,15 @@ CPU = "cpu"
 NAMES = (CPU, *(f"{CPU}:{width}" for width in DESCRIBED))
 
 
-@cache
 def target_named(name: str) -> Target[Any]:
     """The target called ``name``; raises ``IRError`` if there is none.
 
-    ``"cpu"`` is this machine. ``"cpu:avx2"`` and its like are machines of a usual size with such
-    vectors, the same wherever one asks: what is compiled for them can be read on any machine.
+    ``"cpu"`` is this machine, as described, and as measured where it was. ``"cpu:avx2"`` and its
+    like are machines of a usual size with such vectors, the same wherever one asks: what is
+    compiled for them can be read on any machine.
     """
     if name not in NAMES:
         known = ", ".join(map(repr, NAMES))
         raise IRError(f"target: expected one of {known}; got {name!r}{did_you_mean(name, NAMES)}")
-    machine = host() if name == CPU else DESCRIBED[name.partition(":")[2]]
+    machine = described(host(), figures()) if name == CPU else DESCRIBED[name.partition(":")[2]]
     return CpuTarget(f"{CPU}:{machine.vectors}", machine)

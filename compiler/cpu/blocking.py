@@ -106,10 +106,15 @@ def _column_counts(extent: Extent, registers: int) -> range:
 
 def unrolled_steps(machine: Host) -> int:
     """Steps of a sum written out in its loop: two where a core starts few micro-operations."""
-    return 2 if is_narrow(machine) else 1
+    return machine.unrolled or (2 if _is_narrow(machine) else 1)
 
 
-def is_narrow(machine: Host) -> bool:
+def prefetches(machine: Host) -> bool:
+    """Whether weights are asked for ahead: not where that takes the place of multiply-adds."""
+    return not _is_narrow(machine) if machine.prefetches is None else machine.prefetches
+
+
+def _is_narrow(machine: Host) -> bool:
     """Whether counters, pointers and prefetches take the place of multiply-adds."""
     return machine.issue_width <= 4
 
@@ -146,8 +151,8 @@ def _cycles(block: RegisterBlock, extent: Extent, machine: Host) -> float:
 def _micro_operations(block: RegisterBlock, extent: Extent, machine: Host) -> float:
     """Those of one innermost step."""
     loads = block.rows * block.columns + block.vectors + _reloaded(block, extent)
-    prefetches = 0 if is_narrow(machine) else block.vectors
-    return block.accumulators + loads + prefetches + LOOP_OPERATIONS / unrolled_steps(machine)
+    ahead = block.vectors if prefetches(machine) else 0
+    return block.accumulators + loads + ahead + LOOP_OPERATIONS / unrolled_steps(machine)
 
 
 def _reloaded(block: RegisterBlock, extent: Extent) -> int:

@@ -1,4 +1,4 @@
-"""The command ``keraunos``: demo, run, dump, explain, compare, cache."""
+"""The command ``keraunos``: demo, run, dump, explain, compare, calibrate, cache."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ import numpy as np
 import typer
 from rich.text import Text
 
+from ...compiler.calibrate import calibrate as measure_machine
 from ...compiler.executable import Executable
 from ...compiler.report.compare import compare_graph
 from ...compiler.report.file_names import file_name
 from ...compiler.units import count_of, format_bytes
 from ...runtime.cache import cache_info, clear_cache
 from ...runtime.config import config
+from ...runtime.cpu.calibration import keep_figures
 from ..compiled import fit_inputs
 from ..errors import UsageError, UsageTypeError
 from ..inspection import compile
@@ -176,6 +178,20 @@ def compare(
     target = load_target(model)
     arrays = _inputs(target, batch, input)
     _show(compare_graph(target.graph, arrays, target.weights, variant or None, repeats), json_)
+
+
+@app.command()
+@clean_errors
+def calibrate(json_: Json = False) -> None:
+    """Measure what kernels are best here, once for this machine, and keep it with the kernels."""
+    measured = measure_machine()
+    path = keep_figures(measured)
+    if json_:
+        typer.echo(json.dumps(measured.to_dict(), indent=2))
+        return
+    for name, value in measured.rows():
+        typer.echo(f"{name:<13} {value}")
+    typer.echo(f"{'kept in':<13} {path}")
 
 
 @app.command()

@@ -50,6 +50,7 @@ class Host:
         l1_bytes: data cache of one core.
         l2_bytes, l3_bytes: as seen by core 0.
         versions: what, besides a kernel's own text, decides its machine code.
+        unrolled, prefetches: as measured, see ``calibration.Figures``; None: by the table.
     """
 
     cpu_name: str
@@ -62,6 +63,8 @@ class Host:
     l2_bytes: int
     l3_bytes: int
     versions: str
+    unrolled: int | None = None
+    prefetches: bool | None = None
 
     @property
     def vectors(self) -> str:

@@ -24,7 +24,7 @@ from ...loops.problems import (
     matmul_problem,
     transposed_problem,
 )
-from ..blocking import Extent, choose_block, is_narrow, is_short, unrolled_steps
+from ..blocking import Extent, choose_block, is_short, prefetches, unrolled_steps
 from ..bodies import Contract, RegisterBlock
 from ..packing import Panels
 
@@ -140,7 +140,7 @@ def _contract(
         far=_far(problem),
         clipped=_is_clipped(problem, fixed),
         unrolled=1 if fixed else unrolled_steps(machine),
-        prefetched=not is_narrow(machine),
+        prefetched=prefetches(machine),
     )
 
 
