@@ -128,7 +128,7 @@ def _max_pool_gradient_value(
     image, best = (np.where(np.isnan(each), each.dtype.type(math.inf), each) for each in (x, y))
     views = _views(image, window, strides, padding, math.nan)
     for at, view in zip(kernel_positions(window), views, strict=True):
-        hit = (view == best) & ~taken
+        hit = (view >= best) & ~taken
         taken |= hit
         target = read_position(result, at, strides, ONE, y.shape[1:3])
         target += np.where(hit, grad, grad.dtype.type(0))
@@ -151,7 +151,7 @@ def _max_pool_gradient_expand(node: Node) -> Node:
     total: Node | None = None
     for at in kernel_positions(attrs["window"]):
         seen = read_position_node(padded, at, attrs["strides"], ONE, y.shape[1:3])
-        hit = found = ops.equal(seen, best)
+        hit = found = ops.greater_equal(seen, best)
         if taken is not None:
             hit = ops.logical_and(found, ops.logical_not(taken))
         taken = found if taken is None else ops.logical_or(taken, found)
@@ -174,7 +174,7 @@ def _max_pool_second_gradient(node: Node, grad: Node) -> tuple[Node | None, ...]
     total: Node = full(0, y.shape, y.dtype)
     for at in kernel_positions(attrs["window"]):
         seen = read_position_node(padded, at, attrs["strides"], ONE, y.shape[1:3])
-        found = ops.equal(seen, best)
+        found = ops.greater_equal(seen, best)
         hit = ops.logical_and(found, ops.logical_not(taken))
         taken = ops.logical_or(taken, found)
         read = read_position_node(back, at, attrs["strides"], ONE, y.shape[1:3])
