@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 from .. import lazy, optimizers, tree
@@ -281,14 +282,18 @@ class Trainer(StepMethods):
             trace_step(self, "train", batch)
 
     def build_for(self, batch: Batch) -> None:
-        """Makes the weights for batches like this one, which a step of one's own may make.
+        """Makes the weights for batches like this one.
+
+        As in Keras, a model whose ``call`` cannot be taken with symbols for values, where its steps
+        are its own or run one op at a time, is built by its first step instead.
 
         Raises:
             ValueError: the batch does not fit the model.
         """
-        if self._run_eagerly or own_step(self, "train") is not None:
-            self.rehearse(batch)
-        else:
+        if not self._run_eagerly and own_step(self, "train") is None:
+            predicted_shapes(self, batch.x)
+            return
+        with suppress(Exception):
             predicted_shapes(self, batch.x)
 
     def check_data(self, data: Batch, training: bool = True) -> None:
