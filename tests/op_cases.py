@@ -33,7 +33,7 @@ class Case:
 def draw(type_: TensorType, sample: Sample, rng: np.random.Generator) -> np.ndarray:
     """Values of ``type_`` within the bounds of ``sample``."""
     if type_.dtype.name == "bool":
-        return rng.random(type_.shape) < 0.5
+        return np.asarray(rng.random(type_.shape) < 0.5)
     if type_.dtype.is_integer:
         low, high = int(sample.low), int(sample.high)
         return rng.integers(low, high, type_.shape, type_.dtype.numpy, endpoint=True)

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from machines import target_of
 
 from keraunos.compiler.cpu.blocking import Extent, choose_block
-from keraunos.compiler.cpu.templates import contract, winograd
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir.parser import parse_ir
 from keraunos.runtime.cpu.host import FOUR_WIDE, WIDE, host
@@ -88,22 +88,19 @@ GRAPHS = {
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_kernels_for_cores_that_start_little_compute_the_same(name, monkeypatch):
+def test_kernels_for_cores_that_start_little_compute_the_same(name):
     graph = parse_ir(GRAPHS[name])
     rng = np.random.default_rng(0)
     kernel = rng.normal(size=graph.parameters[0].type.shape).astype("float32")
     x = rng.normal(size=(3, *graph.inputs[0].type.shape[1:])).astype("float32")
 
-    def run():
-        executable = compile_graph(graph)
+    def run(issue_width):
+        executable = compile_graph(graph, target=target_of(machine(host().lanes, issue_width)))
         executable.set_parameters({"k": kernel})
         return executable(x)[0], "".join(executable.source.values())
 
-    usual, _ = run()
-    narrow = machine(host().lanes, 4)
-    for module in (contract, winograd):
-        monkeypatch.setattr(module, "host", lambda: narrow)
-    unrolled, text = run()
+    usual, _ = run(WIDE)
+    unrolled, text = run(4)
     assert "whole_run" in text
     assert ("prefetch(" in text) == (name == "streamed")
     np.testing.assert_allclose(unrolled, usual, rtol=1e-4, atol=1e-4)

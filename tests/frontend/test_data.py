@@ -282,10 +282,10 @@ def test_the_last_part_is_for_validation():
     (x, y, weights), (late_x, late_y, late_weights) = split([X, X], Y, Y, 0.3)
     same(x[1], X[:7])
     same(y, Y[:7])
-    same(weights, Y[:7])
+    same(weights, Y[:7].astype("float32"))
     same(late_x[0], X[7:])
     same(late_y, Y[7:])
-    same(late_weights, Y[7:])
+    same(late_weights, Y[7:].astype("float32"))
     assert split(X, None, None, 0.25)[0][0].shape == (7, 2)  # floor(10 * 0.75)
 
 

@@ -242,7 +242,7 @@ CASES = {
     "two layers of one name": (
         lambda: Sequential([layers.Dense(2, name="d"), layers.Dense(2, name="d")]),
         ValueError,
-        'received "d" twice',
+        'received 2 layers "d"',
     ),
     "an input in the middle": (
         lambda: Sequential([layers.Dense(2), Input((3,))]),

@@ -84,7 +84,7 @@ def test_passes_and_targets_are_chosen_by_name(model):
     assert unfused.report.launches > keraunos.compile(model).report.launches
     assert unfused.report.launches == keraunos.compile(model, disable=["fuse"]).report.launches
     np.testing.assert_allclose(unfused(X), model(X), rtol=1e-5)
-    with pytest.raises(ValueError, match="expected a target among 'cpu'; received 'tpu'"):
+    with pytest.raises(ValueError, match=r"expected a target among 'cpu', .*; received 'tpu'"):
         keraunos.compile(model, target="tpu")
     with pytest.raises(ValueError, match="got 'fusee'; did you mean fuse"):
         keraunos.compile(model, passes=("fusee",))

@@ -16,7 +16,7 @@ from keraunos.runtime.config import config
 HEADER = """
 from numba import float32, float64
 from keraunos.runtime.cpu.simd import *
-from keraunos.runtime import vecmath
+from keraunos.runtime.cpu import vecmath
 from keraunos.runtime.cpu.vecmath import *
 
 @kernel_jit
