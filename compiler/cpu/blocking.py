@@ -1,8 +1,8 @@
 """Chooses the register block of a contraction: how many outputs one innermost step holds.
 
-The model counts cycles of the innermost step: two multiply-adds and two loads a cycle, a latency of
-four and a little, and micro-operations, of which a core starts only so many. Columns that lie apart
-are addressed by a register each; those for which none is left are loaded at every step. The work
+The model counts cycles of the innermost step: two multiply-adds a cycle and as many loads as a core
+has ports, a latency of four and a little, and micro-operations, of which a core starts only so
+many. Columns that lie apart are addressed by a register each; those for which none is left are loaded at every step. The work
 wasted where the block does not divide the output is added. With 32 registers and six
 micro-operations a cycle it finds the 14 x 2 block of dense layers and the row blocks that pooling
 needs; with four a cycle, 6 x 4.
@@ -18,7 +18,6 @@ from ...runtime.cpu.host import Host
 from .bodies import RegisterBlock
 
 FMA_PER_CYCLE = 2
-LOADS_PER_CYCLE = 2
 # Four, and a little: chains that just cover it never all find a port free. A step of 1x4x2 takes
 # 4.3 cycles on Zen 3; on 3 x 3 pixels 3x3x1 blocks are 12 % faster than 1x3x2.
 FMA_LATENCY = 4.4
@@ -123,10 +122,10 @@ def _cycles(block: RegisterBlock, extent: Extent, machine: Host) -> float:
     """Estimated cycles for one image of the extent."""
     lanes = machine.lanes
     pixels = block.rows * block.columns
-    loads = (pixels + block.vectors) / LOADS_PER_CYCLE
+    loads = (pixels + block.vectors) / machine.load_ports
     step = max(
         block.accumulators / FMA_PER_CYCLE,
-        loads + _reloaded(block, extent) / LOADS_PER_CYCLE,
+        loads + _reloaded(block, extent) / machine.load_ports,
         FMA_LATENCY,
         _micro_operations(block, extent, machine) / (STARTED * machine.issue_width),
     )

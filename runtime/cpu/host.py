@@ -36,6 +36,7 @@ FOUR_WIDE = frozenset(
         "x86-64",
     }
 )
+ONE_LOAD = frozenset({"nehalem", "westmere", "x86-64"})  # a cycle, where later cores start two
 WIDE = 6  # the others: five (Ice Lake) to eight (Zen 5)
 
 
@@ -47,6 +48,7 @@ class Host:
         lanes: float32 lanes of one vector register (16, 8 or 4).
         vector_registers: how many such registers there are.
         issue_width: micro-operations that a core starts in a cycle.
+        load_ports: vectors that it loads in one.
         l1_bytes: data cache of one core.
         l2_bytes, l3_bytes: as seen by core 0.
         versions: what, besides a kernel's own text, decides its machine code.
@@ -59,6 +61,7 @@ class Host:
     vector_registers: int
     has_fma: bool
     issue_width: int
+    load_ports: int
     l1_bytes: int
     l2_bytes: int
     l3_bytes: int
@@ -83,6 +86,7 @@ def _described(cpu_name: str, lanes: int, issue_width: int, l2_bytes: int) -> Ho
         vector_registers=registers_of(lanes),
         has_fma=lanes > 4,
         issue_width=issue_width,
+        load_ports=2,
         l1_bytes=32 * 1024,
         l2_bytes=l2_bytes,
         l3_bytes=32 * 1024 * 1024,
@@ -168,6 +172,7 @@ def host() -> Host:
         vector_registers=registers_of(lanes),
         has_fma="fma" in features,
         issue_width=4 if name in FOUR_WIDE else WIDE,
+        load_ports=1 if name in ONE_LOAD else 2,
         l1_bytes=cache_bytes(1),
         l2_bytes=cache_bytes(2),
         l3_bytes=cache_bytes(3),

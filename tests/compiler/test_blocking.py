@@ -58,6 +58,17 @@ def test_columns_at_one_address_need_no_registers_for_theirs():
     assert apart.columns < beside.columns
 
 
+def test_cores_that_load_once_a_cycle_have_blocks_that_load_less():
+    wide = machine(16, WIDE)
+    extent = Extent(1, 784, 128, 512)
+    many, few = (choose_block(extent, replace(wide, load_ports=ports)) for ports in (2, 1))
+
+    def loads(block):
+        return (block.rows * block.columns + block.vectors) / block.accumulators
+
+    assert loads(few) < loads(many)
+
+
 def test_this_machine_is_one_of_the_two_kinds():
     assert host().issue_width == (4 if host().cpu_name in FOUR_WIDE else WIDE)
 
