@@ -2,10 +2,10 @@
 
 The model counts cycles of the innermost step: two multiply-adds a cycle and as many loads as a core
 has ports, a latency of four and a little, and micro-operations, of which a core starts only so
-many. Columns that lie apart are addressed by a register each; those for which none is left are loaded at every step. The work
-wasted where the block does not divide the output is added. With 32 registers and six
-micro-operations a cycle it finds the 14 x 2 block of dense layers and the row blocks that pooling
-needs; with four a cycle, 6 x 4.
+many. Columns that lie apart are addressed by a register each; those for which none is left are
+loaded at every step. The work wasted where the block does not divide the output is added. With 32
+registers and six micro-operations a cycle it finds the 14 x 2 block of dense layers and the row
+blocks that pooling needs; with four a cycle, 6 x 4.
 """
 
 from __future__ import annotations
