@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..ir.types import FLOAT32, Size, TensorType, product
-from ..layout import Address, Launch, Layout, Packing
 from ..loops.kernel import Kernel, Param
+from ..loops.layout import Address, Launch, Layout, Packing
 from .bodies import Pack
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from ...runtime.program import Scratch
 from ..ir.graph import Graph, Node
 from ..ir.types import FLOAT32, Size
-from ..layout import Address, Launch, Packing, Placed
 from .epilogues import EpilogueParts, match_epilogue
 from .kernel import Body, Kernel, Param
+from .layout import Address, Launch, Packing, Placed
 from .scalars import sum_bytes
 
 Sizes = list[tuple[str, Size]]

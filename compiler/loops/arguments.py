@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..ir.types import DType, Size
-from ..layout import Address, Argument
 from .kernel import Param
+from .layout import Address, Argument
 
 
 class Arguments:

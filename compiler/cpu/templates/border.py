@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ...ir.types import FLOAT32, Size
-from ...layout import Address, Launch, Layout
 from ...loops.kernel import Kernel, Param
+from ...loops.layout import Address, Launch, Layout
 from ..bodies import Border
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ....runtime.cpu.host import Host
 from ...ir.graph import Graph, Node
 from ...ir.types import FLOAT32, DType, Size, product
-from ...layout import Address, Launch, Placed
 from ...loops.kernel import Kernel, Param
+from ...loops.layout import Address, Launch, Placed
 from ...loops.scalars import sum_bytes
 from ..bodies import Scatter
 

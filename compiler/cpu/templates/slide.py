@@ -6,9 +6,9 @@ from ....runtime.cpu.host import Host
 from ...ir.graph import Graph
 from ...ir.kinds import Window
 from ...ir.types import Size
-from ...layout import Launch, Placed
 from ...loops.anchored import Anchored, Sizes, match_anchored
 from ...loops.kernel import Epilogue
+from ...loops.layout import Launch, Placed
 from ...ops.windowing import resolve_padding
 from ..bodies import Slide
 

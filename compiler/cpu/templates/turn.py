@@ -8,10 +8,10 @@ from ....runtime.cpu.host import Host
 from ...ir.graph import Graph
 from ...ir.kinds import Movement
 from ...ir.types import FLOAT32, Size
-from ...layout import Address, Launch, Placed
 from ...loops.accesses import Accesses, Group, Strided, extent, loop_groups
 from ...loops.domain import Domain, Values
 from ...loops.kernel import Kernel, Param
+from ...loops.layout import Address, Launch, Placed
 from ...loops.scalars import sum_bytes
 from ..bodies import Turn
 

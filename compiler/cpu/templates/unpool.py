@@ -5,8 +5,8 @@ from __future__ import annotations
 from ....runtime.cpu.host import Host
 from ...ir.graph import Graph, Node
 from ...ir.kinds import WindowGradient
-from ...layout import Address, Launch, Placed
 from ...loops.anchored import Anchored, Sizes, match_anchored
+from ...loops.layout import Address, Launch, Placed
 from ...ops.windowing import Pairs, resolve_padding
 from ..bodies import Unpool
 from .slide import all_strides, epilogue_of, is_masked, strides_of

@@ -6,8 +6,8 @@ from ....runtime.cpu.host import Host
 from ...ir.graph import Graph
 from ...ir.kinds import KernelGradient
 from ...ir.types import Size
-from ...layout import Launch, Placed
 from ...loops.anchored import Sizes, match_anchored
+from ...loops.layout import Launch, Placed
 from ...ops.kernel_gradients import part_counts
 from ...ops.windowing import resolve_padding
 from ..bodies import WindowSum

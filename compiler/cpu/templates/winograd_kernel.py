@@ -5,8 +5,8 @@ from __future__ import annotations
 from ....runtime.cpu.host import Host
 from ...ir.graph import Graph
 from ...ir.kinds import KernelTransform
-from ...layout import Address, Launch, Placed
 from ...loops.anchored import Sizes, match_anchored
+from ...loops.layout import Address, Launch, Placed
 from ...ops.winograd import PLACES, WINDOW
 from ..bodies import WinogradKernel
 from .slide import strides_of

@@ -7,8 +7,8 @@ from ....runtime.program import Scratch
 from ...ir.graph import Graph
 from ...ir.kinds import KernelGradient
 from ...ir.types import FLOAT32
-from ...layout import Address, Launch, Placed
 from ...loops.anchored import Sizes, match_anchored
+from ...loops.layout import Address, Launch, Placed
 from ...ops.winograd import PLACES, TILE
 from ..bodies import RegisterBlock, WinogradSum
 from .slide import strides_of
