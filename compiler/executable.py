@@ -23,8 +23,6 @@ from .ir.graph import Graph, IRError, Node
 from .ir.nonfinite import not_finite
 from .pipeline import TILE, TRACE, Stages, optimize
 from .plan import Plan, plan
-from .report.explain import Explanation, explain
-from .report.profile import Profile, profile
 from .schedule import Schedule, schedule
 from .slots import Prepared
 from .suggest import listed
@@ -150,22 +148,6 @@ class Executable:
     def state(self) -> Mapping[str, np.ndarray]:
         """The parameters that calls update, by name: copies of their values."""
         return {name: array.copy() for name, array in self.executor.state.items()}
-
-    def explain(self, only: str | None = None) -> Explanation:
-        """What was fused, folded, tiled or declined, and why; prints as a table.
-
-        ``only`` keeps one kind, such as ``"declined"``; raises ``ValueError`` for an unknown one.
-        """
-        return explain(self.program.name, self.decisions, only)
-
-    def profile(self, *arrays: np.ndarray, repeats: int | None = None) -> Profile:
-        """How long each launch of a call on ``arrays`` takes; prints as a table.
-
-        Runs the program for half a second, or ``repeats`` times, after a call that raises what a
-        call does.
-        """
-        Executable.__call__(self, *arrays)
-        return profile(self.executor, tuple(self.source), arrays, repeats)
 
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         """The outputs for these inputs, as new arrays in the graph's order.

@@ -28,6 +28,7 @@ from ..executable import Executable
 from ..ir.printer import format_graph
 from ..ir.types import TensorType, dtype_of
 from ..units import format_bytes
+from .explain import explain
 from .file_names import file_name
 from .table import Column, Table
 from .table import Row as TableRow
@@ -62,7 +63,7 @@ def _texts(executable: Executable) -> Iterator[tuple[str, str]]:
     yield from _stage_texts(executable)
     yield "schedule.txt", str(executable.schedule)
     yield "plan.txt", plan_text(executable)
-    yield "explain.txt", executable.explain().table().text(WIDE)
+    yield "explain.txt", explain(executable).table().text(WIDE)
     for name, source in executable.source.items():
         yield f"kernels/{file_name(name)}.py", source
         if executable.loaded is not None:

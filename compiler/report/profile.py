@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ...runtime.dim import evaluate
-from ...runtime.executor import Executor
 from ...runtime.profiler import RowTimes, measure
 from ...runtime.program import LaunchRow, Program, TileRow
+from ..executable import Executable
 from ..units import format_seconds, three_digits
 from .table import Column, Row, Table
 
@@ -109,21 +109,20 @@ class Profile:
         }
 
 
-def profile(
-    executor: Executor,
-    kernels: Sequence[str],
-    arrays: Sequence[np.ndarray],
-    repeats: int | None = None,
-) -> Profile:
-    """Times each launch of a call on ``arrays``; ``kernels`` are the names to show.
+def profile(executable: Executable, *arrays: np.ndarray, repeats: int | None = None) -> Profile:
+    """How long each launch of a call on ``arrays`` takes.
+
+    Runs the program for half a second, or ``repeats`` times, after a call that raises what a call
+    does.
 
     Raises:
         ValueError: the arrays do not fit, or ``repeats`` is not positive.
     """
-    times = measure(executor, arrays, repeats)
-    total = float(np.median(times.calls))
-    launches = tuple(_launch_times(executor.program, kernels, times, total))
-    return Profile(executor.program.name, times.sizes, len(times.calls), total, launches)
+    executable(*arrays)
+    times = measure(executable.executor, arrays, repeats)
+    total, program = float(np.median(times.calls)), executable.program
+    launches = tuple(_launch_times(program, tuple(executable.source), times, total))
+    return Profile(program.name, times.sizes, len(times.calls), total, launches)
 
 
 def _launch_times(
