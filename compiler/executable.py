@@ -25,6 +25,7 @@ from .pipeline import TILE, TRACE, Stages, optimize
 from .plan import Plan, plan
 from .schedule import Schedule, schedule
 from .slots import Prepared
+from .sources import described_sources, kernel_names
 from .suggest import listed
 from .target import Target
 from .targets import CPU, target_named
@@ -93,23 +94,18 @@ class Executable:
 
     @property
     def source(self) -> dict[str, str]:
-        """The generated text of each kernel, by a name unique within this program."""
-        texts: dict[str, str] = {}
-        for kernel in self.program.kernels:
-            name, copies = kernel.name, 1
-            while name in texts:
-                copies += 1
-                name = f"{kernel.name}_{copies}"
-            texts[name] = kernel.source
-        return texts
+        """The generated text of each kernel, by a name unique within this program.
+
+        It begins with a comment on the launches, layers and lines that the kernel serves here.
+        What is compiled, ``program.kernels``, has none: models share it.
+        """
+        return described_sources(self.program, self.schedule)
 
     @property
     def source_path(self) -> dict[str, Path]:
         """Where each kernel's text lies in the cache."""
-        return {
-            name: kernel.path
-            for name, kernel in zip(self.source, self.executor.kernels, strict=True)
-        }
+        paths = (kernel.path for kernel in self.executor.kernels)
+        return dict(zip(kernel_names(self.program), paths, strict=True))
 
     @property
     def report(self) -> Report:

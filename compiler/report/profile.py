@@ -12,7 +12,8 @@ from ...runtime.dim import evaluate
 from ...runtime.profiler import RowTimes, measure
 from ...runtime.program import LaunchRow, Program, TileRow
 from ..executable import Executable
-from ..units import format_seconds, three_digits
+from ..sources import kernel_names
+from ..units import count_of, format_seconds, three_digits
 from .table import Column, Row, Table
 
 COLUMNS = (
@@ -121,7 +122,7 @@ def profile(executable: Executable, *arrays: np.ndarray, repeats: int | None = N
     executable(*arrays)
     times = measure(executable.executor, arrays, repeats)
     total, program = float(np.median(times.calls)), executable.program
-    launches = tuple(_launch_times(program, tuple(executable.source), times, total))
+    launches = tuple(_launch_times(program, kernel_names(program), times, total))
     return Profile(program.name, times.sizes, len(times.calls), total, launches)
 
 
@@ -161,7 +162,7 @@ def _title(
         return kernels[row.kernel], layers_of(row.label)
     pairs = zip(program.rows, program.around, strict=True)
     count = sum(isinstance(each, LaunchRow) and index in heads for each, heads in pairs)
-    launches = f"{count} launch{'es' * (count != 1)}"
+    launches = count_of(count, "launch")
     if isinstance(row, TileRow):
         return f"{row.tile} at a time through {launches}", ""
     return f"{evaluate(row.trips, sizes)} times through {launches}", layers_of(row.label)
