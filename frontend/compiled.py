@@ -12,6 +12,7 @@ from ..compiler.executable import Executable, compile_graph
 from ..compiler.ir.graph import Graph, Node
 from ..compiler.report.compare import Variants, compare_graph
 from ..compiler.report.comparison import Comparison
+from ..compiler.report.diff import Difference, stage_diff
 from ..compiler.report.explain import Explanation, explain
 from ..compiler.report.profile import Profile, profile
 from ..runtime.dim import Size
@@ -60,6 +61,15 @@ class CompiledModel(Executable):
         ``only`` keeps one kind, such as ``"declined"``; raises ``ValueError`` for an unknown one.
         """
         return explain(self, only)
+
+    @user_facing
+    def diff(self, stage: str) -> Difference:
+        """What the pass of a stage, such as ``"fuse"``, changed, node by node; prints as lines.
+
+        Raises:
+            ValueError: no pass of that name ran; ``stages`` has those that did.
+        """
+        return stage_diff(self.stages, stage)
 
     @user_facing
     def profile(self, *inputs: Any, repeats: int | None = None) -> Profile:

@@ -2,7 +2,7 @@
 
 00_trace.ir               the graph before any pass
 01_simplify.ir            ... and after each; every one can be edited and read by parse_ir
-01_simplify.diff          what the pass changed
+01_simplify.diff          what the pass changed, node by node
 schedule.txt              groups in order, with the kernels that compute them
 plan.txt                  memory slots with lifetimes and offsets, and the table of launches
 explain.txt               what was fused or declined, and why
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from difflib import unified_diff
+from itertools import pairwise
 from pathlib import Path
 
 from ...runtime.cache import kernel_assembly
@@ -25,10 +25,11 @@ from ...runtime.placement import Placement
 from ...runtime.program import LoopRow, Program, Row, Slot, TileRow
 from ..cpu.stretches import BATCH
 from ..executable import Executable
-from ..ir.printer import format_graph
 from ..ir.types import TensorType, dtype_of
+from ..pipeline import TRACE
 from ..sources import GENERATED, kernel_names
 from ..units import format_bytes
+from .diff import stage_diffs
 from .explain import explain
 from .file_names import file_name
 from .table import Column, Table
@@ -89,21 +90,14 @@ def _is_generated(path: Path) -> bool:
 
 
 def _stage_texts(executable: Executable) -> Iterator[tuple[str, str]]:
-    before, earlier = "", ""
-    for index, (stage, graph) in enumerate(executable.stages.items()):
-        yield f"{index:02}_{stage}.ir", str(graph)
-        readable = format_graph(graph, elide=True)
-        if before:
-            yield f"{index:02}_{stage}.diff", _diff(earlier, readable, before, stage)
-        before, earlier = stage, readable
-
-
-def _diff(old: str, new: str, before: str, stage: str) -> str:
-    lines = unified_diff(
-        old.splitlines(), new.splitlines(), f"before {stage}, after {before}", f"after {stage}", n=2
-    )
-    # `unified_diff` ends its own two lines of heading with a line break.
-    return "\n".join(line.rstrip("\n") for line in lines) or f"# {stage} changed nothing"
+    stages = executable.stages
+    names = [f"{index:02}_{stage}" for index, stage in enumerate(stages)]
+    yield f"{names[0]}.ir", str(stages[TRACE])
+    for (before, name), (stage, found) in zip(pairwise(names), stage_diffs(stages), strict=True):
+        yield f"{name}.ir", str(stages[stage])
+        of = f"Names after - are those of {before}.ir, others those of {name}.ir."
+        text = "\n".join((found.heading, of, "", *found.rows()))
+        yield f"{name}.diff", text if found else found.heading
 
 
 def plan_text(executable: Executable) -> str:
