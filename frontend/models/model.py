@@ -19,7 +19,7 @@ from ..errors import LayerError, SizesUnknown, UsageError, at_user_line, shown, 
 from ..history import Operation
 from ..layers.base import Layer
 from ..programs import Program, kept
-from ..scope import Scope, entered
+from ..scope import Scope, active_scope, entered
 from ..tensor import KerasTensor, is_symbolic
 from ..tracing import Spec, specs_of, trace_call
 from ..training.batch import Batch
@@ -277,7 +277,11 @@ class Model(Trainer, Layer):
         if mask is not None:
             masks = arranged(self, self.network.inputs, mask)
         triples = zip(tree.flatten(self.network.inputs), given, masks, strict=True)
-        return _alone(self.network.run([self._fitted_tensor(*each) for each in triples]))
+        tensors = [self._fitted_tensor(*each) for each in triples]
+        scope = active_scope()
+        types_alone = scope.asks_types_alone and not scope.training
+        known = self.network.typed(tensors) if types_alone else None
+        return _alone(self.network.run(tensors) if known is None else known)
 
     def _cast(self, tensor: KerasTensor) -> KerasTensor:
         """Inputs that are known are cast one by one, each to its own type."""
@@ -443,6 +447,9 @@ def _alone(outputs: Any) -> Any:
 
 def check_names(model: Model, operations: Sequence[Operation]) -> None:
     """Raises ``ValueError`` where two layers have one name: ``get_layer`` finds them by it."""
+    names = [each.name for each in operations]
+    if len(set(names)) == len(names):
+        return
     counts = Counter(each.name for each in operations if isinstance(each, Layer))
     twice = [name for name, count in counts.items() if count > 1]
     if twice:
