@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..ir.types import Size, TensorType, product
-from ..layout import Address, Launch, Layout, Packing
 from ..loops.arguments import Pointer
 from ..loops.kernel import Kernel
+from ..loops.layout import Address, Launch, Layout, Packing
 from .arguments import PackArguments
 from .bodies import Pack
 

@@ -27,8 +27,8 @@ from ..ir.kinds import (
     WindowGradient,
 )
 from ..ir.types import TupleType
-from ..layout import Address, Argument, Launch
-from ..schedule import Loop, Schedule, Step, Tile
+from ..loops.layout import Address, Argument, Launch
+from ..scheduling.schedule import Loop, Schedule, Step, Tile
 from ..units import count_of, format_bytes
 from .arguments import ContractArguments
 from .blocking import batch_block

@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 from ..ir.graph import Graph, Node
 from ..ir.types import FLOAT32, Size
-from ..layout import Address, Launch, Packing, Placed
 from .arguments import ABSENT, ArgumentRecord, EpilogueArguments, ImageArguments, Pointer
 from .epilogues import EpilogueParts, match_epilogue
 from .kernel import Body, Kernel
+from .layout import Address, Launch, Packing, Placed
 from .scalars import sum_bytes
 
 Strides: TypeAlias = "tuple[Size, Size, Size]"

@@ -12,8 +12,8 @@ from typing import Any, Generic, Self, TypeVar
 
 from ...runtime.program import Scratch
 from ..ir.types import FLOAT32, DType, Size
-from ..layout import Address, Argument
 from .kernel import Param
+from .layout import Address, Argument
 
 P = TypeVar("P")  # a pointer
 S = TypeVar("S")  # a size, a stride or another integer

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ...ir.types import FLOAT32, Size
-from ...layout import Address, Launch, Layout
 from ...loops.arguments import Pointer
 from ...loops.kernel import Kernel
+from ...loops.layout import Address, Launch, Layout
 from ..arguments import BorderArguments
 from ..bodies import Border
 

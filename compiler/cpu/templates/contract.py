@@ -17,9 +17,9 @@ from ....runtime.cpu.host import Host
 from ...ir.graph import Graph
 from ...ir.kinds import Contraction, KernelGradient
 from ...ir.types import FLOAT32, Size
-from ...layout import Launch, Placed
 from ...loops.anchored import Anchored, Strides, match_anchored
 from ...loops.arguments import ABSENT, Pointer
+from ...loops.layout import Launch, Placed
 from ...loops.problems import (
     Problem,
     conv_problem,

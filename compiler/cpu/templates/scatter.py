@@ -5,9 +5,9 @@ from __future__ import annotations
 from ....runtime.cpu.host import Host
 from ...ir.graph import Graph, Node
 from ...ir.types import FLOAT32, DType, Size, product
-from ...layout import Address, Launch, Placed
 from ...loops.arguments import Pointer
 from ...loops.kernel import Kernel
+from ...loops.layout import Address, Launch, Placed
 from ...loops.scalars import sum_bytes
 from ..arguments import ScatterArguments
 from ..bodies import Scatter

@@ -6,10 +6,10 @@ from ....runtime.cpu.host import Host
 from ...ir.graph import Graph
 from ...ir.kinds import Window
 from ...ir.types import Size
-from ...layout import Launch, Placed
 from ...loops.anchored import Anchored, match_anchored
 from ...loops.arguments import Pointer
 from ...loops.kernel import Epilogue
+from ...loops.layout import Launch, Placed
 from ...loops.problems import first_seen
 from ...ops.windowing import resolve_padding
 from ..arguments import DepthwiseArguments, PoolArguments

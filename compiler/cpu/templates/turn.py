@@ -8,11 +8,11 @@ from ....runtime.cpu.host import Host
 from ...ir.graph import Graph
 from ...ir.kinds import Movement
 from ...ir.types import FLOAT32, Size
-from ...layout import Address, Launch, Placed
 from ...loops.accesses import Accesses, Group, Strided, extent, loop_groups
 from ...loops.arguments import Pointer
 from ...loops.domain import Domain, Values
 from ...loops.kernel import Kernel
+from ...loops.layout import Address, Launch, Placed
 from ...loops.scalars import sum_bytes
 from ..arguments import TurnArguments
 from ..bodies import Turn

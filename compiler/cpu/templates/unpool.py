@@ -6,9 +6,9 @@ from ....runtime.cpu.host import Host
 from ...ir.graph import Graph, Node
 from ...ir.kinds import WindowGradient
 from ...ir.types import Size
-from ...layout import Launch, Placed
 from ...loops.anchored import Anchored, image_arguments, image_strides, match_anchored
 from ...loops.arguments import ABSENT, ImageArguments, Pointer
+from ...loops.layout import Launch, Placed
 from ...ops.windowing import Pairs, resolve_padding
 from ..arguments import UnpoolArguments
 from ..bodies import Unpool

@@ -9,9 +9,9 @@ from ....runtime.program import Scratch
 from ...ir.graph import Graph, Node
 from ...ir.kinds import Contraction
 from ...ir.types import FLOAT32, Size
-from ...layout import CACHE_LINE, CONFLICTING, Address, Launch, Placed
 from ...loops.anchored import Anchored, image_strides, match_anchored
 from ...loops.arguments import Pointer
+from ...loops.layout import CACHE_LINE, CONFLICTING, Address, Launch, Placed
 from ...loops.problems import first_seen, pays_packing
 from ...ops.windowing import resolve_padding
 from ...ops.winograd import PLACES, TILE, WINDOW

@@ -6,9 +6,9 @@ from ....runtime.cpu.host import Host
 from ...ir.graph import Graph
 from ...ir.kinds import KernelTransform
 from ...ir.types import Size
-from ...layout import Launch, Placed
 from ...loops.anchored import image_strides, match_anchored
 from ...loops.arguments import Pointer
+from ...loops.layout import Launch, Placed
 from ...ops.winograd import PLACES, WINDOW
 from ..arguments import WinogradKernelArguments
 from ..bodies import WinogradKernel

@@ -6,9 +6,9 @@ from ....runtime.cpu.host import Host
 from ...ir.graph import Graph
 from ...ir.kinds import KernelGradient
 from ...ir.types import FLOAT32, Size
-from ...layout import Launch, Placed
 from ...loops.anchored import image_strides, match_anchored
 from ...loops.arguments import Pointer
+from ...loops.layout import Launch, Placed
 from ...ops.winograd import PLACES, TILE
 from ..arguments import WinogradSumArguments
 from ..bodies import RegisterBlock, WinogradSum
