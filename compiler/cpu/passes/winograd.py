@@ -8,11 +8,11 @@ from ....runtime.cpu.host import Host
 from ...context import Context
 from ...decisions import Decision
 from ...ir.graph import Graph, Node
+from ...ir.rewrite import rewrite_everywhere
 from ...ir.types import FLOAT32, Shape, Size
 from ...ops.registry import ops
 from ...ops.windowing import resolve_padding
 from ...ops.winograd import PLACES, TILE, WINDOW, transformed_kernel
-from ...passes.rewriting import rewrite_everywhere
 
 # Cycles of a tile, a vector of channels each: to transform its pixels, and its results.
 PIXEL_CYCLES, RESULT_CYCLES = 64, 48
