@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 
 from keraunos.compiler.cpu.target import CpuTarget
 from keraunos.compiler.decisions import Decisions
+from keraunos.compiler.emit import emit
 from keraunos.compiler.ir.graph import Graph
 from keraunos.compiler.pipeline import optimize
+from keraunos.compiler.scheduling.lower import lower
 from keraunos.compiler.scheduling.plan import plan
 from keraunos.compiler.scheduling.schedule import schedule
 from keraunos.runtime.config import config
@@ -57,5 +59,6 @@ def compiled_for(described: Host, graph: Graph) -> Compiled:
     decisions, target = Decisions(), target_of(described)
     with config.update(threads=2, verify=False):
         scheduled = schedule(optimize(graph, target, decisions=decisions).last, target)
-        tiles = target.tiles(scheduled, decisions)
-        return Compiled(plan(scheduled, tiles, target).program, decisions)
+        lowered = lower(scheduled, target)
+        tiles = target.tiles(lowered, decisions)
+        return Compiled(emit(plan(lowered, tiles), target), decisions)
