@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ..ir.graph import Graph, Node, on_operands, origin_scope
+from ..ir.graph import Graph, Node, on_operands
+from ..ir.rewrite import remade, substituted
 from ..ops.core import ITEM
 from ..ops.registry import ops
-from ..ops.stepping import Nodes, Step, close_scan, items_of, open_scan, parts_of, substituted
+from ..ops.stepping import Nodes, Step, close_scan, items_of, open_scan, parts_of
 
 Results: TypeAlias = Sequence["Node | None"]
 Change: TypeAlias = Callable[[Node, Collection[int]], Results]
@@ -52,19 +53,19 @@ def rewrite_scans(graph: Graph, change: Change) -> Graph:
     ``change`` gets scans whose operands are new already, and the numbers of the results that are
     read; it may give None for the others.
     """
-    new: dict[Node, Node] = {}
     results: dict[Node, Results] = {}
-    for node in graph.nodes:
+
+    def make(node: Node, operands: Sequence[Node]) -> Node:
         if node.op is ITEM and node.inputs[0] in results:
-            result = results[node.inputs[0]][node.attrs["index"]]
+            result: Node | None = results[node.inputs[0]][node.attrs["index"]]
             assert result is not None, f"result {node.attrs['index']} of a loop is used"
-            new[node] = result
-            continue
-        with origin_scope(*node.origins):
-            new[node] = on_operands(node, [new[operand] for operand in node.inputs])
-            if node.op is ops.scan:
-                results[node] = change(new[node], used_results(node, graph))
-    return graph.with_outputs(new[node] for node in graph.outputs)
+            return result
+        same = on_operands(node, operands)
+        if node.op is ops.scan:
+            results[node] = change(same, used_results(node, graph))
+        return same
+
+    return remade(graph, make)
 
 
 def used_results(node: Node, graph: Graph) -> frozenset[int]:
