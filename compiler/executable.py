@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..runtime.config import config
+from ..runtime.device import Buffer
+from ..runtime.devices import runs_here, targets_here
 from ..runtime.dim import evaluate as size_of
-from ..runtime.executor import Executor, runs_here, targets_here
+from ..runtime.executor import Executor
 from ..runtime.placement import Placement, solved
 from ..runtime.program import Program
 from .conditions import check_choices
@@ -149,7 +151,7 @@ class Executable:
     @property
     def state(self) -> Mapping[str, np.ndarray]:
         """The parameters that calls update, by name: copies of their values."""
-        return {name: array.copy() for name, array in self.executor.state.items()}
+        return {name: buffer.read().copy() for name, buffer in self.executor.state.items()}
 
     def explain(self, only: str | None = None) -> Explanation:
         """What was fused, folded, tiled or declined, and why; prints as a table.
@@ -183,10 +185,11 @@ class Executable:
         """As a call, but what is not finite is an error, and leaves the state as it was."""
         before = self.state
         results = self.executor(*arrays)
-        if all(np.isfinite(each).all() for each in (*results, *self.executor.state.values())):
+        updated = [buffer.read() for buffer in self.executor.state.values()]
+        if all(np.isfinite(each).all() for each in (*results, *updated)):
             return results
-        for name, array in self.executor.state.items():
-            array[...] = before[name]
+        for name, buffer in self.executor.state.items():
+            buffer.write(before[name])
         traced = self.stages[TRACE]
         raise not_finite(traced, arrays, {**(self._weights.values or {}), **before})
 
@@ -206,12 +209,12 @@ def compile_graph(
     stop_after: str | None = None,
     target: str | Target[Any] = CPU,
     threads: int | None = None,
-    state: Mapping[str, np.ndarray] | None = None,
+    state: Mapping[str, Buffer] | None = None,
 ) -> Executable:
     """The executable of ``graph``; raises ``IRError`` or ``ValueError`` on what cannot be.
 
     What is compiled for a target that this machine is not can be read, and not be run.
-    ``state`` gives arrays for parameters that the graph updates: calls read and write them. Others
+    ``state`` gives buffers for parameters that the graph updates: calls read and write them. Others
     are the executable's own, set by ``set_parameters``.
     """
     start = time.perf_counter()
@@ -247,7 +250,8 @@ def _empty(
         pairs = zip(shapes, types, strict=True)
         return tuple(np.empty(shape, type_.dtype.numpy) for shape, type_ in pairs)
     check_choices(graph, bindings)
-    results = evaluate(graph, arrays, {**(weights.values or {}), **executor.state})
+    updated = {name: buffer.read() for name, buffer in executor.state.items()}
+    results = evaluate(graph, arrays, {**(weights.values or {}), **updated})
     return tuple(result.copy() for result in results[: len(types)])
 
 
@@ -270,9 +274,9 @@ class _Weights:
     def prepare(self, values: Mapping[str, np.ndarray], executor: Executor) -> None:
         for node in self.graph.parameters:
             _check(node, values)
-        for name, array in executor.state.items():
-            if not np.may_share_memory(array, values[name]):
-                array[...] = values[name]
+        for name, buffer in executor.state.items():
+            if not np.may_share_memory(buffer.read(), values[name]):
+                buffer.write(values[name])
         arrays: dict[Node, np.ndarray] = {node: _leaf(node, values) for node in self.direct}
         if self.prologue.outputs:
             # In float64, rounded once: folding costs no accuracy.

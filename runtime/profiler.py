@@ -1,4 +1,4 @@
-"""Times every row of a bound program's table, as the first thread of the team sees it."""
+"""Times every row of a bound program, as its device sees it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import address_of
 from .executor import Executor
-from .memory import address_of
 
 WARM_UPS = 3
 SECONDS = 0.5  # spent on measuring unless the caller says how often
@@ -53,13 +53,11 @@ def measure(
         for shape, slot in zip(binding.shapes, slots, strict=True)
     ]
     callers = [*executor.addresses(arrays), *map(address_of, outputs)]
-    times = binding.dispatch.times
 
     def run() -> tuple[NDArray[np.int64], int]:
-        times[:] = 0
         start = time.perf_counter_ns()
-        binding.run(callers)
-        return times.copy(), time.perf_counter_ns() - start
+        times = binding.timed(callers)
+        return times, time.perf_counter_ns() - start
 
     for _ in range(WARM_UPS):
         run()
@@ -70,4 +68,4 @@ def measure(
             break
         runs.append(run())
     rows, calls = zip(*runs, strict=True)
-    return RowTimes(np.stack(rows), np.array(calls), tuple(binding.rows), dict(binding.bindings))
+    return RowTimes(np.stack(rows), np.array(calls), tuple(binding.rows), dict(binding.sizes))

@@ -17,9 +17,8 @@ from collections.abc import Iterator
 from difflib import unified_diff
 from pathlib import Path
 
-from ...runtime.cache import kernel_assembly
 from ...runtime.config import config
-from ...runtime.cpu.host import host
+from ...runtime.device import Device
 from ...runtime.dim import evaluate
 from ...runtime.placement import Placement
 from ...runtime.program import LoopRow, Program, Row, Slot, TileRow
@@ -66,13 +65,16 @@ def _texts(executable: Executable) -> Iterator[tuple[str, str]]:
     for name, source in executable.source.items():
         yield f"kernels/{file_name(name)}.py", source
         if executable.loaded is not None:
-            yield f"kernels/{file_name(name)}.s", _instructions(name, source)
+            yield (
+                f"kernels/{file_name(name)}.s",
+                _instructions(name, source, executable.loaded.device),
+            )
 
 
-def _instructions(name: str, source: str) -> str:
+def _instructions(name: str, source: str, device: Device) -> str:
     """The kernel compiled once more, to text: what the cache keeps is bytes."""
-    head = f"# {name}: {GENERATED} and LLVM for {host().cpu_name}."
-    return f"{head}\n{kernel_assembly(source)}"
+    head = f"# {name}: {GENERATED} and LLVM for {device.model}."
+    return f"{head}\n{device.assembly(source)}"
 
 
 def _earlier(root: Path) -> list[Path]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..device import Prepared
 from ..dim import Size, coefficient, evaluate
-from ..forks import cached_property
 from ..memory import align
 from ..placement import Placement
 from ..program import ARENA, CONSTANT, STATE, LaunchRow, LoopRow, Operand, Program, Scratch, TileRow
@@ -37,7 +38,7 @@ class Port:
     offset: int
 
 
-class Binding:
+class Binding(Prepared):
     """A program bound to sizes and to memory of its own; runs of one binding must not overlap.
 
     Raises ``ValueError`` where the program makes no sense for these sizes.
@@ -48,13 +49,17 @@ class Binding:
         program: Program,
         addresses: Sequence[int],
         constants: Mapping[int, int],
-        bindings: Mapping[str, int],
+        sizes: Mapping[str, int],
         threads: int,
         profile: bool = False,
     ) -> None:
         self.program = program
-        self.placement = Placement(program, bindings, threads)
-        self.bindings = self.placement.sizes
+        self.placement = Placement(program, sizes, threads)
+        self.sizes = self.placement.sizes
+        self.shapes = tuple(
+            tuple(evaluate(size, self.sizes) for size in program.slots[i].shape)
+            for i in program.outputs
+        )
         self.threads = threads
         self._kernels = addresses
         self._constants = constants
@@ -70,14 +75,10 @@ class Binding:
             args[port.position] = callers[port.argument] + port.offset
         self.dispatch.run()
 
-    @cached_property
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shapes of the outputs."""
-        slots = self.program.slots
-        return tuple(
-            tuple(evaluate(size, self.bindings) for size in slots[i].shape)
-            for i in self.program.outputs
-        )
+    def timed(self, callers: Sequence[int]) -> NDArray[np.int64]:
+        self.dispatch.times[:] = 0
+        self.run(callers)
+        return self.dispatch.times.copy()
 
     # The table
 
@@ -117,16 +118,16 @@ class Binding:
         )
 
     def _tile(self, row: TileRow) -> list[int]:
-        total = self.bindings[row.symbol]
+        total = self.sizes[row.symbol]
         piece = piece_size(total, row.tile, self.threads, row.unit)
         return [TILE, 1, 0, total, piece, START, COUNT, 0]
 
     def _loop(self, row: LoopRow, depth: int) -> list[int]:
         counter = FIRST_LOOP + 2 * depth
-        return [LOOP, 0, 0, evaluate(row.trips, self.bindings), counter, counter + 1, 0, 0]
+        return [LOOP, 0, 0, evaluate(row.trips, self.sizes), counter, counter + 1, 0, 0]
 
     def _parts(self, row: LaunchRow) -> int:
-        flops, size = evaluate(row.flops, self.bindings), evaluate(row.bytes, self.bindings)
+        flops, size = evaluate(row.flops, self.sizes), evaluate(row.bytes, self.sizes)
         return part_count(max(flops / PART_FLOPS, size / PART_BYTES), self.threads)
 
     def _launch(self, row: LaunchRow, tile: tuple[int, TileRow] | None) -> list[int]:
@@ -140,7 +141,7 @@ class Binding:
                 self._args.append(scratch)
                 scratch += align(argument.bytes)
             elif tile is None:
-                self._args.append(evaluate(argument, self.bindings))
+                self._args.append(evaluate(argument, self.sizes))
             else:
                 self._args.append(self._tiled_size(argument, position, tile[1]))
         patches = (len(self._patches) - first_patch) // 3
@@ -153,20 +154,20 @@ class Binding:
         slope = self._slope(size, tile)
         if slope:
             self._patches += [position, COUNT, slope]
-        return evaluate(size, {**self.bindings, tile.symbol: 0})
+        return evaluate(size, {**self.sizes, tile.symbol: 0})
 
     def _slope(self, size: Size, tile: TileRow) -> int:
         """What one more sample adds to a size."""
         slope = coefficient(size, tile.symbol)
         assert slope is not None, f"{size} does not grow evenly with {tile.symbol}"
-        return evaluate(slope, self.bindings)
+        return evaluate(slope, self.sizes)
 
     def _address(self, operand: Operand, position: int, tile: tuple[int, TileRow] | None) -> int:
         slot = self.program.slots[operand.slot]
-        offset = evaluate(operand.offset, self.bindings)
+        offset = evaluate(operand.offset, self.sizes)
         for move in operand.moves:
             counter = FIRST_LOOP + 2 * move.loop + move.alternate
-            self._patches += [position, counter, evaluate(move.bytes, self.bindings)]
+            self._patches += [position, counter, evaluate(move.bytes, self.sizes)]
         if slot.kind in (CONSTANT, STATE):
             return self._constants[operand.slot] + offset
         placed = self.placement
@@ -206,7 +207,7 @@ class Binding:
     def _touch(self, slot: int, write: bool, border: bool) -> Touch:
         start = self.placement.offsets.get(slot)
         if start is not None:
-            size = evaluate(self.program.slots[slot].bytes, self.bindings)
+            size = evaluate(self.program.slots[slot].bytes, self.sizes)
             return Touch(slot, start, start + size, write, border)
         # Callers' arrays and weights lie outside the arena: they conflict by slot alone.
         return Touch(slot, -1 - slot, -slot, write, border)
