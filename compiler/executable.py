@@ -16,6 +16,8 @@ from ..runtime.device import Buffer
 from ..runtime.devices import runs_here, targets_here
 from ..runtime.dim import evaluate as size_of
 from ..runtime.executor import Executor
+from ..runtime.finite import watched
+from ..runtime.host_functions import REQUIRE_FINITE, REQUIRE_NO_NAN, NotFiniteError
 from ..runtime.placement import Placement, solved
 from ..runtime.program import Program
 from .conditions import check_choices
@@ -190,8 +192,22 @@ class Executable:
             return results
         for name, buffer in self.executor.state.items():
             buffer.write(before[name])
-        traced = self.stages[TRACE]
-        raise not_finite(traced, arrays, {**(self._weights.values or {}), **before})
+        values = {**(self._weights.values or {}), **before}
+        kernel = partial(self._first_not_finite, arrays, values)
+        raise not_finite(self.stages[TRACE], arrays, values, kernel)
+
+    def _first_not_finite(
+        self, arrays: tuple[np.ndarray, ...], values: Mapping[str, np.ndarray]
+    ) -> str:
+        """The kernel whose result is the first that is not finite."""
+        for function in (REQUIRE_NO_NAN, REQUIRE_FINITE):
+            executor = Executor(watched(self.program, function), self.executor.threads)
+            self._weights.prepare(values, executor)
+            try:
+                executor(*arrays)
+            except NotFiniteError as error:
+                return f"{error}, in its kernel; every op computed alone is finite"
+        return "every op computed alone is finite, as kernels are one by one: please report it"
 
     def _unset(self) -> IRError:
         names = ", ".join(f"${node.attrs['name']}" for node in self._weights.graph.parameters)

@@ -33,6 +33,15 @@ def fitting(value: Any, dtype: np.dtype) -> np.ndarray:
     return array if array.flags.aligned else array.copy()
 
 
+def array_at(address: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """The array that lies at an address, for as long as whoever owns the memory keeps it."""
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    if not size:
+        return np.empty(shape, dtype)
+    memory = memoryview((ctypes.c_uint8 * size).from_address(address))
+    return np.frombuffer(memory, dtype).reshape(shape)
+
+
 def _address_by_interface(array: np.ndarray) -> int:
     address: int = array.__array_interface__["data"][0]
     return address

@@ -115,7 +115,21 @@ class LoopRow:
     label: str
 
 
-Row: TypeAlias = LaunchRow | TileRow | LoopRow
+@dataclass(frozen=True)
+class HostRow:
+    """A call, between launches, of a function on the host: ``host_functions.py`` knows its name.
+
+    It is given ``label``, arrays of the slots that it reads, and arrays of those that it writes.
+    It stands in no tile and no loop.
+    """
+
+    function: str
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+    label: str
+
+
+Row: TypeAlias = LaunchRow | TileRow | LoopRow | HostRow
 
 
 @dataclass(frozen=True)
@@ -154,7 +168,7 @@ class Program:
         for index, row in enumerate(self.rows):
             ends = [pair for pair in ends if pair[1] > index]
             found.append(tuple(head for head, _ in ends))
-            if not isinstance(row, LaunchRow):
+            if isinstance(row, (TileRow, LoopRow)):
                 ends.append((index, index + 1 + row.rows))
         return tuple(found)
 

@@ -21,7 +21,7 @@ from ...runtime.config import config
 from ...runtime.device import Device
 from ...runtime.dim import evaluate
 from ...runtime.placement import Placement
-from ...runtime.program import LoopRow, Program, Row, Slot, TileRow
+from ...runtime.program import HostRow, LoopRow, Program, Row, Slot, TileRow
 from ..cpu.stretches import BATCH
 from ..executable import Executable
 from ..ir.printer import format_graph
@@ -178,11 +178,14 @@ def _row_cells(
     if isinstance(row, LoopRow):
         what = f"{evaluate(row.trips, placement.sizes)} times through {row.rows} rows: {row.label}"
         return str(index), "loop", "", "", "", "", what
+    reads, writes = " ".join(map(str, row.reads)), " ".join(map(str, row.writes))
+    if isinstance(row, HostRow):
+        return str(index), f"host: {row.function}", reads, writes, "", "", row.label
     return (
         str(index),
         names[row.kernel],
-        " ".join(map(str, row.reads)),
-        " ".join(map(str, row.writes)),
+        reads,
+        writes,
         f"{evaluate(row.flops, placement.sizes):,}",
         f"{evaluate(row.bytes, placement.sizes):,}",
         row.label,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,18 @@ from ..device import Prepared
 from ..dim import Size, coefficient, evaluate
 from ..memory import align
 from ..placement import Placement
-from ..program import ARENA, CONSTANT, STATE, LaunchRow, LoopRow, Operand, Program, Scratch, TileRow
+from ..program import (
+    ARENA,
+    CONSTANT,
+    STATE,
+    HostRow,
+    LaunchRow,
+    LoopRow,
+    Operand,
+    Program,
+    Scratch,
+    TileRow,
+)
 from .barriers import Touch, set_barriers
 from .dispatcher import LAUNCH, LOOP, ROW, TILE, Dispatch
 
@@ -61,19 +72,19 @@ class Binding(Prepared):
             for i in program.outputs
         )
         self.threads = threads
+        self.profile = profile
         self._kernels = addresses
         self._constants = constants
         self._arena = np.zeros(self.placement.arena_bytes + 4096, np.uint8)
         # Pages aligned: the same addresses modulo 4096 at every call.
         self._base = align_page(self._arena.ctypes.data)
-        self._build(profile)
+        self._build()
 
     def run(self, callers: Sequence[int]) -> None:
-        """Runs the table; ``callers`` are the addresses of the inputs, then of the outputs."""
         args = self.dispatch.args
         for port in self._ports:
             args[port.position] = callers[port.argument] + port.offset
-        self.dispatch.run()
+        self._walk()
 
     def timed(self, callers: Sequence[int]) -> NDArray[np.int64]:
         self.dispatch.times[:] = 0
@@ -82,18 +93,22 @@ class Binding(Prepared):
 
     # The table
 
-    def _build(self, profile: bool) -> None:
+    def _build(self) -> None:
         self._args: list[int] = []
         self._patches: list[int] = []
         self._ports: list[Port] = []
         ends = (*self.program.inputs, *self.program.outputs)
         self._ends = {slot: place for place, slot in reversed([*enumerate(ends)])}
         self.rows: list[int] = []  # table row -> program row
+        self.calls: list[tuple[int, int]] = []  # rows of the table before a host row, and its index
         words: list[list[int]] = []
         around: list[_Open] = []
         deepest = 0
         for index, row in enumerate(self.program.rows):
             _close(around, index, words)
+            if isinstance(row, HostRow):
+                self._call(index, row, len(words))
+                continue
             if isinstance(row, LaunchRow):
                 words.append(self._launch(row, _tile_around(around)))
             elif isinstance(row, LoopRow):
@@ -108,14 +123,24 @@ class Binding(Prepared):
                 deepest = max(deepest, _loops_around(around))
         _close(around, len(self.program.rows), words)
         set_barriers(words, lambda index: self._touches(index, words[index]))
+        self.counters = FIRST_LOOP + 2 * deepest
         self.dispatch = Dispatch(
             np.array(words, np.int64).reshape(-1, ROW),
             np.array(self._args or [0], np.int64),
             np.array(self._patches or [0, 0, 0], np.int64),
-            counters=FIRST_LOOP + 2 * deepest,
+            counters=self.counters,
             threads=self.threads,
-            profile=profile,
+            profile=self.profile,
         )
+        self._walk: Callable[[], None] = self.dispatch.run
+
+    def _call(self, index: int, row: HostRow, before: int) -> None:
+        if self.program.around[index]:
+            raise ValueError(
+                f"row {index}, {row.function} ({row.label}): expected host calls between launches; "
+                "it stands in a tile or a loop"
+            )
+        self.calls.append((before, index))
 
     def _tile(self, row: TileRow) -> list[int]:
         total = self.sizes[row.symbol]
@@ -203,6 +228,15 @@ class Binding(Prepared):
             stop = start + self.placement.tile_bytes[tile] * self.threads
             touches.append(Touch(-1, start, stop, True, False))
         return touches
+
+    def address_of(self, slot: int, callers: Sequence[int]) -> int:
+        """Where the value of a slot lies in a run, of a slot that is no tile's own."""
+        kind = self.program.slots[slot].kind
+        if kind in (CONSTANT, STATE):
+            return self._constants[slot]
+        if kind == ARENA:
+            return self._base + self.placement.offsets[slot]
+        return callers[self._ends[slot]]
 
     def _touch(self, slot: int, write: bool, border: bool) -> Touch:
         start = self.placement.offsets.get(slot)

@@ -8,10 +8,11 @@ import numpy as np
 
 from ..device import Device, HostMemory, Memory
 from ..kernels import LoadedKernel
-from ..program import Program
+from ..program import HostRow, Program
 from .ahead import load_kernels
 from .binding import Binding
 from .host import host
+from .host_calls import CallingBinding
 from .toolchain import KERNELS
 
 
@@ -49,7 +50,8 @@ class Cpu(Device):
         threads: int,
         profile: bool = False,
     ) -> Binding:
-        return Binding(
+        calls = any(isinstance(row, HostRow) for row in program.rows)
+        return (CallingBinding if calls else Binding)(
             program,
             [kernel.address for kernel in kernels],
             {slot: each.address for slot, each in memory.items()},
