@@ -20,17 +20,16 @@ from ..runtime.finite import watched
 from ..runtime.host_functions import REQUIRE_FINITE, REQUIRE_NO_NAN, NotFiniteError
 from ..runtime.placement import Placement, solved
 from ..runtime.program import Program
-from .conditions import check_choices
 from .decisions import Decisions
 from .ir.evaluate import bind_sizes, evaluate
 from .ir.graph import Graph, IRError, Node
 from .ir.nonfinite import not_finite
 from .pipeline import TILE, TRACE, Stages, optimize
-from .plan import Plan, plan
-from .report.explain import Explanation, explain
-from .report.profile import Profile, profile
-from .schedule import Schedule, schedule
-from .slots import Prepared
+from .scheduling.conditions import check_choices
+from .scheduling.plan import Plan, plan
+from .scheduling.schedule import Schedule, schedule
+from .scheduling.slots import Prepared
+from .sources import described_sources, kernel_names
 from .suggest import listed
 from .target import Target
 from .targets import CPU, target_named
@@ -99,23 +98,18 @@ class Executable:
 
     @property
     def source(self) -> dict[str, str]:
-        """The generated text of each kernel, by a name unique within this program."""
-        texts: dict[str, str] = {}
-        for kernel in self.program.kernels:
-            name, copies = kernel.name, 1
-            while name in texts:
-                copies += 1
-                name = f"{kernel.name}_{copies}"
-            texts[name] = kernel.source
-        return texts
+        """The generated text of each kernel, by a name unique within this program.
+
+        It begins with a comment on the launches, layers and lines that the kernel serves here.
+        What is compiled, ``program.kernels``, has none: models share it.
+        """
+        return described_sources(self.program, self.schedule)
 
     @property
     def source_path(self) -> dict[str, Path]:
         """Where each kernel's text lies in the cache."""
-        return {
-            name: kernel.path
-            for name, kernel in zip(self.source, self.executor.kernels, strict=True)
-        }
+        paths = (kernel.path for kernel in self.executor.kernels)
+        return dict(zip(kernel_names(self.program), paths, strict=True))
 
     @property
     def report(self) -> Report:
@@ -154,22 +148,6 @@ class Executable:
     def state(self) -> Mapping[str, np.ndarray]:
         """The parameters that calls update, by name: copies of their values."""
         return {name: buffer.read().copy() for name, buffer in self.executor.state.items()}
-
-    def explain(self, only: str | None = None) -> Explanation:
-        """What was fused, folded, tiled or declined, and why; prints as a table.
-
-        ``only`` keeps one kind, such as ``"declined"``; raises ``ValueError`` for an unknown one.
-        """
-        return explain(self.program.name, self.decisions, only)
-
-    def profile(self, *arrays: np.ndarray, repeats: int | None = None) -> Profile:
-        """How long each launch of a call on ``arrays`` takes; prints as a table.
-
-        Runs the program for half a second, or ``repeats`` times, after a call that raises what a
-        call does.
-        """
-        Executable.__call__(self, *arrays)
-        return profile(self.executor, tuple(self.source), arrays, repeats)
 
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         """The outputs for these inputs, as new arrays in the graph's order.

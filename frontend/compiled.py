@@ -10,8 +10,11 @@ import numpy as np
 
 from ..compiler.executable import Executable, compile_graph
 from ..compiler.ir.graph import Graph, Node
-from ..compiler.report.compare import Comparison, Variants, compare_graph
-from ..compiler.report.profile import Profile
+from ..compiler.report.compare import Variants, compare_graph
+from ..compiler.report.comparison import Comparison
+from ..compiler.report.diff import Difference, stage_diff
+from ..compiler.report.explain import Explanation, explain
+from ..compiler.report.profile import Profile, profile
 from ..runtime.dim import Size
 from . import tree
 from .dtypes import as_array, fitted_array
@@ -52,11 +55,31 @@ class CompiledModel(Executable):
         return self.traced.pack(self.runs(*arrays))
 
     @user_facing
+    def explain(self, only: str | None = None) -> Explanation:
+        """What was fused, folded, tiled or declined, and why; prints as a table.
+
+        ``only`` keeps one kind, such as ``"declined"``; raises ``ValueError`` for an unknown one.
+        """
+        return explain(self, only)
+
+    @user_facing
+    def diff(self, stage: str) -> Difference:
+        """What the pass of a stage, such as ``"fuse"``, changed, node by node; prints as lines.
+
+        Raises:
+            ValueError: no pass of that name ran; ``stages`` has those that did.
+        """
+        return stage_diff(self.stages, stage)
+
+    @user_facing
     def profile(self, *inputs: Any, repeats: int | None = None) -> Profile:
-        """How long each launch of a call takes; prints as a table. Errors as a call's."""
+        """How long each launch of a call takes; prints as a table.
+
+        Runs it for half a second, or ``repeats`` times. Raises what a call does.
+        """
         arrays = self._fitted(inputs)
         self.runs.bind()
-        return super().profile(*arrays, repeats=repeats)
+        return profile(self.runs.executable, *arrays, repeats=repeats)
 
     def _fitted(self, inputs: tuple[Any, ...]) -> list[np.ndarray]:
         return fit_inputs(self.traced.graph, inputs, self.traced.arguments)

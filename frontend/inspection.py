@@ -15,10 +15,10 @@ from .errors import IRUsageError, UsageError
 from .saving.atomic import make_folder
 
 if TYPE_CHECKING:
-    from ..compiler.executable import Executable
     from ..compiler.ir.graph import Graph
-    from ..compiler.report.compare import Comparison
+    from ..compiler.report.comparison import Comparison
     from ..compiler.report.explain import Explanation
+    from .compiled import CompiledModel
 
 
 def parse_ir(text: str) -> Graph:
@@ -41,7 +41,7 @@ def compile(
     disable: str | Iterable[str] = (),
     stop_after: str | None = None,
     training: bool = False,
-) -> Executable:
+) -> CompiledModel:
     """The executable of a model, a layer, a function of tensors, a training step, or a graph.
 
     It is called with what the model takes and gives what the model gives, as arrays; its weights
@@ -66,7 +66,7 @@ def compile(
     if target not in targets:
         known, hint = ", ".join(map(repr, targets)), did_you_mean(target, targets)
         raise UsageError(f"compile: expected a target among {known}; received {target!r}{hint}")
-    executable: Executable = lazy.load(".compiled").compile_model(
+    executable: CompiledModel = lazy.load(".compiled").compile_model(
         model, inputs, training, passes, disable, stop_after, target
     )
     return executable

@@ -130,8 +130,13 @@ class Prepared(ABC):
         """
 
     @abstractmethod
-    def timed(self, callers: Sequence[int]) -> NDArray[np.int64]:
-        """The same, where it was prepared to be profiled: the nanoseconds of each of ``rows``."""
+    def timed(self, callers: Sequence[int]) -> NDArray[np.float64]:
+        """The same, where it was prepared to be profiled: the nanoseconds of each of ``rows``.
+
+        That is what a row adds to the time of the run, whichever threads do it. Rows in a tile,
+        through which threads go each at its own pace, have the mean of what threads spend on them.
+        Tiles and loops include their bodies.
+        """
 
 
 class Device(ABC):

@@ -22,13 +22,13 @@ class RowTimes:
     """Nanoseconds of each run.
 
     Attributes:
-        rows: of each row of the table, int64 (repeats, rows). A tile's own row includes its body.
+        rows: of each row that is timed, float64 (repeats, rows), as ``Prepared.timed`` has them.
         calls: from call to return, int64 (repeats,).
-        program_rows: the row of the program that each row of the table was made from.
+        program_rows: the row of the program that each of them was made from.
         sizes: what the symbolic sizes were.
     """
 
-    rows: NDArray[np.int64]
+    rows: NDArray[np.float64]
     calls: NDArray[np.int64]
     program_rows: tuple[int, ...]
     sizes: dict[str, int]
@@ -54,14 +54,14 @@ def measure(
     ]
     callers = [*executor.addresses(arrays), *map(address_of, outputs)]
 
-    def run() -> tuple[NDArray[np.int64], int]:
+    def run() -> tuple[NDArray[np.float64], int]:
         start = time.perf_counter_ns()
         times = binding.timed(callers)
         return times, time.perf_counter_ns() - start
 
     for _ in range(WARM_UPS):
         run()
-    runs: list[tuple[NDArray[np.int64], int]] = []
+    runs: list[tuple[NDArray[np.float64], int]] = []
     stop = time.perf_counter() + SECONDS
     while len(runs) < (repeats or MOST):
         if repeats is None and len(runs) >= FEWEST and time.perf_counter() > stop:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from ...runtime.dim import evaluate
-from ...runtime.executor import Executor
 from ...runtime.profiler import RowTimes, measure
 from ...runtime.program import HostRow, LaunchRow, LoopRow, Program, TileRow
-from ..units import format_seconds, three_digits
+from ..executable import Executable
+from ..sources import kernel_names
+from ..units import count_of, format_seconds, three_digits
 from .table import Column, Row, Table
 
 COLUMNS = (
@@ -34,7 +35,7 @@ class LaunchTime:
     Attributes:
         kernel: its name; of a tile or loop what it is.
         layers: whose work it does.
-        nanoseconds: median over the runs, on the first thread, the wait for the others included.
+        nanoseconds: median over the runs of what it adds to the time of a call.
         share: of the whole call.
         flops, bytes: arithmetic, and memory read and written, of the whole batch and all trips.
         depth: of how many tiles and loops above its time is part.
@@ -87,9 +88,7 @@ class Profile:
         rows = [_row(launch) for launch in self.launches]
         sizes = ", ".join(f"{name}={value}" for name, value in self.sizes.items())
         title = f"{self.name}{f' ({sizes})' if sizes else ''}: {_seconds(self.nanoseconds)} a call"
-        notes = (
-            f"Medians of {self.repeats} runs on the first thread, its waiting for others included.",
-        )
+        notes = (f"Medians of {self.repeats} runs; what each launch adds to the time of a call.",)
         return Table(title, COLUMNS, (*rows, self._rest()), notes)
 
     def _rest(self) -> Row:
@@ -109,21 +108,20 @@ class Profile:
         }
 
 
-def profile(
-    executor: Executor,
-    kernels: Sequence[str],
-    arrays: Sequence[np.ndarray],
-    repeats: int | None = None,
-) -> Profile:
-    """Times each launch of a call on ``arrays``; ``kernels`` are the names to show.
+def profile(executable: Executable, *arrays: np.ndarray, repeats: int | None = None) -> Profile:
+    """How long each launch of a call on ``arrays`` takes.
+
+    Runs the program for half a second, or ``repeats`` times, after a call that raises what a call
+    does.
 
     Raises:
         ValueError: the arrays do not fit, or ``repeats`` is not positive.
     """
-    times = measure(executor, arrays, repeats)
-    total = float(np.median(times.calls))
-    launches = tuple(_launch_times(executor.program, kernels, times, total))
-    return Profile(executor.program.name, times.sizes, len(times.calls), total, launches)
+    executable(*arrays)
+    times = measure(executable.executor, arrays, repeats)
+    total, program = float(np.median(times.calls)), executable.program
+    launches = tuple(_launch_times(program, kernel_names(program), times, total))
+    return Profile(program.name, times.sizes, len(times.calls), total, launches)
 
 
 def _launch_times(
@@ -164,7 +162,7 @@ def _title(
         return f"host: {row.function}", layers_of(row.label)
     pairs = zip(program.rows, program.around, strict=True)
     count = sum(isinstance(each, LaunchRow) and index in heads for each, heads in pairs)
-    launches = f"{count} launch{'es' * (count != 1)}"
+    launches = count_of(count, "launch")
     if isinstance(row, TileRow):
         return f"{row.tile} at a time through {launches}", ""
     return f"{evaluate(row.trips, sizes)} times through {launches}", layers_of(row.label)

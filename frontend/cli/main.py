@@ -1,4 +1,4 @@
-"""The command ``keraunos``: demo, run, dump, explain, compare, calibrate, cache."""
+"""The command ``keraunos``: demo, run, dump, explain, diff, compare, calibrate, cache."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ..inspection import compile
 from ..inspection import dump as dump_
 from . import demo as demo_
 from .references import FORMS, Target, load_target
-from .tables import Drawn, console
+from .tables import Drawn, DrawnDifferences, console
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -157,6 +157,25 @@ def explain(
         only="declined" if declined else None
     )
     _show(explanation, json_)
+
+
+@app.command()
+@clean_errors
+def diff(
+    model: Model,
+    passes: Annotated[
+        list[str] | None, typer.Argument(metavar="[PASS]...", help="Passes to show; all if none.")
+    ] = None,
+    disable: Disable = None,
+    json_: Json = False,
+) -> None:
+    """Show what each pass did to the graph, node by node."""
+    executable = compile(load_target(model).model, disable=disable or ())
+    found = [executable.diff(name) for name in passes or list(executable.stages)[1:]]
+    if json_:
+        typer.echo(json.dumps([each.to_dict() for each in found], indent=2))
+        return
+    console().print(DrawnDifferences(found), soft_wrap=not console().is_terminal)
 
 
 @app.command()

@@ -34,11 +34,11 @@ class CallingBinding(Binding):
         self.callers = callers
         super().run(callers)
 
-    def timed(self, callers: Sequence[int]) -> NDArray[np.int64]:
+    def timed(self, callers: Sequence[int]) -> NDArray[np.float64]:
         for step in self._steps:
-            step.times[:] = 0
+            step.start_timing()
         self.run(callers)
-        return np.concatenate([step.times for step in self._steps])
+        return self.by_row(np.concatenate([step.times for step in self._steps]))
 
     def _take_steps(self) -> None:
         for step in self._steps:
@@ -72,6 +72,9 @@ class _Call:
         self._row = row
         self._function = host_function(row.function)
         self._values = {slot: self._value(slot) for slot in (*row.reads, *row.writes)}
+
+    def start_timing(self) -> None:
+        self.times[:] = 0
 
     def run(self) -> None:
         start = time.perf_counter_ns()

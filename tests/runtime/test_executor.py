@@ -9,6 +9,7 @@ import pytest
 import keraunos as keras
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.report.profile import profile
 from keraunos.runtime import arrays
 from keraunos.runtime.arrays import fitting
 from keraunos.runtime.config import config
@@ -144,7 +145,7 @@ def test_profiles_are_held_to_the_same():
     run(x, YES)
     for wrong in (x.astype("float64"), x.T.copy().T, unaligned(x)):
         with pytest.raises(ValueError, match="argument x"):
-            run.profile(wrong, YES, repeats=1)
+            profile(run, wrong, YES, repeats=1)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -147,13 +147,12 @@ def test_calls_stand_between_launches_alone() -> None:
 
 def test_they_are_printed_and_timed() -> None:
     made = chain()
-    slot = middle(made.program)
-    program = with_call(made.program, 1, HostRow(REQUIRE_FINITE, (slot,), (), "exp (layer)"))
-    run = Executor(program)
-    times = profile(run, tuple(made.source), [X], repeats=5)
+    row = HostRow(REQUIRE_FINITE, (middle(made.program),), (), "exp (layer)")
+    made.plan = replace(made.plan, program=with_call(made.program, 1, row))
+    made.loaded = Executor(made.program)
+    times = profile(made, X, repeats=5)
     assert [launch.kernel for launch in times.launches][1] == f"host: {REQUIRE_FINITE}"
     assert times.launches[1].layers == "layer" and times.launches[1].nanoseconds > 0
-    made.plan = replace(made.plan, program=program)
     assert f"host: {REQUIRE_FINITE}" in plan_text(made)
 
 
