@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from .ir.evaluate import bind_sizes, evaluate
 from .ir.graph import Graph, IRError, Node
 from .ir.nonfinite import not_finite
 from .pipeline import TILE, TRACE, Stages, optimize
+from .program_file import save_program
 from .scheduling.conditions import check_choices
 from .scheduling.plan import Plan, plan
 from .scheduling.schedule import Schedule, schedule
@@ -186,6 +188,20 @@ class Executable:
             except NotFiniteError as error:
                 return f"{error}, in its kernel; every op computed alone is finite"
         return "every op computed alone is finite, as kernels are one by one: please report it"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the program with its weights and state to a file, for ``load_program``.
+
+        It holds for programs of this target and this version of the kernels, and is replaced at
+        once or not at all.
+
+        Raises:
+            ValueError: parameters were not set; this machine does not run the program.
+            OSError: the file cannot be written.
+        """
+        if self._weights.values is None:
+            raise self._unset()
+        save_program(path, self.program, self.plan.kernels, self.executor)
 
     def _unset(self) -> IRError:
         names = ", ".join(f"${node.attrs['name']}" for node in self._weights.graph.parameters)

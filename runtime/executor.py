@@ -65,6 +65,11 @@ class Executor:
         """Copies a prepared weight into its place; not while a call is under way."""
         self._weights[slot].write(fitting(value, value.dtype).reshape(-1).view(BYTE))
 
+    @property
+    def weights(self) -> tuple[np.ndarray, ...]:
+        """The prepared weights as bytes, in the order of ``program.constants``."""
+        return tuple(memory.read() for memory in self._weights.values())
+
     def __call__(self, *arrays: np.ndarray) -> Arrays:
         """The outputs, as new arrays.
 

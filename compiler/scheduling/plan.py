@@ -35,9 +35,10 @@ from .slots import Prepared, Slots, value_name
 
 @dataclass(frozen=True)
 class Plan:
-    """A program, and which prepared weight goes in which of its constant slots."""
+    """A program, what its kernels' texts say, and which weight goes in which constant slot."""
 
     program: Program
+    kernels: tuple[Kernel, ...]
     prepared: Mapping[int, Prepared]
 
 
@@ -86,7 +87,8 @@ class _Planner:
             conditions(graph),
             self.target.name,
         )
-        return Plan(program, {place.slot: p for p, place in self.slots.prepared.items()})
+        prepared = {place.slot: weight for weight, place in self.slots.prepared.items()}
+        return Plan(program, tuple(self.kernels), prepared)
 
     def _add_state(self) -> None:
         """Memory for the updated parameters, in which most next values are written at once."""
