@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..runtime.memory import fitting
+from ..runtime.arrays import fitting
 from . import tree
 from .dtypes import as_array, canonical_array
 from .errors import NO_RESULT, LayerError, shown

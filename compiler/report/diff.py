@@ -160,7 +160,8 @@ class _Comparing:
             gone.setdefault(place, []).append(node)
         found: list[Line] = []
         left_out = False
-        for node in (*self.new.nodes, None):
+        ends: tuple[Node | None, ...] = (*self.new.nodes, None)
+        for node in ends:
             before = [self._line(GONE, each, self.old_names) for each in gone.get(node, [])]
             here = [] if node is None else self._lines_of(node)
             if (before or here) and left_out and found:

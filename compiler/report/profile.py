@@ -10,7 +10,7 @@ import numpy as np
 
 from ...runtime.dim import evaluate
 from ...runtime.profiler import RowTimes, measure
-from ...runtime.program import LaunchRow, Program, TileRow
+from ...runtime.program import HostRow, LaunchRow, LoopRow, Program, TileRow
 from ..executable import Executable
 from ..sources import kernel_names
 from ..units import count_of, format_seconds, three_digits
@@ -135,7 +135,7 @@ def _launch_times(
         flops, moved = _costs(program, index, times.sizes)
         depth = sum(head in timed for head in program.around[index])
         name, layers = _title(program, index, kernels, times.sizes)
-        parts = not isinstance(row, LaunchRow)
+        parts = isinstance(row, (TileRow, LoopRow))
         found.append(LaunchTime(name, layers, nanoseconds, share, flops, moved, depth, parts))
     return found
 
@@ -158,6 +158,8 @@ def _title(
     row = program.rows[index]
     if isinstance(row, LaunchRow):
         return kernels[row.kernel], layers_of(row.label)
+    if isinstance(row, HostRow):
+        return f"host: {row.function}", layers_of(row.label)
     pairs = zip(program.rows, program.around, strict=True)
     count = sum(isinstance(each, LaunchRow) and index in heads for each, heads in pairs)
     launches = count_of(count, "launch")

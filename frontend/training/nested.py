@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ...runtime.memory import fitting
+from ...runtime.arrays import fitting
 from ..dtypes import canonical_array, floatx
 from ..errors import UsageError, UsageTypeError
 
