@@ -86,6 +86,18 @@ def test_a_wider_column_changes_nothing_else():
     ]
 
 
+def test_the_values_of_large_constants_are_left_out():
+    values = ", ".join(["[1.0, 2.0, 3.0, 4.5, 5.0]"] * 4)
+    new = parse_ir(
+        "graph g(%x: f32[4, 5]) -> f32[4, 5] {\n"
+        f"  %0 = constant([{values}]) : f32[4, 5]\n  %1 = add(%x, %0)\n  return %1\n}}"
+    )
+    assert shown(new.with_outputs(new.inputs), new) == [
+        "+ %0 = constant(...)",
+        "+ %1 = add(%x, %0)",
+    ]
+
+
 def test_groups_stand_below_the_ops_that_they_are_made_of():
     stages = optimize(graph_of("cnn"), HERE)
     lines = stage_diff(stages, "fuse").lines
