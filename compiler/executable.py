@@ -16,15 +16,15 @@ from ..runtime.dim import evaluate as size_of
 from ..runtime.executor import Executor, runs_here, targets_here
 from ..runtime.placement import Placement, solved
 from ..runtime.program import Program
-from .conditions import check_choices
 from .decisions import Decisions
 from .ir.evaluate import bind_sizes, evaluate
 from .ir.graph import Graph, IRError, Node
 from .ir.nonfinite import not_finite
 from .pipeline import TILE, TRACE, Stages, optimize
-from .plan import Plan, plan
-from .schedule import Schedule, schedule
-from .slots import Prepared
+from .scheduling.conditions import check_choices
+from .scheduling.plan import Plan, plan
+from .scheduling.schedule import Schedule, schedule
+from .scheduling.slots import Prepared
 from .sources import described_sources, kernel_names
 from .suggest import listed
 from .target import Target

@@ -7,8 +7,8 @@ from abc import abstractmethod
 from .context import Costs, Machine, PassFunction
 from .decisions import Decisions
 from .loops.kernel import Kernel
-from .lower import Lowering
-from .schedule import Schedule, Tile
+from .scheduling.lower import Lowering
+from .scheduling.schedule import Schedule, Tile
 
 
 class Target(Costs[Machine], Lowering):

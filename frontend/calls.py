@@ -127,6 +127,23 @@ def symbolic_results(layer: Any, shapes: Any, dtype: str | None = None) -> Any:
         return layer.apply((inputs,), {})
 
 
+def results_like(layer: Any, data: Any) -> Any:
+    """What the layer gives, as symbolic tensors, for any batch of samples like those in ``data``.
+
+    Builds the layer if need be. ``data`` is arrays or tensors, nested; None where there is none.
+    """
+    with entered(Scope()):
+        return layer.apply((tree.map_structure(_symbolic_batch, data),), {})
+
+
+def _symbolic_batch(leaf: Any) -> KerasTensor | None:
+    if leaf is None:
+        return None
+    known = isinstance(leaf, KerasTensor)
+    dtype = leaf.dtype if known else canonical_array(np.empty(0, leaf.dtype)).dtype.name
+    return KerasTensor((None, *leaf.shape[1:]), dtype)
+
+
 def _per_shape(shapes: Any, make: Any) -> Any:
     if isinstance(shapes, dict):
         return {name: _per_shape(shape, make) for name, shape in shapes.items()}

@@ -1,4 +1,4 @@
-"""Times every row of a bound program's table, as the first thread of the team sees it."""
+"""Times every row of a bound program's table."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .executor import Executor
 from .memory import address_of
+from .program import LaunchRow, LoopRow, Program, TileRow
 
 WARM_UPS = 3
 SECONDS = 0.5  # spent on measuring unless the caller says how often
@@ -22,13 +23,15 @@ class RowTimes:
     """Nanoseconds of each run.
 
     Attributes:
-        rows: of each row of the table, int64 (repeats, rows). A tile's own row includes its body.
+        rows: of each row of the table, float64 (repeats, rows): what it adds to the time of a run,
+            whichever threads do it. Rows in a tile, through which threads go each at its own pace,
+            have the mean of what threads spend on them. Tiles and loops include their bodies.
         calls: from call to return, int64 (repeats,).
         program_rows: the row of the program that each row of the table was made from.
         sizes: what the symbolic sizes were.
     """
 
-    rows: NDArray[np.int64]
+    rows: NDArray[np.float64]
     calls: NDArray[np.int64]
     program_rows: tuple[int, ...]
     sizes: dict[str, int]
@@ -53,13 +56,12 @@ def measure(
         for shape, slot in zip(binding.shapes, slots, strict=True)
     ]
     callers = [*executor.addresses(arrays), *map(address_of, outputs)]
-    times = binding.dispatch.times
 
     def run() -> tuple[NDArray[np.int64], int]:
-        times[:] = 0
+        binding.dispatch.start_timing()
         start = time.perf_counter_ns()
         binding.run(callers)
-        return times.copy(), time.perf_counter_ns() - start
+        return binding.dispatch.times.copy(), time.perf_counter_ns() - start
 
     for _ in range(WARM_UPS):
         run()
@@ -70,4 +72,28 @@ def measure(
             break
         runs.append(run())
     rows, calls = zip(*runs, strict=True)
-    return RowTimes(np.stack(rows), np.array(calls), tuple(binding.rows), dict(binding.bindings))
+    times = _by_row(np.stack(rows), executor.program, binding.rows, binding.threads)
+    return RowTimes(times, np.array(calls), tuple(binding.rows), dict(binding.bindings))
+
+
+def _by_row(
+    measured: NDArray[np.int64], program: Program, table: Sequence[int], threads: int
+) -> NDArray[np.float64]:
+    """Rows in tiles with the mean of all threads' times, loops with the sum of their bodies'.
+
+    Args:
+        measured: what the dispatcher counted, (repeats, rows).
+        table: the program's row of each row of the table.
+    """
+    times = measured.astype(np.float64)
+    place = {row: column for column, row in enumerate(table)}
+    for row, column in place.items():
+        if not isinstance(program.rows[row], LaunchRow):
+            continue
+        heads = [head for head in program.around[row] if head in place]
+        if any(isinstance(program.rows[head], TileRow) for head in heads):
+            times[:, column] /= threads
+        for head in heads:
+            if isinstance(program.rows[head], LoopRow):
+                times[:, place[head]] += times[:, column]
+    return times

@@ -30,8 +30,8 @@ from keraunos.compiler.executable import _Weights
 from keraunos.compiler.ir.graph import Graph
 from keraunos.compiler.ops import get_op
 from keraunos.compiler.pipeline import optimize
-from keraunos.compiler.plan import plan
-from keraunos.compiler.schedule import schedule
+from keraunos.compiler.scheduling.plan import plan
+from keraunos.compiler.scheduling.schedule import schedule
 from keraunos.compiler.target import Target
 from keraunos.runtime.cpu.binding import Binding
 from keraunos.runtime.cpu.dispatcher import LAUNCH, LOOP, ROW

@@ -8,8 +8,8 @@ from keraunos.compiler.cpu.target import CpuTarget
 from keraunos.compiler.decisions import Decisions
 from keraunos.compiler.ir.graph import Graph
 from keraunos.compiler.pipeline import optimize
-from keraunos.compiler.plan import plan
-from keraunos.compiler.schedule import schedule
+from keraunos.compiler.scheduling.plan import plan
+from keraunos.compiler.scheduling.schedule import schedule
 from keraunos.runtime.config import config
 from keraunos.runtime.cpu.host import WIDE, Host, host
 from keraunos.runtime.placement import Placement

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from ..ir.graph import Graph, Node
 from ..ir.kinds import Concatenation, KernelGradient, Leaf, Projection, Region, ScatterAdd, View
 from ..ir.types import FLOAT32, Size, TupleType
-from ..layout import CACHE_LINE, CONFLICTING, Layout
+from ..loops.layout import CACHE_LINE, CONFLICTING, Layout
 from ..ops.core import FUSED
 from ..ops.registry import ops
 from ..ops.windowing import resolve_padding

@@ -5,10 +5,10 @@ from __future__ import annotations
 from ...runtime.cpu.host import Host
 from ..ir.graph import Graph, IRError
 from ..ir.kinds import Concatenation, Interleaving, KernelGradient, ScatterAdd
-from ..layout import Launch, Layout, Placed
 from ..loops.concatenate import build_concatenate, build_interleave
+from ..loops.layout import Launch, Layout, Placed
 from ..loops.nest import build_nest
-from ..lower import describe, kernel_name
+from ..scheduling.lower import describe, kernel_name
 from .templates.border import build_border
 from .templates.contract import build_contract, build_kernel_gradient
 from .templates.scatter import build_scatter

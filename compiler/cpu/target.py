@@ -8,11 +8,11 @@ from ...runtime.cpu.host import Host
 from ..context import PassFunction
 from ..decisions import Decisions
 from ..ir.graph import Graph, Node
-from ..layout import Launch, Layout, Placed
 from ..loops.kernel import Kernel
+from ..loops.layout import Launch, Layout, Placed
 from ..passes.fuse import fuse
 from ..passes.legalize import legalize
-from ..schedule import Schedule, Tile
+from ..scheduling.schedule import Schedule, Tile
 from ..target import Target
 from .emit.kernel import emit
 from .emit.writer import MATH

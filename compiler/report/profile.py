@@ -35,7 +35,7 @@ class LaunchTime:
     Attributes:
         kernel: its name; of a tile or loop what it is.
         layers: whose work it does.
-        nanoseconds: median over the runs, on the first thread, the wait for the others included.
+        nanoseconds: median over the runs of what it adds to the time of a call.
         share: of the whole call.
         flops, bytes: arithmetic, and memory read and written, of the whole batch and all trips.
         depth: of how many tiles and loops above its time is part.
@@ -88,9 +88,7 @@ class Profile:
         rows = [_row(launch) for launch in self.launches]
         sizes = ", ".join(f"{name}={value}" for name, value in self.sizes.items())
         title = f"{self.name}{f' ({sizes})' if sizes else ''}: {_seconds(self.nanoseconds)} a call"
-        notes = (
-            f"Medians of {self.repeats} runs on the first thread, its waiting for others included.",
-        )
+        notes = (f"Medians of {self.repeats} runs; what each launch adds to the time of a call.",)
         return Table(title, COLUMNS, (*rows, self._rest()), notes)
 
     def _rest(self) -> Row:

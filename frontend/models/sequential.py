@@ -17,7 +17,8 @@ from ..layers.input import InputLayer
 from ..programs import Program
 from ..scope import enclosing
 from ..tensor import KerasTensor
-from .model import Model, check_names
+from .ends import check_names
+from .model import Model
 from .network import network_between
 
 

@@ -19,10 +19,10 @@ from keraunos.compiler.decisions import Decisions
 from keraunos.compiler.ir.graph import Graph
 from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.ir.verify import verify
-from keraunos.compiler.partial_order import Order
 from keraunos.compiler.pipeline import optimize
-from keraunos.compiler.plan import plan
-from keraunos.compiler.schedule import schedule
+from keraunos.compiler.scheduling.partial_order import Order
+from keraunos.compiler.scheduling.plan import plan
+from keraunos.compiler.scheduling.schedule import schedule
 from keraunos.runtime.cpu.barriers import Touch, set_barriers
 from keraunos.runtime.cpu.dispatcher import LAUNCH
 from keraunos.runtime.memory import Interval, assign_offsets

@@ -13,7 +13,6 @@ import pytest
 from here import HERE
 from machines import machine
 
-from keraunos.compiler.carry import Carry
 from keraunos.compiler.cpu.blocking import Extent, choose_block
 from keraunos.compiler.cpu.layouts import merge_halos
 from keraunos.compiler.cpu.packing import Panels
@@ -21,11 +20,12 @@ from keraunos.compiler.ir.graph import Graph, Node
 from keraunos.compiler.ir.kinds import Contraction
 from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.ir.types import parse_type
-from keraunos.compiler.layout import Layout, Part, Placed, are_even, at_index
 from keraunos.compiler.loops.anchored import match_anchored
+from keraunos.compiler.loops.layout import Layout, Part, Placed, are_even, at_index
 from keraunos.compiler.loops.problems import Problem, conv_problem, matmul_problem
 from keraunos.compiler.pipeline import optimize
-from keraunos.compiler.schedule import as_group, schedule
+from keraunos.compiler.scheduling.carry import Carry
+from keraunos.compiler.scheduling.schedule import as_group, schedule
 from keraunos.runtime.cpu.host import LANE_CHOICES
 from keraunos.runtime.dim import symbol
 from keraunos.runtime.memory import ALIGNMENT, Interval, align, aligned_array, assign_offsets

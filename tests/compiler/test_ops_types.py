@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from keraunos.compiler import ops
-from keraunos.compiler.conditions import conditions
 from keraunos.compiler.ir.evaluate import evaluate
 from keraunos.compiler.ir.graph import Graph, IRError
 from keraunos.compiler.ir.types import parse_type
 from keraunos.compiler.ops.windowing import resolve_padding, window_output
+from keraunos.compiler.scheduling.conditions import conditions
 from keraunos.runtime.dim import evaluate as evaluate_size
 from keraunos.runtime.dim import symbol
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ..runtime.program import (
+from ...runtime.program import (
     ARENA,
     INPUT,
     OUTPUT,
@@ -21,16 +21,16 @@ from ..runtime.program import (
     Row,
     TileRow,
 )
+from ..ir.graph import Node
+from ..ir.types import FLOAT32, Size, TensorType
+from ..loops.kernel import Kernel
+from ..loops.layout import Address, Launch, Layout, Packing, Placed
+from ..ops.stepping import parts_of, steps_of
+from ..target import Target
 from .carry import copy_launches
 from .conditions import conditions
-from .ir.graph import Node
-from .ir.types import FLOAT32, Size, TensorType
-from .layout import Address, Launch, Layout, Packing, Placed
-from .loops.kernel import Kernel
-from .ops.stepping import parts_of, steps_of
 from .schedule import Loop, Schedule, Step, Tile
 from .slots import Prepared, Slots, value_name
-from .target import Target
 
 
 @dataclass(frozen=True)

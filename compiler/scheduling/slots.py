@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from ..runtime.program import CONSTANT, LaunchRow, Operand, Row, Slot
-from .ir.graph import Node
-from .ir.types import Size, TensorType, dtype_of
-from .layout import Layout, Packing
+from ...runtime.program import CONSTANT, LaunchRow, Operand, Row, Slot
+from ..ir.graph import Node
+from ..ir.types import Size, TensorType, dtype_of
+from ..loops.layout import Layout, Packing
 
 
 @dataclass(frozen=True)

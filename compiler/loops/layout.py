@@ -9,10 +9,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..runtime.forks import cached_property
-from ..runtime.program import Scratch
-from .ir.types import Size, TensorType
-from .loops.kernel import Kernel
+from ...runtime.forks import cached_property
+from ...runtime.program import Scratch
+from ..ir.types import Size, TensorType
+from .kernel import Kernel
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,16 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TypeAlias
 
+from ..ir.graph import Graph, Node
+from ..ir.kinds import Projection, View
+from ..ir.types import Size, TupleType
+from ..loops.layout import Launch, Layout, Placed, at_index
+from ..ops.core import fuse_nodes
+from ..ops.registry import ops
+from ..ops.stepping import parts_of, steps_of
+from ..prologue import fixed_nodes
 from .carry import Carry, copy_launches
-from .ir.graph import Graph, Node
-from .ir.kinds import Projection, View
-from .ir.types import Size, TupleType
-from .layout import Launch, Layout, Placed, at_index
 from .lower import Lowering
-from .ops.core import fuse_nodes
-from .ops.registry import ops
-from .ops.stepping import parts_of, steps_of
-from .prologue import fixed_nodes
 from .state import order_updates
 
 Lower: TypeAlias = Callable[

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ..runtime.dim import evaluate, is_never_negative
-from ..runtime.program import Condition
-from .ir.graph import Graph, IRError, Node, Order
-from .ir.types import Shape, TupleType
-from .passes.rewriting import all_nodes
+from ...runtime.dim import evaluate, is_never_negative
+from ...runtime.program import Condition
+from ..ir.graph import Graph, IRError, Node, Order
+from ..ir.types import Shape, TupleType
+from ..passes.rewriting import all_nodes
 
 
 def conditions(graph: Graph) -> tuple[Condition, ...]:

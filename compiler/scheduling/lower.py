@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from .ir.graph import Graph, Node
-from .layout import Launch, Layout, Placed
+from ..ir.graph import Graph, Node
+from ..loops.layout import Launch, Layout, Placed
 
 
 class Lowering(ABC):

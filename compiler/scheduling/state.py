@@ -11,9 +11,9 @@ import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from .ir.graph import Graph, Node
-from .ir.kinds import Concatenation, Contraction, Elementwise, Interleaving, Window, WindowGradient
-from .ops.core import FUSED
+from ..ir.graph import Graph, Node
+from ..ir.kinds import Concatenation, Contraction, Elementwise, Interleaving, Window, WindowGradient
+from ..ops.core import FUSED
 from .partial_order import Order
 
 

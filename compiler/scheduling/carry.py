@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .ir.graph import Graph
-from .ir.types import Size, TensorType
-from .layout import Launch, Layout, Part, Placed, at_index
+from ..ir.graph import Graph
+from ..ir.types import Size, TensorType
+from ..loops.layout import Launch, Layout, Part, Placed, at_index
+from ..ops.core import copy, fuse_nodes, input_
+from ..ops.stepping import over_all_steps
 from .lower import Lowering
-from .ops.core import copy, fuse_nodes, input_
-from .ops.stepping import over_all_steps
 
 
 @dataclass(frozen=True)
