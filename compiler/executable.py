@@ -59,6 +59,7 @@ class Report:
 class Executable:
     """A compiled graph. Call it with arrays, after ``set_parameters`` if it has parameters."""
 
+    target: Target[Any]
     stages: Stages
     schedule: Schedule
     plan: Plan
@@ -206,7 +207,7 @@ def compile_graph(
     executor = Executor(planned.program, threads, state) if runs_here(aim.name) else None
     seconds = time.perf_counter() - start
     weights = _Weights(final, planned.prepared)
-    executable = Executable(stages, scheduled, planned, decisions, executor, seconds, weights)
+    executable = Executable(aim, stages, scheduled, planned, decisions, executor, seconds, weights)
     if executor is not None:
         executor.on_empty = partial(_empty, graph, weights, executor)
         if not final.parameters:

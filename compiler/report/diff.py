@@ -156,12 +156,12 @@ class _Comparing:
     def lines(self) -> list[Line]:
         """In the order of the new graph; what is gone stands before what took its place."""
         gone: dict[Node | None, list[Node]] = {}
-        for node, place in self._places().items():
-            gone.setdefault(place, []).append(node)
+        for each, place in self._places().items():
+            gone.setdefault(place, []).append(each)
         found: list[Line] = []
         left_out = False
         for node in (*self.new.nodes, None):
-            before = [self._line(GONE, each, self.old_names) for each in gone.get(node, [])]
+            before = [self._line(GONE, old, self.old_names) for old in gone.get(node, [])]
             here = [] if node is None else self._lines_of(node)
             if (before or here) and left_out and found:
                 found.append(Line(GAP, depth=self.depth))
