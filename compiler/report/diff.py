@@ -159,22 +159,27 @@ class _Comparing:
         for each, place in self._places().items():
             gone.setdefault(place, []).append(each)
         found: list[Line] = []
+        waiting: list[Line] = []  # new constants: of no layer, they belong to what follows
         left_out = False
         for node in (*self.new.nodes, None):
-            before = [self._line(GONE, old, self.old_names) for old in gone.get(node, [])]
             here = [] if node is None else self._lines_of(node)
-            if (before or here) and left_out and found:
+            if node and not node.inputs and node not in gone:
+                waiting += here
+                continue
+            shown = [self._line(GONE, old, self.old_names) for old in gone.get(node, [])]
+            shown += [*waiting, *here] if shown or here or node is None else []
+            if shown and left_out and found:
                 found.append(Line(GAP, depth=self.depth))
-            found[_end(found) : _end(found)] = before
-            found += here
-            left_out = not here and (left_out or bool(node and node.inputs))
+            found += shown
+            waiting = waiting if not shown else []
+            left_out = not shown and (left_out or bool(found))
         return found + self._end_lines()
 
     def _places(self) -> dict[Node, Node | None]:
         """For each node that is gone the one of the new graph it is shown before.
 
         That is what came in its place: new, of the same layer and line, and the last such before
-        what read it; or else the next node that is still there.
+        what read it; or else the next node that is still there, and what is new in front of it.
         """
         heirs = _Heirs(self.new, self.old_of)
         new_of = {old: new for new, old in self.old_of.items()}
@@ -183,11 +188,11 @@ class _Comparing:
         following: Node | None = None
         for node in reversed(self.old.nodes):
             if node in self.kept:
-                following = new_of[node]
+                following = new_of[node] if node.inputs else following
             elif _has_line(node):
                 readers = (new_of.get(user, places.get(user)) for user in self.old.users[node])
                 read = [each for each in (*readers, ends.get(node)) if each is not None]
-                places[node] = heirs.of(node, read) or following
+                places[node] = heirs.of(node, read) or heirs.in_front_of(following)
         return dict(reversed(places.items()))
 
     def _lines_of(self, node: Node) -> list[Line]:
@@ -249,9 +254,11 @@ class _Comparing:
     def _end_lines(self) -> list[Line]:
         """Results and next values of parameters that are others though their nodes stayed."""
         found = []
-        for before, after in zip(self.old.outputs, self.new.outputs, strict=False):
+        heads = ["return"] * len(self.new.returned)
+        heads += [f"update {self.new_names[node]} =" for node in self.new.updates]
+        for head, before, after in zip(heads, self.old.outputs, self.new.outputs, strict=False):
             if after in self.old_of and before in self.kept and self.old_of[after] is not before:
-                call = (f"return {self.new_names[after]}",)
+                call = (f"{head} {self.new_names[after]}",)
                 found.append(Line(CHANGED, call, was=self.old_names[before], depth=self.depth))
         return found
 
@@ -263,10 +270,12 @@ class _Heirs:
         self.nodes = [node for node in new.nodes if node.inputs]
         self.place = {node: index for index, node in enumerate(self.nodes)}
         self.made: dict[tuple[Origin, str], list[int]] = {}
-        # Of a layer and line: of each new node the first of those that follow one another.
+        self.runs: dict[int, int] = {}  # of each new node the first of those in a row
+        # Of a layer and line, likewise.
         self.first: dict[Origin, tuple[list[int], list[int]]] = {}
         for node, index in self.place.items():
             if node not in old_of:
+                self.runs[index] = self.runs.get(index - 1, index)
                 for origin in node.origins:
                     self._add(origin, node, index)
 
@@ -293,18 +302,16 @@ class _Heirs:
                 return self.nodes[_last(*self.first[origin], end)]
         return None
 
+    def in_front_of(self, node: Node | None) -> Node | None:
+        """The first of the new nodes right before ``node``, or before the end; else ``node``."""
+        index = len(self.nodes) if node is None else self.place[node]
+        start = self.runs.get(index - 1)
+        return node if start is None else self.nodes[start]
+
 
 def _last(places: list[int], values: list[int], end: int) -> int:
     """The value of the last place up to ``end``, or of the first place of all."""
     return values[max(bisect_right(places, end) - 1, 0)]
-
-
-def _end(lines: list[Line]) -> int:
-    """Where lines end but for new constants: of no layer, they belong to what follows."""
-    end = len(lines)
-    while end and lines[end - 1].mark == NEW and not lines[end - 1].origins:
-        end -= 1
-    return end
 
 
 def _has_line(node: Node) -> bool:
