@@ -12,7 +12,8 @@ from ..compiler.executable import Executable, compile_graph
 from ..compiler.ir.graph import Graph, Node
 from ..compiler.report.compare import Variants, compare_graph
 from ..compiler.report.comparison import Comparison
-from ..compiler.report.diff import Difference, stage_diff
+from ..compiler.report.diff import stage_diff
+from ..compiler.report.difference import Difference
 from ..compiler.report.explain import Explanation, explain
 from ..compiler.report.profile import Profile, profile
 from ..runtime.dim import Size

@@ -12,7 +12,8 @@ from keraunos.compiler.ir.graph import Graph
 from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.ir.printer import node_calls
 from keraunos.compiler.pipeline import optimize
-from keraunos.compiler.report.diff import CHANGED, GONE, NEW, USER, diff, stage_diff, stage_diffs
+from keraunos.compiler.report.diff import diff, stage_diff, stage_diffs
+from keraunos.compiler.report.difference import CHANGED, GONE, NEW, USER
 from keraunos.compiler.report.matching import match_nodes
 from keraunos.runtime.config import config
 
