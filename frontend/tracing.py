@@ -88,6 +88,7 @@ class Traced:
 class TraceScope(Scope):
     """Building one graph: weights become named parameters, layers are named by their path."""
 
+    asks_types_alone = False
     fixes_values = True
 
     def __init__(self, root: Any, training: bool, open_sizes: bool = False) -> None:

@@ -6,6 +6,7 @@ second step adds as many calls as the first. Pairs of nodes looked at would add 
 
 import gc
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,6 +143,50 @@ def test_training_steps_are_traced_in_proportion() -> None:
 @pytest.mark.slow
 def test_training_steps_compile_in_proportion() -> None:
     assert_linear(lambda n: compiled(training(chain, n)))
+
+
+def nested(n: int) -> keras.Model:
+    x = keras.Input((4,))
+    model = keras.Model(x, layers.Dense(4)(x))
+    for _ in range(n):
+        x = keras.Input((4,))
+        model = keras.Model(x, model(x))
+    return model
+
+
+def nested_stacks(n: int) -> keras.Model:
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(4)])
+    for _ in range(n):
+        model = keras.Sequential([keras.Input((4,)), model])
+    return model
+
+
+def added(n: int) -> keras.Model:
+    model = keras.Sequential([keras.Input((4,))])
+    for _ in range(n):
+        model.add(layers.Dense(4))
+    return model
+
+
+def popped(n: int) -> keras.Model:
+    model = added(n)
+    for _ in range(n):
+        model.pop()
+    return model
+
+
+@pytest.mark.parametrize("make", [nested, nested_stacks, added, popped])
+def test_models_are_put_together_in_proportion(make: Callable[[int], keras.Model]) -> None:
+    assert_linear(make)
+
+
+def test_nested_models_are_saved_and_loaded_in_proportion(tmp_path: Path) -> None:
+    def saved_and_loaded(n: int) -> None:
+        model = nested(n)
+        model.save_weights(tmp_path / "nested.weights.h5")
+        model.load_weights(tmp_path / "nested.weights.h5")
+
+    assert_linear(saved_and_loaded)
 
 
 def fused_alike(n: int) -> None:
