@@ -118,8 +118,8 @@ def compare_model(model: Any, x: Any, variants: Variants, repeats: int | None) -
     if missing:
         raise UsageError(
             f"compare: expected a model, or a graph without parameters; received graph "
-            f"{traced.graph.name} with {missing} of them. compiler.compare.compare_graph takes "
-            "their values too"
+            f"{traced.graph.name} with {missing} of them. compare_graph of compiler.report.compare "
+            "takes their values too"
         )
     arrays = fit_inputs(traced.graph, (x,), traced.arguments)
     return compare_graph(traced.graph, arrays, traced.values(), variants, repeats)

@@ -50,8 +50,8 @@ def stage_diff(stages: Stages, stage: str) -> Difference:
     """
     names = list(stages)
     if stage not in names[1:]:
-        known = ", ".join(names[1:])
-        raise IRError(f"diff: expected one of {known}; got {stage!r}{did_you_mean(stage, names)}")
+        known, hint = ", ".join(names[1:]), did_you_mean(str(stage), names[1:])
+        raise IRError(f"diff: expected one of {known}; got {stage!r}{hint}")
     return diff(stages[names[names.index(stage) - 1]], stages[stage], stage)
 
 
