@@ -67,6 +67,7 @@ class Report:
 class Executable:
     """A compiled graph. Call it with arrays, after ``set_parameters`` if it has parameters."""
 
+    target: Target[Any]
     stages: Stages
     schedule: Schedule
     plan: Plan
@@ -242,7 +243,7 @@ def compile_graph(
     seconds = time.perf_counter() - start
     weights = _Weights(final, planned.prepared)
     executable = Executable(
-        stages, scheduled, planned, program, decisions, executor, seconds, weights
+        aim, stages, scheduled, planned, program, decisions, executor, seconds, weights
     )
     if executor is not None:
         executor.on_empty = partial(_empty, graph, weights, executor)
