@@ -43,7 +43,7 @@ def test_differences_say_what_changed(executable, files):
     assert lines[:2] == ["--- before fuse, after legalize", "+++ after fuse"]
     assert any(line.startswith("-") and "relu(" in line for line in lines)
     assert any(line.startswith("+") and "fused conv2d+relu+max_pool2d" in line for line in lines)
-    assert files["01_simplify.diff"] == "# simplify changed nothing\n"
+    assert files["02_simplify.diff"] == "# simplify changed nothing\n"
 
 
 def test_the_rest_is_there(executable, files):
