@@ -95,12 +95,17 @@ def emit_to_bfloat(builder: Any, value: Any) -> Any:
 
 def emit_of_half_by_f16c(builder: Any, value: Any) -> Any:
     half = builder.bitcast(value, _shaped(value.type, HALF))
-    return builder.fpext(half, _shaped(value.type, FLOAT))
+    return _fenced(builder, builder.fpext(half, _shaped(value.type, FLOAT)))
 
 
 def emit_to_half_by_f16c(builder: Any, value: Any) -> Any:
-    half = builder.fptrunc(value, _shaped(value.type, HALF))
+    half = builder.fptrunc(_fenced(builder, value), _shaped(value.type, HALF))
     return builder.bitcast(half, _shaped(value.type, I16))
+
+
+def _fenced(builder: Any, value: Any) -> Any:
+    """``value``, of which LLVM sees no conversion: it would compute in halves, and lose -0."""
+    return call_named(builder, f"llvm.arithmetic.fence.{suffix(value.type)}", value.type, [value])
 
 
 def emit_of_half(builder: Any, value: Any) -> Any:
