@@ -198,7 +198,7 @@ def _costs(program: Program, index: int, sizes: dict[str, int]) -> tuple[int, in
 def _launches(program: Program, index: int) -> list[tuple[int, LaunchRow]]:
     """Row ``index`` if it is a launch; else those in its tile or loop."""
     head = program.rows[index]
-    end = index + 1 + (0 if isinstance(head, LaunchRow) else head.rows)
+    end = index + 1 + (head.rows if isinstance(head, (TileRow, LoopRow)) else 0)
     rows = enumerate(program.rows[index:end], index)
     return [(i, row) for i, row in rows if isinstance(row, LaunchRow)]
 
