@@ -105,14 +105,16 @@ def _is_still(loop: Loop, index: int) -> bool:
 
 
 def _without_still_carries(loop: Loop) -> Loop:
-    """The start takes the place of a carry that no step changes."""
+    """The start takes the place of each carry that no step changes.
+
+    Then it may be seen of others: a step that hands on what is the start of both.
+    """
     step = loop.step
-    still = {
-        state: start
-        for state, new, start in zip(step.state, step.new_state, loop.starts, strict=True)
-        if new is state
-    }
-    return loop.with_outputs(substituted(loop.outputs, still)) if still else loop
+    number = {state: i for i, state in enumerate(step.state)}
+    while read := read_by(loop.outputs, [s for s in step.state if _is_still(loop, number[s])]):
+        still = {state: loop.starts[number[state]] for state in read}
+        loop = loop.with_outputs(substituted(loop.outputs, still))
+    return loop
 
 
 def _over_distinct(loop: Loop) -> Loop:
