@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..ir.types import FLOAT32, Size, TensorType, product
-from ..loops.kernel import Kernel, Param
+from ..ir.types import Size, TensorType, product
+from ..loops.arguments import Pointer
+from ..loops.kernel import Kernel
 from ..loops.layout import Address, Launch, Layout, Packing
+from .arguments import PackArguments
 from .bodies import Pack
 
 
@@ -43,17 +45,17 @@ class Panels(Packing):
 
     def launch(self, source: Layout) -> Launch:
         batch, depth, channels = self._sizes(source.type)
-        sizes: list[tuple[str, Size]] = [
-            ("batch", batch),
-            ("groups", self.groups),
-            ("channels", channels),
-            ("depth", depth),
-            ("width", self.width),
-        ]
-        pointers = (Param("x", FLOAT32), Param("y", FLOAT32))
-        kernel = Kernel("pack", (*pointers, *(Param(name) for name, _ in sizes)), Pack())
-        values = (Address(0, source.origin), Address(1), *(size for _, size in sizes))
-        return Launch(kernel, values, 0, source.type.bytes * 2)
+        arguments: PackArguments[Pointer, Size] = PackArguments(
+            x=Pointer(Address(0, source.origin)),
+            y=Pointer(Address(1)),
+            batch=batch,
+            groups=self.groups,
+            channels=channels,
+            depth=depth,
+            width=self.width,
+        )
+        kernel = Kernel("pack", arguments.params, Pack())
+        return Launch(kernel, arguments.values, 0, source.type.bytes * 2)
 
     def _sizes(self, type_: TensorType) -> tuple[Size, Size, Size]:
         """Matrices, the rows of each, and the channels of a group."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from ....runtime.cpu.host import Host
-from ....runtime.program import Scratch
 from ...ir.graph import Graph
 from ...ir.kinds import KernelGradient
-from ...ir.types import FLOAT32
-from ...loops.anchored import Sizes, match_anchored
-from ...loops.layout import Address, Launch, Placed
+from ...ir.types import FLOAT32, Size
+from ...loops.anchored import image_strides, match_anchored
+from ...loops.arguments import Pointer
+from ...loops.layout import Launch, Placed
 from ...ops.winograd import PLACES, TILE
+from ..arguments import WinogradSumArguments
 from ..bodies import RegisterBlock, WinogradSum
-from .slide import strides_of
 from .winograd import known_sizes, scratch_of, start_of, tile_stride
 
 TRANSFORMED_BYTES = 320 * 1024  # pixels and gradients of one go: they stay in a core's cache
@@ -36,30 +36,37 @@ def build_winograd_sum(
     width = block.vectors * machine.lanes
     tile_bytes = PLACES * (channels + width) * FLOAT32.itemsize
     kernel = WinogradSum(block, max(1, min(MOST_TILES, TRANSFORMED_BYTES // tile_bytes)))
-    names = ("y_part", "y_place", "y_run")
-    sizes: Sizes = [
-        ("images", images),
-        ("part", group.anchor.attrs["part"]),
-        ("rows", rows),
-        ("cols", columns),
-        ("panels", -(-filters // width)),
-        ("channels", filters),
-        ("run", channels),
-        ("v_tile", tile_stride(channels)),
-        *strides_of("x", group.x),
-        *strides_of("w", grad),
-        *zip(names, group.result.strides, strict=False),
-    ]
+    x_image, x_row, x_col = image_strides(group.x)
+    w_image, w_row, w_col = image_strides(grad)
+    y_part, y_place, y_run, _ = group.result.strides
+    x, w = group.anchor.inputs
+    arguments: WinogradSumArguments[Pointer, Size] = WinogradSumArguments(
+        x=group.pointer(x, start_of(group.x, group.anchor)),
+        w=group.origin(w),
+        v=scratch_of(kernel.tiles, tile_stride(channels)),
+        d=scratch_of(kernel.tiles, width),
+        y=group.stored(),
+        images=images,
+        part=group.anchor.attrs["part"],
+        rows=rows,
+        cols=columns,
+        panels=-(-filters // width),
+        channels=filters,
+        run=channels,
+        v_tile=tile_stride(channels),
+        x_image=x_image,
+        x_row=x_row,
+        x_col=x_col,
+        w_image=w_image,
+        w_row=w_row,
+        w_col=w_col,
+        y_part=y_part,
+        y_place=y_place,
+        y_run=y_run,
+    )
     tiles = -(-rows // TILE) * -(-columns // TILE)
     flops = images * (2 * PLACES * tiles * channels * filters)
-    x, w = (group.slot(operand) for operand in group.anchor.inputs)
-    pointers: list[tuple[str, Address | Scratch]] = [
-        ("x", Address(x, start_of(group.x, group.anchor))),
-        ("w", Address(w, grad.origin)),
-        ("v", scratch_of(kernel.tiles, tile_stride(channels))),
-        ("d", scratch_of(kernel.tiles, width)),
-    ]
-    return (group.launch_on(pointers, name, kernel, sizes, flops),)
+    return (group.launch(name, kernel, arguments, flops),)
 
 
 def _block_of(channels: int, filters: int, machine: Host) -> RegisterBlock:
