@@ -12,6 +12,7 @@ from ...loops.accesses import Accesses, Group, Strided, extent, loop_groups
 from ...loops.arguments import Pointer
 from ...loops.domain import Domain, Values
 from ...loops.kernel import Kernel
+from ...loops.layout import Address, Launch, Placed
 from ...loops.scalars import sum_bytes
 from ..arguments import TurnArguments
 from ..bodies import Turn
