@@ -37,6 +37,7 @@ PANEL_BYTES = 640 * 1024  # weights of one panel that stay in a core's cache
 SHORT_DEPTH = 32  # windows of so few products are unrolled, see ``is_short``
 SHORT_ACCUMULATORS = 8
 STORE_CYCLES = 1.5  # epilogue and store of one accumulator
+ROUND_TRIP_CYCLES = 2.0  # a vector written by one kernel, or read by the next
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Extent:
     row_unit: int = 1
     column_unit: int = 1
     adjacent: bool = False  # the columns of ``x`` lie side by side, at one address
+    gates: int = 1  # equal stretches of the channels that a block has the same units of
 
 
 def is_short(extent: Extent) -> bool:
@@ -65,23 +67,21 @@ def is_short(extent: Extent) -> bool:
 @cache
 def choose_block(extent: Extent, machine: Host) -> RegisterBlock:
     """The cheapest block for ``extent`` on a machine."""
-    least = RegisterBlock(extent.row_unit, extent.column_unit, 1)
+    least = RegisterBlock(extent.row_unit, extent.column_unit, extent.gates)
     candidates = list(_candidates(extent, machine.vector_registers)) or [least]
     return min(candidates, key=lambda b: (_cycles(b, extent, machine), -b.columns))
 
 
 def _candidates(extent: Extent, registers: int) -> Iterator[RegisterBlock]:
-    for vectors in (1, 2, 3, 4):
+    for vectors in (extent.gates * n for n in (1, 2, 3, 4)):
         for rows in range(extent.row_unit, 5, extent.row_unit):
             if extent.rows is None and rows > extent.row_unit:
                 continue
             if extent.rows is not None and rows > max(extent.rows, extent.row_unit):
                 continue
-            for columns in _column_counts(extent, registers):
+            for columns in _column_counts(extent, vectors, registers):
                 block = RegisterBlock(rows, columns, vectors)
-                # One for the operand, and one more: with none to spare LLVM spills an accumulator,
-                # and each step waits for the store of the one before (43 against 75 GFLOP/s).
-                if block.accumulators + vectors + 2 > registers:
+                if not _fits(block, registers):
                     break
                 if extent.columns is not None and columns > extent.columns:
                     break
@@ -90,15 +90,43 @@ def _candidates(extent: Extent, registers: int) -> Iterator[RegisterBlock]:
                 yield block
 
 
+def _fits(block: RegisterBlock, registers: int) -> bool:
+    """Whether registers hold the accumulators and what is multiplied.
+
+    There is one for the operand, and one more: with none to spare LLVM spills an accumulator, and
+    each step waits for the store of the one before (43 against 75 GFLOP/s).
+    """
+    return block.accumulators + block.vectors + 2 <= registers
+
+
+def fits_registers(gates: int, machine: Host) -> bool:
+    """Whether there is any block with an accumulator for each gate."""
+    return _fits(RegisterBlock(1, 1, gates), machine.vector_registers)
+
+
+def gates_pay(channels: int, depth: int, gates: int, machine: Host) -> bool:
+    """Whether the lanes that stay idle beside gates cost less than storing all channels first.
+
+    Both are cycles of a row: products of lanes without a channel, or vectors written and read.
+    """
+    vectors, of_gates = (-(-n // machine.lanes) for n in (channels, channels // gates))
+    idle = depth * (gates * of_gates - vectors) / FMA_PER_CYCLE
+    return idle <= ROUND_TRIP_CYCLES * (vectors + gates * of_gates) + STEP_OVERHEAD
+
+
 def batch_block(registers: int) -> int:
     """Columns a block where their number is a batch that nobody knows yet."""
     return registers // 4
 
 
-def _column_counts(extent: Extent, registers: int) -> range:
+def _column_counts(extent: Extent, vectors: int, registers: int) -> range:
     """Where the columns are a batch nobody knows yet, a size that small batches divide."""
     if extent.columns is None:
         size = max(1, batch_block(registers) // extent.column_unit) * extent.column_unit
+        while (
+            extent.gates > 1 and size > 1 and not _fits(RegisterBlock(1, size, vectors), registers)
+        ):
+            size //= 2  # batches are cut at whole blocks of products without gates
         return range(size, size + 1)
     return range(extent.column_unit, 29, extent.column_unit)
 

@@ -47,6 +47,9 @@ class Contract(Body):
     ``clipped``: rows of the window that lie above or below the image are left out.
     ``unrolled``: steps of the innermost loop written out. ``prefetched``: packed weights are asked
     for ahead of their use, though not ``streamed``.
+
+    Where the epilogue has several accumulators, a block, and a panel, holds the same units of each
+    gate: vectors of the first gate, as many of the second, and so on.
     """
 
     block: RegisterBlock
@@ -212,3 +215,5 @@ class Border(Body):
 @dataclass(frozen=True)
 class Pack(Body):
     """Packs a matrix computed at run time as a contraction's weights (``packing.Panels``)."""
+
+    gates: int = 1

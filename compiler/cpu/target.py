@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ...runtime.cpu.host import Host
 from ..context import PassFunction
-from ..decisions import Decisions
+from ..decisions import Decisions, Refusal
 from ..ir.graph import Graph, Node
 from ..loops.kernel import Kernel
 from ..loops.layout import Launch, Layout, Placed
@@ -16,6 +16,7 @@ from ..scheduling.schedule import Schedule, Tile
 from ..target import Target
 from .emit.kernel import emit
 from .emit.writer import MATH
+from .groups import group_refusal
 from .layouts import choose_layouts
 from .lower import lower_group
 from .parts import in_parts
@@ -44,6 +45,9 @@ class CpuTarget(Target[Host]):
 
     def in_parts(self, node: Node) -> Node | None:
         return in_parts(node, self.machine)
+
+    def refusal(self, body: Graph) -> Refusal | None:
+        return group_refusal(body, self.machine)
 
     def layouts(self, graph: Graph, fixed: frozenset[Node]) -> dict[Node, Layout]:
         return choose_layouts(graph, fixed)

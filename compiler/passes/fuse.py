@@ -8,7 +8,8 @@
     %0 = fused conv2d+add+relu+max_pool2d(%x, $kernel, $bias) {...}
 
 A convolution, matrix product or window takes along what follows it element by element (bias,
-residual, activation, a pooling that tiles the image). Other elementwise ops, reductions and the
+residual, activation, a pooling that tiles the image); what goes on from several of its values, or
+from slices of its channels, joins it as a whole. Other elementwise ops, reductions and the
 data movement in front of them join where they share one loop domain: a softmax is one group.
 """
 
@@ -18,20 +19,21 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..context import Context
-from ..decisions import Decision
+from ..decisions import Decision, Refusal
 from ..ir.graph import Graph, Node, apply, on_operands, origin_scope, rewrite
-from ..ir.kinds import Elementwise, Reduction, Window
-from ..ir.types import FLOAT32, Size, TupleType
-from ..loops.epilogues import can_pool, match_epilogue, pool_of
+from ..ir.kinds import Contraction, Elementwise, Reduction, Window
+from ..ir.types import BOOL, FLOAT32, Size, TupleType
+from ..loops.epilogues import HEAVY, can_pool, pool_of
+from ..loops.gates import first_channel
 from ..ops.core import ITEM, fuse_nodes
 from ..ops.registry import ops
 from ..prologue import fixed_nodes
-from .clusters import ANCHORS, MAX_NODES, MOVES, Cluster, merged, shares_loops, start_cluster
+from .clusters import MAX_NODES, MOVES, Cluster, goes_on, merged, shares_loops, start_cluster
 from .legalize import scattered_parts
 from .recompute import masks_of, recompute
 
 # Where groups end by nature: nothing was missed, so nothing is reported.
-STRUCTURAL = frozenset({"ANCHOR", "MOVES_DATA", "CYCLE"})
+STRUCTURAL = frozenset({"ANCHOR", "TWO_ANCHORS", "MOVES_DATA", "CYCLE"})
 
 
 def fuse(graph: Graph, context: Context[Any]) -> Graph:
@@ -61,15 +63,19 @@ class _Fuser:
         self.scattered = scattered
         self.fixed = fixed_nodes(graph)
         self.outputs = set(graph.outputs)
+        self.updated = {value: parameter for parameter, value in graph.next_values.items()}
         self.cluster: dict[Node, Cluster] = {}
         self.order = {node: i for i, node in enumerate(graph.nodes)}
         self.read_by_copies: set[Node] = set()
+        self.missed: list[tuple[Cluster, Node, Decision]] = []
 
     def run(self) -> Graph:
         for node in self.graph.nodes:
             if node.inputs and node not in self.fixed and _is_fusible(node):
                 self._place(node)
         self._join_sweeps()
+        self._join_followers()
+        self._record_missed()
         for node in recompute(self.graph, self.cluster, self.target):
             self._recomputed(node)
         return self._rebuild()
@@ -79,16 +85,16 @@ class _Fuser:
         candidates = {self.cluster[i]: i for i in node.inputs if i in self.cluster}
         # The latest producer first: what it waits for is ready by then.
         ordered = sorted(candidates.items(), key=lambda c: -self.order[c[1]])
-        for cluster, operand in sorted(ordered, key=lambda c: c[0].anchor is None):
+        for cluster, operand in sorted(ordered, key=lambda c: not c[0].anchors):
             reason = self._refusal(cluster, operand, node)
             if reason is None:
-                if cluster.anchor is not None:
+                if cluster.anchors:
                     cluster.copies += masks_of(node, cluster)
                 cluster.add(node)
                 self.cluster[node] = cluster
                 self._absorb(cluster, [other for other in candidates if other is not cluster])
                 return
-            self._declined(cluster, node, *reason)
+            self._declined(cluster, [node], *reason)
         self.cluster[node] = start_cluster(node)
 
     def _absorb(self, cluster: Cluster, others: list[Cluster]) -> None:
@@ -117,7 +123,7 @@ class _Fuser:
             large = (n for n in cluster.operands if n.shape == cluster.domain.shape)
             readers.update(dict.fromkeys(large, cluster))
 
-    def _refusal(self, cluster: Cluster, operand: Node, node: Node) -> tuple[str, str] | None:
+    def _refusal(self, cluster: Cluster, operand: Node, node: Node) -> Refusal | None:
         """Why ``node`` cannot join ``cluster``: a code and a sentence; None if it can."""
         if isinstance(node.op.lowering, MOVES):
             return "MOVES_DATA", f"{node.op.name} reads its operand elsewhere"
@@ -125,25 +131,25 @@ class _Fuser:
             return "LARGE", f"the group has {MAX_NODES} ops, enough to hide its loads and stores"
         if self._would_cycle(cluster, node):
             return "CYCLE", "another operand waits for this group's result"
-        if cluster.anchor is not None:
+        if cluster.anchors:
             return self._anchored_refusal(cluster, operand, node)
-        if isinstance(node.op.lowering, ANCHORS):
+        if isinstance(node.op.lowering, HEAVY):
             return "ANCHOR", f"{node.op.name} reads its operand from memory"
         if not shares_loops(node, cluster):
             return "OTHER_DOMAIN", f"its loops run over {node.shape}, the group's differ"
         return None
 
-    def _anchored_refusal(
-        self, cluster: Cluster, operand: Node, node: Node
-    ) -> tuple[str, str] | None:
-        facet = node.op.lowering
+    def _anchored_refusal(self, cluster: Cluster, operand: Node, node: Node) -> Refusal | None:
+        facet, anchor = node.op.lowering, cluster.anchors[0]
         pools = isinstance(facet, Window) and facet.combine != "dot"
-        heavy = isinstance(facet, (*ANCHORS, Reduction)) and not pools
-        if heavy or (pools and not _makes_images(cluster.nodes[0])):
+        heavy = isinstance(facet, (*HEAVY, Reduction)) and not pools
+        if isinstance(facet, Contraction) and isinstance(anchor.op.lowering, Contraction):
+            return self.target.refusal(self._body([*cluster.nodes, node], [node], cluster.copies))
+        if heavy or (pools and not _makes_images(anchor)):
             return "ANCHOR", f"{node.op.name} reads its operand from memory"
         if pools and pool_of(node) is None:
             return "OVERLAPPING_WINDOW", "pooling in registers needs strides equal to the window"
-        if pools and not can_pool(cluster.nodes[0], node):
+        if pools and not can_pool(anchor, node):
             return "TILES", "the windows of this pooling do not tile the 2 x 2 results in registers"
         if operand in self.outputs:
             return "GRAPH_OUTPUT", "its operand is a result of the model"
@@ -151,24 +157,81 @@ class _Fuser:
         if others:
             return "SECOND_USER", f"its operand also feeds {_named(others[0])}"
         assert operand is cluster.nodes[-1], "what the group has gone on from has that user alone"
-        if node.dtype != FLOAT32:
-            return "DTYPE", f"{node.dtype} where kernels of this kind compute float32"
-        if not self.scattered.isdisjoint((node, *node.inputs)):
-            return "GAPS", "time as the last axis leaves gaps between the elements of a value"
-        body = self._body(cluster, node)
-        anchor = next(n for n in body.nodes if isinstance(n.op.lowering, ANCHORS))
-        if match_epilogue(body, anchor) is None:
-            return (
-                "OPERAND_SHAPE",
-                "an operand is neither one value, one a channel nor one an element",
-            )
-        return None
+        return self._kernel_refusal([node], [*cluster.nodes, node], [node], cluster)
 
-    def _body(self, cluster: Cluster, node: Node) -> Graph:
-        members = [*cluster.copies, *masks_of(node, cluster), *cluster.nodes, node]
-        fused = fuse_nodes(members, (node,), "")
-        body: Graph = fused.attrs["body"]
+    def _kernel_refusal(
+        self, new: list[Node], nodes: list[Node], results: list[Node], cluster: Cluster
+    ) -> Refusal | None:
+        """Why no kernel computes ``nodes``: ``new`` ones and those of ``cluster``."""
+        other = next((node for node in (*new, *results) if node.dtype not in (FLOAT32, BOOL)), None)
+        other = other or next((node for node in results if node.dtype != FLOAT32), None)
+        if other is not None:
+            return "DTYPE", f"{other.dtype} where kernels of this kind compute float32"
+        if any(not self.scattered.isdisjoint((node, *node.inputs)) for node in new):
+            return "GAPS", "time as the last axis leaves gaps between the elements of a value"
+        masks = [mask for node in new for mask in masks_of(node, cluster)]
+        return self.target.refusal(self._body(nodes, results, [*cluster.copies, *masks]))
+
+    def _body(self, nodes: list[Node], results: list[Node], copies: list[Node]) -> Graph:
+        body: Graph = fuse_nodes([*copies, *nodes], results, "").attrs["body"]
         return body
+
+    def _join_followers(self) -> None:
+        """Puts what goes on from several values of a group with an anchor in that group."""
+        self.read_by_copies = {n for c in set(self.cluster.values()) for n in _read_by_copies(c)}
+        for cluster in [c for c in dict.fromkeys(self.cluster.values()) if c.anchors]:
+            refused: set[Cluster] = set()
+            while follower := self._follower(cluster, refused):
+                reason = self._join_refusal(cluster, follower)
+                if reason is None:
+                    self._join(cluster, follower)
+                else:
+                    refused.add(follower)
+                    self._declined(cluster, follower.nodes, *reason)
+            self._read_slices(cluster)
+
+    def _follower(self, cluster: Cluster, refused: set[Cluster]) -> Cluster | None:
+        """A group that computes element by element what follows from values of ``cluster``."""
+        users = (user for node in cluster.nodes for user in self.graph.users[node])
+        others = (self.cluster[user] for user in users if user in self.cluster)
+        return next((c for c in others if self._goes_on(c) and c not in refused), None)
+
+    def _goes_on(self, cluster: Cluster) -> bool:
+        """Whether a group computes element by element, and nobody else all of it again."""
+        return goes_on(cluster) and bool(self._escaping(cluster))
+
+    def _join_refusal(self, cluster: Cluster, follower: Cluster) -> Refusal | None:
+        both = [*cluster.nodes, *follower.nodes]
+        if len(both) > MAX_NODES:
+            return "LARGE", f"both have more than {MAX_NODES} ops"
+        trial = Cluster(both, cluster.anchors, cluster.domain, copies=cluster.copies)
+        if self._reaches([i for node in both for i in node.inputs], trial):
+            return "CYCLE", "another operand waits for this group's result"
+        updated = (self.updated[node] for node in follower.nodes if node in self.updated)
+        for parameter in updated:
+            if parameter in trial.operands:
+                name = parameter.attrs["name"]
+                return "UPDATES", f"alone it writes {name} where it lies, which no product can"
+        return self._kernel_refusal(follower.nodes, both, self._escaping(trial), cluster)
+
+    def _join(self, cluster: Cluster, follower: Cluster) -> None:
+        masks = [mask for node in follower.nodes for mask in masks_of(node, cluster)]
+        own = {*cluster.nodes, *follower.nodes}
+        cluster.nodes = sorted(own, key=lambda node: self.order[node])
+        cluster.copies += [mask for mask in dict.fromkeys(masks) if mask not in own]
+        self.read_by_copies |= _read_by_copies(cluster)
+        self.cluster.update(dict.fromkeys(follower.nodes, cluster))
+
+    def _read_slices(self, cluster: Cluster) -> None:
+        """Lets a group with an anchor read slices of channels where they lie."""
+        for operand in cluster.operands:
+            if first_channel(operand) is None or operand not in self.cluster:
+                continue
+            if self.cluster.get(operand.inputs[0]) is self.cluster[operand]:
+                continue  # it is not in memory
+            copies, results = [*cluster.copies, operand], self._escaping(cluster)
+            if self.target.refusal(self._body(cluster.nodes, results, copies)) is None:
+                cluster.copies = copies
 
     def _would_cycle(self, cluster: Cluster, node: Node) -> bool:
         """Whether some other operand of ``node`` depends on the cluster, through any cluster."""
@@ -177,7 +240,7 @@ class _Fuser:
     def _reaches(self, operands: Iterable[Node], cluster: Cluster) -> bool:
         """Whether ``operands`` depend on the cluster through a node outside of it."""
         members = set(cluster.nodes)
-        first = self.order[cluster.nodes[0]]
+        first = min(self.order[node] for node in members)
         stack = [operand for operand in operands if operand not in members]
         seen: set[Node] = set()
         while stack:
@@ -193,19 +256,24 @@ class _Fuser:
                 stack.extend(i for mate in mates for i in mate.inputs if i not in seen)
         return False
 
-    def _declined(self, cluster: Cluster, node: Node, code: str, detail: str) -> None:
+    def _declined(self, cluster: Cluster, nodes: list[Node], code: str, detail: str) -> None:
+        """Notes that ``nodes`` have not joined ``cluster``: they may still, in another way."""
         if code in STRUCTURAL:
             return
-        self.decisions.add(
-            Decision(
-                stage="fuse",
-                pattern=f"{cluster.pattern} + {node.op.name}",
-                layers=_layers([*cluster.nodes, node]),
-                action="declined",
-                reason=code,
-                detail=detail,
-            )
+        decision = Decision(
+            stage="fuse",
+            pattern=f"{cluster.pattern} + {'+'.join(node.op.name for node in nodes)}",
+            layers=_layers([*cluster.nodes, *nodes]),
+            action="declined",
+            reason=code,
+            detail=detail,
         )
+        self.missed.append((cluster, nodes[0], decision))
+
+    def _record_missed(self) -> None:
+        for cluster, node, decision in self.missed:
+            if self.cluster[node] is not cluster:
+                self.decisions.add(decision)
 
     def _recomputed(self, node: Node) -> None:
         self.decisions.add(
@@ -244,15 +312,19 @@ class _Fuser:
         """Whether ``user`` reads a value of another group from memory."""
         return user not in self.cluster or node not in self.cluster[user].copies
 
-    def _build(self, cluster: Cluster, new: dict[Node, Node]) -> None:
+    def _escaping(self, cluster: Cluster) -> list[Node]:
+        """What is read of a group, beside by itself and by who computes it again."""
         inside = set(cluster.nodes)
-        escaping = [
+        return [
             n
             for n in cluster.nodes
             if n in self.outputs
             or n in self.read_by_copies
             or any(u not in inside and self._reads(u, n) for u in self.graph.users[n])
         ]
+
+    def _build(self, cluster: Cluster, new: dict[Node, Node]) -> None:
+        escaping = self._escaping(cluster)
         if not escaping:
             return  # all who need something of it compute it again
         members = [*cluster.copies, *cluster.nodes]
@@ -320,7 +392,7 @@ def _on(node: Node, new: dict[Node, Node]) -> Node:
 
 
 def _is_fusible(node: Node) -> bool:
-    facets = (*MOVES, *ANCHORS, Elementwise, Reduction)
+    facets = (*MOVES, *HEAVY, Elementwise, Reduction)
     return isinstance(node.op.lowering, facets) and not isinstance(node.type, TupleType)
 
 

@@ -88,9 +88,7 @@ class Profile:
         rows = [_row(launch) for launch in self.launches]
         sizes = ", ".join(f"{name}={value}" for name, value in self.sizes.items())
         title = f"{self.name}{f' ({sizes})' if sizes else ''}: {_seconds(self.nanoseconds)} a call"
-        notes = (
-            f"Medians of {self.repeats} runs; what each launch adds to the time of a call.",
-        )
+        notes = (f"Medians of {self.repeats} runs; what each launch adds to the time of a call.",)
         return Table(title, COLUMNS, (*rows, self._rest()), notes)
 
     def _rest(self) -> Row:

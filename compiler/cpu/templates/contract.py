@@ -53,7 +53,7 @@ def build_contract(
     machine: Host,
 ) -> Launch | None:
     """The launch for a group around one contraction, or None where the kernel does not fit it."""
-    group = match_anchored(body, operands, results, Contraction)
+    group = match_anchored(body, operands, results, Contraction, several=True)
     problem = None if group is None else _problem(group)
     return None if group is None or problem is None else _launch(group, problem, name, machine)
 
@@ -85,7 +85,7 @@ def _launch(group: Anchored, problem: Problem, name: str, machine: Host) -> Laun
 
 
 def _problem(group: Anchored) -> Problem | None:
-    layouts = (group.x, group.result, *group.element_layouts)
+    layouts = (group.x, *group.results, *group.element_layouts)
     if any(layout.strides[-1] != 1 for layout in layouts):
         return None
     kinds = {
@@ -108,6 +108,7 @@ def _extent(group: Anchored, problem: Problem, rows: Size, columns: Size) -> Ext
         row_unit=pool.rows if pool else 1,
         column_unit=pool.columns if pool else 1,
         adjacent=problem.turned,
+        gates=group.parts.gates,
     )
 
 
@@ -186,9 +187,9 @@ def _arguments(
     group: Anchored, problem: Problem, body: Contract, width: int
 ) -> ContractArguments[Pointer, Size]:
     rows, columns = group.parts.covered(problem.rows, problem.columns)
-    panels = (problem.channels + width - 1) // width
+    panels, gates = (problem.channels + width - 1) // width, group.parts.gates
     left, right = group.anchor.inputs
-    packed = Panels(width, problem.groups, problem.batch_axes)
+    packed = Panels(width, problem.groups, problem.batch_axes, gates)
     arguments: ContractArguments[Pointer, Size] = ContractArguments(
         x=group.pointer(left, problem.x_offset),
         w=group.pointer(right, packing=packed),
@@ -197,7 +198,7 @@ def _arguments(
         cols=columns,
         panels=panels * problem.groups,
         group_panels=panels,
-        channels=problem.channels,
+        channels=problem.channels // gates,
         kys=problem.kys,
         kxs=problem.kxs,
         run=problem.run,
