@@ -6,7 +6,8 @@
     %1, %2 = fused matmul+add+slice+sigmoid+...+multiply(%h, $u, %x, %c)
 
 What reads a group's values element by element, or slices of its channels, is a group of its own at
-first. It joins as a whole: the kernel then has several accumulators an element, or results.
+first. It joins, but for what waits for yet another group that needs this one: the kernel then has
+several accumulators an element, or results.
 """
 
 from __future__ import annotations
@@ -37,14 +38,32 @@ def join_followers(groups: Grouping) -> Iterator[Missed]:
 
 
 def _followers(groups: Grouping, cluster: Cluster, refused: set[Node]) -> list[Node]:
-    """What joins at once: a group that goes on from values, all slices of these with it."""
+    """What may join at once: a group that goes on from values, all slices of these with it."""
     for user in (user for node in cluster.nodes for user in groups.graph.users[node]):
         if user not in refused and _goes_on(groups, user):
             nodes = groups.cluster[user].nodes
             slices = [u for v in _sliced(nodes, cluster) for u in _slices(groups, v)]
             mates = (n for u in slices if _goes_on(groups, u) for n in groups.cluster[u].nodes)
-            return sorted({*nodes, *mates}, key=lambda node: groups.order[node])
+            return _ready(groups, cluster, groups.sorted({*nodes, *mates})) or nodes
     return []
+
+
+def _ready(groups: Grouping, cluster: Cluster, nodes: list[Node]) -> list[Node]:
+    """Those of ``nodes`` that follow from ``cluster``, and what they need, without a detour."""
+    trial = Cluster(groups.sorted((*cluster.nodes, *nodes)), cluster.anchors, cluster.domain)
+    own, late = set(trial.nodes), set[Node]()
+    for node in nodes:
+        outside = [operand for operand in node.inputs if operand not in own]
+        if not late.isdisjoint(node.inputs) or groups.reaches(outside, trial):
+            late.add(node)
+    follows, needed = set(cluster.nodes), set[Node]()
+    for node in nodes:
+        if node not in late and not follows.isdisjoint(node.inputs):
+            follows.add(node)
+    for node in reversed(nodes):
+        if node not in late and (node in follows or node in needed):
+            needed.update((node, *node.inputs))
+    return [node for node in nodes if node in needed and node not in late]
 
 
 def _goes_on(groups: Grouping, node: Node) -> bool:
@@ -64,13 +83,11 @@ def _slices(groups: Grouping, value: Node) -> list[Node]:
 
 
 def _refusal(groups: Grouping, cluster: Cluster, nodes: list[Node]) -> Refusal | None:
-    both = sorted((*cluster.nodes, *nodes), key=lambda node: groups.order[node])
+    both = groups.sorted((*cluster.nodes, *nodes))
     trial = Cluster(both, cluster.anchors, cluster.domain, copies=cluster.copies)
     if len(both) > MAX_NODES:
         return "LARGE", f"both have more than {MAX_NODES} ops"
-    before = {operand for anchor in cluster.anchors for operand in anchor.inputs}
-    read = (operand for node in both for operand in node.inputs)
-    if not before.isdisjoint(nodes) or groups.reaches(read, trial):
+    if groups.reaches((operand for node in both for operand in node.inputs), trial):
         return "CYCLE", "another operand waits for this group's result"
     for value in _sliced(nodes, cluster):
         if any(user not in nodes for user in _slices(groups, value)):
@@ -83,10 +100,11 @@ def _refusal(groups: Grouping, cluster: Cluster, nodes: list[Node]) -> Refusal |
 
 
 def _join(groups: Grouping, cluster: Cluster, nodes: list[Node]) -> None:
-    own = {*cluster.nodes, *nodes}
     masks = [mask for node in nodes for mask in masks_of(node, cluster)]
-    cluster.nodes = sorted(own, key=lambda node: groups.order[node])
-    cluster.copies += [mask for mask in dict.fromkeys(masks) if mask not in own]
+    for other in {groups.cluster[node] for node in nodes}:
+        other.nodes = [node for node in other.nodes if node not in nodes]
+    cluster.nodes = groups.sorted((*cluster.nodes, *nodes))
+    cluster.copies += [mask for mask in dict.fromkeys(masks) if mask not in cluster.nodes]
     groups.read_by_copies |= read_by_copies(cluster)
     groups.cluster.update(dict.fromkeys(nodes, cluster))
 

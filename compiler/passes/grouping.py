@@ -85,6 +85,10 @@ class Grouping:
                 stack.extend(i for mate in mates for i in mate.inputs if i not in seen)
         return False
 
+    def sorted(self, nodes: Iterable[Node]) -> list[Node]:
+        """``nodes`` in the order of the graph."""
+        return sorted(nodes, key=lambda node: self.order[node])
+
     def reads(self, user: Node, node: Node) -> bool:
         """Whether ``user`` reads a value of another group from memory."""
         return user not in self.cluster or node not in self.cluster[user].copies
