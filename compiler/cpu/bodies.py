@@ -220,3 +220,4 @@ class Pack(Body):
     """Packs a matrix computed at run time as a contraction's weights (``packing.Panels``)."""
 
     gates: int = 1
+    interleave: int = 1

@@ -50,7 +50,17 @@ class Panels(Packing):
             tensor = np.pad(tensor, ((0, 0), (0, 0), (0, 0), (0, 0), (0, fill)))
         tensor = tensor.reshape(batch, depth, self.groups, self.gates, panels, width)
         packed = np.ascontiguousarray(tensor.transpose(0, 2, 4, 1, 3, 5))
-        return packed.reshape(batch, self.groups, panels, depth, self.width)
+        packed = packed.reshape(batch, self.groups, panels, depth, self.width)
+        return packed if self.interleave == 1 else self._interleaved(packed)
+
+    def _interleaved(self, packed: np.ndarray) -> np.ndarray:
+        """With rows of a panel side by side, some at a time; zeros for the last that are not."""
+        *outer, depth, width = packed.shape
+        steps = -(-depth // self.interleave)
+        fill = steps * self.interleave - depth
+        packed = np.pad(packed, (*[(0, 0)] * len(outer), (0, fill), (0, 0)))
+        rows = packed.reshape(*outer, steps, self.interleave, width)
+        return np.ascontiguousarray(rows.swapaxes(-1, -2))
 
     def launch(self, source: Layout) -> Launch:
         batch, depth, channels = self._sizes(source.type)
@@ -63,7 +73,7 @@ class Panels(Packing):
             depth=depth,
             width=self.width,
         )
-        kernel = Kernel("pack", arguments.params, Pack(self.gates))
+        kernel = Kernel("pack", arguments.params, Pack(self.gates, self.interleave))
         return Launch(kernel, arguments.values, 0, source.type.bytes * 2)
 
     def _sizes(self, type_: TensorType) -> tuple[Size, Size, Size]:
