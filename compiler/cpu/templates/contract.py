@@ -29,7 +29,7 @@ from ...loops.problems import (
     transposed_problem,
 )
 from ..arguments import ContractArguments, CutArguments
-from ..blocking import Extent, choose_block, is_short, prefetches, unrolled_steps
+from ..blocking import Extent, choose_block, is_short, prefetches, spares_loads, unrolled_steps
 from ..bodies import Contract, RegisterBlock
 from ..packing import Panels
 
@@ -137,7 +137,7 @@ def _contract(
         far=_far(problem),
         clipped=_is_clipped(problem, fixed),
         unrolled=1 if fixed else unrolled_steps(machine),
-        prefetched=prefetches(machine),
+        prefetched=prefetches(machine) and (parts.gates == 1 or spares_loads(block, machine)),
     )
 
 
