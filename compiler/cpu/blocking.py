@@ -70,6 +70,10 @@ class BlockEngine(Engine):
         """Whether packed weights are asked for ahead."""
         return False
 
+    def prefetches_in(self, block: RegisterBlock, gates: int) -> bool:
+        """The same, in a kernel of such blocks."""
+        return self.prefetches
+
     @property
     def lanes(self) -> int:
         """Accumulators of a vector."""
