@@ -219,6 +219,17 @@ def test_what_is_no_file(tmp_path: Path) -> None:
                 load_program(path, trusted)
 
 
+def test_what_users_get_wrong(tmp_path: Path) -> None:
+    run = keras.compile(keras.Sequential([keras.Input((4,)), layers.Dense(3)]))
+    with pytest.raises(ValueError, match=r"save: expected a folder that exists"):
+        run.save(tmp_path / "none" / "p")
+    with pytest.raises(ValueError, match="load_program: expected a file; there is none at"):
+        keras.load_program(tmp_path / "p")
+    (tmp_path / "p").write_text("other")
+    with pytest.raises(ValueError, match=r"load_program: .*expected the file of a program"):
+        keras.load_program(tmp_path / "p")
+
+
 def test_parameters_have_to_be_set(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"expected values for \$w"):
         compile_graph(parse_ir(UPDATE)).save(tmp_path / "p")
