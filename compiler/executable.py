@@ -22,12 +22,14 @@ from ..runtime.host_functions import REQUIRE_FINITE, REQUIRE_NO_NAN, NotFiniteEr
 from ..runtime.placement import Placement, solved
 from ..runtime.program import Program
 from .decisions import Decisions
+from .emit import emit
 from .ir.evaluate import bind_sizes, evaluate
 from .ir.graph import Graph, IRError, Node
 from .ir.nonfinite import not_finite
 from .pipeline import TILE, TRACE, Stages, optimize
 from .program_file import save_program
 from .scheduling.conditions import check_choices
+from .scheduling.lower import lower
 from .scheduling.plan import Plan, plan
 from .scheduling.schedule import Schedule, schedule
 from .scheduling.slots import Prepared
@@ -65,9 +67,11 @@ class Report:
 class Executable:
     """A compiled graph. Call it with arrays, after ``set_parameters`` if it has parameters."""
 
+    target: Target[Any]
     stages: Stages
     schedule: Schedule
     plan: Plan
+    program: Program
     decisions: Decisions
     loaded: Executor | None  # None where this machine cannot run the program
     compile_seconds: float
@@ -82,10 +86,6 @@ class Executable:
     def graph(self) -> Graph:
         """The graph after the last pass."""
         return self.stages.last
-
-    @property
-    def program(self) -> Program:
-        return self.plan.program
 
     @property
     def executor(self) -> Executor:
@@ -233,15 +233,18 @@ def compile_graph(
     aim = target_named(target) if isinstance(target, str) else target
     stages = optimize(graph, aim, passes, disable, stop_after, decisions)
     final = stages.last
-    scheduled = schedule(final, aim)
+    scheduled = lower(schedule(final, aim), aim)
     chosen = TILE in passes or "default" in passes
     tiled = chosen and TILE not in disable and stop_after is None
     tiles = aim.tiles(scheduled, decisions) if tiled else ()
-    planned = plan(scheduled, tiles, aim)
-    executor = Executor(planned.program, threads, state) if runs_here(aim.name) else None
+    planned = plan(scheduled, tiles)
+    program = emit(planned, aim)
+    executor = Executor(program, threads, state) if runs_here(aim.name) else None
     seconds = time.perf_counter() - start
     weights = _Weights(final, planned.prepared)
-    executable = Executable(stages, scheduled, planned, decisions, executor, seconds, weights)
+    executable = Executable(
+        aim, stages, scheduled, planned, program, decisions, executor, seconds, weights
+    )
     if executor is not None:
         executor.on_empty = partial(_empty, graph, weights, executor)
         if not final.parameters:

@@ -14,7 +14,8 @@ from ..compiler.executable import Executable, compile_graph
 from ..compiler.ir.graph import Graph, Node
 from ..compiler.report.compare import Variants, compare_graph
 from ..compiler.report.comparison import Comparison
-from ..compiler.report.diff import Difference, stage_diff
+from ..compiler.report.diff import stage_diff
+from ..compiler.report.difference import Difference
 from ..compiler.report.explain import Explanation, explain
 from ..compiler.report.profile import Profile, profile
 from ..runtime.dim import Size
@@ -130,8 +131,8 @@ def compare_model(model: Any, x: Any, variants: Variants, repeats: int | None) -
     if missing:
         raise UsageError(
             f"compare: expected a model, or a graph without parameters; received graph "
-            f"{traced.graph.name} with {missing} of them. compiler.compare.compare_graph takes "
-            "their values too"
+            f"{traced.graph.name} with {missing} of them. compare_graph of compiler.report.compare "
+            "takes their values too"
         )
     arrays = fit_inputs(traced.graph, (x,), traced.arguments)
     return compare_graph(traced.graph, arrays, traced.values(), variants, repeats)

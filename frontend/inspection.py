@@ -49,7 +49,7 @@ def compile(
     follow the model's. A graph gives an array or a tuple of arrays, and its weights come through
     ``set_parameters``. It keeps the trace that it was made of: other attributes of layers that are
     changed later, an activation for instance, are seen by another ``compile``. ``stages``,
-    ``source``, ``report``, ``explain()`` and ``profile(x)`` tell what was made.
+    ``source``, ``report``, ``explain()``, ``diff("fuse")`` and ``profile(x)`` tell what was made.
 
     Args:
         inputs: shapes or arrays as for ``trace``, for a model that does not know its inputs.

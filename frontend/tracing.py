@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..compiler.ir.graph import Graph, IRError, Node, Origin
+from ..compiler.ir.rewrite import substituted
 from ..compiler.ir.types import Shape, TensorType, dtype_of
 from ..compiler.ops.core import INPUT, input_, parameter
-from ..compiler.ops.stepping import substituted
 from ..runtime.device import Buffer
 from . import tree
 from .dtypes import standard_dtype

@@ -11,6 +11,7 @@ import numpy as np
 from .evaluate import evaluate_all
 from .graph import Graph, IRError, Node
 from .printer import node_calls
+from .types import dtype_of
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def _not_finite(array: Any) -> Any:
 
 
 def _is_float(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    return isinstance(value, np.ndarray) and dtype_of(value.dtype).is_float
 
 
 def _is_constant(node: Node) -> bool:

@@ -1,8 +1,8 @@
 """``dump()``: everything the compiler made of a model, as files to read.
 
 00_trace.ir               the graph before any pass
-01_simplify.ir            ... and after each; every one can be edited and read by parse_ir
-01_simplify.diff          what the pass changed, node by node
+02_simplify.ir            ... and after each; every one can be edited and read by parse_ir
+02_simplify.diff          what the pass changed, node by node
 schedule.txt              groups in order, with the kernels that compute them
 plan.txt                  memory slots with lifetimes and offsets, and the table of launches
 explain.txt               what was fused or declined, and why

@@ -14,14 +14,13 @@ import typer
 from rich.text import Text
 
 from ...compiler.calibrate import calibrate as measure_machine
-from ...compiler.executable import Executable
 from ...compiler.report.compare import compare_graph
 from ...compiler.report.file_names import file_name
 from ...compiler.units import count_of, format_bytes
 from ...runtime.cache import cache_info, clear_cache
 from ...runtime.config import config
 from ...runtime.cpu.calibration import keep_figures
-from ..compiled import fit_inputs
+from ..compiled import CompiledModel, fit_inputs
 from ..errors import UsageError, UsageTypeError
 from ..inspection import compile
 from ..inspection import dump as dump_
@@ -232,7 +231,7 @@ def cache(
         typer.echo(f"{name:<8} {value}")
 
 
-def _compiled(target: Target, disable: list[str] | None) -> Executable:
+def _compiled(target: Target, disable: list[str] | None) -> CompiledModel:
     executable = compile(target.model, disable=disable or ())
     executable.set_parameters(target.weights)
     return executable

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ...compiler.ir.graph import Graph, Node
 from ...compiler.ir.printer import node_calls
-from ...compiler.report.diff import CHANGED, GONE, NEW, USER, Difference
+from ...compiler.report.difference import CHANGED, GONE, NEW, USER, Difference
 from ...compiler.report.table import WIDTH, Table, lay_out
 
 MARKS = {NEW: "green", GONE: "red", CHANGED: "yellow", USER: ""}

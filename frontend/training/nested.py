@@ -86,6 +86,11 @@ def as_contiguous(value: Any, doubles: Doubles = floatx) -> np.ndarray:
     return fitting(array, array.dtype)
 
 
+def as_given() -> str:
+    """What float64 stays, as ``doubles``, until the model is known that the data are for."""
+    return "float64"
+
+
 @dataclass(frozen=True, slots=True)
 class Intake:
     """How a model takes data: what float64 becomes among its inputs and among its targets.

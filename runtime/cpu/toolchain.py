@@ -23,6 +23,7 @@ LAYER = (
     "cpu/machine_code.py",
     "cpu/simd.py",
     "cpu/simd_arithmetic.py",
+    "cpu/simd_halves.py",
     "cpu/simd_lanes.py",
     "cpu/simd_memory.py",
     "cpu/simd_operators.py",

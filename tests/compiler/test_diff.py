@@ -12,7 +12,8 @@ from keraunos.compiler.ir.graph import Graph
 from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.ir.printer import node_calls
 from keraunos.compiler.pipeline import optimize
-from keraunos.compiler.report.diff import CHANGED, GONE, NEW, USER, diff, stage_diff, stage_diffs
+from keraunos.compiler.report.diff import diff, stage_diff, stage_diffs
+from keraunos.compiler.report.difference import CHANGED, GONE, NEW, USER
 from keraunos.compiler.report.matching import match_nodes
 from keraunos.runtime.config import config
 
@@ -83,6 +84,18 @@ def test_a_wider_column_changes_nothing_else():
     assert shown(graph(*wide), graph(*new)) == [
         "- %0 = transpose(%x, axes=(1, 0))",
         "  %0 = matmul(%x, $k)",
+    ]
+
+
+def test_the_values_of_large_constants_are_left_out():
+    values = ", ".join(["[1.0, 2.0, 3.0, 4.5, 5.0]"] * 4)
+    new = parse_ir(
+        "graph g(%x: f32[4, 5]) -> f32[4, 5] {\n"
+        f"  %0 = constant([{values}]) : f32[4, 5]\n  %1 = add(%x, %0)\n  return %1\n}}"
+    )
+    assert shown(new.with_outputs(new.inputs), new) == [
+        "+ %0 = constant(...)",
+        "+ %1 = add(%x, %0)",
     ]
 
 

@@ -322,36 +322,83 @@ def test_no_place_to_write_to_stops_no_kernel(
     assert "is not kept" in caplog.text
 
 
-def test_a_temporary_folder_goes_with_the_process_that_made_it(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    code = """
+FORKING = """
 import os, sys, warnings
 from kernel_texts import fresh, result
 from keraunos.runtime.cpu.toolchain import KERNELS
 warnings.simplefilter("ignore")
-folder = KERNELS.load(fresh()[0]).path.parent
-child = os.fork()
-if child == 0:
-    print(KERNELS.load(fresh()[0]).path.parent, flush=True)
-    sys.exit()
-assert os.waitpid(child, 0)[1] == 0
-assert folder.is_dir() and len(list(folder.iterdir())) == 2
-source, number = fresh()
-assert result(KERNELS.load(source)) == number
-print(folder)
+
+def folder():
+    source, number = fresh()
+    kernel = KERNELS.load(source)
+    assert result(kernel) == number
+    return str(kernel.path.parent)
+
+def in_child(work):
+    child = os.fork()
+    if child == 0:
+        work()
+        sys.exit()
+    return child
 """
+
+
+def lines_of(code: str, folder: Path) -> list[str]:
+    """What a process says that does this, and may not write to the cache; it has to end well."""
+    temporary = folder / "temporary"
+    temporary.mkdir(exist_ok=True)
+    (folder / "kernels").mkdir(exist_ok=True)
+    (folder / "kernels").chmod(0o777)
     path = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    settings = {"KERAUNOS_CACHE_DIR": str(folder / "kernels"), "TMPDIR": str(temporary)}
     done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"KERAUNOS_CACHE_DIR": str(tmp_path), "PYTHONPATH": path},
+        [sys.executable, "-c", FORKING + code],
+        env=os.environ | settings | {"PYTHONPATH": path},
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    folders = done.stdout.split()
-    assert len(set(folders)) == 2
-    assert not any(Path(folder).exists() for folder in folders)
+    return done.stdout.split()
+
+
+def test_a_temporary_folder_is_that_of_children_too_and_goes_with_the_last(tmp_path: Path) -> None:
+    code = """
+before = folder()
+child = in_child(lambda: print(folder(), flush=True))
+assert os.waitpid(child, 0)[1] == 0
+print(before, folder(), flush=True)
+waits, ends = os.pipe()
+def on():
+    os.close(ends)
+    os.read(waits, 1)  # until the parent is gone
+    print(folder(), os.path.isdir(before), flush=True)
+in_child(on)
+"""
+    *folders, was_there = lines_of(code, tmp_path)
+    assert len(folders) == 4
+    assert len(set(folders)) == 1
+    assert was_there == "True"
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_what_killed_processes_leave_behind_is_removed_by_others(tmp_path: Path) -> None:
+    (left,) = lines_of("print(folder(), flush=True); os._exit(0)", tmp_path)
+    assert Path(left).is_dir()
+    other = tmp_path / "temporary" / "keraunos-0"
+    other.mkdir()
+    foreign = tmp_path / "temporary" / "keraunos-private-link"
+    foreign.symlink_to(tmp_path / "kernels")
+    code = f"""
+child = in_child(lambda: print(folder(), flush=True))
+assert os.waitpid(child, 0)[1] == 0
+print(folder(), os.path.exists({left!r}))
+"""
+    *folders, is_left = lines_of(code, tmp_path)
+    assert is_left == "False"
+    assert left not in folders
+    assert sorted((tmp_path / "temporary").iterdir()) == [other, foreign]
+    assert (tmp_path / "kernels").is_dir()
 
 
 # Wrong entries
