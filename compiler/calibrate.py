@@ -13,7 +13,7 @@ import numpy as np
 from ..runtime.config import config
 from ..runtime.cpu.calibration import Figures
 from ..runtime.cpu.host import Host, host
-from .cpu.blocking import prefetches, unrolled_steps
+from .cpu.engines.fma import Fma
 from .cpu.target import CpuTarget
 from .executable import compile_graph
 from .ir.graph import Graph
@@ -59,7 +59,8 @@ def calibrate(measure: Measure = fastest) -> Figures:
         # The time of a thread: what others on the machine do counts less.
         seconds = measure(runs, time.thread_time)
     near, far = seconds[: len(VARIANTS)], seconds[len(VARIANTS) :]
-    chosen = _best(near, far, VARIANTS.index((unrolled_steps(usual), prefetches(usual))))
+    engine = Fma(machine=usual)
+    chosen = _best(near, far, VARIANTS.index((engine.unrolled, engine.prefetches)))
     (whole,) = measure([_product(machines[chosen], TEAM)], time.perf_counter)
     read, written = measure(_memory(), time.thread_time)
     with ThreadPoolExecutor(threads) as pool:

@@ -9,7 +9,7 @@ from .context import Costs, Machine, PassFunction
 from .decisions import Decisions
 from .loops.kernel import Kernel
 from .scheduling.lower import Lowering
-from .scheduling.schedule import Schedule, Tile
+from .scheduling.schedule import LayoutPolicy, Schedule, Tile
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Peaks:
     measured: bool
 
 
-class Target(Costs[Machine], Lowering):
+class Target(Costs[Machine], LayoutPolicy, Lowering):
     """A kind of machine. Data that never change, equal where they give the same programs.
 
     Attributes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -81,6 +82,14 @@ class CompiledModel(Executable):
         arrays = self._fitted(inputs)
         self.runs.bind()
         return profile(self.runs.executable, *arrays, repeats=repeats)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the program, with the weights that the model has now, for ``load_program``.
+
+        Errors as those of an executable.
+        """
+        self.runs.bind()
+        super().save(path)
 
     def _fitted(self, inputs: tuple[Any, ...]) -> list[np.ndarray]:
         return fit_inputs(self.traced.graph, inputs, self.traced.arguments)

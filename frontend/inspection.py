@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..compiler.ir.graph import Graph
     from ..compiler.report.comparison import Comparison
     from ..compiler.report.explain import Explanation
+    from ..runtime.executor import Executor
     from .compiled import CompiledModel
 
 
@@ -70,6 +71,26 @@ def compile(
         model, inputs, training, passes, disable, stop_after, target
     )
     return executable
+
+
+@checked
+def load_program(path: str | Path, trusted: bool = False) -> Executor:
+    """A compiled model from a file, as ``compile(model).save(path)`` writes it.
+
+    It is called with the arrays that the model's graph takes, contiguous and of its dtypes, and
+    gives a tuple of arrays. It needs no model, and follows none.
+
+    Args:
+        trusted: run it though others own the file or may write to it. No code is read from it, but
+            a program made up to do harm may write to memory that is not its own.
+
+    Raises:
+        ValueError: the file is no program, damaged, for another machine, of another version, or
+            not yours.
+        OSError: there is no such file, or it may not be read.
+    """
+    executor: Executor = lazy.load("..compiler.program_file").load_program(path, trusted)
+    return executor
 
 
 @checked

@@ -23,7 +23,7 @@ IMPORTED_LATE = {"h5py", "onnx", "rich", "tensorboard", "typer"}
 KERNEL_TEXTS = {"runtime/cpu/walker.py"}
 
 # What the runtime may load: it serves saved programs, without the rest of the compiler.
-RUNTIME_NEEDS = {"llvmlite", "numba", "numpy", "platformdirs"}
+RUNTIME_NEEDS = {"llvmlite", "ml_dtypes", "numba", "numpy", "platformdirs"}
 
 
 @dataclass(frozen=True)

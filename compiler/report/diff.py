@@ -79,7 +79,8 @@ class _Comparing:
         found: list[Line] = []
         waiting: list[Line] = []  # new constants: of no layer, they belong to what follows
         left_out = False
-        for node in (*self.new.nodes, None):
+        ends: tuple[Node | None, ...] = (*self.new.nodes, None)
+        for node in ends:
             here = [] if node is None else self._lines_of(node)
             if node and not node.inputs and node not in gone:
                 waiting += here

@@ -45,7 +45,7 @@ def test_differences_say_what_changed(executable, files):
     assert names == f"Names after - are those of {before}, others those of {after}."
     assert any(line.startswith("-") and "relu(" in line for line in lines)
     assert any(line.startswith("+") and "fused conv2d+relu+max_pool2d" in line for line in lines)
-    assert files["01_simplify.diff"] == "simplify: nothing changed\n"
+    assert files["02_simplify.diff"] == "simplify: nothing changed\n"
 
 
 def test_the_rest_is_there(executable, files):

@@ -17,10 +17,12 @@ import keraunos as keras
 from keraunos import layers
 from keraunos.compiler.cpu.lower import lower_group
 from keraunos.compiler.decisions import Decisions
+from keraunos.compiler.emit import emit
 from keraunos.compiler.ir.graph import Graph
 from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.ir.verify import verify
 from keraunos.compiler.pipeline import optimize
+from keraunos.compiler.scheduling.lower import lower
 from keraunos.compiler.scheduling.partial_order import Order
 from keraunos.compiler.scheduling.plan import plan
 from keraunos.compiler.scheduling.schedule import schedule
@@ -89,8 +91,8 @@ def training(build: Build, n: int) -> Graph:
 
 
 def compiled(graph: Graph) -> None:
-    ordered = schedule(optimize(graph, HERE).last, HERE)
-    plan(ordered, HERE.tiles(ordered, Decisions()), HERE)
+    lowered = lower(schedule(optimize(graph, HERE).last, HERE), HERE)
+    emit(plan(lowered, HERE.tiles(lowered, Decisions())), HERE)
     parse_ir(str(graph))
 
 
@@ -204,10 +206,11 @@ def count(function: Callable[..., object], work: Callable[[], object]) -> int:
 
 
 def test_groups_that_are_alike_are_lowered_once() -> None:
-    few, many = (optimize(inference(chain, n), HERE).last for n in (N, 3 * N))
-    once = count(lower_group, lambda: schedule(few, HERE))
-    assert 0 < once == count(lower_group, lambda: schedule(many, HERE))
-    steps = schedule(many, HERE).steps
+    graphs = (optimize(inference(chain, n), HERE).last for n in (N, 3 * N))
+    few, many = (schedule(graph, HERE) for graph in graphs)
+    once = count(lower_group, lambda: lower(few, HERE))
+    assert 0 < once == count(lower_group, lambda: lower(many, HERE))
+    steps = lower(many, HERE).steps
     assert len(steps) == 3 * N and len({id(step.launches) for step in steps}) < 4
 
 
