@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any, Protocol
 
 from .context import Costs, Machine, PassFunction
 from .decisions import Decisions
+from .ir.graph import Graph
 from .loops.kernel import Kernel
 from .scheduling.lower import Lowering
 from .scheduling.schedule import LayoutPolicy, Schedule, Tile
@@ -38,3 +40,9 @@ class Target(Costs[Machine], LayoutPolicy, Lowering):
     @abstractmethod
     def emit(self, kernel: Kernel) -> str:
         """The text of a kernel's module; the same for equal kernels."""
+
+
+class CompiledFor(Protocol):
+    """Gives the executable of a graph for a target: ``compile_graph``, for what lies below it."""
+
+    def __call__(self, graph: Graph, *, target: Target[Any]) -> Any: ...
