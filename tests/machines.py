@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from keraunos.compiler.cpu.blocking import Extent, choose
+from keraunos.compiler.cpu.bodies import RegisterBlock
 from keraunos.compiler.cpu.target import CpuTarget
 from keraunos.compiler.decisions import Decisions
 from keraunos.compiler.emit import emit
@@ -39,6 +41,13 @@ def machine(lanes: int | None = None) -> Host:
 def target_of(described: Host) -> CpuTarget:
     """A machine as what to compile for; such programs run where vectors are as wide."""
     return CpuTarget(f"cpu:{described.vectors}", described)
+
+
+def block_for(extent: Extent, described: Host, kind: str = "conv2d") -> RegisterBlock:
+    """The block of such a contraction on a machine."""
+    choice = choose(kind, extent, target_of(described).engines)
+    assert choice is not None
+    return choice.block
 
 
 @dataclass(frozen=True)

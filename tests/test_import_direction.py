@@ -50,7 +50,7 @@ LAYERED = {
         "ir",
         "ops",
         "ir.parser ir.verify ir.evaluate ir.nonfinite prologue autodiff",  # they read the op table
-        "context loops",
+        "context engine loops",
         "passes",
         "scheduling",
         "target",
@@ -76,6 +76,10 @@ LATE_BELOW = {"keraunos.compiler.ir.graph", "keraunos.runtime.cache"}
 
 # Who may know the folder of a target.
 KNOW_BACKENDS = {"keraunos.compiler.targets", "keraunos.runtime.devices"}
+# These are still the CPU's in part.
+KNOW_BACKENDS |= {
+    f"keraunos.{name}" for name in ("runtime.cache", "runtime.executor", "compiler.report.dump")
+}
 
 # What the runtime may load: it serves saved programs, without the rest of the compiler.
 RUNTIME_NEEDS = {"llvmlite", "numba", "numpy", "platformdirs"}

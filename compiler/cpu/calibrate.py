@@ -17,7 +17,7 @@ from ..ir.types import FLOAT32, TensorType
 from ..ops import matmul
 from ..ops.core import input_, parameter
 from ..target import CompiledFor
-from .blocking import prefetches, unrolled_steps
+from .engines.fma import Fma
 from .target import CpuTarget
 
 Run = Callable[[], object]
@@ -58,7 +58,8 @@ def calibrate(compiled: CompiledFor, measure: Measure = fastest) -> Figures:
         # The time of a thread: what others on the machine do counts less.
         seconds = measure(runs, time.thread_time)
     near, far = seconds[: len(VARIANTS)], seconds[len(VARIANTS) :]
-    chosen = _best(near, far, VARIANTS.index((unrolled_steps(usual), prefetches(usual))))
+    engine = Fma(machine=usual)
+    chosen = _best(near, far, VARIANTS.index((engine.unrolled, engine.prefetches)))
     (whole,) = measure([_product(machines[chosen], TEAM, compiled)], time.perf_counter)
     read, written = measure(_memory(), time.thread_time)
     return Figures(

@@ -14,8 +14,11 @@ from ..passes.fuse import fuse
 from ..passes.legalize import legalize
 from ..scheduling.schedule import Schedule, Tile
 from ..target import Target
+from .blocking import BlockEngine
 from .emit.kernel import emit
 from .emit.writer import MATH
+from .engines.fma import Fma
+from .engines.winograd import Winograd
 from .layouts import choose_layouts
 from .lower import lower_group
 from .parts import in_parts
@@ -39,6 +42,10 @@ class CpuTarget(Target[Host]):
     def required(self) -> frozenset[PassFunction]:
         return frozenset({legalize, borders})
 
+    @property
+    def engines(self) -> tuple[BlockEngine, ...]:
+        return (Fma(machine=self.machine), Winograd(machine=self.machine))
+
     def is_dear(self, function: str) -> bool:
         return function in MATH
 
@@ -51,7 +58,7 @@ class CpuTarget(Target[Host]):
     def lower(
         self, body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...]
     ) -> tuple[Launch, ...]:
-        return lower_group(body, operands, results, self.machine)
+        return lower_group(body, operands, results, self.machine, self.engines)
 
     def tiles(self, schedule: Schedule, decisions: Decisions) -> tuple[Tile, ...]:
         return choose_tiles(schedule, decisions, self.machine)

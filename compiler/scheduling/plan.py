@@ -22,7 +22,7 @@ from ...runtime.program import (
     listing,
 )
 from ..ir.graph import Node
-from ..ir.types import FLOAT32, Size, TensorType
+from ..ir.types import Size, TensorType
 from ..loops.kernel import Kernel
 from ..loops.layout import Address, Launch, Layout, Packing, Placed
 from ..ops.stepping import parts_of, steps_of
@@ -170,7 +170,7 @@ class _Planner:
             return
         source, layout = self._value(node), scope.schedule.layouts[node]
         assert isinstance(layout, Layout), "what is packed has no gaps between its rows"
-        type_ = TensorType(FLOAT32, (packing.elements(node.tensor_type),))
+        type_ = TensorType(node.dtype, (packing.elements(node.tensor_type),))
         panels = self.slots.add(f"packed {value_name(node)}", ARENA, type_)
         scope.packed[node, packing] = panels
         self._add_copy([packing.launch(layout)], source, panels, f"pack ({label})")

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from keraunos.compiler import targets
 from keraunos.compiler.cpu import calibrate
-from keraunos.compiler.cpu.blocking import prefetches, unrolled_steps
+from keraunos.compiler.cpu.engines.fma import Fma
 from keraunos.compiler.cpu.target import CpuTarget
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir.parser import parse_ir
@@ -57,7 +57,8 @@ def measured(seconds: dict[tuple[Any, ...], float]) -> calibrate.Measure:
                 found.append(seconds.get((run,), 0.5))
                 continue
             kind, size = run
-            found.append(seconds.get((unrolled_steps(kind), prefetches(kind), size), 1.0))
+            engine = Fma(machine=kind)
+            found.append(seconds.get((engine.unrolled, engine.prefetches, size), 1.0))
         return found
 
     return measure

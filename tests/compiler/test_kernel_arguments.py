@@ -9,7 +9,6 @@ from machines import compiled_for, machine
 from keraunos.compiler.cpu import arguments
 from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.ir.types import FLOAT32, INT32
-from keraunos.compiler.layout import Address
 from keraunos.compiler.loops.arguments import (
     ABSENT,
     ArgumentRecord,
@@ -21,6 +20,7 @@ from keraunos.compiler.loops.arguments import (
     holds,
 )
 from keraunos.compiler.loops.kernel import Param
+from keraunos.compiler.loops.layout import Address
 
 
 @dataclass(frozen=True, kw_only=True)
