@@ -52,9 +52,12 @@ class DType:
 
     def of(self, array: np.ndarray) -> np.ndarray:
         """Numbers as an array of this type, the nearest, of two the even one."""
-        if self.wide is not None and array.dtype in _FINER:
-            array = _to_odd(array.astype(np.float64))
-        return array.astype(self.numpy, copy=False)
+        if self.wide is None:
+            return array.astype(self.numpy, copy=False)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if array.dtype in _FINER:
+                array = _to_odd(array.astype(np.float64))
+            return array.astype(self.numpy, copy=False)
 
     @property
     def is_float(self) -> bool:

@@ -213,7 +213,7 @@ def test_indexing_an_axis_of_unknown_size():
 @pytest.mark.parametrize(("left", "right", "expected"), [
     (X, 2, "float32"), (WHOLE, 2, "int32"), (WHOLE, 2.5, "float32"), (FLAGS, 2, "int32"),
     (WHOLE, X, "float32"), (FLAGS, X, "float32"), (WHOLE, FLAGS, "int32"),
-    (X, np.ones(4), "float32"), (X, np.float64(2), "float32"), (X.astype("float16"), 1, "float32"),
+    (X, np.ones(4), "float32"), (X, np.float64(2), "float32"), (X.astype("float16"), 1, "float16"),
     (np.arange(4), WHOLE, "int64"), (X, np.arange(4), "float32"), (2, 3, "int32"),
     (np.uint8([1]), np.int8([1]), "int32"), (np.uint8([1]), 1, "uint8"), (1, 2.5, "float32"),
 ])  # fmt: skip
