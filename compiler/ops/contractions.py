@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -225,10 +226,10 @@ def _grouped_product(x: Any, matrix: Any, groups: int) -> Any:
     """``x (..., C)`` times ``matrix (C / groups, F)``, group by group."""
     if groups == 1:
         return x @ matrix
-    lead, channels = x.shape[:-1], matrix.shape[0]
-    parts = np.moveaxis(x.reshape(-1, groups, channels), 1, 0)
-    matrices = np.moveaxis(matrix.reshape(channels, groups, -1), 1, 0)
-    return np.moveaxis(parts @ matrices, 0, 1).reshape(*lead, -1)
+    lead, (channels, filters) = x.shape[:-1], matrix.shape
+    parts = np.moveaxis(x.reshape(math.prod(lead), groups, channels), 1, 0)
+    matrices = np.moveaxis(matrix.reshape(channels, groups, filters // groups), 1, 0)
+    return np.moveaxis(parts @ matrices, 0, 1).reshape(*lead, filters)
 
 
 def conv_gradient(node: Node, grad: Node) -> tuple[Node, ...]:

@@ -8,6 +8,7 @@ and they may run side by side; added up in their order they give the same bits h
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -142,10 +143,12 @@ def _conv_kernel_gradient(x: Any, grad: Any, **attrs: Any) -> Any:
     groups = attrs["groups"]
 
     def sum_(seen: Any, slopes: Any) -> Any:
-        rows = seen.reshape(-1, groups, seen.shape[3] // groups)
-        slopes = slopes.reshape(-1, groups, slopes.shape[3] // groups)
+        *lead, channels = seen.shape
+        filters, positions = slopes.shape[3], math.prod(lead)
+        rows = seen.reshape(positions, groups, channels // groups)
+        slopes = slopes.reshape(positions, groups, filters // groups)
         products = np.stack([rows[:, g].T @ slopes[:, g] for g in range(groups)], 1)
-        return products.reshape(products.shape[0], -1)
+        return products.reshape(channels // groups, filters)
 
     return _sum_parts(x, grad, pairs, attrs, sum_)
 
@@ -222,7 +225,10 @@ def _depthwise_kernel_gradient(x: Any, grad: Any, **attrs: Any) -> Any:
     )
 
     def sum_(seen: Any, slopes: Any) -> Any:
-        return np.sum(seen[..., None] * slopes.reshape(*seen.shape, -1), (0, 1, 2))
+        return np.sum(
+            seen[..., None] * slopes.reshape(*seen.shape, slopes.shape[3] // max(1, seen.shape[3])),
+            (0, 1, 2),
+        )
 
     return _sum_parts(x, grad, pairs, attrs, sum_)
 
