@@ -83,6 +83,7 @@ class Layer(Weighted):
     programs: dict[Any, Any]
     input_spec: Any = None
     supports_masking = False
+    fixes_batch = False  # whether a call depends on the number of samples
     further_arguments: tuple[str, ...] = ()  # that a constructor takes among *args and **kwargs
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -201,7 +202,7 @@ class Layer(Weighted):
     @user_facing
     def _top_level_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not any(map(is_symbolic, tree.flatten((args, kwargs)))):
-            return call_on_arrays(self, args, kwargs)
+            return call_on_arrays(self, args, kwargs, exact=self.fixes_batch)
         with entered(Scope()):
             outputs = self.apply(args, kwargs)
         return self.record(args, kwargs, outputs)
@@ -400,7 +401,8 @@ def _marking_built(build: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(build)
     def run(self: Layer, *args: Any, **kwargs: Any) -> None:
-        build(self, *args, **kwargs)
+        with enclosing(self):
+            build(self, *args, **kwargs)
         self.built = True
 
     return run
