@@ -38,8 +38,9 @@ def _several_refusal(anchor: Node, gates: int, machine: Host) -> Refusal | None:
         return "GROUPS", "the slices of its channels are no groups of it"
     if not fits_registers(gates, machine):
         return "REGISTERS", f"{gates} accumulators leave no vector register for the operands"
-    if not gates_pay(anchor.shape[-1], _depth(anchor), gates, machine):
-        return "NARROW", f"slices of {anchor.shape[-1] // gates} channels leave most lanes idle"
+    channels = known(anchor.shape[-1])
+    if not gates_pay(channels, _depth(anchor), gates, machine):
+        return "NARROW", f"slices of {channels // gates} channels leave most lanes idle"
     return None
 
 
