@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..compiler.ir.types import BOOL, FLOAT32, FLOAT64, INT32, INT64, UINT8, DType, dtype_of
-from ..runtime.memory import fitting
+from ..runtime.arrays import fitting
 from .errors import UsageError, UsageTypeError
 from .watching import Watched
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..ir.types import DType
+from ..ir.types import FLOAT32, DType
 from ..loops.kernel import Body, Epilogue
 
 
@@ -46,7 +46,8 @@ class Contract(Body):
     ``far`` lists operands (``x``, ``w``) whose rows along the sum are asked for in time.
     ``clipped``: rows of the window that lie above or below the image are left out.
     ``unrolled``: steps of the innermost loop written out. ``prefetched``: packed weights are asked
-    for ahead of their use, though not ``streamed``.
+    for ahead of their use, though not ``streamed``. ``engine`` names what adds up the products, in
+    ``accumulator``.
 
     Where the epilogue has several accumulators, a block, and a panel, holds the same units of each
     gate: vectors of the first gate, as many of the second, and so on.
@@ -68,6 +69,8 @@ class Contract(Body):
     clipped: bool = False
     unrolled: int = 1
     prefetched: bool = True
+    engine: str = "fma"
+    accumulator: DType = FLOAT32
 
 
 # Elements between the end of what is transformed for one place and the start of the next: places
@@ -217,3 +220,4 @@ class Pack(Body):
     """Packs a matrix computed at run time as a contraction's weights (``packing.Panels``)."""
 
     gates: int = 1
+    interleave: int = 1

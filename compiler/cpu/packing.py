@@ -20,17 +20,25 @@ class Panels(Packing):
 
     A ``(batch..., depth..., groups * channels)`` array becomes ``[batch, group, panel, depth,
     width]``. Where channels fall in ``gates``, a panel has the same units of each, side by side.
+    With ``interleave``, so many neighbours along the depth lie side by side, for each channel:
+    ``[batch, group, panel, depth // interleave, width, interleave]``.
     """
 
     width: int
     groups: int = 1
     batch_axes: int = 0
     gates: int = 1
+    interleave: int = 1
 
     def elements(self, type_: TensorType) -> Size:
         batch, depth, channels = self._sizes(type_)
+        return batch * self.groups * self.matrix(depth, channels)
+
+    def matrix(self, depth: Size, channels: Size) -> Size:
+        """Elements of what is packed of one matrix, or of a group of one."""
         panels = (channels + self.width - 1) // self.width
-        return batch * self.groups * panels * depth * self.width
+        steps = (depth + self.interleave - 1) // self.interleave
+        return steps * (panels * self.width * self.interleave)
 
     def pack(self, array: np.ndarray) -> np.ndarray:
         batch = int(np.prod(array.shape[: self.batch_axes], dtype=np.int64))
@@ -41,21 +49,31 @@ class Panels(Packing):
             fill = panels * width - units
             tensor = np.pad(tensor, ((0, 0), (0, 0), (0, 0), (0, 0), (0, fill)))
         tensor = tensor.reshape(batch, depth, self.groups, self.gates, panels, width)
-        packed = np.ascontiguousarray(tensor.transpose(0, 2, 4, 1, 3, 5), dtype=np.float32)
-        return packed.reshape(batch, self.groups, panels, depth, self.width)
+        packed = np.ascontiguousarray(tensor.transpose(0, 2, 4, 1, 3, 5))
+        packed = packed.reshape(batch, self.groups, panels, depth, self.width)
+        return packed if self.interleave == 1 else self._interleaved(packed)
+
+    def _interleaved(self, packed: np.ndarray) -> np.ndarray:
+        """With rows of a panel side by side, some at a time; zeros for the last that are not."""
+        *outer, depth, width = packed.shape
+        steps = -(-depth // self.interleave)
+        fill = steps * self.interleave - depth
+        packed = np.pad(packed, (*[(0, 0)] * len(outer), (0, fill), (0, 0)))
+        rows = packed.reshape(*outer, steps, self.interleave, width)
+        return np.ascontiguousarray(rows.swapaxes(-1, -2))
 
     def launch(self, source: Layout) -> Launch:
         batch, depth, channels = self._sizes(source.type)
         arguments: PackArguments[Pointer, Size] = PackArguments(
-            x=Pointer(Address(0, source.origin)),
-            y=Pointer(Address(1)),
+            x=Pointer(Address(0, source.origin), source.type.dtype),
+            y=Pointer(Address(1), source.type.dtype),
             batch=batch,
             groups=self.groups,
             channels=channels,
             depth=depth,
             width=self.width,
         )
-        kernel = Kernel("pack", arguments.params, Pack(self.gates))
+        kernel = Kernel("pack", arguments.params, Pack(self.gates, self.interleave))
         return Launch(kernel, arguments.values, 0, source.type.bytes * 2)
 
     def _sizes(self, type_: TensorType) -> tuple[Size, Size, Size]:

@@ -11,7 +11,7 @@ import numpy as np
 from ...compiler.ir.graph import IRError, origin_scope
 from ...compiler.ops.building import count
 from .. import constraints, initializers, regularizers, tree
-from ..calls import call_on_arrays, symbolic_results
+from ..calls import call_on_arrays, doubles_of, symbolic_results
 from ..depth import one_deeper
 from ..dtypes import canonical_array, compute_dtype_of, floatx, standard_dtype
 from ..errors import (
@@ -261,7 +261,8 @@ class Layer(Weighted):
         if isinstance(value, Variable):
             return self._cast(KerasTensor.of(as_node(value)))
         if isinstance(value, np.ndarray) or hasattr(value, "__array__"):
-            return self._cast(KerasTensor.of(active_scope().array(canonical_array(value))))
+            array = canonical_array(value, doubles_of(self))
+            return self._cast(KerasTensor.of(active_scope().array(array)))
         return value
 
     def _cast(self, tensor: KerasTensor) -> KerasTensor:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ...ir.types import FLOAT32
 from ...loops.kernel import Kernel
 from ..arguments import ContractArguments, CutArguments, WinogradArguments
 from ..bodies import Contract, RegisterBlock, Winograd
@@ -174,7 +174,7 @@ def _micro_kernel(writer: Writer, body: Contract, block: RegisterBlock) -> None:
         writer.line("wk = wj")
     if body.streamed:
         writer.line("ahead = wi + panel_size + (block - begin) * (panel_size >> slices)")
-    zero = writer.constant(0.0, FLOAT32, True)
+    zero = writer.constant(0.0, body.accumulator, True)
     for r, p, j in cells(block):
         writer.line(f"a{r}_{p}_{j} = {f'b{j}' if body.bias else zero}")
     if body.clipped:
@@ -252,7 +252,7 @@ def _loop(
     stretch: tuple[str, str],
 ) -> None:
     if outer == len(LOOPS) - 1:
-        _sum(writer, body, block, *stretch, zero)
+        SUMS[body.engine](writer, body, block, *stretch, zero)
         return
     first, stop = stretch
     if outer == 0 and body.clipped:
@@ -376,6 +376,12 @@ def _operand(body: Contract, r: int, p: int, step: int) -> str:
         return f"xk{row}{f' + {p}' if p else ''}"
     col = f" + {p} * {ARG.x_col}" if p else ""
     return f"xk{row}{col} + c{f' + {step}' if step else ''}"
+
+
+# How each engine adds products to the accumulators, along the innermost loop of a sum.
+SUMS: Mapping[str, Callable[[Writer, Contract, RegisterBlock, str, str, str], None]] = {
+    "fma": _sum,
+}
 
 
 def advance_position(writer: Writer, rows: str, columns: str) -> None:

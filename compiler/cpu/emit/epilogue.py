@@ -107,8 +107,8 @@ def _result_names(arg: Names, pointer: str) -> ImageArguments[str, str]:
 
 def set_gates(writer: Writer, epilogue: Epilogue, channels: str) -> None:
     """Where stretches of so many channels start: those of gates, and of wider operands."""
-    found = {*(load.gate for load in epilogue.loads), *(store.gate for store in epilogue.stores)}
-    for gate in range(1, max(epilogue.gates, *(number + 1 for number in found))):
+    used = [load.gate for load in epilogue.loads] + [store.gate for store in epilogue.stores]
+    for gate in range(1, max(epilogue.gates, *(gate + 1 for gate in used))):
         writer.line(f"gate{gate} = {_times(channels, gate)}")
 
 

@@ -13,9 +13,8 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from ....runtime.cpu.host import Host
 from ...ir.graph import Graph
-from ...ir.kinds import Contraction, KernelGradient
+from ...ir.kinds import Contraction
 from ...ir.types import FLOAT32, Size
 from ...loops.anchored import Anchored, Strides, match_anchored
 from ...loops.arguments import ABSENT, Pointer
@@ -29,9 +28,8 @@ from ...loops.problems import (
     transposed_problem,
 )
 from ..arguments import ContractArguments, CutArguments
-from ..blocking import Extent, choose_block, is_short, prefetches, spares_loads, unrolled_steps
+from ..blocking import BlockEngine, Choice, Extent, choose
 from ..bodies import Contract, RegisterBlock
-from ..packing import Panels
 
 ARG = ContractArguments[str, str].names()
 
@@ -50,38 +48,38 @@ def build_contract(
     operands: tuple[Placed, ...],
     results: tuple[Placed, ...],
     name: str,
-    machine: Host,
+    engines: tuple[BlockEngine, ...],
 ) -> Launch | None:
     """The launch for a group around one contraction, or None where the kernel does not fit it."""
     group = match_anchored(body, operands, results, Contraction, several=True)
     problem = None if group is None else _problem(group)
-    return None if group is None or problem is None else _launch(group, problem, name, machine)
+    return None if group is None or problem is None else _launch(group, problem, name, engines)
 
 
 def build_kernel_gradient(
-    body: Graph,
-    operands: tuple[Placed, ...],
-    results: tuple[Placed, ...],
-    name: str,
-    machine: Host,
+    group: Anchored, name: str, engines: tuple[BlockEngine, ...]
 ) -> tuple[Launch, ...]:
     """The launches for a ``conv2d_kernel_gradient`` in parts."""
-    group = match_anchored(body, operands, results, KernelGradient)
-    assert group is not None, "kernel gradients of float32 are groups of their own"
-    return tuple(
-        _launch(group, problem, name, machine) for problem in kernel_gradient_problems(group)
-    )
+    problems = kernel_gradient_problems(group)
+    launches = [_launch(group, problem, name, engines) for problem in problems]
+    found = tuple(launch for launch in launches if launch is not None)
+    assert len(found) == len(launches), "some engine multiplies what is read in place"
+    return found
 
 
-def _launch(group: Anchored, problem: Problem, name: str, machine: Host) -> Launch:
+def _launch(
+    group: Anchored, problem: Problem, name: str, engines: tuple[BlockEngine, ...]
+) -> Launch | None:
     rows, columns = group.parts.covered(problem.rows, problem.columns)
     extent = _extent(group, problem, rows, columns)
-    block = choose_block(extent, machine)
-    width = block.vectors * machine.lanes
-    fixed = _fixed_sizes(problem) if is_short(extent) and not problem.turned else ()
-    contract = _contract(group, problem, extent, block, fixed, machine)
-    arguments = _arguments(group, problem, contract, width)
-    return group.launch(name, contract, arguments.without(dict(fixed)), problem.flops)
+    choice = choose(group.anchor.op.lowering.kind, extent, engines)
+    if choice is None:
+        return None
+    short = choice.engine.is_short(extent) and not problem.turned
+    contract = _contract(group, problem, extent, choice, _fixed_sizes(problem) if short else ())
+    arguments = _arguments(group, problem, contract, choice)
+    fixed = dict(contract.fixed)
+    return group.launch(name, contract, arguments.without(fixed), problem.flops)
 
 
 def _problem(group: Anchored) -> Problem | None:
@@ -108,6 +106,8 @@ def _extent(group: Anchored, problem: Problem, rows: Size, columns: Size) -> Ext
         row_unit=pool.rows if pool else 1,
         column_unit=pool.columns if pool else 1,
         adjacent=problem.turned,
+        in_place=problem.right is not None,
+        dtype=group.anchor.inputs[0].dtype,
         gates=group.parts.gates,
     )
 
@@ -116,13 +116,12 @@ def _contract(
     group: Anchored,
     problem: Problem,
     extent: Extent,
-    block: RegisterBlock,
+    choice: Choice,
     fixed: tuple[tuple[str, int], ...],
-    machine: Host,
 ) -> Contract:
-    parts, width = group.parts, block.vectors * machine.lanes
+    parts, width, engine = group.parts, choice.width, choice.engine
     return Contract(
-        block=block,
+        block=choice.block,
         tail="single" if extent.columns is None else "overlap",
         masked=not isinstance(problem.channels, int) or problem.channels % width != 0,
         epilogue=parts.epilogue,
@@ -136,8 +135,10 @@ def _contract(
         cuts=tuple(cut.loop for cut in problem.cuts),
         far=_far(problem),
         clipped=_is_clipped(problem, fixed),
-        unrolled=1 if fixed else unrolled_steps(machine),
-        prefetched=prefetches(machine) and (parts.gates == 1 or spares_loads(block, machine)),
+        unrolled=1 if fixed else engine.unrolled,
+        prefetched=engine.prefetches_in(choice.block, parts.gates),
+        engine=engine.name,
+        accumulator=engine.accumulator,
     )
 
 
@@ -184,12 +185,12 @@ def _fixed_sizes(problem: Problem) -> tuple[tuple[str, int], ...]:
 
 
 def _arguments(
-    group: Anchored, problem: Problem, body: Contract, width: int
+    group: Anchored, problem: Problem, body: Contract, choice: Choice
 ) -> ContractArguments[Pointer, Size]:
     rows, columns = group.parts.covered(problem.rows, problem.columns)
-    panels, gates = (problem.channels + width - 1) // width, group.parts.gates
+    panels, gates = (problem.channels + choice.width - 1) // choice.width, group.parts.gates
     left, right = group.anchor.inputs
-    packed = Panels(width, problem.groups, problem.batch_axes, gates)
+    packed = choice.packing(problem.groups, problem.batch_axes, gates)
     arguments: ContractArguments[Pointer, Size] = ContractArguments(
         x=group.pointer(left, problem.x_offset),
         w=group.pointer(right, packing=packed),
@@ -211,7 +212,7 @@ def _arguments(
         x_group=problem.x_group,
         x_run=problem.x_run if problem.turned else ABSENT,
         stretch=_stretched(problem)[1] if body.stretched else ABSENT,
-        w_image=problem.depth * (panels * width) if problem.batch_axes else 0,
+        w_image=packed.matrix(problem.depth, problem.channels) if problem.batch_axes else 0,
         cuts=_cuts(problem),
         epilogue=group.epilogue(partial(_walked, problem), problem.y_offset),
     )

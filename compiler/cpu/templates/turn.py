@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ....runtime.cpu.host import Host
 from ...ir.graph import Graph
 from ...ir.kinds import Movement
 from ...ir.types import FLOAT32, Size
@@ -35,7 +34,6 @@ def build_turn(
     operands: tuple[Placed, ...],
     results: tuple[Placed, ...],
     name: str,
-    machine: Host,
 ) -> Launch | None:
     """The launch for a transpose that moves the last axis, or None where ``body`` is none."""
     moved = [node for node in body.nodes if node.inputs]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from ....runtime.cpu.host import Host
-from ...ir.graph import Graph
-from ...ir.kinds import KernelGradient
 from ...ir.types import Size
-from ...loops.anchored import image_strides, match_anchored
+from ...loops.anchored import Anchored, image_strides
 from ...loops.arguments import Pointer
-from ...loops.layout import Launch, Placed
+from ...loops.layout import Launch
 from ...loops.problems import first_seen
 from ...ops.kernel_gradients import part_counts
 from ...ops.windowing import resolve_padding
@@ -19,16 +17,8 @@ WINDOW_REGISTERS = 25  # of 32: a window of so many places is summed at once
 MOST_COLUMNS = 8
 
 
-def build_window_sum(
-    body: Graph,
-    operands: tuple[Placed, ...],
-    results: tuple[Placed, ...],
-    name: str,
-    machine: Host,
-) -> tuple[Launch, ...]:
+def build_window_sum(group: Anchored, name: str, machine: Host) -> Launch:
     """The launch for a ``depthwise_kernel_gradient`` in parts, one filter a channel."""
-    group = match_anchored(body, operands, results, KernelGradient)
-    assert group is not None, "kernel gradients of float32 are groups of their own"
     anchor, x, grad = group.anchor, group.x, group.layout(group.anchor.inputs[1])
     attrs, (kh, kw) = anchor.attrs, anchor.attrs["window"]
     (sy, sx), (dy, dx) = attrs["strides"], attrs["dilation"]
@@ -63,7 +53,7 @@ def build_window_sum(
     rows, columns = _block(kh, kw, cols, machine)
     kernel = WindowSum(channels % machine.lanes != 0, rows, columns, kw, sx, dx)
     flops = grad.type.elements * (2 * kh * kw)
-    return (group.launch(name, kernel, arguments, flops),)
+    return group.launch(name, kernel, arguments, flops)
 
 
 def _block(height: int, width: int, cols: Size, machine: Host) -> tuple[int, int]:

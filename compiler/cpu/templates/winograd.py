@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ....runtime.cpu.host import Host
 from ....runtime.program import Scratch
 from ...ir.graph import Graph, Node
 from ...ir.kinds import Contraction
@@ -16,9 +15,8 @@ from ...loops.problems import first_seen, pays_packing
 from ...ops.windowing import resolve_padding
 from ...ops.winograd import PLACES, TILE, WINDOW
 from ..arguments import WinogradArguments
-from ..blocking import Extent, choose_block
+from ..blocking import BlockEngine, Extent, choose
 from ..bodies import PLACES_APART, Winograd
-from ..packing import Panels
 
 TILES = 24  # transformed at a time, or a few more: they stay in a core's nearest cache
 
@@ -28,20 +26,21 @@ def build_winograd(
     operands: tuple[Placed, ...],
     results: tuple[Placed, ...],
     name: str,
-    machine: Host,
+    engines: tuple[BlockEngine, ...],
 ) -> Launch | None:
     """The launch for a group around a ``winograd_conv2d``, or None where there is none."""
     group = match_anchored(body, operands, results, Contraction)
     if group is None or group.anchor.op.lowering.kind != "winograd_conv2d":
         return None
-    if group.anchor.inputs[0].shape[3] % machine.lanes:
-        return None
     parts = group.parts
     rows, columns = known_sizes(parts.covered(*group.anchor.shape[1:3]))
     channels, filters = known_sizes(group.anchor.inputs[1].shape[1:])
     down, across = -(-rows // TILE), -(-columns // TILE)
-    block = choose_block(Extent(1, down * across, filters, channels), machine)
-    width = block.vectors * machine.lanes
+    extent = Extent(1, down * across, filters, channels)
+    choice = choose(group.anchor.op.lowering.kind, extent, engines)
+    if choice is None or channels % choice.engine.lanes:
+        return None
+    block, width = choice.block, choice.width
     packed = pays_packing(group)
     kernel = Winograd(
         block=block,
@@ -58,10 +57,9 @@ def build_winograd(
     t_ky, t_kx, t_run, _ = taps.strides
     x_image, x_row, x_col = image_strides(group.x)
     w_place, w_panel, w_run = _weight_strides(group, width, packed)
-    panels = Panels(width, batch_axes=1)
     arguments: WinogradArguments[Pointer, Size] = WinogradArguments(
         x=group.pointer(x, start_of(group.x, group.anchor)),
-        w=group.pointer(w, packing=panels) if packed else group.origin(w),
+        w=group.pointer(w, packing=choice.packing(batch_axes=1)) if packed else group.origin(w),
         taps=Pointer(Address(group.slot(k), taps.origin, seldom=True)),
         v=scratch_of(kernel.tiles, tile_stride(channels)),
         m=scratch_of(kernel.tiles, width),
