@@ -10,6 +10,7 @@ NEW, GONE, CHANGED, USER, GAP = "+", "-", "~", " ", "…"
 WORDS = {NEW: "added", GONE: "removed", CHANGED: "changed"}
 WIDE, WIDE_TYPE = 76, 24  # longer calls and types do not push what follows to the right
 INDENT = "  "
+LEGEND = "Names after - are those of the graph before, others those of the graph after."
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ class Difference:
         return bool(self.lines)
 
     def __str__(self) -> str:
-        return "\n".join((self.heading, "", *self.rows()) if self else (self.heading,))
+        if not self:
+            return self.heading
+        return "\n".join((self.heading, "", *self.rows(), "", LEGEND))
 
     def __repr__(self) -> str:
         return f"<difference {self.heading}>"

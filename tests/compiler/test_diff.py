@@ -157,6 +157,22 @@ def test_what_is_not_shown_is_as_it_was(name):
         assert sum(bool(node.inputs) for node in new.nodes) - same <= len(marks)
 
 
+def test_the_text_has_marks_columns_and_what_was():
+    old = graph("%0 = sum(%x, axes=(0,), keepdims=True)", "%1 = add(%x, %0)   # a  net.py:3")
+    new = graph(
+        "%0 = sum(%x, axes=(1,), keepdims=True)", "%1 = sin(%0)   # b", "%2 = add(%x, %1)   # a"
+    )
+    assert str(diff(old, new, "pass")).splitlines() == [
+        "pass: 1 added, 1 changed",
+        "",
+        "~ %0 = sum(%x, axes=(1,), keepdims=True) : f32[4, 1]   was axes=(0,), : f32[1, 4]",
+        "+ %1 = sin(%0)                           : f32[4, 1]   # b",
+        "  %2 = add(%x, %1)                       : f32[4, 4]   # a",
+        "",
+        "Names after - are those of the graph before, others those of the graph after.",
+    ]
+
+
 def test_lines_are_json_and_stages_have_names():
     stages = optimize(graph_of("cnn"), HERE)
     found = dict(stage_diffs(stages))

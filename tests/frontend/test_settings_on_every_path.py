@@ -16,6 +16,7 @@ from keraunos import config, layers, metrics, ops
 from keraunos.compiler import pipeline
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.report.profile import profile
 from keraunos.runtime import cache
 from keraunos.runtime.cache_files import unseal
 from keraunos.runtime.cpu import ahead, kernel_compiler
@@ -107,7 +108,7 @@ COMPILED = {
     "from a file": from_a_file,
     "compile a step": compiled_step,
     "compile a graph": bare_graph,
-    "profile": lambda: lambda x, run=bare_graph(): run.profile(x, repeats=1),  # noqa: B008
+    "profile": lambda: lambda x, run=bare_graph(): profile(run, x, repeats=1),  # noqa: B008
     "compare": through_model(lambda m, x: keras.compare(m, x, variants="default", repeats=1)),
     "grad": lambda: keras.grad(lambda x: ops.sum(ops.square(x))),
     "value_and_grad": lambda: keras.value_and_grad(lambda x: ops.sum(ops.square(x))),
