@@ -17,8 +17,7 @@ from ..runtime.device import Buffer
 from ..runtime.devices import runs_here, targets_here
 from ..runtime.dim import evaluate as size_of
 from ..runtime.executor import Executor
-from ..runtime.finite import watched
-from ..runtime.host_functions import REQUIRE_FINITE, REQUIRE_NO_NAN, NotFiniteError
+from ..runtime.finite import call_checked, first_not_finite
 from ..runtime.placement import Placement, solved
 from ..runtime.program import Program
 from .decisions import Decisions
@@ -165,29 +164,19 @@ class Executable:
 
     def _checked(self, arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
         """As a call, but what is not finite is an error, and leaves the state as it was."""
-        before = self.state
-        results = self.executor(*arrays)
-        updated = [buffer.read() for buffer in self.executor.state.values()]
-        if all(np.isfinite(each).all() for each in (*results, *updated)):
-            return results
-        for name, buffer in self.executor.state.items():
-            buffer.write(before[name])
-        values = {**(self._weights.values or {}), **before}
-        kernel = partial(self._first_not_finite, arrays, values)
-        raise not_finite(self.stages[TRACE], arrays, values, kernel)
+        return call_checked(self.executor, arrays, partial(self._not_finite, arrays))
 
-    def _first_not_finite(
-        self, arrays: tuple[np.ndarray, ...], values: Mapping[str, np.ndarray]
-    ) -> str:
-        """The kernel whose result is the first that is not finite."""
-        for function in (REQUIRE_NO_NAN, REQUIRE_FINITE):
-            executor = Executor(watched(self.program, function), self.executor.threads)
-            self._weights.prepare(values, executor)
-            try:
-                executor(*arrays)
-            except NotFiniteError as error:
-                return f"{error}, in its kernel; every op computed alone is finite"
-        return "every op computed alone is finite, as kernels are one by one: please report it"
+    def _not_finite(
+        self, arrays: tuple[np.ndarray, ...], state: Mapping[str, np.ndarray]
+    ) -> IRError:
+        values = {**(self._weights.values or {}), **state}
+        return not_finite(self.stages[TRACE], arrays, values, partial(self._to_blame, arrays))
+
+    def _to_blame(self, arrays: tuple[np.ndarray, ...]) -> str:
+        """The first kernel whose result is not finite, where every op computed alone is."""
+        label = first_not_finite(self.executor, arrays)
+        kernel = "no kernel that runs on its own" if label is None else f"{label}, in its kernel"
+        return f"{kernel}; every op computed alone is finite"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the program with its weights and state to a file, for ``load_program``.

@@ -9,16 +9,18 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ..runtime.config import config
 from ..runtime.devices import runs_here, targets_here
 from ..runtime.dim import Dim, evaluate
 from ..runtime.executor import Arrays, Executor
+from ..runtime.finite import call_checked, first_not_finite
 from ..runtime.memory import align
 from ..runtime.program import KernelText, Program, Slot
 from ..runtime.program_check import check_program
@@ -33,6 +35,41 @@ NAME_OR_NUMBER = re.compile(r"[A-Za-z_]\w*|-?\d+(\.\d+)?(e[+-]?\d+)?|-?inf|\?|",
 OF_PROGRAMS = Records({Dim: SIZE})
 OF_KERNELS = Records({DType: Scalar(lambda dtype: str(dtype.name), dtype_of)}, NAME_OR_NUMBER)
 PROGRAM, KERNELS, TEXTS = "program", "kernels", "texts"
+
+
+@dataclass(frozen=True)
+class LoadedProgram:
+    """A program from a file. It follows no model: its weights and its state are its own."""
+
+    executor: Executor
+
+    def __repr__(self) -> str:
+        return f"<program {self.program.name} for {self.program.target}>"
+
+    @property
+    def program(self) -> Program:
+        return self.executor.program
+
+    @property
+    def state(self) -> Mapping[str, np.ndarray]:
+        """What calls update, by name: copies of the values."""
+        return {name: buffer.read().copy() for name, buffer in self.executor.state.items()}
+
+    def __call__(self, *arrays: np.ndarray) -> Arrays:
+        """The outputs for these inputs, as new arrays in the graph's order.
+
+        Raises:
+            ValueError: the arrays do not fit the inputs: shapes, dtypes, layout in memory; results
+                are not finite, under ``config.check_finite``.
+            TypeError: one is no numpy array.
+        """
+        if config.check_finite:
+            return call_checked(self.executor, arrays, partial(self._not_finite, arrays))
+        return self.executor(*arrays)
+
+    def _not_finite(self, arrays: Arrays, state: Mapping[str, np.ndarray]) -> ValueError:
+        first = first_not_finite(self.executor, arrays) or "no kernel that runs on its own"
+        return ValueError(f"{self.program.name}: expected finite results. The first: {first}")
 
 
 def save_program(
@@ -56,7 +93,7 @@ def save_program(
     write_program(path, description, [*executor.weights, *state])
 
 
-def load_program(path: str | os.PathLike[str], trusted: bool = False) -> Executor:
+def load_program(path: str | os.PathLike[str], trusted: bool = False) -> LoadedProgram:
     """The program of a file, ready to be called with arrays.
 
     Raises:
@@ -76,7 +113,7 @@ def load_program(path: str | os.PathLike[str], trusted: bool = False) -> Executo
         executor.set_constant(slot, arrays[slot])
     for name, slot in program.state.items():
         executor.state[name].write(arrays[slot])
-    return executor
+    return LoadedProgram(executor)
 
 
 def _program(description: Any) -> Program:

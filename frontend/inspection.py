@@ -16,9 +16,9 @@ from .saving.atomic import make_folder
 
 if TYPE_CHECKING:
     from ..compiler.ir.graph import Graph
+    from ..compiler.program_file import LoadedProgram
     from ..compiler.report.comparison import Comparison
     from ..compiler.report.explain import Explanation
-    from ..runtime.executor import Executor
     from .compiled import CompiledModel
 
 
@@ -74,7 +74,7 @@ def compile(
 
 
 @checked
-def load_program(path: str | Path, trusted: bool = False) -> Executor:
+def load_program(path: str | Path, trusted: bool = False) -> LoadedProgram:
     """A compiled model from a file, as ``compile(model).save(path)`` writes it.
 
     It is called with the arrays that the model's graph takes, contiguous and of its dtypes, and
@@ -92,10 +92,10 @@ def load_program(path: str | Path, trusted: bool = False) -> Executor:
         raise UsageError(f"load_program: expected a file; there is none at {str(path)!r}")
     loading = lazy.load("..compiler.program_file")
     try:
-        executor: Executor = loading.load_program(path, trusted)
+        program: LoadedProgram = loading.load_program(path, trusted)
     except (loading.ProgramFileError, OSError) as error:
         raise UsageError(f"load_program: {error}") from error
-    return executor
+    return program
 
 
 @checked

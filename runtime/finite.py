@@ -1,13 +1,51 @@
-"""Programs that stop where values stop being finite, to find the kernel that is to blame."""
+"""Calls whose results are to be finite, and the kernel to blame where they are not."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from .dim import Size
+from .executor import Arrays, Executor
+from .host_functions import REQUIRE_FINITE, REQUIRE_NO_NAN, NotFiniteError
 from .program import CONSTANT, INPUT, HostRow, LaunchRow, LoopRow, Program, Row, Slot, TileRow
+
+
+def call_checked(
+    executor: Executor, arrays: Arrays, refusal: Callable[[Mapping[str, np.ndarray]], Exception]
+) -> Arrays:
+    """The results of a call, if they and the state are finite.
+
+    Else raises what ``refusal`` makes of the state before the call, which is the state again.
+    """
+    before = {name: buffer.read().copy() for name, buffer in executor.state.items()}
+    results = executor(*arrays)
+    updated = [buffer.read() for buffer in executor.state.values()]
+    if all(np.isfinite(each).all() for each in (*results, *updated)):
+        return results
+    for name, buffer in executor.state.items():
+        buffer.write(before[name])
+    raise refusal(before)
+
+
+def first_not_finite(executor: Executor, arrays: Arrays) -> str | None:
+    """What the first kernel computes that gives a NaN or, if none does, an infinity; None if none.
+
+    Runs the program once more for each, with a state of its own.
+    """
+    for function in (REQUIRE_NO_NAN, REQUIRE_FINITE):
+        own = Executor(watched(executor.program, function), executor.threads)
+        for slot, value in zip(executor.program.constants, executor.weights, strict=True):
+            own.set_constant(slot, value)
+        for name, buffer in executor.state.items():
+            own.state[name].write(buffer.read())
+        try:
+            own(*arrays)
+        except NotFiniteError as error:
+            return str(error)
+    return None
 
 
 def watched(program: Program, function: str) -> Program:

@@ -146,7 +146,7 @@ def test_state_goes_on_where_it_was_and_is_the_loaded_programs_own(tmp_path: Pat
     run.save(tmp_path / "p")
     loaded = load_program(tmp_path / "p")
     np.testing.assert_array_equal(loaded(x)[0], np.arange(4) + 4)
-    np.testing.assert_array_equal(loaded.state["w"].read(), np.arange(4) + 4)
+    np.testing.assert_array_equal(loaded.state["w"], np.arange(4) + 4)
     np.testing.assert_array_equal(run.state["w"], np.arange(4) + 2)
 
 

@@ -4,6 +4,7 @@ are set."""
 import os
 import subprocess
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 
@@ -62,6 +63,12 @@ def bare_graph():
     return run
 
 
+def from_a_file():
+    with tempfile.TemporaryDirectory() as folder:
+        keras.compile(small_model()).save(f"{folder}/program")
+        return keras.load_program(f"{folder}/program")
+
+
 def compiled_step():
     model = small_model()
     run = keras.compile(model.training_step(GOOD, Y))
@@ -98,6 +105,7 @@ COMPILED = {
     "train_on_batch": through_model(lambda m, x: m.train_on_batch(x, Y)),
     "test_on_batch": through_model(lambda m, x: m.test_on_batch(x, Y)),
     "compile": lambda: keras.compile(small_model()),
+    "from a file": from_a_file,
     "compile a step": compiled_step,
     "compile a graph": bare_graph,
     "profile": lambda: lambda x, run=bare_graph(): profile(run, x, repeats=1),  # noqa: B008
@@ -180,7 +188,8 @@ def test_threads_hold_from_the_next_call_on(path, monkeypatch):
 
 
 # The compiler's own functions keep their frames at any time.
-FRONTEND = [path for path in (*COMPILED, *EAGER) if path not in ("compile a graph", "profile")]
+NOT_THE_FRONTENDS = ("compile a graph", "profile", "from a file")
+FRONTEND = [path for path in (*COMPILED, *EAGER) if path not in NOT_THE_FRONTENDS]
 
 
 @pytest.mark.parametrize("path", FRONTEND)
