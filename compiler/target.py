@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from .context import Costs, Machine, PassFunction
 from .decisions import Decisions
+from .ir.graph import Graph
 from .loops.kernel import Kernel
 from .scheduling.lower import Lowering
 from .scheduling.schedule import LayoutPolicy, Schedule, Tile
@@ -56,3 +58,9 @@ class Target(Costs[Machine], LayoutPolicy, Lowering):
     @abstractmethod
     def peaks(self, threads: int) -> Peaks:
         """What the machine reaches at most with so many threads; for reports alone."""
+
+
+class CompiledFor(Protocol):
+    """Gives the executable of a graph for a target: ``compile_graph``, for what lies below it."""
+
+    def __call__(self, graph: Graph, *, target: Target[Any]) -> Any: ...

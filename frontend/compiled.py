@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from . import tree
 from .dtypes import as_array, fitted_array
 from .errors import UsageError, UsageTypeError, shown, user_facing
 from .programs import Program
+from .saving.atomic import check_place
 from .tensor import KerasTensor
 from .tracing import Traced, specs_of, trace_call
 from .training.steps import TracedStep
@@ -83,11 +85,13 @@ class CompiledModel(Executable):
         self.runs.bind()
         return profile(self.runs.executable, *arrays, repeats=repeats)
 
+    @user_facing
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the program, with the weights that the model has now, for ``load_program``.
 
-        Errors as those of an executable.
+        Errors as those of an executable; ``ValueError`` too where no file can be at ``path``.
         """
+        check_place("save", Path(path))
         self.runs.bind()
         super().save(path)
 

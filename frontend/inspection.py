@@ -85,11 +85,16 @@ def load_program(path: str | Path, trusted: bool = False) -> Executor:
             a program made up to do harm may write to memory that is not its own.
 
     Raises:
-        ValueError: the file is no program, damaged, for another machine, of another version, or
-            not yours.
-        OSError: there is no such file, or it may not be read.
+        ValueError: there is no such file, or it is no program, damaged, for another machine, of
+            another version, or not yours.
     """
-    executor: Executor = lazy.load("..compiler.program_file").load_program(path, trusted)
+    if not Path(path).is_file():
+        raise UsageError(f"load_program: expected a file; there is none at {str(path)!r}")
+    loading = lazy.load("..compiler.program_file")
+    try:
+        executor: Executor = loading.load_program(path, trusted)
+    except (loading.ProgramFileError, OSError) as error:
+        raise UsageError(f"load_program: {error}") from error
     return executor
 
 

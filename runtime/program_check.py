@@ -74,7 +74,7 @@ def _is_dtype(name: str) -> bool:
         dtype = np.dtype(name)
     except TypeError:
         return False
-    return dtype.kind in "biuf" and dtype.name == name
+    return dtype.name == name and (dtype.kind in "biuf" or name == "bfloat16")
 
 
 def _check_nesting(program: Program) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ...runtime.cpu.calibration import Figures
 from ...runtime.cpu.host import Host
 from ..context import PassFunction
-from ..decisions import Decisions
+from ..decisions import Decisions, Refusal
 from ..ir.graph import Graph, Node
 from ..loops.kernel import Kernel
 from ..loops.layout import Launch, Layout, Placed
@@ -20,6 +20,7 @@ from .emit.kernel import emit
 from .emit.writer import MATH
 from .engines.fma import Fma
 from .engines.winograd import Winograd
+from .groups import group_refusal
 from .layouts import choose_layouts
 from .lower import lower_group
 from .parts import in_parts
@@ -57,6 +58,9 @@ class CpuTarget(Target[Host]):
 
     def in_parts(self, node: Node) -> Node | None:
         return in_parts(node, self.machine)
+
+    def refusal(self, body: Graph) -> Refusal | None:
+        return group_refusal(body, self.engines)
 
     def layouts(self, graph: Graph, fixed: frozenset[Node]) -> dict[Node, Layout]:
         return choose_layouts(graph, fixed)

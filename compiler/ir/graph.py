@@ -161,17 +161,21 @@ class Graph:
         return graph
 
 
-def post_order(roots: Iterable[Node], within: Container[Node] | None = None) -> Iterator[Node]:
+def post_order(
+    roots: Iterable[Node], within: Container[Node] | None = None, ends: Container[Node] = ()
+) -> Iterator[Node]:
     """What ``roots`` are computed from, operands first; only of those ``within``, if given.
 
-    Depth-first without recursion: graphs can be thousands of nodes deep.
+    Nothing is looked at beyond ``ends``. Depth-first without recursion: graphs can be thousands of
+    nodes deep.
     """
     done: set[Node] = set()
     for root in roots:
         stack = [root] if within is None or root in within else []
         while stack:
             node = stack[-1]
-            waiting = [operand for operand in node.inputs if operand not in done]
+            operands = () if ends and node in ends else node.inputs
+            waiting = [operand for operand in operands if operand not in done]
             if within is not None:
                 waiting = [operand for operand in waiting if operand in within]
             if waiting and node not in done:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from .graph import Graph, Node, apply, bodies_of, on_operands, origin_scope, post_order, set_origins
@@ -96,9 +96,14 @@ def substitute_nodes(graph: Graph, replacements: Mapping[Node, Node]) -> Graph:
     return Graph(graph.name, inputs, outputs, updates)
 
 
-def substituted(outputs: Sequence[Node], known: Mapping[Node, Node]) -> Nodes:
-    """``outputs`` computed from other nodes in place of the keys of ``known``."""
-    new = rebuild(post_order(outputs), dict(known))
+def substituted(
+    outputs: Sequence[Node], known: Mapping[Node, Node], ends: Container[Node] = ()
+) -> Nodes:
+    """``outputs`` computed from other nodes in place of the keys of ``known``.
+
+    None of the keys is beyond ``ends``, which stay as they are.
+    """
+    new = rebuild(post_order(outputs, ends=ends), dict(known))
     return tuple(new[node] for node in outputs)
 
 

@@ -79,7 +79,8 @@ def _to_odd(doubles: np.ndarray) -> np.ndarray:
     floats = doubles.astype(np.float32)
     away, inexact = np.abs(floats) > np.abs(doubles), floats != doubles
     bits = floats.view(np.uint32) - (away & inexact)
-    return np.where(inexact & ~np.isnan(doubles), bits | 1, bits).astype(np.uint32).view(np.float32)
+    odd: np.ndarray = np.where(inexact & ~np.isnan(doubles), bits | 1, bits).astype(np.uint32)
+    return odd.view(np.float32)
 
 
 FLOAT32 = DType("float32", "f32", 4)

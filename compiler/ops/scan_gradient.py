@@ -79,6 +79,7 @@ class _Backward:
             leaves.slices,
             (*new_slopes, *(ops.add(s, slope_of[n]) for s, n in zip(sums, summed, strict=True))),
             tuple(slope_of[n] for n in leaves.seen if n in slope_of),
+            frozenset(outer.captured),
         )
         if not (*step.new_state, *step.results):
             return (None,) * len(self.node.inputs)
@@ -153,7 +154,8 @@ class _Backward:
         outputs = applied(self.body, (*own.carries, *own.sequences, *self.outer.captured))
         count = len(own.carries)
         begun = tuple(map(self._stackable, own.carries))
-        step = Step(own.carries, own.sequences, outputs[:count], (*outputs[count:], *begun))
+        results, outside = (*outputs[count:], *begun), frozenset(self.outer.captured)
+        step = Step(own.carries, own.sequences, outputs[:count], results, outside)
         reverse = self.node.attrs["reverse"]
         starts, sequences = self.outer.carries, self.outer.sequences
         items = items_of(close_scan(step, starts, sequences, axis=self.axis, reverse=reverse))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ..ir.graph import Graph, Node, on_operands
+from ..ir.graph import Graph, Node, on_operands, post_order
 from ..ir.rewrite import remade, substituted
 from ..ops.core import ITEM
 from ..ops.registry import ops
@@ -73,9 +73,24 @@ def used_results(node: Node, graph: Graph) -> frozenset[int]:
     return frozenset(user.attrs["index"] for user in graph.users[node])
 
 
-def read_by(outputs: Sequence[Node], leaves: Collection[Node]) -> frozenset[Node]:
-    """Those of ``leaves`` that ``outputs`` are computed from."""
-    return frozenset(leaves).intersection(Graph("", (), tuple(outputs)).nodes)
+def readers(
+    outputs: Sequence[Node], leaves: Collection[Node], outside: Collection[Node] = ()
+) -> dict[Node, None]:
+    """The nodes under ``outputs`` that depend on ``leaves``, operands first, none ``outside``."""
+    seen = set(leaves)
+    found: dict[Node, None] = {}
+    for node in post_order(outputs, ends=outside):
+        if any(operand in seen for operand in node.inputs):
+            seen.add(node)
+            found[node] = None
+    return found
+
+
+def read_by(
+    outputs: Sequence[Node], leaves: Collection[Node], outside: Collection[Node]
+) -> frozenset[Node]:
+    """Those of ``leaves`` that ``outputs`` are computed from, none of them beyond ``outside``."""
+    return frozenset(leaves).intersection(post_order(outputs, ends=outside))
 
 
 def tightened(loop: Loop, used: Collection[int]) -> tuple[Results, Node | None]:
@@ -111,9 +126,14 @@ def _without_still_carries(loop: Loop) -> Loop:
     """
     step = loop.step
     number = {state: i for i, state in enumerate(step.state)}
-    while read := read_by(loop.outputs, [s for s in step.state if _is_still(loop, number[s])]):
+    outside = step.outside
+    while read := read_by(
+        loop.outputs, [s for s in step.state if _is_still(loop, number[s])], outside
+    ):
         still = {state: loop.starts[number[state]] for state in read}
-        loop = loop.with_outputs(substituted(loop.outputs, still))
+        outputs = substituted(loop.outputs, still, outside)
+        outside = outside | {*still.values()}
+        loop = replace(loop, step=replace(loop.step, outside=outside)).with_outputs(outputs)
     return loop
 
 
@@ -124,7 +144,9 @@ def _over_distinct(loop: Loop) -> Loop:
     for slice_, sequence in zip(loop.step.slices, loop.sequences, strict=True):
         if first.setdefault(sequence, slice_) is not slice_:
             same[slice_] = first[sequence]
-    return loop.with_outputs(substituted(loop.outputs, same)) if same else loop
+    if not same:
+        return loop
+    return loop.with_outputs(substituted(loop.outputs, same, loop.step.outside))
 
 
 def _moving_carries(loop: Loop, used: Collection[int], results: Sequence[Node]) -> tuple[int, ...]:
@@ -133,10 +155,10 @@ def _moving_carries(loop: Loop, used: Collection[int], results: Sequence[Node]) 
     number = {state: i for i, state in enumerate(step.state)}
     needed: set[int] = set()
     waiting = {i for i in used if i < len(step.state)}
-    waiting |= {number[state] for state in read_by(results, step.state)}
+    waiting |= {number[state] for state in read_by(results, step.state, step.outside)}
     while waiting:
         needed |= waiting
-        read = read_by([step.new_state[i] for i in waiting], step.state)
+        read = read_by([step.new_state[i] for i in waiting], step.state, step.outside)
         waiting = {number[state] for state in read} - needed
     return tuple(i for i in sorted(needed) if not _is_still(loop, i))
 
@@ -147,12 +169,18 @@ def _narrowed(loop: Loop, carries: Sequence[int], results: Nodes) -> Node | None
         return None
     step = loop.step
     new_state = tuple(step.new_state[i] for i in carries)
-    read = read_by((*new_state, *results), step.slices)
+    read = read_by((*new_state, *results), step.slices, step.outside)
     pairs = zip(step.slices, loop.sequences, strict=True)
     # One sequence stays in any case: it says how many steps there are.
     kept = [pair for pair in pairs if pair[0] in read] or [(step.slices[0], loop.sequences[0])]
     narrow = Loop(
-        Step(tuple(step.state[i] for i in carries), tuple(s for s, _ in kept), new_state, results),
+        Step(
+            tuple(step.state[i] for i in carries),
+            tuple(s for s, _ in kept),
+            new_state,
+            results,
+            step.outside,
+        ),
         tuple(loop.starts[i] for i in carries),
         tuple(s for _, s in kept),
         loop.axis,

@@ -108,7 +108,7 @@ def _wholes(graph: Graph, scan: Node) -> dict[Node, Node]:
     for user in graph.users[scan]:
         if user.attrs["index"] >= count:
             known.setdefault(loop.outputs[user.attrs["index"]], user)
-    order = between(loop.outputs)
+    order = between(loop.outputs, loop.step.outside)
     moving = varying(order, (*loop.step.state, *loop.step.slices))
     found: dict[Node, Node] = {}
     for node in order:

@@ -22,12 +22,11 @@ from ...runtime.device import Device
 from ...runtime.dim import evaluate
 from ...runtime.placement import Placement
 from ...runtime.program import HostRow, LoopRow, Program, Row, Slot, TileRow
-from ..cpu.stretches import BATCH
 from ..executable import Executable
 from ..ir.types import TensorType, dtype_of
 from ..pipeline import TRACE
 from ..sources import GENERATED, kernel_names
-from ..units import format_bytes
+from ..units import BATCH, format_bytes
 from .diff import stage_diffs
 from .explain import explain
 from .file_names import file_name

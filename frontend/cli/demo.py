@@ -15,9 +15,9 @@ from ...compiler.ir.graph import Graph
 from ...compiler.ir.kinds import View
 from ...compiler.prologue import fixed_nodes
 from ...compiler.report.compare import compare_graph
+from ...compiler.targets import processor_name
 from ...compiler.units import count_of
 from ...runtime.config import config
-from ...runtime.cpu.host import host
 from ...runtime.dim import evaluate
 from ...runtime.program import LaunchRow
 from ..callbacks import Callback
@@ -102,7 +102,7 @@ def _show_kernel(console: Console, executable: CompiledModel) -> None:
 
 def _show_times(console: Console, target: Target) -> None:
     threads = count_of(config.threads, "thread")
-    _head(console, "Unfused and fused", f"on handwritten digits, {threads} of {host().cpu_name}")
+    _head(console, "Unfused and fused", f"on handwritten digits, {threads} of {processor_name()}")
     for batch in BATCHES:
         # A spinner that turned would take time from what is timed.
         with console.status(f"timing {count_of(batch, 'digit')}", refresh_per_second=0.2):

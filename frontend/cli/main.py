@@ -13,16 +13,15 @@ import numpy as np
 import typer
 from rich.text import Text
 
-from ...compiler.calibrate import calibrate as measure_machine
+from ...compiler.executable import compile_graph
 from ...compiler.pipeline import optimize
 from ...compiler.report.compare import compare_graph
 from ...compiler.report.diff import stage_diff
 from ...compiler.report.file_names import file_name
-from ...compiler.targets import CPU, target_named
+from ...compiler.targets import CPU, measured, target_named
 from ...compiler.units import count_of, format_bytes
 from ...runtime.cache import cache_info, clear_cache
 from ...runtime.config import config
-from ...runtime.cpu.calibration import keep_figures
 from ..compiled import CompiledModel, fit_inputs
 from ..errors import UsageError, UsageTypeError
 from ..inspection import compile
@@ -205,12 +204,11 @@ def compare(
 @clean_errors
 def calibrate(json_: Json = False) -> None:
     """Measure what kernels are best here, once for this machine, and keep it with the kernels."""
-    measured = measure_machine()
-    path = keep_figures(measured)
+    figures, path = measured(compile_graph)
     if json_:
-        typer.echo(json.dumps(measured.to_dict(), indent=2))
+        typer.echo(json.dumps(figures.to_dict(), indent=2))
         return
-    for name, value in measured.rows():
+    for name, value in figures.rows():
         typer.echo(f"{name:<13} {value}")
     typer.echo(f"{'kept in':<13} {path}")
 

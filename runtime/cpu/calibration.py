@@ -1,6 +1,6 @@
 """Figures of this machine that a description cannot tell: measured once, and kept with the kernels.
 
-``compiler/calibrate.py`` measures them. Without them, the table in ``host.py`` decides as ever.
+``compiler/cpu/calibrate.py`` measures them. Without them, the table in ``host.py`` decides as ever.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from keraunos.compiler import calibrate
+from keraunos.compiler import targets
+from keraunos.compiler.cpu import calibrate
 from keraunos.compiler.cpu.engines.fma import Fma
 from keraunos.compiler.cpu.target import CpuTarget
 from keraunos.compiler.executable import compile_graph
@@ -42,7 +43,7 @@ def folder(tmp_path: Path) -> Any:
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose table says: one step, and weights asked for ahead; nothing is compiled."""
     monkeypatch.setattr(calibrate, "host", lambda: replace(host(), issue_width=WIDE))
-    monkeypatch.setattr(calibrate, "_product", lambda machine, size: (machine, size))
+    monkeypatch.setattr(calibrate, "_product", lambda machine, size, _: (machine, size))
     monkeypatch.setattr(calibrate, "_memory", lambda: ("read", "write"))
     monkeypatch.setattr(calibrate, "_memory_of_all", lambda pool, threads: f"read by {threads}")
 
@@ -69,7 +70,7 @@ def test_the_fastest_loop_is_chosen_and_figures_are_rates(wide: None) -> None:
     times = {(2, False, near): 0.5, (2, False, far): 0.9, (4, False, near): 0.4}
     times |= {(4, False, far): 1.6, (2, False, team): 2.0, ("read",): 0.25, ("write",): 4.0}
     times[f"read by {config.threads}",] = 0.125
-    found = calibrate.calibrate(measured(times))
+    found = calibrate.calibrate(compile_graph, measured(times))
     assert (found.unrolled, found.prefetches) == (2, False)
     assert found.thread_gflops == pytest.approx(2 * np.prod(near) / 0.4 / 1e9)
     assert found.team_gflops == pytest.approx(2 * np.prod(team) / 2 / 1e9)
@@ -79,7 +80,7 @@ def test_the_fastest_loop_is_chosen_and_figures_are_rates(wide: None) -> None:
 
 
 def test_a_loop_that_is_hardly_faster_leaves_the_table_as_it_is(wide: None) -> None:
-    found = calibrate.calibrate(measured({(4, False, calibrate.NEAR): 0.97}))
+    found = calibrate.calibrate(compile_graph, measured({(4, False, calibrate.NEAR): 0.97}))
     assert (found.unrolled, found.prefetches) == (1, True)
 
 
@@ -162,7 +163,7 @@ def test_kernels_are_others_once_a_machine_is_measured_and_compute_the_same() ->
 
 
 def test_the_command_shows_and_keeps_what_it_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "measure_machine", lambda: MEASURED)
+    monkeypatch.setattr(targets, "calibrate", lambda compiled: MEASURED)
     shown = CliRunner().invoke(cli.app, ["calibrate"]).stdout
     assert "88.5 GFLOP/s" in shown
     assert "4 steps of a sum written out, weights not asked for ahead" in shown

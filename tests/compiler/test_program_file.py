@@ -103,6 +103,32 @@ def test_a_program_from_a_file_is_the_program(name: str, tmp_path: Path) -> None
         np.testing.assert_array_equal(loaded(x[:n])[0], run(x[:n]))
 
 
+def test_arguments_are_checked_at_the_one_door(
+    saved: tuple[Path, Executable, np.ndarray],
+) -> None:
+    loaded, x = load_program(saved[0]), saved[2]
+    for given, match in (
+        (x.astype("float64"), "expected a contiguous array of float32, got float64"),
+        (x[:, ::2], "got strides"),
+        (x[:, :8].copy(), "expected"),
+        (x[0], "expected"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            loaded(given)
+    with pytest.raises(TypeError, match="got list"):
+        loaded(x.tolist())
+
+
+@pytest.mark.parametrize("dtype", ["f16", "bf16", "f64", "i32", "bool"])
+def test_every_dtype_is_saved(dtype: str, tmp_path: Path) -> None:
+    shape = f"{dtype}[N]"
+    text = f"graph g(%x: {shape}, %y: bool[N]) -> {shape} {{\n  %0 = select(%y, %x, %x)\n"
+    run = compile_graph(parse_ir(f"{text}  return %0\n}}"))
+    run.save(tmp_path / "p")
+    x = np.array([0, 1, 0], np.dtype(run.program.slots[run.program.inputs[0]].dtype))
+    np.testing.assert_array_equal(load_program(tmp_path / "p")(x, np.ones(3, bool))[0], x)
+
+
 def test_the_weights_are_those_of_the_time_of_saving(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
     run, x = keras.compile(model), np.ones((2, 4), "float32")
@@ -217,6 +243,17 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         for trusted in (False, True):
             with pytest.raises((ProgramFileError, IsADirectoryError)):
                 load_program(path, trusted)
+
+
+def test_what_users_get_wrong(tmp_path: Path) -> None:
+    run = keras.compile(keras.Sequential([keras.Input((4,)), layers.Dense(3)]))
+    with pytest.raises(ValueError, match=r"save: expected a folder that exists"):
+        run.save(tmp_path / "none" / "p")
+    with pytest.raises(ValueError, match="load_program: expected a file; there is none at"):
+        keras.load_program(tmp_path / "p")
+    (tmp_path / "p").write_text("other")
+    with pytest.raises(ValueError, match=r"load_program: .*expected the file of a program"):
+        keras.load_program(tmp_path / "p")
 
 
 def test_parameters_have_to_be_set(tmp_path: Path) -> None:

@@ -379,10 +379,10 @@ def test_weights_are_packed_beforehand_and_values_before_the_loop():
 
 
 @pytest.mark.smoke
-def test_the_cell_of_an_lstm_is_two_kernels():
+def test_the_cell_of_an_lstm_is_one_kernel():
     run = compiled(stacked_lstms())
     loops = [row for row in run.program.rows if isinstance(row, LoopRow)]
-    assert [row.rows for row in loops] == [2, 2]
+    assert [row.rows for row in loops] == [1, 1]
     assert [str(row.trips) for row in loops] == ["T", "T"]
     assert "T times:" in str(run.schedule)
 

@@ -148,12 +148,13 @@ def test_calls_stand_between_launches_alone() -> None:
 def test_they_are_printed_and_timed() -> None:
     made = chain()
     row = HostRow(REQUIRE_FINITE, (middle(made.program),), (), "exp (layer)")
-    made.plan = replace(made.plan, program=with_call(made.program, 1, row))
+    made.program = with_call(made.program, 1, row)
     made.loaded = Executor(made.program)
     times = profile(made, X, repeats=5)
     assert [launch.kernel for launch in times.launches][1] == f"host: {REQUIRE_FINITE}"
     assert times.launches[1].layers == "layer" and times.launches[1].nanoseconds > 0
     assert f"host: {REQUIRE_FINITE}" in plan_text(made)
+    assert f"{REQUIRE_FINITE}, on the host" in str(made.program)
 
 
 # Programs that stop where values stop being finite.
