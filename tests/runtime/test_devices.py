@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +21,6 @@ from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.report.dump import dump
 from keraunos.compiler.report.profile import profile
 from keraunos.frontend.programs import Program as TracedProgram
-from keraunos.runtime import device as devices_are
 from keraunos.runtime import devices
 from keraunos.runtime.arrays import address_of, array_at
 from keraunos.runtime.cpu.device import DEVICE as CPU
@@ -31,7 +29,6 @@ from keraunos.runtime.devices import device_for, runs_here, targets_here
 from keraunos.runtime.kernels import LoadedKernel
 from keraunos.runtime.program import Program
 
-RUNTIME = Path(devices_are.__file__).parent
 FLOAT = np.dtype("float32")
 
 
@@ -142,18 +139,6 @@ def test_a_device_is_asked_for_by_the_target(far: Far) -> None:
 def test_what_nothing_runs_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"expected a program for cpu:.* got one for '{name}'"):
         device_for(name)
-
-
-def test_above_the_devices_the_runtime_knows_none() -> None:
-    """`devices.py` alone names a folder of a device, and that late."""
-    neutral = [path for path in RUNTIME.glob("*.py") if path.name != "devices.py"]
-    assert len(neutral) > 15
-    for path in neutral:
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            module = getattr(node, "module", None) or ""
-            names = [alias.name for alias in getattr(node, "names", ())] if module == "" else []
-            assert module.partition(".")[0] not in devices.KINDS, path
-            assert not set(names) & set(devices.KINDS), path
 
 
 # Programs on a device whose memory the host does not see.
