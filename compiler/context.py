@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from .decisions import Decisions
+from .decisions import Decisions, Refusal
 from .engine import Engine
 from .ir.graph import Graph, Node
 
@@ -31,6 +31,10 @@ class Costs(ABC, Generic[Machine]):
     @abstractmethod
     def in_parts(self, node: Node) -> Node | None:
         """A sum over all samples as the sum of its parts; None where it stays whole."""
+
+    @abstractmethod
+    def refusal(self, body: Graph) -> Refusal | None:
+        """Why no kernel computes ``body``, a group around heavy ops; None if one does."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .context import Costs, Machine, PassFunction
@@ -11,6 +12,19 @@ from .ir.graph import Graph
 from .loops.kernel import Kernel
 from .scheduling.lower import Lowering
 from .scheduling.schedule import LayoutPolicy, Schedule, Tile
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """What a machine reaches at most: 10^9 float32 operations, and bytes of memory, a second.
+
+    Attributes:
+        measured: whether that was measured, and not derived from a description.
+    """
+
+    gflops: float
+    gbs: float
+    measured: bool
 
 
 class Target(Costs[Machine], LayoutPolicy, Lowering):
@@ -40,6 +54,10 @@ class Target(Costs[Machine], LayoutPolicy, Lowering):
     @abstractmethod
     def emit(self, kernel: Kernel) -> str:
         """The text of a kernel's module; the same for equal kernels."""
+
+    @abstractmethod
+    def peaks(self, threads: int) -> Peaks:
+        """What the machine reaches at most with so many threads; for reports alone."""
 
 
 class CompiledFor(Protocol):

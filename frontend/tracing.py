@@ -13,6 +13,7 @@ from ..compiler.ir.graph import Graph, IRError, Node, Origin
 from ..compiler.ir.rewrite import substituted
 from ..compiler.ir.types import Shape, TensorType, dtype_of
 from ..compiler.ops.core import INPUT, input_, parameter
+from ..runtime.device import Buffer
 from . import tree
 from .dtypes import standard_dtype
 from .errors import SizesUnknown, UsageError, of_users, shown, user_facing
@@ -70,10 +71,10 @@ class Traced:
         """The weights by the parameters' names."""
         return {name: variable.view for name, variable in self.variables.items()}
 
-    def state(self) -> dict[str, np.ndarray]:
-        """The memory of the weights that a call changes, by the parameters' names."""
+    def state(self) -> dict[str, Buffer]:
+        """The buffers of the weights that a call changes, by the parameters' names."""
         names = (node.attrs["name"] for node in self.graph.updates)
-        return {name: self.variables[name].memory for name in names if name in self.variables}
+        return {name: self.variables[name].buffer for name in names if name in self.variables}
 
     def pack(self, results: Any) -> Any:
         """One result per output returned, in the nesting of ``structure``."""

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import ml_dtypes  # noqa: F401  (slots name dtypes as numpy does, which learns of bfloat16 here)
+
 from .columns import columns
 from .dim import Size
 from .forks import cached_property
@@ -116,7 +118,21 @@ class LoopRow:
     label: str
 
 
-Row: TypeAlias = LaunchRow | TileRow | LoopRow
+@dataclass(frozen=True)
+class HostRow:
+    """A call, between launches, of a function on the host: ``host_functions.py`` knows its name.
+
+    It is given ``label``, arrays of the slots that it reads, and arrays of those that it writes.
+    It stands in no tile and no loop.
+    """
+
+    function: str
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+    label: str
+
+
+Row: TypeAlias = LaunchRow | TileRow | LoopRow | HostRow
 
 
 @dataclass(frozen=True)
@@ -203,7 +219,7 @@ def heads_around(rows: Sequence[Row]) -> tuple[tuple[int, ...], ...]:
     for index, row in enumerate(rows):
         ends = [pair for pair in ends if pair[1] > index]
         found.append(tuple(head for head, _ in ends))
-        if not isinstance(row, LaunchRow):
+        if isinstance(row, (TileRow, LoopRow)):
             ends.append((index, index + 1 + row.rows))
     return tuple(found)
 
@@ -231,11 +247,13 @@ def _what(row: Row, kernels: Sequence[str]) -> str:
         return f"{kernels[row.kernel]} ({row.kernel})"
     if isinstance(row, LoopRow):
         return f"{row.trips} times through {row.rows} rows"
+    if isinstance(row, HostRow):
+        return f"{row.function}, on the host"
     return f"from {row.symbol}={row.least}, {row.tile} at a time through {row.rows} rows"
 
 
 def _row_cells(row: Row) -> tuple[str, ...]:
-    if isinstance(row, LaunchRow):
+    if isinstance(row, (LaunchRow, HostRow)):
         slots = (" ".join(map(str, each)) for each in (row.reads, row.writes))
-        return *slots, str(row.flops), row.label
+        return *slots, str(row.flops) if isinstance(row, LaunchRow) else "", row.label
     return "", "", "", row.label if isinstance(row, LoopRow) else ""

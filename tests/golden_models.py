@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "benchmarks")]  # where pytest finds them by itself
 
 from machines import Compiled, compiled_for, machine, target_of  # noqa: E402
+from recurrent import stacked_lstms  # noqa: E402
 from workloads import WORKLOADS  # noqa: E402
 
 import keraunos as keras  # noqa: E402
@@ -36,10 +37,12 @@ from keraunos.runtime.cpu.host import LANE_CHOICES  # noqa: E402
 FOLDER = HERE / "goldens"
 LAST = NEUTRAL[-1].__name__  # the next pass is the target's
 SAMPLES = (1, 32)
+LSTM_STEP = "matmul_add_slice_sigmoid_multiply_and_11"  # all gates, c, h and h stacked
 WRITTEN_OUT = {  # model and lanes: kernels whose texts are kept
     ("cnn", 16): ("conv2d_add_relu_max_pool2d", "max_subtract_exp_sum_divide"),
     ("cnn", 4): ("winograd_conv2d_add_relu_max_pool2d",),
     ("mobilenetv2", 8): ("depthwise_conv2d_add_clip",),
+    **{("lstms", lanes): (LSTM_STEP,) for lanes in LANE_CHOICES},
 }
 PLACE = re.compile(r" +# (.*?) *\S+\.py:\d+$", re.MULTILINE)
 
@@ -62,6 +65,7 @@ def training_step() -> Graph:
 GRAPHS: Mapping[str, Callable[[], Graph]] = {
     **{name: lambda name=name: network(name) for name in ("cnn", "resnet20", "mobilenetv2")},
     "cnn_step": training_step,
+    "lstms": lambda: stacked_lstms(128, features=28),
 }
 
 

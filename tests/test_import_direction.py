@@ -82,7 +82,7 @@ KNOW_BACKENDS |= {
 }
 
 # What the runtime may load: it serves saved programs, without the rest of the compiler.
-RUNTIME_NEEDS = {"llvmlite", "numba", "numpy", "platformdirs"}
+RUNTIME_NEEDS = {"llvmlite", "ml_dtypes", "numba", "numpy", "platformdirs"}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from ...runtime.cpu.host import Host
+from ..decisions import Refusal
 from ..engine import Engine, engines_for
 from ..ir.types import FLOAT32, DType
 from .bodies import RegisterBlock
@@ -26,6 +27,7 @@ class Extent:
     row_unit: int = 1
     column_unit: int = 1
     adjacent: bool = False  # the columns of ``x`` lie side by side, at one address
+    gates: int = 1  # equal stretches of the channels that a block has the same units of
     divided: bool = False  # blocks have to divide the columns: none may be computed twice
     in_place: bool = False  # the weights are read where they lie, not packed
     dtype: DType = FLOAT32  # of what is multiplied
@@ -47,6 +49,10 @@ class BlockEngine(Engine):
         """The blocks that its registers have room for: at least one."""
 
     @abstractmethod
+    def gates_refusal(self, channels: int, depth: int, gates: int) -> Refusal | None:
+        """Why blocks have no accumulator for each of so many gates, of all ``channels``."""
+
+    @abstractmethod
     def cost(self, block: RegisterBlock, extent: Extent) -> float:
         """Cycles of one image, estimated; comparable among all engines of a machine."""
 
@@ -63,6 +69,10 @@ class BlockEngine(Engine):
     def prefetches(self) -> bool:
         """Whether packed weights are asked for ahead."""
         return False
+
+    def prefetches_in(self, block: RegisterBlock, gates: int) -> bool:
+        """The same, in a kernel of such blocks."""
+        return self.prefetches
 
     @property
     def lanes(self) -> int:
@@ -86,9 +96,9 @@ class Choice:
         """Channels of a block."""
         return self.block.vectors * self.engine.lanes
 
-    def packing(self, groups: int = 1, batch_axes: int = 0) -> Panels:
+    def packing(self, groups: int = 1, batch_axes: int = 0, gates: int = 1) -> Panels:
         """Weights in the order in which the engine streams them."""
-        return Panels(self.width, groups, batch_axes, self.engine.interleave)
+        return Panels(self.width, groups, batch_axes, gates, self.engine.interleave)
 
 
 @cache

@@ -48,6 +48,9 @@ class Contract(Body):
     ``unrolled``: steps of the innermost loop written out. ``prefetched``: packed weights are asked
     for ahead of their use, though not ``streamed``. ``engine`` names what adds up the products, in
     ``accumulator``.
+
+    Where the epilogue has several accumulators, a block, and a panel, holds the same units of each
+    gate: vectors of the first gate, as many of the second, and so on.
     """
 
     block: RegisterBlock
@@ -215,3 +218,6 @@ class Border(Body):
 @dataclass(frozen=True)
 class Pack(Body):
     """Packs a matrix computed at run time as a contraction's weights (``packing.Panels``)."""
+
+    gates: int = 1
+    interleave: int = 1

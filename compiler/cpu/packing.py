@@ -19,13 +19,15 @@ class Panels(Packing):
     """Panels of ``width`` channels, zero filled.
 
     A ``(batch..., depth..., groups * channels)`` array becomes ``[batch, group, panel, depth,
-    width]``. With ``interleave``, so many neighbours along the depth lie side by side, for each
-    channel: ``[batch, group, panel, depth // interleave, width, interleave]``.
+    width]``. Where channels fall in ``gates``, a panel has the same units of each, side by side.
+    With ``interleave``, so many neighbours along the depth lie side by side, for each channel:
+    ``[batch, group, panel, depth // interleave, width, interleave]``.
     """
 
     width: int
     groups: int = 1
     batch_axes: int = 0
+    gates: int = 1
     interleave: int = 1
 
     def elements(self, type_: TensorType) -> Size:
@@ -40,15 +42,25 @@ class Panels(Packing):
 
     def pack(self, array: np.ndarray) -> np.ndarray:
         batch = int(np.prod(array.shape[: self.batch_axes], dtype=np.int64))
-        channels = array.shape[-1] // self.groups
-        matrix = array.reshape(batch, -1, self.groups, channels).transpose(0, 2, 1, 3)
-        panels = -(-channels // self.width)
-        depth = matrix.shape[2]
-        if panels * self.width != channels:
-            fill = panels * self.width - channels
-            matrix = np.pad(matrix, ((0, 0), (0, 0), (0, 0), (0, fill)))
-        shape = (batch, self.groups, depth, panels, self.width)
-        return np.ascontiguousarray(matrix.reshape(shape).swapaxes(2, 3))
+        units, width = array.shape[-1] // self.groups // self.gates, self.width // self.gates
+        tensor = array.reshape(batch, -1, self.groups, self.gates, units)
+        panels, depth = -(-units // width), tensor.shape[1]
+        if panels * width != units:
+            fill = panels * width - units
+            tensor = np.pad(tensor, ((0, 0), (0, 0), (0, 0), (0, 0), (0, fill)))
+        tensor = tensor.reshape(batch, depth, self.groups, self.gates, panels, width)
+        packed = np.ascontiguousarray(tensor.transpose(0, 2, 4, 1, 3, 5))
+        packed = packed.reshape(batch, self.groups, panels, depth, self.width)
+        return packed if self.interleave == 1 else self._interleaved(packed)
+
+    def _interleaved(self, packed: np.ndarray) -> np.ndarray:
+        """With rows of a panel side by side, some at a time; zeros for the last that are not."""
+        *outer, depth, width = packed.shape
+        steps = -(-depth // self.interleave)
+        fill = steps * self.interleave - depth
+        packed = np.pad(packed, (*[(0, 0)] * len(outer), (0, fill), (0, 0)))
+        rows = packed.reshape(*outer, steps, self.interleave, width)
+        return np.ascontiguousarray(rows.swapaxes(-1, -2))
 
     def launch(self, source: Layout) -> Launch:
         batch, depth, channels = self._sizes(source.type)
@@ -61,7 +73,7 @@ class Panels(Packing):
             depth=depth,
             width=self.width,
         )
-        kernel = Kernel("pack", arguments.params, Pack())
+        kernel = Kernel("pack", arguments.params, Pack(self.gates, self.interleave))
         return Launch(kernel, arguments.values, 0, source.type.bytes * 2)
 
     def _sizes(self, type_: TensorType) -> tuple[Size, Size, Size]:

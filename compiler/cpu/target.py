@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from ...runtime.cpu.calibration import Figures
 from ...runtime.cpu.host import Host
 from ..context import PassFunction
-from ..decisions import Decisions
+from ..decisions import Decisions, Refusal
 from ..ir.graph import Graph, Node
 from ..loops.kernel import Kernel
 from ..loops.layout import Launch, Layout, Placed
 from ..passes.fuse import fuse
 from ..passes.legalize import legalize
 from ..scheduling.schedule import Schedule, Tile
-from ..target import Target
+from ..target import Peaks, Target
 from .blocking import BlockEngine
 from .emit.kernel import emit
 from .emit.writer import MATH
 from .engines.fma import Fma
 from .engines.winograd import Winograd
+from .groups import group_refusal
 from .layouts import choose_layouts
 from .lower import lower_group
 from .parts import in_parts
 from .passes.borders import borders
 from .passes.winograd import winograd
+from .peaks import peaks
 from .tiling import choose_tiles
 
 
 @dataclass(frozen=True)
 class CpuTarget(Target[Host]):
-    """A CPU as its description has it: vector width, registers, caches."""
+    """A CPU as its description has it: vector width, registers, caches.
+
+    ``measured`` are its figures where it was calibrated; programs do not depend on them.
+    """
 
     name: str
     machine: Host
+    measured: Figures | None = field(default=None, compare=False)
 
     @property
     def passes(self) -> tuple[PassFunction, ...]:
@@ -52,6 +59,9 @@ class CpuTarget(Target[Host]):
     def in_parts(self, node: Node) -> Node | None:
         return in_parts(node, self.machine)
 
+    def refusal(self, body: Graph) -> Refusal | None:
+        return group_refusal(body, self.engines)
+
     def layouts(self, graph: Graph, fixed: frozenset[Node]) -> dict[Node, Layout]:
         return choose_layouts(graph, fixed)
 
@@ -65,3 +75,6 @@ class CpuTarget(Target[Host]):
 
     def emit(self, kernel: Kernel) -> str:
         return emit(kernel, self.machine.lanes)
+
+    def peaks(self, threads: int) -> Peaks:
+        return peaks(self.machine, self.measured, threads)

@@ -297,7 +297,7 @@ def _nested(shape: tuple[int, ...], texts: Iterator[str | None]) -> str:
 
 def _scalar(value: Any) -> str | None:
     """The shortest text that gives ``value`` back bit for bit; None for a NaN with a payload."""
-    if not isinstance(value, np.floating):
+    if not dtype_of(value.dtype).is_float:
         return str(value)
     for text in sorted((str(value), repr(float(value))), key=len):
         if value.dtype.type(float(text)).tobytes() == value.tobytes():

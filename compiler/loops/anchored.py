@@ -1,4 +1,4 @@
-"""A group around one heavy op, as the contraction and window templates share it."""
+"""Groups around heavy ops, as the contraction and window templates share them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeAlias
 from ..ir.graph import Graph, Node
 from ..ir.types import FLOAT32, Size
 from .arguments import ABSENT, ArgumentRecord, EpilogueArguments, ImageArguments, Pointer
-from .epilogues import EpilogueParts, match_epilogue
+from .epilogues import EpilogueParts, match_epilogue, result_name
 from .kernel import Body, Kernel
 from .layout import Address, Launch, Packing, Placed
 from .scalars import sum_bytes
@@ -30,14 +30,39 @@ def image_arguments(at: Pointer, strides: Strides) -> ImageArguments[Pointer, Si
 
 
 @dataclass(frozen=True)
+class Anchor:
+    """A heavy op of a group, and what follows it, up to the next one."""
+
+    node: Node
+    parts: EpilogueParts
+
+
+@dataclass(frozen=True)
 class Anchored:
-    """The heavy op ``anchor`` of a group, what follows it, and where the values lie."""
+    """The heavy ops of a group in order, what follows them, and where the values lie."""
 
     body: Graph
-    anchor: Node
-    parts: EpilogueParts
+    anchors: tuple[Anchor, ...]
     operands: tuple[Placed, ...]
-    result: Placed
+    results: tuple[Placed, ...]
+
+    @property
+    def anchor(self) -> Node:
+        """The heavy op of a group that has one."""
+        (anchor,) = self.anchors
+        return anchor.node
+
+    @property
+    def parts(self) -> EpilogueParts:
+        """What follows the one heavy op."""
+        (anchor,) = self.anchors
+        return anchor.parts
+
+    @property
+    def result(self) -> Placed:
+        """Where the result of a group that has one lies."""
+        (result,) = self.results
+        return result
 
     def slot(self, node: Node) -> int:
         """The launch slot of an operand."""
@@ -64,14 +89,14 @@ class Anchored:
         """Where an operand begins."""
         return self.pointer(node, self.layout(node).origin)
 
-    def stored(self, start: Size = 0) -> Pointer:
-        """Where the result lies, so many elements into it."""
-        return Pointer(Address(len(self.operands), self.result.origin + start))
+    def stored(self, start: Size = 0, result: int = 0) -> Pointer:
+        """Where a result lies, so many elements into it."""
+        return Pointer(Address(len(self.operands) + result, self.results[result].origin + start))
 
     def epilogue(
         self, strides: Callable[[Placed], Strides] = image_strides, start: Size = 0
     ) -> EpilogueArguments[Pointer, Size]:
-        """The result, ``start`` elements into it, and what the epilogue reads.
+        """The results, the first ``start`` elements into it, and what the epilogue reads.
 
         ``strides`` gives those of arrays with the shape of the anchor's result.
         """
@@ -83,8 +108,13 @@ class Anchored:
                 if load.kind == "element"
                 else ImageArguments(at=at)
             )
+        results = {
+            result_name(i): image_arguments(self.stored(result=i), strides(layout))
+            for i, layout in enumerate(self.results)
+        }
         return EpilogueArguments(
-            y=image_arguments(self.stored(start), strides(self.result)),
+            y=image_arguments(self.stored(start), strides(self.results[0])),
+            others={name: found for name, found in results.items() if name != result_name(0)},
             bias=ABSENT if self.parts.bias is None else self.origin(self.parts.bias),
             operands=operands,
         )
@@ -96,25 +126,42 @@ class Anchored:
         values = arguments.values
         seldom = {a.slot for a in values if isinstance(a, Address) and a.seldom}
         read = (layout for slot, layout in enumerate(self.operands) if slot not in seldom)
-        total = sum_bytes(read, (self.result,))
+        total = sum_bytes(read, self.results)
         return Launch(Kernel(name, arguments.params, body), values, flops, total)
 
 
 def match_anchored(
-    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], facet: type
+    body: Graph,
+    operands: tuple[Placed, ...],
+    results: tuple[Placed, ...],
+    *facets: type,
+    several: bool = False,
 ) -> Anchored | None:
-    """The group seen around its one op of kind ``facet``, or None where there is no such view.
+    """The group seen around its ops of the kinds ``facets``, or None where there is no such view.
 
-    Kernels of this kind compute float32, read the anchor's operands from memory, and make one
-    result.
+    Kernels of these kinds compute float32 and read what their anchors do not make from memory.
+    Unless they hold ``several``, they make one result from one accumulator an element.
     """
-    anchors = [node for node in body.nodes if isinstance(node.op.lowering, facet)]
-    if len(anchors) != 1 or len(body.outputs) != 1:
+    nodes = [node for node in body.nodes if isinstance(node.op.lowering, facets)]
+    if len(nodes) != len(facets):
         return None
-    anchor = anchors[0]
-    if any(node.dtype != FLOAT32 for node in (*anchor.inputs, *body.outputs)):
+    if not all(isinstance(n.op.lowering, f) for n, f in zip(nodes, facets, strict=True)):
         return None
-    if any(operand not in body.inputs for operand in anchor.inputs):
+    if any(
+        n.dtype != FLOAT32 for n in (*body.outputs, *(i for node in nodes for i in node.inputs))
+    ):
         return None
-    parts = match_epilogue(body, anchor)
-    return None if parts is None else Anchored(body, anchor, parts, operands, results[0])
+    later = [node.inputs[0] for node in nodes[1:]]
+    read = (operand for node in nodes for operand in node.inputs if operand not in later)
+    if any(operand not in body.inputs for operand in read):
+        return None
+    anchors: list[Anchor] = []
+    before: set[Node] = set()
+    for node, outputs in zip(nodes, (*((value,) for value in later), body.outputs), strict=True):
+        stage = Graph("stage", body.inputs, outputs)
+        parts = match_epilogue(stage, node, before) if node in stage.nodes else None
+        if parts is None or not (several or parts.is_single):
+            return None
+        anchors.append(Anchor(node, parts))
+        before.update(stage.nodes)
+    return Anchored(body, tuple(anchors), operands, results)

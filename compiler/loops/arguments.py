@@ -114,9 +114,10 @@ class ImageArguments(ArgumentRecord[P, S]):
 
 @dataclass(frozen=True, kw_only=True)
 class EpilogueArguments(ArgumentRecord[P, S]):
-    """The result of a kernel with an epilogue, and the operands of that, by ``EpilogueLoad``."""
+    """The results of a kernel with an epilogue, and the operands of that, by ``EpilogueLoad``."""
 
     y: ImageArguments[P, S] = field(metadata=holds(ImageArguments))
+    others: Mapping[str, ImageArguments[P, S]] = field(default_factory=dict)
     bias: P = ABSENT
     operands: Mapping[str, ImageArguments[P, S]] = field(default_factory=dict)
 

@@ -32,7 +32,8 @@ class Number:
         if dtype == BOOL:
             return cls(repr(bool(value)), dtype)
         if dtype.is_float:
-            return cls(repr(float(value)), dtype)
+            known = value if dtype.wide is None else dtype.of(np.asarray(value, np.float64))
+            return cls(repr(float(known)), dtype)
         limits = np.iinfo(dtype.numpy)
         return cls(repr(int(min(max(value, limits.min), limits.max))), dtype)
 
@@ -224,11 +225,24 @@ class Nest(Body):
 
 @dataclass(frozen=True)
 class EpilogueLoad:
-    """An epilogue operand: one value a channel, one per output element, or one for all."""
+    """An epilogue operand: one value a channel, one per output element, or one for all.
+
+    ``gate`` counts the stretch of the operand's channels that is read.
+    """
 
     name: str
     pointer: str
     kind: str  # "channel", "element", "scalar"
+    gate: int = 0
+
+
+@dataclass(frozen=True)
+class EpilogueStore:
+    """The value called ``value``, a result: the stretch ``gate`` of the channels of an array."""
+
+    value: str
+    pointer: str = "y"
+    gate: int = 0
 
 
 @dataclass(frozen=True)
@@ -242,9 +256,11 @@ class Pool:
 
 @dataclass(frozen=True)
 class Epilogue:
-    """What happens to an accumulator before it is stored: ``block``, ``pool``, ``after``.
+    """What happens to accumulators before results are stored: ``block``, ``pool``, ``after``.
 
-    The accumulator is called ``acc``; ``result`` names the value stored.
+    Most kernels have one accumulator for an element of the result, called ``acc``. Where the
+    channels of a contraction fall in equal stretches, its gates, there is one for each: ``acc0``,
+    ``acc1``, ... belong to the same unit. Arrays may have several stretches of channels too.
     """
 
     loads: tuple[EpilogueLoad, ...] = ()
@@ -252,7 +268,12 @@ class Epilogue:
     pooled: str = "acc"
     pool: Pool | None = None
     after: Block = ()
-    result: str = "acc"
+    stores: tuple[EpilogueStore, ...] = (EpilogueStore("acc"),)
+    accumulators: tuple[str, ...] = ("acc",)
+
+    @property
+    def gates(self) -> int:
+        return len(self.accumulators)
 
 
 @dataclass(frozen=True)

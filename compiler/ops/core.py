@@ -104,7 +104,7 @@ def constant(value: Any, dtype: DType | str | None = None) -> Node:
     """The constant ``value`` (array-like); Python floats are float32, ints int32."""
     array = np.asarray(value)
     if dtype is not None:
-        array = array.astype(dtype_of(dtype).numpy)
+        array = dtype_of(dtype).of(array)
     elif not isinstance(value, (np.ndarray, np.generic)):
         array = array.astype(_default_dtype(array))
     return apply(CONSTANT, (), {"value": Literal(array)})

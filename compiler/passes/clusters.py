@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..ir.graph import Node
-from ..ir.kinds import Contraction, FromIndex, Gather, Movement, Reduction, Window, WindowGradient
+from ..ir.kinds import Elementwise, FromIndex, Gather, Movement, Reduction
 from ..loops.domain import Domain, reduced_axes
+from ..loops.epilogues import HEAVY
+from ..loops.gates import first_channel
 
-ANCHORS = (Contraction, Window, WindowGradient)
 MAX_NODES = 48  # of one group: longer kernels compile slowly and run out of registers
 # These ops read their operands elsewhere than at their own index.
 MOVES = (FromIndex, Gather, Movement)
@@ -17,14 +18,14 @@ MOVES = (FromIndex, Gather, Movement)
 
 @dataclass(eq=False)
 class Cluster:
-    """Nodes that will be one kernel; ``anchor`` is its contraction or window, if any.
+    """Nodes that will be one kernel; ``anchors`` are its contractions or windows, if any.
 
-    Without an anchor the nodes share the loops of ``domain``. A value is compact if it comes from
+    Without anchors the nodes share the loops of ``domain``. A value is compact if it comes from
     a reduction that dropped its axes: it has the kept axes alone.
     """
 
     nodes: list[Node]
-    anchor: Node | None
+    anchors: tuple[Node, ...]
     domain: Domain
     compact: set[Node] = field(default_factory=set)
     copies: list[Node] = field(default_factory=list)
@@ -53,10 +54,10 @@ def merged(one: Cluster, other: Cluster, order: Mapping[Node, int]) -> Cluster |
     domains = one.domain, other.domain
     reduced = max((domain.reduced for domain in domains), key=len)
     same = domains[0].shape == domains[1].shape
-    if one.anchor or other.anchor or not same or len(one.nodes) + len(other.nodes) > MAX_NODES:
+    if one.anchors or other.anchors or not same or len(one.nodes) + len(other.nodes) > MAX_NODES:
         return None
     nodes = sorted((*one.nodes, *other.nodes), key=lambda node: order[node])
-    cluster = Cluster([], None, Domain(domains[0].shape, reduced))
+    cluster = Cluster([], (), Domain(domains[0].shape, reduced))
     for node in nodes:
         moves = isinstance(node.op.lowering, MOVES)
         reads_memory = moves and any(operand in cluster.nodes for operand in node.inputs)
@@ -70,8 +71,8 @@ def merged(one: Cluster, other: Cluster, order: Mapping[Node, int]) -> Cluster |
 
 def start_cluster(node: Node) -> Cluster:
     """A group of one."""
-    anchor = node if isinstance(node.op.lowering, ANCHORS) else None
-    cluster = Cluster([], anchor, Domain(node.shape))
+    anchors = (node,) if isinstance(node.op.lowering, HEAVY) else ()
+    cluster = Cluster([], anchors, Domain(node.shape))
     cluster.add(node)
     return cluster
 
@@ -81,6 +82,15 @@ def is_compact(node: Node, cluster: Cluster) -> bool:
     if isinstance(node.op.lowering, Reduction):
         return not node.attrs["keepdims"]
     return any(operand in cluster.compact for operand in node.inputs)
+
+
+def goes_on(cluster: Cluster) -> bool:
+    """Whether a group computes element by element, from slices of channels at most."""
+    steps = (
+        isinstance(n.op.lowering, Elementwise) or first_channel(n) is not None
+        for n in cluster.nodes
+    )
+    return not cluster.anchors and all(steps)
 
 
 def shares_loops(node: Node, cluster: Cluster) -> bool:

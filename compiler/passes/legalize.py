@@ -43,7 +43,7 @@ from ..ir.kinds import (
 )
 from ..ir.rewrite import change_bodies, rebuild, remade, rewrite, substitute_nodes
 from ..ir.types import FLOAT32, Size, TupleType, product
-from ..ops.building import reshaped
+from ..ops.building import full, reshaped
 from ..ops.core import FUSED, ITEM, constant, copy
 from ..ops.registry import get_op, ops
 from ..ops.stepping import parts_of
@@ -93,6 +93,8 @@ def _single_filters(node: Node) -> Node | None:
         return None
     x, kernel = node.inputs
     kh, kw, channels, multiplier = kernel.shape
+    if multiplier == 0:
+        return full(0, node.shape, node.dtype)
     wide = ops.repeat(x, factors=(1, 1, 1, multiplier))
     flat = ops.reshape(kernel, shape=(kh, kw, channels * multiplier, 1))
     return apply(get_op("depthwise_conv2d"), (wide, flat), node.attrs)
@@ -102,6 +104,8 @@ def _single_filter_gradient(node: Node) -> Node | None:
     *window, channels, multiplier = node.shape
     if multiplier == 1:
         return None
+    if multiplier == 0:
+        return full(0, node.shape, node.dtype)
     x, grad = node.inputs
     wide = ops.repeat(x, factors=(1, 1, 1, multiplier))
     return reshaped(apply(node.op, (wide, grad), node.attrs), (*window, channels, multiplier))

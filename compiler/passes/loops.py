@@ -120,18 +120,21 @@ def _is_still(loop: Loop, index: int) -> bool:
 
 
 def _without_still_carries(loop: Loop) -> Loop:
-    """The start takes the place of a carry that no step changes."""
+    """The start takes the place of each carry that no step changes.
+
+    Then it may be seen of others: a step that hands on what is the start of both.
+    """
     step = loop.step
-    still = {
-        state: start
-        for state, new, start in zip(step.state, step.new_state, loop.starts, strict=True)
-        if new is state
-    }
-    if not still:
-        return loop
-    outputs = substituted(loop.outputs, still, step.outside)
-    outside = step.outside | {*still.values()}
-    return replace(loop, step=replace(step, outside=outside)).with_outputs(outputs)
+    number = {state: i for i, state in enumerate(step.state)}
+    outside = step.outside
+    while read := read_by(
+        loop.outputs, [s for s in step.state if _is_still(loop, number[s])], outside
+    ):
+        still = {state: loop.starts[number[state]] for state in read}
+        outputs = substituted(loop.outputs, still, outside)
+        outside = outside | {*still.values()}
+        loop = replace(loop, step=replace(loop.step, outside=outside)).with_outputs(outputs)
+    return loop
 
 
 def _over_distinct(loop: Loop) -> Loop:

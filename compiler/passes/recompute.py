@@ -86,7 +86,7 @@ def _takes(node: Node, user: Node, cluster: Mapping[Node, Cluster]) -> bool:
     """Whether ``user`` computes in registers, in loops over all of ``node``."""
     taker = cluster.get(user)
     computes = isinstance(user.op.lowering, (Elementwise, Reduction))
-    return computes and taker is not None and not taker.anchor and taker.domain.shape == node.shape
+    return computes and taker is not None and not taker.anchors and taker.domain.shape == node.shape
 
 
 def _recipe(node: Node, home: Cluster, stored: Collection[Node], target: Costs[Any]) -> list[Node]:

@@ -16,9 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from ..ir.graph import Graph, IRError, Node, Origin, bodies_of
 from ..ir.node import exact
@@ -26,88 +24,8 @@ from ..ir.origin_text import format_origins
 from ..ir.printer import body_names, format_value, node_call, node_lines, node_names
 from ..pipeline import Stages
 from ..suggest import did_you_mean
+from .difference import CHANGED, GAP, GONE, NEW, USER, Difference, Line
 from .matching import match_nodes
-
-NEW, GONE, CHANGED, USER, GAP = "+", "-", "~", " ", "…"
-WORDS = {NEW: "added", GONE: "removed", CHANGED: "changed"}
-WIDE, WIDE_TYPE = 76, 24  # longer calls and types do not push what follows to the right
-INDENT = "  "
-
-
-@dataclass(frozen=True)
-class Line:
-    """A node of a difference.
-
-    Attributes:
-        mark: ``+``, ``-``, ``~``, a blank for a user of these, or ``…`` for what is left out.
-        call: what it computes, in lines: of a loop the body too.
-        was: what of it is another.
-        origins: the layers and lines it comes from.
-        depth: in how many bodies it is.
-    """
-
-    mark: str
-    call: tuple[str, ...] = ()
-    type: str = ""
-    was: str = ""
-    origins: str = ""
-    depth: int = 0
-
-
-@dataclass(frozen=True)
-class Difference:
-    """What became of the nodes of a graph. Printing it shows the lines; it is false if none."""
-
-    title: str
-    lines: tuple[Line, ...]
-
-    def __bool__(self) -> bool:
-        return bool(self.lines)
-
-    def __str__(self) -> str:
-        return "\n".join((self.heading, "", *self.rows()) if self else (self.heading,))
-
-    def __repr__(self) -> str:
-        return f"<difference {self.heading}>"
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many nodes were ``added``, ``removed`` and ``changed``, those in bodies too."""
-        marks = [line.mark for line in self.lines]
-        return {word: marks.count(mark) for mark, word in WORDS.items()}
-
-    @property
-    def heading(self) -> str:
-        """``fuse: 6 added, 21 removed``."""
-        parts = [f"{count:,} {word}" for word, count in self.counts.items() if count]
-        return f"{self.title}: {', '.join(parts) or 'nothing changed'}"
-
-    def rows(self) -> Iterator[str]:
-        """The lines as text, a mark before each, types and origins in columns."""
-        calls = [len(line.call[-1]) + len(INDENT) * line.depth for line in self.lines if line.call]
-        width = max((size for size in calls if size <= WIDE), default=0)
-        types = [len(line.type) for line in self.lines if line.origins]
-        type_width = max((size for size in types if size <= WIDE_TYPE), default=0)
-        for line in self.lines:
-            yield from _rows(line, width, type_width)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON-ready data."""
-        lines = [{**vars(line), "call": list(line.call)} for line in self.lines]
-        return {"title": self.title, "counts": self.counts, "lines": lines}
-
-
-def _rows(line: Line, width: int, types: int) -> Iterator[str]:
-    indent = INDENT * line.depth
-    if not line.call:
-        yield f"{INDENT}{indent}{line.mark}"
-        return
-    *body, last = (f"{indent}{text}" for text in line.call)
-    yield from (f"{line.mark} {text}" for text in body)
-    text = f"{last:<{width}} : {line.type}" if line.type else last
-    text = f"{text}   was {line.was}" if line.was else text
-    text = f"{text:<{width + 3 + types}}   # {line.origins}" if line.origins else text
-    yield f"{line.mark} {text}".rstrip()
 
 
 def diff(old: Graph, new: Graph, title: str = "") -> Difference:
@@ -132,8 +50,8 @@ def stage_diff(stages: Stages, stage: str) -> Difference:
     """
     names = list(stages)
     if stage not in names[1:]:
-        known = ", ".join(names[1:])
-        raise IRError(f"diff: expected one of {known}; got {stage!r}{did_you_mean(stage, names)}")
+        known, hint = ", ".join(names[1:]), did_you_mean(str(stage), names[1:])
+        raise IRError(f"diff: expected one of {known}; got {stage!r}{hint}")
     return diff(stages[names[names.index(stage) - 1]], stages[stage], stage)
 
 
@@ -156,25 +74,31 @@ class _Comparing:
     def lines(self) -> list[Line]:
         """In the order of the new graph; what is gone stands before what took its place."""
         gone: dict[Node | None, list[Node]] = {}
-        for node, place in self._places().items():
-            gone.setdefault(place, []).append(node)
+        for each, place in self._places().items():
+            gone.setdefault(place, []).append(each)
         found: list[Line] = []
+        waiting: list[Line] = []  # new constants: of no layer, they belong to what follows
         left_out = False
-        for node in (*self.new.nodes, None):
-            before = [self._line(GONE, each, self.old_names) for each in gone.get(node, [])]
+        ends: tuple[Node | None, ...] = (*self.new.nodes, None)
+        for node in ends:
             here = [] if node is None else self._lines_of(node)
-            if (before or here) and left_out and found:
+            if node and not node.inputs and node not in gone:
+                waiting += here
+                continue
+            shown = [self._line(GONE, old, self.old_names) for old in gone.get(node, [])]
+            shown += [*waiting, *here] if shown or here or node is None else []
+            if shown and left_out and found:
                 found.append(Line(GAP, depth=self.depth))
-            found[_end(found) : _end(found)] = before
-            found += here
-            left_out = not here and (left_out or bool(node and node.inputs))
+            found += shown
+            waiting = waiting if not shown else []
+            left_out = not shown and (left_out or bool(found))
         return found + self._end_lines()
 
     def _places(self) -> dict[Node, Node | None]:
         """For each node that is gone the one of the new graph it is shown before.
 
         That is what came in its place: new, of the same layer and line, and the last such before
-        what read it; or else the next node that is still there.
+        what read it; or else the next node that is still there, and what is new in front of it.
         """
         heirs = _Heirs(self.new, self.old_of)
         new_of = {old: new for new, old in self.old_of.items()}
@@ -183,11 +107,11 @@ class _Comparing:
         following: Node | None = None
         for node in reversed(self.old.nodes):
             if node in self.kept:
-                following = new_of[node]
+                following = new_of[node] if node.inputs else following
             elif _has_line(node):
                 readers = (new_of.get(user, places.get(user)) for user in self.old.users[node])
                 read = [each for each in (*readers, ends.get(node)) if each is not None]
-                places[node] = heirs.of(node, read) or following
+                places[node] = heirs.of(node, read) or heirs.in_front_of(following)
         return dict(reversed(places.items()))
 
     def _lines_of(self, node: Node) -> list[Line]:
@@ -249,9 +173,11 @@ class _Comparing:
     def _end_lines(self) -> list[Line]:
         """Results and next values of parameters that are others though their nodes stayed."""
         found = []
-        for before, after in zip(self.old.outputs, self.new.outputs, strict=False):
+        heads = ["return"] * len(self.new.returned)
+        heads += [f"update {self.new_names[node]} =" for node in self.new.updates]
+        for head, before, after in zip(heads, self.old.outputs, self.new.outputs, strict=False):
             if after in self.old_of and before in self.kept and self.old_of[after] is not before:
-                call = (f"return {self.new_names[after]}",)
+                call = (f"{head} {self.new_names[after]}",)
                 found.append(Line(CHANGED, call, was=self.old_names[before], depth=self.depth))
         return found
 
@@ -263,10 +189,12 @@ class _Heirs:
         self.nodes = [node for node in new.nodes if node.inputs]
         self.place = {node: index for index, node in enumerate(self.nodes)}
         self.made: dict[tuple[Origin, str], list[int]] = {}
-        # Of a layer and line: of each new node the first of those that follow one another.
+        self.runs: dict[int, int] = {}  # of each new node the first of those in a row
+        # Of a layer and line, likewise.
         self.first: dict[Origin, tuple[list[int], list[int]]] = {}
         for node, index in self.place.items():
             if node not in old_of:
+                self.runs[index] = self.runs.get(index - 1, index)
                 for origin in node.origins:
                     self._add(origin, node, index)
 
@@ -293,18 +221,16 @@ class _Heirs:
                 return self.nodes[_last(*self.first[origin], end)]
         return None
 
+    def in_front_of(self, node: Node | None) -> Node | None:
+        """The first of the new nodes right before ``node``, or before the end; else ``node``."""
+        index = len(self.nodes) if node is None else self.place[node]
+        start = self.runs.get(index - 1)
+        return node if start is None else self.nodes[start]
+
 
 def _last(places: list[int], values: list[int], end: int) -> int:
     """The value of the last place up to ``end``, or of the first place of all."""
     return values[max(bisect_right(places, end) - 1, 0)]
-
-
-def _end(lines: list[Line]) -> int:
-    """Where lines end but for new constants: of no layer, they belong to what follows."""
-    end = len(lines)
-    while end and lines[end - 1].mark == NEW and not lines[end - 1].origins:
-        end -= 1
-    return end
 
 
 def _has_line(node: Node) -> bool:

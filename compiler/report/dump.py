@@ -1,8 +1,8 @@
 """``dump()``: everything the compiler made of a model, as files to read.
 
 00_trace.ir               the graph before any pass
-01_simplify.ir            ... and after each; every one can be edited and read by parse_ir
-01_simplify.diff          what the pass changed, node by node
+02_simplify.ir            ... and after each; every one can be edited and read by parse_ir
+02_simplify.diff          what the pass changed, node by node
 schedule.txt              groups in order, with the kernels that compute them
 plan.txt                  memory slots with lifetimes and offsets, and the table of launches
 explain.txt               what was fused or declined, and why
@@ -17,12 +17,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from ...runtime.cache import kernel_assembly
 from ...runtime.config import config
-from ...runtime.cpu.host import host
+from ...runtime.device import Device
 from ...runtime.dim import evaluate
 from ...runtime.placement import Placement
-from ...runtime.program import LoopRow, Program, Row, Slot, TileRow
+from ...runtime.program import HostRow, LoopRow, Program, Row, Slot, TileRow
 from ..executable import Executable
 from ..ir.types import TensorType, dtype_of
 from ..pipeline import TRACE
@@ -68,13 +67,14 @@ def _texts(executable: Executable) -> Iterator[tuple[str, str]]:
     for kernel, (name, source) in zip(kernels, executable.source.items(), strict=True):
         yield f"kernels/{file_name(name)}.py", source
         if executable.loaded is not None:
-            yield f"kernels/{file_name(name)}.s", _instructions(name, kernel.source)
+            text = _instructions(name, kernel.source, executable.loaded.device)
+            yield f"kernels/{file_name(name)}.s", text
 
 
-def _instructions(name: str, source: str) -> str:
+def _instructions(name: str, source: str, device: Device) -> str:
     """The kernel compiled once more, to text: what the cache keeps is bytes."""
-    head = f"# {name}: {GENERATED} and LLVM for {host().cpu_name}."
-    return f"{head}\n{kernel_assembly(source)}"
+    head = f"# {name}: {GENERATED} and LLVM for {device.model}."
+    return f"{head}\n{device.assembly(source)}"
 
 
 def _earlier(root: Path) -> list[Path]:
@@ -171,11 +171,14 @@ def _row_cells(
     if isinstance(row, LoopRow):
         what = f"{evaluate(row.trips, placement.sizes)} times through {row.rows} rows: {row.label}"
         return str(index), "loop", "", "", "", "", what
+    reads, writes = " ".join(map(str, row.reads)), " ".join(map(str, row.writes))
+    if isinstance(row, HostRow):
+        return str(index), f"host: {row.function}", reads, writes, "", "", row.label
     return (
         str(index),
         names[row.kernel],
-        " ".join(map(str, row.reads)),
-        " ".join(map(str, row.writes)),
+        reads,
+        writes,
         f"{evaluate(row.flops, placement.sizes):,}",
         f"{evaluate(row.bytes, placement.sizes):,}",
         row.label,

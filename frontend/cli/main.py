@@ -13,14 +13,16 @@ import numpy as np
 import typer
 from rich.text import Text
 
-from ...compiler.executable import Executable, compile_graph
+from ...compiler.executable import compile_graph
+from ...compiler.pipeline import optimize
 from ...compiler.report.compare import compare_graph
+from ...compiler.report.diff import stage_diff
 from ...compiler.report.file_names import file_name
-from ...compiler.targets import measured
+from ...compiler.targets import CPU, measured, target_named
 from ...compiler.units import count_of, format_bytes
 from ...runtime.cache import cache_info, clear_cache
 from ...runtime.config import config
-from ..compiled import fit_inputs
+from ..compiled import CompiledModel, fit_inputs
 from ..errors import UsageError, UsageTypeError
 from ..inspection import compile
 from ..inspection import dump as dump_
@@ -169,8 +171,8 @@ def diff(
     json_: Json = False,
 ) -> None:
     """Show what each pass did to the graph, node by node."""
-    executable = compile(load_target(model).model, disable=disable or ())
-    found = [executable.diff(name) for name in passes or list(executable.stages)[1:]]
+    stages = optimize(load_target(model).graph, target_named(CPU), disable=disable or ())
+    found = [stage_diff(stages, stage) for stage in passes or list(stages)[1:]]
     if json_:
         typer.echo(json.dumps([each.to_dict() for each in found], indent=2))
         return
@@ -230,7 +232,7 @@ def cache(
         typer.echo(f"{name:<8} {value}")
 
 
-def _compiled(target: Target, disable: list[str] | None) -> Executable:
+def _compiled(target: Target, disable: list[str] | None) -> CompiledModel:
     executable = compile(target.model, disable=disable or ())
     executable.set_parameters(target.weights)
     return executable

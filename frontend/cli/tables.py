@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ...compiler.ir.graph import Graph, Node
 from ...compiler.ir.printer import node_calls
-from ...compiler.report.diff import CHANGED, GONE, NEW, USER, Difference
+from ...compiler.report.difference import CHANGED, GONE, LEGEND, NEW, USER, Difference
 from ...compiler.report.table import WIDTH, Table, lay_out
 
 MARKS = {NEW: "green", GONE: "red", CHANGED: "yellow", USER: ""}
@@ -92,7 +92,7 @@ class DrawnDifferences:
             yield Text()
         idle = [each.title for each in self.differences if not each]
         if changed:
-            yield Text("Names after - are those of the graph before the pass.", style="dim")
+            yield Text(LEGEND, style="dim")
         if idle:
             yield Text(f"Passes that changed nothing: {', '.join(idle)}.", style="dim")
 

@@ -18,6 +18,7 @@ from h5py import h5d, h5o, h5p, h5s, h5t
 _FORMAT = ("v110", "v110")
 
 _MOST_WITHIN = 4096  # bytes in a description, which is read as a whole
+_OPAQUE = "bfloat16"
 _CHUNK = 2**20  # bytes; the cache of chunks holds so many
 
 
@@ -27,7 +28,14 @@ def created(path: Path) -> h5py.File:
 
 
 def write_array(group: h5py.Group, name: str, array: np.ndarray) -> None:
-    """Adds an array of any shape to a group of a file that ``created`` made."""
+    """Adds an array of any shape to a group of a file that ``created`` made.
+
+    HDF5 has no bfloat16: as in Keras it is two opaque bytes, and an attribute says which type.
+    """
+    if array.dtype.name == _OPAQUE:
+        write_array(group, name, array.view("V2"))
+        group[name].attrs["dtype"] = _OPAQUE
+        return
     if array.nbytes > _MOST_WITHIN:
         group.create_dataset(name, data=array, chunks=_chunk(array), fletcher32=True)
         return
@@ -59,6 +67,17 @@ def members(file: h5py.File) -> Iterator[tuple[str, Any]]:
         if isinstance(member, h5py.Group):
             names = [n for n in member if isinstance(member.get(n, getlink=True), h5py.HardLink)]
             waiting += [(f"{path}/{n}" if path else n, member[n]) for n in reversed(names)]
+
+
+def is_opaque(dataset: h5py.Dataset) -> bool:
+    """Whether its bytes are a bfloat16 each."""
+    return dataset.attrs.get("dtype") == _OPAQUE and dataset.dtype.itemsize == 2
+
+
+def read_array(dataset: h5py.Dataset) -> np.ndarray:
+    """The array of a dataset of this project's or of Keras."""
+    array = np.asarray(dataset[()])
+    return array.view(_OPAQUE) if is_opaque(dataset) else array
 
 
 def _chunk(array: np.ndarray) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ from ..seeds import RandomState, SeedGenerator
 from ..variable import Variable
 from ..weights import Weighted
 from .atomic import write_atomically
-from .checked import created, members, write_array
+from .checked import created, members, read_array, write_array
 from .layout import places
 from .weights import Found, assign, opened, read_variables, write_variables
 
@@ -173,4 +173,4 @@ def _checksum(file: h5py.File) -> int:
 
 
 def _arrays(group: h5py.Group) -> list[np.ndarray]:
-    return [np.asarray(group[str(index)][()]) for index in range(len(group))]
+    return [read_array(group[str(index)]) for index in range(len(group))]

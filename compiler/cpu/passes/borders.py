@@ -29,7 +29,8 @@ def borders(graph: Graph, context: Context[Host]) -> Graph:
     graph = rewrite(graph, lambda node: _in_steps(node, context))
     while True:
         fixed = fixed_nodes(graph)
-        wanted = {node: wanted_halo(node) for node in graph.nodes if node.inputs}
+        called = [node for node in graph.nodes if node.inputs and node not in fixed]
+        wanted = {node: wanted_halo(node) for node in called}
         crowded = {
             node: found[0]
             for node, found in wanted.items()

@@ -51,7 +51,7 @@ def build_contract(
     engines: tuple[BlockEngine, ...],
 ) -> Launch | None:
     """The launch for a group around one contraction, or None where the kernel does not fit it."""
-    group = match_anchored(body, operands, results, Contraction)
+    group = match_anchored(body, operands, results, Contraction, several=True)
     problem = None if group is None else _problem(group)
     return None if group is None or problem is None else _launch(group, problem, name, engines)
 
@@ -83,7 +83,7 @@ def _launch(
 
 
 def _problem(group: Anchored) -> Problem | None:
-    layouts = (group.x, group.result, *group.element_layouts)
+    layouts = (group.x, *group.results, *group.element_layouts)
     if any(layout.strides[-1] != 1 for layout in layouts):
         return None
     kinds = {
@@ -108,6 +108,7 @@ def _extent(group: Anchored, problem: Problem, rows: Size, columns: Size) -> Ext
         adjacent=problem.turned,
         in_place=problem.right is not None,
         dtype=group.anchor.inputs[0].dtype,
+        gates=group.parts.gates,
     )
 
 
@@ -135,7 +136,7 @@ def _contract(
         far=_far(problem),
         clipped=_is_clipped(problem, fixed),
         unrolled=1 if fixed else engine.unrolled,
-        prefetched=engine.prefetches,
+        prefetched=engine.prefetches_in(choice.block, parts.gates),
         engine=engine.name,
         accumulator=engine.accumulator,
     )
@@ -187,9 +188,9 @@ def _arguments(
     group: Anchored, problem: Problem, body: Contract, choice: Choice
 ) -> ContractArguments[Pointer, Size]:
     rows, columns = group.parts.covered(problem.rows, problem.columns)
-    panels = (problem.channels + choice.width - 1) // choice.width
+    panels, gates = (problem.channels + choice.width - 1) // choice.width, group.parts.gates
     left, right = group.anchor.inputs
-    packed = choice.packing(problem.groups, problem.batch_axes)
+    packed = choice.packing(problem.groups, problem.batch_axes, gates)
     arguments: ContractArguments[Pointer, Size] = ContractArguments(
         x=group.pointer(left, problem.x_offset),
         w=group.pointer(right, packing=packed),
@@ -198,7 +199,7 @@ def _arguments(
         cols=columns,
         panels=panels * problem.groups,
         group_panels=panels,
-        channels=problem.channels,
+        channels=problem.channels // gates,
         kys=problem.kys,
         kxs=problem.kxs,
         run=problem.run,

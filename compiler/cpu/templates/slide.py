@@ -125,4 +125,4 @@ def _columns(size: Size) -> int:
 
 def epilogue_of(group: Anchored) -> Epilogue:
     parts = group.parts
-    return Epilogue(parts.loads, parts.block, parts.pooled, None, (), parts.result)
+    return Epilogue(parts.loads, parts.block, parts.pooled, None, (), parts.stores)
