@@ -21,15 +21,14 @@ them. Arithmetic on that costs less than reading it would; products of matrices 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..context import Context
 from ..decisions import Decision, Decisions
-from ..ir.graph import Graph, Node
+from ..ir.graph import Graph, Node, post_order
 from ..ir.kinds import Contraction, Elementwise
-from ..ir.rewrite import change_bodies, substitute_nodes
+from ..ir.rewrite import change_bodies, rebuild
 from ..ir.types import TupleType
-from ..ops.core import ITEM
 from ..ops.dependence import between, varying
 from ..ops.registry import ops
 from ..ops.stepping import items_of, steps_of
@@ -40,58 +39,95 @@ from .loops import loop_of
 def retain(graph: Graph, context: Context[Any]) -> Graph:
     """Stacks what steps compute where it is computed again; see the module's docstring."""
     graph = change_bodies(graph, lambda body: retain(body, context))
-    changed: Graph | None = graph
-    while changed is not None:
-        graph, changed = changed, _step(changed, context.decisions)
+    before = None
+    while graph is not before:
+        before, graph = graph, _with_results(graph, _computed_again(graph), context.decisions)
     return graph
 
 
-def _step(graph: Graph, decisions: Decisions) -> Graph | None:
-    """``graph`` with the products of one loop kept; None if there are none to keep."""
+Kept: TypeAlias = dict[Node, Node]  # products in a body, and the same of all steps outside
+
+
+def _with_results(graph: Graph, scans: Mapping[Node, Kept], decisions: Decisions) -> Graph:
+    """``graph`` with what is kept of each scan replaced by its results."""
+    new: dict[Node, Node] = {}
+    for scan, found in scans.items():
+        rebuild(post_order(scan.inputs, ends=new), new)
+        # What the scan itself reads cannot be a result of it.
+        kept = {node: whole for node, whole in found.items() if whole not in new}
+        if not kept:
+            continue
+        loop = loop_of(scan)
+        wider = loop.with_outputs((*loop.outputs, *kept)).closed()
+        items = items_of(rebuild((wider,), new)[wider])
+        new.update((item, items[item.attrs["index"]]) for item in graph.users[scan])
+        new.update(zip(kept.values(), items[len(loop.outputs) :], strict=True))
+        for node in kept:
+            _record(node, scan, decisions)
+    rebuild(graph.nodes, new)
+    return graph.with_outputs(new[node] for node in graph.outputs)
+
+
+def _record(node: Node, scan: Node, decisions: Decisions) -> None:
+    detail, layers = f"all {steps_of(scan)} steps are stacked", node.layers or scan.layers
+    decisions.add(Decision("retain", node.op.name, layers, "retained", "COMPUTED", detail))
+
+
+class _Needed:
+    """The nodes of a graph that results are computed from, while some become results of loops."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._readers = {node: len(users) for node, users in graph.users.items()}
+        for output in graph.outputs:
+            self._readers[output] += 1
+        self._done: set[Node] = set()
+
+    def __contains__(self, node: Node) -> bool:
+        return self._readers.get(node, 0) > 0
+
+    def keep(self, whole: Node, scan: Node) -> None:
+        """``whole`` is read from ``scan``, and nothing is read for its sake."""
+        self._readers[scan] += 1
+        waiting = [whole]
+        while waiting:
+            node = waiting.pop()
+            if node in self._done:
+                continue
+            self._done.add(node)
+            for operand in dict.fromkeys(node.inputs):
+                self._readers[operand] -= 1
+                if not self._readers[operand]:
+                    waiting.append(operand)
+
+
+def _computed_again(graph: Graph) -> dict[Node, Kept]:
+    """Of each scan the products that are computed once more outside, where that is needed."""
+    needed, found = _Needed(graph), {}
     for scan in graph.nodes:
-        if scan.op is ops.scan and (kept := _computed_again(graph, scan)):
-            for node in kept:
-                steps = steps_of(scan)
-                detail = f"all {steps} steps are stacked"
-                layers = node.layers or scan.layers
-                decisions.add(
-                    Decision("retain", node.op.name, layers, "retained", "COMPUTED", detail)
-                )
-            return _with_results(graph, scan, kept)
-    return None
+        if scan.op is ops.scan and scan in needed and (kept := _kept(scan, graph, needed)):
+            found[scan] = kept
+    return found
 
 
-def _with_results(graph: Graph, scan: Node, kept: Mapping[Node, Node]) -> Graph:
-    """``graph`` with what is outside of ``scan`` for each of ``kept`` replaced by its results."""
-    loop = loop_of(scan)
-    items = items_of(loop.with_outputs((*loop.outputs, *kept)).closed())
-    replaced = {
-        node: items[node.attrs["index"]]
-        for node in graph.nodes
-        if node.op is ITEM and node.inputs[0] is scan
-    }
-    stacked = items[len(loop.outputs) :]
-    return substitute_nodes(graph, replaced | dict(zip(kept.values(), stacked, strict=True)))
-
-
-def _computed_again(graph: Graph, scan: Node) -> dict[Node, Node]:
-    """Products in the body, and the same of all steps in ``graph``, where it is still needed."""
+def _kept(scan: Node, graph: Graph, needed: _Needed) -> Kept:
     wholes = _wholes(graph, scan)
-    present = {node: whole for node, whole in wholes.items() if whole in graph.users}
+    present = {node: whole for node, whole in wholes.items() if whole in needed}
     products = [node for node in present if isinstance(node.op.lowering, Contraction)]
-    kept: dict[Node, Node] = {}
+    tops = {product: _last_of_its_size(product, present, graph, needed) for product in products}
+    kept: Kept = {}
     for product in reversed(products):
-        if present[product] in between(graph.outputs, frozenset(kept.values())):
-            top = _last_of_its_size(product, present, graph)
+        top = tops[product]
+        if present[product] in needed and top not in kept:
             kept[top] = present[top]
+            needed.keep(present[top], scan)
     return kept
 
 
-def _last_of_its_size(node: Node, present: Mapping[Node, Node], graph: Graph) -> Node:
+def _last_of_its_size(node: Node, present: Kept, graph: Graph, needed: _Needed) -> Node:
     """What is made of ``node`` alone, up to where more than one reads it."""
     inside = {whole: body_node for body_node, whole in present.items()}
     while True:
-        users = graph.users[present[node]]
+        users = [user for user in graph.users[present[node]] if user in needed]
         above = inside.get(users[0]) if len(users) == 1 else None
         if above is None or present[node] in graph.results or above.type != node.type:
             return node

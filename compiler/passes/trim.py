@@ -87,8 +87,8 @@ def _merge(graph: Graph, alike: Mapping[Node, Sequence[Node]]) -> Graph:
 
     def make(node: Node, operands: Sequence[Node]) -> Node:
         if node.op is ITEM and node.inputs[0] in results:
-            result: Node = results[node.inputs[0]][node.attrs["index"]]
-            return result
+            index: int = node.attrs["index"]
+            return results[node.inputs[0]][index]
         if node in results:
             return node  # none of its own results is read
         same = on_operands(node, operands)

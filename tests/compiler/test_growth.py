@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from counting import counted_calls
 from here import HERE
+from recurrent import input_, tanh_layer
 
 import keraunos as keras
 from keraunos import layers
+from keraunos.compiler import ops
+from keraunos.compiler.autodiff import grad
 from keraunos.compiler.cpu.lower import lower_group
 from keraunos.compiler.decisions import Decisions
 from keraunos.compiler.emit import emit
@@ -189,6 +192,25 @@ def test_nested_models_are_saved_and_loaded_in_proportion(tmp_path: Path) -> Non
         model.load_weights(tmp_path / "nested.weights.h5")
 
     assert_linear(saved_and_loaded)
+
+
+def loops(n: int) -> Graph:
+    """The gradient of ``n`` recurrent layers, each on what the one before gives."""
+    x = states = input_("x", "f32[N, T, 4]")
+    for i in range(n):
+        _, states = tanh_layer(states, 4, f"layer_{i}")
+    graph = Graph("loops", (x,), (ops.sum(ops.multiply(states, states), axes=(0, 1, 2)),))
+    return grad(graph, graph.parameters)
+
+
+def test_loops_are_optimized_in_proportion() -> None:
+    assert_linear(lambda n: optimize(loops(n), HERE, passes=["trim", "hoist", "retain", "sink"]))
+
+
+def test_the_gradient_of_a_loop_keeps_what_each_computed() -> None:
+    """One forward and one backward loop a layer, whose products are stacked, not computed again."""
+    last = optimize(loops(3), HERE)["sink"]
+    assert sum(node.op is ops.scan for node in last.nodes) == 2 * 3
 
 
 def fused_alike(n: int) -> None:
