@@ -131,7 +131,7 @@ class Profile:
         inside = sum(launch.nanoseconds for launch in self.launches if not launch.depth)
         rest = max(self.nanoseconds - inside, 0.0)
         share = f"{rest / self.nanoseconds:.1%}"
-        return Row(("starting and joining threads", "", _seconds(rest), share, *[""] * 5), "quiet")
+        return Row(("threads start and join", "", _seconds(rest), share, *[""] * 5), "quiet")
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-ready data; times in nanoseconds."""

@@ -99,7 +99,7 @@ def test_the_parts_add_up_to_less_than_the_call(executable):
     outer = [launch for launch in found.launches if not launch.depth]
     assert all(launch.nanoseconds > 0 for launch in found.launches)
     assert sum(launch.share for launch in outer) < 1.2  # medians of different runs
-    assert "starting and joining threads" in str(found)
+    assert "threads start and join" in str(found)
 
 
 def test_launches_in_a_tile_stand_below_it():

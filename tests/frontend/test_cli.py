@@ -109,7 +109,7 @@ def test_run_is_the_same_each_time():
 def test_run_profiles():
     printed = invoke("run", "cnn", "--profile", "--batch", "2").stdout
     assert re.match(r"cnn \(N=2\): .* a call\n", printed)
-    assert "starting and joining threads" in printed
+    assert "threads start and join" in printed
     found = json.loads(invoke("run", "cnn", "--profile", "--json").stdout)
     assert len(found["launches"]) == 6
 
