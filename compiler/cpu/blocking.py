@@ -65,9 +65,8 @@ class BlockEngine(Engine):
         """Steps of a sum written out in its loop."""
         return 1
 
-    @property
-    def prefetches(self) -> bool:
-        """Whether packed weights are asked for ahead."""
+    def prefetched(self, block: RegisterBlock, extent: Extent) -> bool:
+        """Whether packed weights are asked for ahead of their use."""
         return False
 
     @property
