@@ -20,9 +20,10 @@ from .frontend import (
     utils,
 )
 from .frontend.dtypes import floatx, set_floatx
+from .frontend.errors import tell_of_missing as _tell_of_missing
 from .frontend.gradients import grad, value_and_grad
 from .frontend.initializers import Initializer
-from .frontend.inspection import compare, compile, dump, explain, parse_ir
+from .frontend.inspection import compare, compile, dump, explain, load_program, parse_ir
 from .frontend.layers import Input, InputSpec, Layer
 from .frontend.losses import Loss
 from .frontend.metrics import Metric
@@ -55,8 +56,12 @@ for _module in (
     regularizers,
     utils,
 ):
-    _sys.modules[f"{__name__}.{_module.__name__.rpartition('.')[2]}"] = _module
+    _name = f"{__name__}.{_module.__name__.rpartition('.')[2]}"
+    _sys.modules[_name] = _module
+    _tell_of_missing(_module, _name)
 _sys.modules[f"{__name__}.optimizers.schedules"] = optimizers.schedules
+_tell_of_missing(optimizers.schedules, f"{__name__}.optimizers.schedules")
+_tell_of_missing(_sys.modules[__name__], __name__)
 
 __all__ = [
     "Initializer",
@@ -86,6 +91,7 @@ __all__ = [
     "grad",
     "initializers",
     "layers",
+    "load_program",
     "losses",
     "metrics",
     "models",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,16 +13,22 @@ from typing import Any
 import numpy as np
 
 from ..runtime.config import config
+from ..runtime.device import Buffer
+from ..runtime.devices import runs_here, targets_here
 from ..runtime.dim import evaluate as size_of
-from ..runtime.executor import Executor, runs_here, targets_here
+from ..runtime.executor import Executor
+from ..runtime.finite import call_checked, first_not_finite
 from ..runtime.placement import Placement, solved
 from ..runtime.program import Program
 from .decisions import Decisions
+from .emit import emit
 from .ir.evaluate import bind_sizes, evaluate
 from .ir.graph import Graph, IRError, Node
 from .ir.nonfinite import not_finite
 from .pipeline import TILE, TRACE, Stages, optimize
+from .program_file import save_program
 from .scheduling.conditions import check_choices
+from .scheduling.lower import lower
 from .scheduling.plan import Plan, plan
 from .scheduling.schedule import Schedule, schedule
 from .scheduling.slots import Prepared
@@ -59,9 +66,11 @@ class Report:
 class Executable:
     """A compiled graph. Call it with arrays, after ``set_parameters`` if it has parameters."""
 
+    target: Target[Any]
     stages: Stages
     schedule: Schedule
     plan: Plan
+    program: Program
     decisions: Decisions
     loaded: Executor | None  # None where this machine cannot run the program
     compile_seconds: float
@@ -76,10 +85,6 @@ class Executable:
     def graph(self) -> Graph:
         """The graph after the last pass."""
         return self.stages.last
-
-    @property
-    def program(self) -> Program:
-        return self.plan.program
 
     @property
     def executor(self) -> Executor:
@@ -143,7 +148,7 @@ class Executable:
     @property
     def state(self) -> Mapping[str, np.ndarray]:
         """The parameters that calls update, by name: copies of their values."""
-        return {name: array.copy() for name, array in self.executor.state.items()}
+        return {name: buffer.read().copy() for name, buffer in self.executor.state.items()}
 
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         """The outputs for these inputs, as new arrays in the graph's order.
@@ -159,14 +164,33 @@ class Executable:
 
     def _checked(self, arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
         """As a call, but what is not finite is an error, and leaves the state as it was."""
-        before = self.state
-        results = self.executor(*arrays)
-        if all(np.isfinite(each).all() for each in (*results, *self.executor.state.values())):
-            return results
-        for name, array in self.executor.state.items():
-            array[...] = before[name]
-        traced = self.stages[TRACE]
-        raise not_finite(traced, arrays, {**(self._weights.values or {}), **before})
+        return call_checked(self.executor, arrays, partial(self._not_finite, arrays))
+
+    def _not_finite(
+        self, arrays: tuple[np.ndarray, ...], state: Mapping[str, np.ndarray]
+    ) -> IRError:
+        values = {**(self._weights.values or {}), **state}
+        return not_finite(self.stages[TRACE], arrays, values, partial(self._to_blame, arrays))
+
+    def _to_blame(self, arrays: tuple[np.ndarray, ...]) -> str:
+        """The first kernel whose result is not finite, where every op computed alone is."""
+        label = first_not_finite(self.executor, arrays)
+        kernel = "no kernel that runs on its own" if label is None else f"{label}, in its kernel"
+        return f"{kernel}; every op computed alone is finite"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the program with its weights and state to a file, for ``load_program``.
+
+        It holds for programs of this target and this version of the kernels, and is replaced at
+        once or not at all.
+
+        Raises:
+            ValueError: parameters were not set; this machine does not run the program.
+            OSError: the file cannot be written.
+        """
+        if self._weights.values is None:
+            raise self._unset()
+        save_program(path, self.program, self.plan.kernels, self.executor)
 
     def _unset(self) -> IRError:
         names = ", ".join(f"${node.attrs['name']}" for node in self._weights.graph.parameters)
@@ -184,12 +208,12 @@ def compile_graph(
     stop_after: str | None = None,
     target: str | Target[Any] = CPU,
     threads: int | None = None,
-    state: Mapping[str, np.ndarray] | None = None,
+    state: Mapping[str, Buffer] | None = None,
 ) -> Executable:
     """The executable of ``graph``; raises ``IRError`` or ``ValueError`` on what cannot be.
 
     What is compiled for a target that this machine is not can be read, and not be run.
-    ``state`` gives arrays for parameters that the graph updates: calls read and write them. Others
+    ``state`` gives buffers for parameters that the graph updates: calls read and write them. Others
     are the executable's own, set by ``set_parameters``.
     """
     start = time.perf_counter()
@@ -198,15 +222,18 @@ def compile_graph(
     aim = target_named(target) if isinstance(target, str) else target
     stages = optimize(graph, aim, passes, disable, stop_after, decisions)
     final = stages.last
-    scheduled = schedule(final, aim)
+    scheduled = lower(schedule(final, aim), aim)
     chosen = TILE in passes or "default" in passes
     tiled = chosen and TILE not in disable and stop_after is None
     tiles = aim.tiles(scheduled, decisions) if tiled else ()
-    planned = plan(scheduled, tiles, aim)
-    executor = Executor(planned.program, threads, state) if runs_here(aim.name) else None
+    planned = plan(scheduled, tiles)
+    program = emit(planned, aim)
+    executor = Executor(program, threads, state) if runs_here(aim.name) else None
     seconds = time.perf_counter() - start
     weights = _Weights(final, planned.prepared)
-    executable = Executable(stages, scheduled, planned, decisions, executor, seconds, weights)
+    executable = Executable(
+        aim, stages, scheduled, planned, program, decisions, executor, seconds, weights
+    )
     if executor is not None:
         executor.on_empty = partial(_empty, graph, weights, executor)
         if not final.parameters:
@@ -225,7 +252,8 @@ def _empty(
         pairs = zip(shapes, types, strict=True)
         return tuple(np.empty(shape, type_.dtype.numpy) for shape, type_ in pairs)
     check_choices(graph, bindings)
-    results = evaluate(graph, arrays, {**(weights.values or {}), **executor.state})
+    updated = {name: buffer.read() for name, buffer in executor.state.items()}
+    results = evaluate(graph, arrays, {**(weights.values or {}), **updated})
     return tuple(result.copy() for result in results[: len(types)])
 
 
@@ -248,9 +276,9 @@ class _Weights:
     def prepare(self, values: Mapping[str, np.ndarray], executor: Executor) -> None:
         for node in self.graph.parameters:
             _check(node, values)
-        for name, array in executor.state.items():
-            if not np.may_share_memory(array, values[name]):
-                array[...] = values[name]
+        for name, buffer in executor.state.items():
+            if not np.may_share_memory(buffer.read(), values[name]):
+                buffer.write(values[name])
         arrays: dict[Node, np.ndarray] = {node: _leaf(node, values) for node in self.direct}
         if self.prologue.outputs:
             # In float64, rounded once: folding costs no accuracy.

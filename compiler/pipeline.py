@@ -21,11 +21,13 @@ from .passes.simplify import simplify
 from .passes.sink import sink
 from .passes.trim import trim
 from .passes.unpad import unpad
+from .passes.widen import widen
 from .suggest import did_you_mean, listed
 from .target import Target
 
 # Those of every target; what follows is the target's own.
 NEUTRAL: tuple[PassFunction, ...] = (
+    widen,
     simplify,
     fold_constants,
     fold_batch_norm,
@@ -110,7 +112,7 @@ def passes_for(target: Target[Any]) -> tuple[PassFunction, ...]:
 
 def required(target: Target[Any]) -> frozenset[PassFunction]:
     """Kernels are made of primitives, laid out as they read them: these run whatever is asked."""
-    return frozenset({expand, *target.required})
+    return frozenset({widen, expand, *target.required})
 
 
 def stage_names(target: Target[Any]) -> tuple[str, ...]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from ..runtime.cpu.calibration import described, figures
+from ..runtime.cpu.calibration import Figures, described, figures, keep_figures
 from ..runtime.cpu.host import DESCRIBED, host
+from .cpu.calibrate import calibrate
 from .cpu.target import CpuTarget
 from .ir.node import IRError
 from .suggest import did_you_mean
-from .target import Target
+from .target import CompiledFor, Target
 
 CPU = "cpu"
 NAMES = (CPU, *(f"{CPU}:{width}" for width in DESCRIBED))
@@ -25,5 +27,20 @@ def target_named(name: str) -> Target[Any]:
     if name not in NAMES:
         known = ", ".join(map(repr, NAMES))
         raise IRError(f"target: expected one of {known}; got {name!r}{did_you_mean(name, NAMES)}")
-    machine = described(host(), figures()) if name == CPU else DESCRIBED[name.partition(":")[2]]
-    return CpuTarget(f"{CPU}:{machine.vectors}", machine)
+    own = figures() if name == CPU else None
+    machine = described(host(), own) if name == CPU else DESCRIBED[name.partition(":")[2]]
+    return CpuTarget(f"{CPU}:{machine.vectors}", machine, own)
+
+
+def measured(compiled: CompiledFor) -> tuple[Figures, Path]:
+    """What is measured of this machine, by programs that ``compiled`` gives, and where it is kept.
+
+    Programs compiled for ``"cpu"`` from now on use it.
+    """
+    found = calibrate(compiled)
+    return found, keep_figures(found)
+
+
+def processor_name() -> str:
+    """What this machine's processor is called."""
+    return host().cpu_name

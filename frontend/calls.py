@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..runtime.memory import fitting
+from ..runtime.arrays import fitting
 from . import tree
 from .dtypes import as_array, canonical_array
 from .errors import NO_RESULT, LayerError, shown
@@ -40,7 +40,7 @@ def program_for_arrays(
     """
     if args:
         args = (array_of_numbers(args[0]), *args[1:])
-    doubles = _doubles(layer)
+    doubles = doubles_of(layer)
     leaves = [_as_input(layer, leaf, doubles) for leaf in tree.flatten((args, kwargs))]
     arrays = [leaf for leaf in leaves if isinstance(leaf, np.ndarray)]
     if not arrays and not exact:
@@ -108,7 +108,7 @@ def _as_input(layer: Any, leaf: Any, doubles: str | None) -> Any:
     return leaf
 
 
-def _doubles(layer: Any) -> str | None:
+def doubles_of(layer: Any) -> str | None:
     """What float64 becomes on its way into a layer that casts floats to a type of its own."""
     own = getattr(layer, "autocast", False) and layer.dtype.startswith("float")
     return layer.dtype if own else None

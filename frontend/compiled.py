@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from ..compiler.executable import Executable, compile_graph
 from ..compiler.ir.graph import Graph, Node
 from ..compiler.report.compare import Variants, compare_graph
 from ..compiler.report.comparison import Comparison
+from ..compiler.report.diff import stage_diff
+from ..compiler.report.difference import Difference
 from ..compiler.report.explain import Explanation, explain
 from ..compiler.report.profile import Profile, profile
 from ..runtime.dim import Size
@@ -19,6 +23,7 @@ from . import tree
 from .dtypes import as_array, fitted_array
 from .errors import UsageError, UsageTypeError, shown, user_facing
 from .programs import Program
+from .saving.atomic import check_place
 from .tensor import KerasTensor
 from .tracing import Traced, specs_of, trace_call
 from .training.steps import TracedStep
@@ -62,6 +67,15 @@ class CompiledModel(Executable):
         return explain(self, only)
 
     @user_facing
+    def diff(self, stage: str) -> Difference:
+        """What the pass of a stage, such as ``"fuse"``, changed, node by node; prints as lines.
+
+        Raises:
+            ValueError: no pass of that name ran; ``stages`` has those that did.
+        """
+        return stage_diff(self.stages, stage)
+
+    @user_facing
     def profile(self, *inputs: Any, repeats: int | None = None) -> Profile:
         """How long each launch of a call takes; prints as a table.
 
@@ -70,6 +84,16 @@ class CompiledModel(Executable):
         arrays = self._fitted(inputs)
         self.runs.bind()
         return profile(self.runs.executable, *arrays, repeats=repeats)
+
+    @user_facing
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the program, with the weights that the model has now, for ``load_program``.
+
+        Errors as those of an executable; ``ValueError`` too where no file can be at ``path``.
+        """
+        check_place("save", Path(path))
+        self.runs.bind()
+        super().save(path)
 
     def _fitted(self, inputs: tuple[Any, ...]) -> list[np.ndarray]:
         return fit_inputs(self.traced.graph, inputs, self.traced.arguments)
@@ -107,8 +131,8 @@ def compare_model(model: Any, x: Any, variants: Variants, repeats: int | None) -
     if missing:
         raise UsageError(
             f"compare: expected a model, or a graph without parameters; received graph "
-            f"{traced.graph.name} with {missing} of them. compiler.compare.compare_graph takes "
-            "their values too"
+            f"{traced.graph.name} with {missing} of them. compare_graph of compiler.report.compare "
+            "takes their values too"
         )
     arrays = fit_inputs(traced.graph, (x,), traced.arguments)
     return compare_graph(traced.graph, arrays, traced.values(), variants, repeats)

@@ -6,8 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.ir.types import BOOL, FLOAT32, FLOAT64, INT32, INT64, UINT8, DType, dtype_of
-from ..runtime.memory import fitting
+from ..compiler.ir.types import (
+    BOOL,
+    DTYPES,
+    FLOAT32,
+    FLOAT64,
+    INT32,
+    INT64,
+    UINT8,
+    DType,
+    dtype_of,
+)
+from ..runtime.arrays import fitting
 from .errors import UsageError, UsageTypeError
 from .watching import Watched
 
@@ -22,8 +32,6 @@ _DEFAULTS = _Defaults()
 
 # Types that the compiler lacks, each held exactly by one that it has.
 _WIDER = {
-    "float16": "float32",
-    "bfloat16": "float32",
     "int16": "int32",
     "uint16": "int32",
     "uint32": "int64",
@@ -39,10 +47,15 @@ def floatx() -> str:
 
 
 def set_floatx(value: str) -> None:
-    """Makes ``"float32"`` or ``"float64"`` the default float type of layers made from now on."""
+    """Makes a float type the default of layers made from now on.
+
+    ``"float32"``, ``"float64"``, or ``"float16"`` or ``"bfloat16"``, in which weights and results
+    are kept while their arithmetic is that of float32.
+    """
     dtype = standard_dtype(value)
     if not dtype.is_float:
-        raise UsageError(f"floatx: expected 'float32' or 'float64', received {value!r}")
+        names = ", ".join(repr(each.name) for each in DTYPES if each.is_float)
+        raise UsageError(f"floatx: expected one of {names}; received {value!r}")
     _DEFAULTS.floatx = dtype
 
 
@@ -66,14 +79,24 @@ def compute_dtype_of(policy: Any) -> DType:
     """The type that a dtype, or a dtype policy of Keras, computes in. Raises ``ValueError``."""
     if isinstance(policy, dict) and isinstance(policy.get("config"), dict):  # as Keras writes it
         policy = policy["config"].get("name")
+    if isinstance(policy, str) and policy.startswith("mixed_"):
+        raise UsageError(
+            f"expected one dtype, for weights and results alike; received the policy {policy!r}. "
+            f"Give dtype={policy.removeprefix('mixed_')!r}, or cast between layers"
+        )
     return standard_dtype(getattr(policy, "compute_dtype", policy))
 
 
 def promote(left: DType, right: DType) -> DType:
-    """The type of ``left + right``: floats win over integers, wider over narrower."""
+    """The type of ``left + right``: floats win over integers, wider over narrower.
+
+    Of float16 and bfloat16 neither holds the other: they become float32.
+    """
     if left is right:
         return left
     floats = [dtype for dtype in (left, right) if dtype.is_float]
+    if len(floats) == 1:
+        return floats[0]
     if floats:
         return FLOAT64 if FLOAT64 in floats else FLOAT32
     if BOOL in (left, right):
@@ -109,7 +132,7 @@ def canonical_array(value: Any, doubles: str | None = None) -> np.ndarray:
     if array.dtype == np.uint64:
         return fitted_array(array, np.dtype(np.int64))
     if array.dtype.kind == "f" and array.dtype.itemsize >= 8:  # or longer than any type here
-        return array.astype(doubles or floatx(), copy=False)
+        return standard_dtype(doubles).of(array)
     if array.dtype == np.int64 and not isinstance(value, (np.ndarray, np.generic)):
         return array.astype(np.int32) if _fits_int32(array) else array
     return array

@@ -7,8 +7,8 @@ import inspect
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
-from types import TracebackType
-from typing import Any, TypeVar
+from types import ModuleType, TracebackType
+from typing import Any, NoReturn, TypeVar
 
 from ..compiler.ir.graph import IRError
 from ..runtime.config import config
@@ -199,3 +199,16 @@ def _meant(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     otherwise = _OTHERWISE.get(name, "")
     return otherwise if otherwise in known else (close[0] if close else "")
+
+
+def tell_of_missing(module: ModuleType, name: str) -> None:
+    """Makes ``module`` say under its public ``name`` what it lacks, and which name may be meant."""
+
+    def missing(wanted: str) -> NoReturn:
+        own = vars(module)
+        public = own.get("__all__") or [each for each in own if not each.startswith("_")]
+        meant = "" if wanted.startswith("_") else _meant(wanted, list(public))
+        hint = f"Did you mean {meant!r}?" if meant else f"dir({name}) lists what there is"
+        raise AttributeError(f"{name} has no {wanted!r}. {hint}")
+
+    vars(module)["__getattr__"] = missing

@@ -16,6 +16,7 @@ from .saving.atomic import make_folder
 
 if TYPE_CHECKING:
     from ..compiler.ir.graph import Graph
+    from ..compiler.program_file import LoadedProgram
     from ..compiler.report.comparison import Comparison
     from ..compiler.report.explain import Explanation
     from .compiled import CompiledModel
@@ -48,7 +49,7 @@ def compile(
     follow the model's. A graph gives an array or a tuple of arrays, and its weights come through
     ``set_parameters``. It keeps the trace that it was made of: other attributes of layers that are
     changed later, an activation for instance, are seen by another ``compile``. ``stages``,
-    ``source``, ``report``, ``explain()`` and ``profile(x)`` tell what was made.
+    ``source``, ``report``, ``explain()``, ``diff("fuse")`` and ``profile(x)`` tell what was made.
 
     Args:
         inputs: shapes or arrays as for ``trace``, for a model that does not know its inputs.
@@ -70,6 +71,31 @@ def compile(
         model, inputs, training, passes, disable, stop_after, target
     )
     return executable
+
+
+@checked
+def load_program(path: str | Path, trusted: bool = False) -> LoadedProgram:
+    """A compiled model from a file, as ``compile(model).save(path)`` writes it.
+
+    It is called with the arrays that the model's graph takes, contiguous and of its dtypes, and
+    gives a tuple of arrays. It needs no model, and follows none.
+
+    Args:
+        trusted: run it though others own the file or may write to it. No code is read from it, but
+            a program made up to do harm may write to memory that is not its own.
+
+    Raises:
+        ValueError: there is no such file, or it is no program, damaged, for another machine, of
+            another version, or not yours.
+    """
+    if not Path(path).is_file():
+        raise UsageError(f"load_program: expected a file; there is none at {str(path)!r}")
+    loading = lazy.load("..compiler.program_file")
+    try:
+        program: LoadedProgram = loading.load_program(path, trusted)
+    except (loading.ProgramFileError, OSError) as error:
+        raise UsageError(f"load_program: {error}") from error
+    return program
 
 
 @checked

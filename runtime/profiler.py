@@ -1,4 +1,4 @@
-"""Times every row of a bound program's table."""
+"""Times every row of a bound program, as its device sees it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import address_of
 from .executor import Executor
-from .memory import address_of
-from .program import LaunchRow, LoopRow, Program, TileRow
 
 WARM_UPS = 3
 SECONDS = 0.5  # spent on measuring unless the caller says how often
@@ -23,11 +22,9 @@ class RowTimes:
     """Nanoseconds of each run.
 
     Attributes:
-        rows: of each row of the table, float64 (repeats, rows): what it adds to the time of a run,
-            whichever threads do it. Rows in a tile, through which threads go each at its own pace,
-            have the mean of what threads spend on them. Tiles and loops include their bodies.
+        rows: of each row that is timed, float64 (repeats, rows), as ``Prepared.timed`` has them.
         calls: from call to return, int64 (repeats,).
-        program_rows: the row of the program that each row of the table was made from.
+        program_rows: the row of the program that each of them was made from.
         sizes: what the symbolic sizes were.
     """
 
@@ -57,43 +54,18 @@ def measure(
     ]
     callers = [*executor.addresses(arrays), *map(address_of, outputs)]
 
-    def run() -> tuple[NDArray[np.int64], int]:
-        binding.dispatch.start_timing()
+    def run() -> tuple[NDArray[np.float64], int]:
         start = time.perf_counter_ns()
-        binding.run(callers)
-        return binding.dispatch.times.copy(), time.perf_counter_ns() - start
+        times = binding.timed(callers)
+        return times, time.perf_counter_ns() - start
 
     for _ in range(WARM_UPS):
         run()
-    runs: list[tuple[NDArray[np.int64], int]] = []
+    runs: list[tuple[NDArray[np.float64], int]] = []
     stop = time.perf_counter() + SECONDS
     while len(runs) < (repeats or MOST):
         if repeats is None and len(runs) >= FEWEST and time.perf_counter() > stop:
             break
         runs.append(run())
     rows, calls = zip(*runs, strict=True)
-    times = _by_row(np.stack(rows), executor.program, binding.rows, binding.threads)
-    return RowTimes(times, np.array(calls), tuple(binding.rows), dict(binding.bindings))
-
-
-def _by_row(
-    measured: NDArray[np.int64], program: Program, table: Sequence[int], threads: int
-) -> NDArray[np.float64]:
-    """Rows in tiles with the mean of all threads' times, loops with the sum of their bodies'.
-
-    Args:
-        measured: what the dispatcher counted, (repeats, rows).
-        table: the program's row of each row of the table.
-    """
-    times = measured.astype(np.float64)
-    place = {row: column for column, row in enumerate(table)}
-    for row, column in place.items():
-        if not isinstance(program.rows[row], LaunchRow):
-            continue
-        heads = [head for head in program.around[row] if head in place]
-        if any(isinstance(program.rows[head], TileRow) for head in heads):
-            times[:, column] /= threads
-        for head in heads:
-            if isinstance(program.rows[head], LoopRow):
-                times[:, place[head]] += times[:, column]
-    return times
+    return RowTimes(np.stack(rows), np.array(calls), tuple(binding.rows), dict(binding.sizes))

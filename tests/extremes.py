@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from ml_dtypes import finfo
 
 from keraunos.compiler.ir.graph import Graph, Node, Op, apply
 from keraunos.compiler.ir.kinds import Composite, Elementwise
@@ -27,11 +28,11 @@ def extremes(dtype: DType) -> np.ndarray:
 
 
 def _floats(dtype: DType) -> np.ndarray:
-    info = np.finfo(dtype.numpy)
-    one = dtype.numpy.type(1)
-    near = (np.nextafter(one, 2), np.nextafter(one, 0), np.nextafter(one / 2, 0))
+    info, (zero, half, one, two) = finfo(dtype.numpy), np.array([0, 0.5, 1, 2], dtype.numpy)
+    near = (np.nextafter(one, two), np.nextafter(one, zero), np.nextafter(half, zero))
     small = (0.0, info.smallest_subnormal, info.tiny / 8, info.tiny, info.eps)
-    positive = np.array([*small, *near, *SIZES, *LARGE, info.max, np.inf], dtype.numpy)
+    with np.errstate(over="ignore"):
+        positive = np.array([*small, *near, *SIZES, *LARGE, info.max, np.inf], dtype.numpy)
     return np.concatenate([positive, -positive, np.array([np.nan], dtype.numpy)])
 
 

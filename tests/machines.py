@@ -8,8 +8,10 @@ from keraunos.compiler.cpu.blocking import Extent, choose
 from keraunos.compiler.cpu.bodies import RegisterBlock
 from keraunos.compiler.cpu.target import CpuTarget
 from keraunos.compiler.decisions import Decisions
+from keraunos.compiler.emit import emit
 from keraunos.compiler.ir.graph import Graph
 from keraunos.compiler.pipeline import optimize
+from keraunos.compiler.scheduling.lower import lower
 from keraunos.compiler.scheduling.plan import plan
 from keraunos.compiler.scheduling.schedule import schedule
 from keraunos.runtime.config import config
@@ -66,5 +68,6 @@ def compiled_for(described: Host, graph: Graph) -> Compiled:
     decisions, target = Decisions(), target_of(described)
     with config.update(threads=2, verify=False):
         scheduled = schedule(optimize(graph, target, decisions=decisions).last, target)
-        tiles = target.tiles(scheduled, decisions)
-        return Compiled(plan(scheduled, tiles, target).program, decisions)
+        lowered = lower(scheduled, target)
+        tiles = target.tiles(lowered, decisions)
+        return Compiled(emit(plan(lowered, tiles), target), decisions)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from keraunos.compiler.ir.graph import Graph, IRError, Node
 from keraunos.compiler.ir.types import FLOAT32, INT32, DType, TensorType
 from keraunos.compiler.ops import trace_scan
-from keraunos.compiler.ops.building import full
+from keraunos.compiler.ops.building import full, pieces
 from keraunos.compiler.ops.core import constant, input_, parameter
 from keraunos.compiler.ops.registry import ops
 from keraunos.runtime.dim import Size, symbol
@@ -202,6 +202,23 @@ def project(b: _Builder, x: Node) -> Node:
     if b.rng.random() < 0.5:
         product = ops.add(product, b.parameter(_last(product)))
     return ops.tanh(product)
+
+
+@move
+@move
+def gate(b: _Builder, x: Node) -> Node:
+    """Slices of a product, some activated, together: the cell of a recurrent net."""
+    _is(x, FLOAT32, 2, 3, 4)
+    gates, units, axis = b.rng.choice([2, 3, 4]), _last(x), x.tensor_type.rank - 1
+    product = ops.matmul(x, b.parameter(units, gates * units))
+    if b.rng.random() < 0.5:
+        product = ops.add(product, b.parameter(gates * units))
+    first, *others = pieces(product, axis, [units] * gates)
+    result = ops.sigmoid(first)
+    for other in others:
+        result = b.rng.choice([ops.add, ops.multiply])(result, ops.tanh(other))
+    fellow = b.fellow(result)
+    return ops.tanh(result if fellow is None else ops.add(result, fellow))
 
 
 @move

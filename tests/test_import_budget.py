@@ -11,8 +11,9 @@ import pytest
 
 pytestmark = pytest.mark.smoke
 
-# Beyond numba: the settings need platformdirs; of numpy, numpy.typing.
-ALLOWED = {"keraunos", "numpy", "platformdirs"}
+# Beyond numba: the settings need platformdirs, numpy's bfloat16 is that of ml_dtypes; of numpy,
+# numpy.typing.
+ALLOWED = {"keraunos", "ml_dtypes", "numpy", "platformdirs"}
 HEAVY = {"h5py", "typer", "rich", "keras", "jax", "torch", "tensorflow", "onnxruntime", "pandas"}
 
 

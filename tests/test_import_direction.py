@@ -1,6 +1,10 @@
-"""Imports run one way, frontend -> compiler -> runtime; no cycles, none inside functions."""
+"""Imports run one way, frontend -> compiler -> runtime; down the layers; no cycles, none late.
+
+What is imported by a string counts as an import, and so does what only type checkers read.
+"""
 
 import ast
+import fnmatch
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -22,8 +26,66 @@ IMPORTED_LATE = {"h5py", "onnx", "rich", "tensorboard", "typer"}
 # Its text is compiled from the kernel cache, as a generated kernel is, so it names the package.
 KERNEL_TEXTS = {"runtime/cpu/walker.py"}
 
+# What imports a module by a string, and what that is relative to; None is the caller's package.
+LOADERS = {"importlib.import_module": None, "lazy.load": "keraunos.frontend"}
+UNREADABLE = "a name that is not written there"
+# A user's module, and what `lazy.load` is given, which is read where it is called.
+NAMED_ELSEWHERE = {"keraunos.frontend.cli.references", "keraunos.frontend.lazy"}
+
+# Loaded by a string since the other imports it: the few circles that are left, in the frontend.
+CLOSING = {
+    ("callbacks.backup_and_restore", "saving.state"),
+    ("models.model", "models.summary"),
+    ("models.model", "saving.weights"),
+    ("training.trainer", "training.loop"),
+    ("variable", "initializers"),
+}
+
+# Of each layer the modules and folders, the lowest first: imports stay within a line or go up in
+# this list. A module that is named itself does not stand where its folder does.
+LAYERED = {
+    "compiler": (
+        "suggest units",
+        "decisions",
+        "ir",
+        "ops",
+        "ir.parser ir.verify ir.evaluate ir.nonfinite prologue autodiff",  # they read the op table
+        "context engine loops",
+        "passes",
+        "scheduling",
+        "target",
+        "pipeline emit sources",
+        "cpu",
+        "targets",
+        "program_file",
+        "executable",
+        "report",
+    ),
+    "runtime": (
+        "forks columns threefry erf_inverse trust kernels host_functions",
+        "config dim dim_parser dim_solver memory",
+        "program cache_files cache_folders arrays records",
+        "placement program_check program_file",
+        "cache device",
+        "cpu",
+        "devices",
+        "executor",
+        "profiler finite",
+    ),
+}
+
+# What is slow to import, or a backend's: loaded when it is first asked for.
+LATE_BELOW = {
+    "keraunos.compiler.ir.graph",
+    "keraunos.runtime.cpu.toolchain",
+    "keraunos.runtime.devices",
+}
+
+# Who may know the folder of a target.
+KNOW_BACKENDS = {"keraunos.compiler.targets", "keraunos.runtime.devices"}
+
 # What the runtime may load: it serves saved programs, without the rest of the compiler.
-RUNTIME_NEEDS = {"llvmlite", "numba", "numpy", "platformdirs"}
+RUNTIME_NEEDS = {"llvmlite", "ml_dtypes", "numba", "numpy", "platformdirs"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +96,7 @@ class Import:
     imported: str
     place: str
     inside_function: bool
+    by_string: bool
 
 
 def module_name(path: Path) -> str:
@@ -62,12 +125,15 @@ def imports_of(name: str, path: Path, tree: ast.Module) -> Iterator[Import]:
     for node in ast.walk(tree):
         for target in targets(node, package):
             place = f"{path.relative_to(ROOT)}:{node.lineno}"  # type: ignore[attr-defined]
-            yield Import(name, target, place, node in in_functions)
+            by_string = isinstance(node, ast.Call)
+            yield Import(name, target, place, node in in_functions, by_string)
 
 
 def targets(node: ast.AST, package: str) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
+    if isinstance(node, ast.Call):
+        return named_in_call(node, package)
     if not isinstance(node, ast.ImportFrom):
         return []
     base = absolute(node, package)
@@ -75,6 +141,32 @@ def targets(node: ast.AST, package: str) -> list[str]:
     return [
         deeper if (deeper := f"{base}.{alias.name}") in SOURCES else base for alias in node.names
     ]
+
+
+def named_in_call(node: ast.Call, package: str) -> list[str]:
+    """The modules that a call imports by a string: what stands in braces may be anything."""
+    base = LOADERS.get(ast.unparse(node.func), "")
+    if base is None:
+        base = package
+    if not base or not node.args:
+        return []
+    name = pattern(node.args[0])
+    if not name.startswith("."):
+        return [name]
+    above = len(name) - len(name.lstrip(".")) - 1
+    parts = base.split(".")
+    full = ".".join([*parts[: len(parts) - above], name.lstrip(".")])
+    return fnmatch.filter(SOURCES, full) or [full]
+
+
+def pattern(argument: ast.expr) -> str:
+    if isinstance(argument, ast.Constant):
+        return str(argument.value)
+    if not isinstance(argument, ast.JoinedStr):
+        return UNREADABLE
+    return "".join(
+        "*" if isinstance(v, ast.FormattedValue) else pattern(v) for v in argument.values
+    )
 
 
 def absolute(node: ast.ImportFrom, package: str) -> str:
@@ -141,8 +233,106 @@ def test_no_cycles():
         for found in IMPORTS
         if found.imported in SOURCES and found.imported != found.importer
     )
+    late = {(f"keraunos.frontend.{one}", f"keraunos.frontend.{other}") for one, other in CLOSING}
+    assert late <= set(graph.edges)
+    graph.remove_edges_from(late)
     cycles = [sorted(part) for part in nx.strongly_connected_components(graph) if len(part) > 1]
     assert not cycles
+
+
+def test_what_is_imported_by_a_string_is_seen():
+    code = """
+from . import lazy
+lazy.load(".saving.state")
+importlib.import_module(".cpu.host", __package__)
+importlib.import_module(f".{kind}.host", __package__)
+importlib.import_module("networkx")
+importlib.import_module(chosen)
+"""
+    found = imports_of("keraunos.runtime.x", ROOT / "runtime" / "x.py", ast.parse(code))
+    host = "keraunos.runtime.cpu.host"
+    expected = ["keraunos.frontend.saving.state", host, host, "networkx", UNREADABLE]
+    assert [each.imported for each in found][1:] == expected
+
+
+def test_what_is_imported_is_written_where_it_is():
+    assert {each.importer for each in IMPORTS if each.imported == UNREADABLE} == NAMED_ELSEWHERE
+
+
+def test_below_the_frontend_few_load_anything_late():
+    late = {each.importer for each in IMPORTS if each.by_string}
+    assert {name for name in late if layer_of(name) != "frontend"} == LATE_BELOW
+
+
+def test_arrows_point_down_the_layers():
+    wrong = [
+        f"{found.place} imports {found.imported}"
+        for layer, names in LAYERED.items()
+        for found in IMPORTS
+        if goes_up_within(found, layer, names)
+    ]
+    assert not wrong
+
+
+def goes_up_within(found: Import, layer: str, names: tuple[str, ...]) -> bool:
+    importer, imported = (place_in(each, layer, names) for each in (found.importer, found.imported))
+    return importer is not None and imported is not None and imported > importer
+
+
+def place_in(module: str, layer: str, names: tuple[str, ...]) -> int | None:
+    """The number of the line of ``names`` that has ``module``, 0 for the lowest; None if none."""
+    base = f"keraunos.{layer}."
+    if not module.startswith(base) or module.removeprefix(base) not in INSIDE[layer]:
+        return None
+    inner = module.removeprefix(base)
+    lines = [line.split() for line in names]
+    found = [i for i, line in enumerate(lines) if inner in line]
+    folder = inner.partition(".")[0]
+    found = found or [i for i, line in enumerate(lines) if folder in line]
+    assert found, f"give {module} a place in LAYERED"
+    return found[0]
+
+
+INSIDE = {
+    layer: {
+        name.removeprefix(f"keraunos.{layer}.")
+        for name in SOURCES
+        if name.startswith(f"keraunos.{layer}.")
+    }
+    for layer in LAYERED
+}
+
+
+@pytest.mark.parametrize("layer", LAYERED)
+def test_all_that_the_layers_name_is_there(layer: str):
+    named = {name for line in LAYERED[layer] for name in line.split()}
+    assert named <= INSIDE[layer]
+
+
+def backend_of(module: str) -> str | None:
+    """The target whose folder of the compiler or the runtime has ``module``."""
+    parts = module.split(".")
+    inside = len(parts) > 2 and parts[0] == "keraunos" and parts[1] in ("compiler", "runtime")
+    return parts[2] if inside and parts[2] in BACKENDS else None
+
+
+BACKENDS = {path.parent.name for path in (ROOT / "compiler").glob("*/target.py")}
+
+
+def test_backends_are_known_by_name_in_one_module_a_layer():
+    wrong = [
+        f"{found.place} imports {found.imported}"
+        for found in IMPORTS
+        if backend_of(found.imported) not in (None, backend_of(found.importer))
+        and found.importer not in KNOW_BACKENDS
+    ]
+    assert "cpu" in BACKENDS
+    assert not wrong
+
+
+def test_backends_are_seen():
+    names = ("keraunos.compiler.cpu.emit.nest", "keraunos.runtime.cpu", "keraunos.compiler.ir.node")
+    assert [backend_of(name) for name in names] == ["cpu", "cpu", None]
 
 
 def late_importers() -> set[str]:
@@ -157,6 +347,7 @@ def test_no_imports_inside_functions_but_of_optional_dependencies_in_named_files
         f"{found.place} imports {found.imported}"
         for found in IMPORTS
         if found.inside_function
+        and not found.by_string
         and not (
             found.place.rpartition(":")[0] in named
             and found.imported.partition(".")[0] in IMPORTED_LATE
@@ -168,7 +359,7 @@ def test_no_imports_inside_functions_but_of_optional_dependencies_in_named_files
 def test_each_optional_dependency_is_imported_late_in_one_file():
     places: dict[str, set[str]] = {}
     for found in IMPORTS:
-        if found.inside_function:
+        if found.inside_function and not found.by_string:
             places.setdefault(found.imported.partition(".")[0], set()).add(found.importer)
     assert not {library: files for library, files in places.items() if len(files) > 1}
 

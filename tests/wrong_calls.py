@@ -366,6 +366,8 @@ def of_models(folder: Path) -> list[Call]:
     x, y = np.ones((4, 3), "float32"), np.ones((4, 2), "float32")
     file = str(folder / "model.weights.h5")
     _model().save_weights(file)
+    program = str(folder / "program")
+    keraunos.compile(_model()).save(program)
     weights = [np.ones((3, 2)), np.ones(2)]
     rows = keraunos.Input((3,))
     return [
@@ -388,6 +390,7 @@ def of_models(folder: Path) -> list[Call]:
         Call("trace", keraunos.trace, (_model(),)),
         Call("compile", keraunos.compile, (_model(),)),
         Call("explain", keraunos.explain, (_model(),)),
+        Call("load_program", keraunos.load_program, (program,)),
         Call("dump", keraunos.dump, (_model(), folder / "dumped")),
         Call("compare", keraunos.compare, (_model(), x), {"repeats": 1}),
         Call("grad", keraunos.grad, (ops.sum,), {"wrt": 0}, lambda made: made(ROWS)),

@@ -65,9 +65,14 @@ class BlockEngine(Engine):
         """Steps of a sum written out in its loop."""
         return 1
 
-    def prefetched(self, block: RegisterBlock, extent: Extent) -> bool:
-        """Whether packed weights are asked for ahead of their use."""
+    @property
+    def prefetches(self) -> bool:
+        """Whether packed weights are asked for ahead."""
         return False
+
+    def prefetches_in(self, block: RegisterBlock, gates: int) -> bool:
+        """The same, in a kernel of such blocks."""
+        return self.prefetches
 
     @property
     def lanes(self) -> int:

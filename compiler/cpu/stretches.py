@@ -10,8 +10,8 @@ from ..ir.graph import Node
 from ..ir.types import Size
 from ..loops.layout import Address, Layout, Placed
 from ..scheduling.schedule import Loop, Schedule
+from ..units import BATCH
 
-BATCH = "N"
 # Work a weight byte must do for each sample, where the weights do not fit the cache.
 FLOPS_PER_WEIGHT_BYTE = 48
 USUAL_SIZE = 64

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from ...runtime.cpu.calibration import Figures
 from ...runtime.cpu.host import Host
 from ..context import PassFunction
 from ..decisions import Decisions, Refusal
@@ -13,7 +14,7 @@ from ..loops.layout import Launch, Layout, Placed
 from ..passes.fuse import fuse
 from ..passes.legalize import legalize
 from ..scheduling.schedule import Schedule, Tile
-from ..target import Target
+from ..target import Peaks, Target
 from .blocking import BlockEngine
 from .emit.kernel import emit
 from .emit.writer import MATH
@@ -25,15 +26,20 @@ from .lower import lower_group
 from .parts import in_parts
 from .passes.borders import borders
 from .passes.winograd import winograd
+from .peaks import peaks
 from .tiling import choose_tiles
 
 
 @dataclass(frozen=True)
 class CpuTarget(Target[Host]):
-    """A CPU as its description has it: vector width, registers, caches."""
+    """A CPU as its description has it: vector width, registers, caches.
+
+    ``measured`` are its figures where it was calibrated; programs do not depend on them.
+    """
 
     name: str
     machine: Host
+    measured: Figures | None = field(default=None, compare=False)
 
     @property
     def passes(self) -> tuple[PassFunction, ...]:
@@ -69,3 +75,6 @@ class CpuTarget(Target[Host]):
 
     def emit(self, kernel: Kernel) -> str:
         return emit(kernel, self.machine.lanes)
+
+    def peaks(self, threads: int) -> Peaks:
+        return peaks(self.machine, self.measured, threads)

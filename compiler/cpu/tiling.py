@@ -29,11 +29,11 @@ from ..ir.kinds import (
 from ..ir.types import TupleType
 from ..loops.layout import Address, Argument, Launch
 from ..scheduling.schedule import Loop, Schedule, Step, Tile
-from ..units import count_of, format_bytes
+from ..units import BATCH, count_of, format_bytes
 from .arguments import ContractArguments
 from .blocking import batch_block
 from .bodies import Contract
-from .stretches import BATCH, Stretch, live_bytes, stored_bytes, weight_bytes
+from .stretches import Stretch, live_bytes, stored_bytes, weight_bytes
 
 TILES = (16, 8, 4, 2, 1)
 

@@ -29,7 +29,8 @@ def evaluate(
 
     ``inputs`` are array-likes in the order of ``graph.inputs``; their shapes bind the symbolic
     sizes. ``parameters`` maps names to array-likes; more than needed is fine. ``dtype="float64"``
-    computes every float in float64, and gives float64.
+    computes every float in float64, and gives float64. What is float16 or bfloat16 is computed in
+    float32, or in float64, and rounded once an op, to its own type, either way.
 
     Raises:
         IRError: an argument is missing or has another dtype or shape; sizes contradict, or do not
@@ -138,7 +139,7 @@ class _Interpreter:
             return self.checked(node, _single(self.body(node.attrs["body"])(*operands)))
         attrs = {name: self.attribute(value) for name, value in node.attributes}
         try:
-            value = node.op.reference(*operands, **attrs)
+            value = node.op.reference(*map(self.computed, node.inputs, operands), **attrs)
         except IRError:
             raise
         except (ValueError, TypeError, IndexError) as error:
@@ -167,7 +168,15 @@ class _Interpreter:
         return np.asarray(array.astype(target, copy=False))
 
     def dtype(self, dtype: DType) -> np.dtype:
-        return FLOAT64.numpy if self.wide and dtype.is_float else dtype.numpy
+        """What holds a value of ``dtype``; a type that nothing is computed in stays as it is."""
+        computes = dtype.is_float and dtype.wide is None
+        return FLOAT64.numpy if self.wide and computes else dtype.numpy
+
+    def computed(self, node: Node, operand: Any) -> Any:
+        """The value of ``node`` as an operand: of a type that its users are computed in."""
+        if isinstance(node.type, TupleType) or node.dtype.wide is None:
+            return operand
+        return operand.astype(self.dtype(node.dtype.wide))
 
     def attribute(self, value: Any) -> Any:
         """An attribute as a reference wants it: sizes as ints, bodies as functions."""
@@ -175,8 +184,8 @@ class _Interpreter:
             return tuple(map(self.attribute, value))
         if isinstance(value, Dim):
             return value.evaluate(self.bindings)
-        if isinstance(value, DType) and value.is_float and self.wide:
-            return FLOAT64
+        if isinstance(value, DType) and value.is_float and (self.wide or value.wide):
+            return FLOAT64  # what is no float64 is rounded from there
         return self.body(value) if isinstance(value, Graph) else value
 
     def body(self, graph: Graph) -> Callable[..., tuple[Any, ...]]:
@@ -197,7 +206,9 @@ class _Interpreter:
     def checked_array(self, node: Node, type_: TensorType, value: Any) -> np.ndarray:
         """``value`` as an array of ``type_``. A reference that gives another type is a bug."""
         array = np.asarray(value)
-        if self.wide and type_.dtype.is_float:
+        if type_.dtype.wide is not None and array.dtype.kind == "f":
+            array = type_.dtype.of(array)
+        elif self.dtype(type_.dtype) == FLOAT64.numpy:
             array = array.astype(FLOAT64.numpy, copy=False)
         expected = _bound(type_.shape, self.bindings)
         if array.shape != expected or array.dtype != self.dtype(type_.dtype):

@@ -16,7 +16,7 @@ from ...runtime.dim import MOST, Dim, maximum, symbol
 from ..suggest import did_you_mean
 from .lexer import Token, Tokens
 from .node import Literal
-from .types import BOOL, DTYPES, FLOAT32, INT32, MOST_AXES, DType, TensorType, check_type
+from .types import BOOL, DTYPES, FLOAT32, FLOAT64, INT32, MOST_AXES, DType, TensorType, check_type
 
 _DTYPES = {dtype.short: dtype for dtype in DTYPES}
 _WORDS: dict[str, Any] = {
@@ -233,7 +233,7 @@ class Values:
             raise self.tokens.error(f"expected whole numbers, as the type is {dtype}", at)
         try:
             with np.errstate(over="ignore"):  # numbers beyond the dtype are infinite
-                array = np.array(data, dtype.numpy)
+                array = dtype.of(np.array(data, (FLOAT64 if dtype.wide else dtype).numpy))
         except (ValueError, TypeError, OverflowError) as error:
             raise self.tokens.error(f"not an array of {dtype}: {error}", at) from error
         if array.ndim > MOST_AXES:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias
 
+import ml_dtypes  # noqa: F401  (numpy learns of bfloat16 here)
 import numpy as np
 
 from ...runtime.dim import MOST, Dim, spend, substitute
@@ -25,19 +26,42 @@ def product(sizes: Iterable[Size]) -> Size:
 
 @dataclass(frozen=True)
 class DType:
-    """An element type: Keras's name, the short name of IR dumps, and its size in bytes."""
+    """An element type.
+
+    Attributes:
+        name: as Keras and numpy have it.
+        short: as IR dumps have it.
+        itemsize: bytes of an element in memory.
+        wide: the type that arithmetic on it is done in, which holds every value of it; None: in
+            itself.
+    """
 
     name: str
     short: str
     itemsize: int
+    wide: DType | None = None
 
-    @property
+    @cached_property
     def numpy(self) -> np.dtype:
         return np.dtype(self.name)
 
     @property
+    def computed(self) -> DType:
+        """The type in which its values are while something is computed of them."""
+        return self.wide or self
+
+    def of(self, array: np.ndarray) -> np.ndarray:
+        """Numbers as an array of this type, the nearest, of two the even one."""
+        if self.wide is None:
+            return array.astype(self.numpy, copy=False)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if array.dtype in _FINER:
+                array = _to_odd(array.astype(np.float64))
+            return array.astype(self.numpy, copy=False)
+
+    @property
     def is_float(self) -> bool:
-        return self.name.startswith("float")
+        return "float" in self.name
 
     @property
     def is_integer(self) -> bool:
@@ -47,14 +71,31 @@ class DType:
         return self.short
 
 
+_FINER = (np.dtype(np.float64), np.dtype(np.int32), np.dtype(np.int64))  # than float32
+
+
+def _to_odd(doubles: np.ndarray) -> np.ndarray:
+    """As float32; what lies between two of them becomes the odd one, which is no tie of halves.
+
+    So rounding it once more gives what rounding at once would.
+    """
+    floats = doubles.astype(np.float32)
+    away, inexact = np.abs(floats) > np.abs(doubles), floats != doubles
+    bits = floats.view(np.uint32) - (away & inexact)
+    odd: np.ndarray = np.where(inexact & ~np.isnan(doubles), bits | 1, bits).astype(np.uint32)
+    return odd.view(np.float32)
+
+
 FLOAT32 = DType("float32", "f32", 4)
 FLOAT64 = DType("float64", "f64", 8)
+FLOAT16 = DType("float16", "f16", 2, FLOAT32)
+BFLOAT16 = DType("bfloat16", "bf16", 2, FLOAT32)
 INT8 = DType("int8", "i8", 1)
 INT32 = DType("int32", "i32", 4)
 INT64 = DType("int64", "i64", 8)
 UINT8 = DType("uint8", "u8", 1)
 BOOL = DType("bool", "bool", 1)
-DTYPES = (FLOAT32, FLOAT64, INT8, INT32, INT64, UINT8, BOOL)
+DTYPES = (FLOAT32, FLOAT64, FLOAT16, BFLOAT16, INT8, INT32, INT64, UINT8, BOOL)
 _BY_NAME = {name: dtype for dtype in DTYPES for name in (dtype.name, dtype.short)}
 
 

@@ -32,7 +32,8 @@ class Number:
         if dtype == BOOL:
             return cls(repr(bool(value)), dtype)
         if dtype.is_float:
-            return cls(repr(float(value)), dtype)
+            known = value if dtype.wide is None else dtype.of(np.asarray(value, np.float64))
+            return cls(repr(float(known)), dtype)
         limits = np.iinfo(dtype.numpy)
         return cls(repr(int(min(max(value, limits.min), limits.max))), dtype)
 

@@ -239,7 +239,7 @@ class _Builder:
 
 def _in_vectors(value: Value) -> bool:
     if is_load(value.node):
-        return value.node.dtype == FLOAT32
+        return value.node.dtype.computed == FLOAT32
     return in_vectors(value.node)
 
 
@@ -252,7 +252,7 @@ def _is_contiguous(load: AnyLoad, axis: str) -> bool:
 
 
 def _is_stored(store: Store, axis: str) -> bool:
-    return store.access.dtype == FLOAT32 and store.access.stride_along(axis) == "1"
+    return store.access.dtype.computed == FLOAT32 and store.access.stride_along(axis) == "1"
 
 
 def _has_work(stage: Stage) -> bool:

@@ -32,7 +32,7 @@ def let_of(node: Node, name: str, args: Sequence[ScalarArg]) -> Let:
 
 def _cast(node: Node, name: str, arg: ScalarArg) -> Let:
     source = node.inputs[0].dtype
-    if source == node.dtype:
+    if source.computed == node.dtype or source == node.dtype:
         return Let(name, "copy", (arg,), node.dtype)
     if node.dtype == BOOL:
         return Let(name, "not_equal", (arg, Number.of(0, source)), BOOL)
@@ -45,13 +45,14 @@ COMPARISONS = frozenset(["equal", "not_equal", "less", "less_equal", "greater", 
 def in_vectors(node: Node) -> bool:
     """Whether vectors compute ``node``.
 
-    They hold float32. Masks, their truth values, can be combined but not compared.
+    They hold what is computed as float32. Masks, their truth values, can be combined but not
+    compared.
     """
-    inputs = {operand.dtype for operand in node.inputs}
+    inputs = {operand.dtype.computed for operand in node.inputs}
     reduces = isinstance(node.op.lowering, Reduction)
     if node.dtype == BOOL and (reduces or BOOL in inputs):
         return not reduces and node.op.name not in COMPARISONS
-    return node.dtype in (FLOAT32, BOOL) and inputs <= {FLOAT32, BOOL}
+    return node.dtype.computed in (FLOAT32, BOOL) and inputs <= {FLOAT32, BOOL}
 
 
 def sum_bytes(*layouts: Iterable[Placed]) -> Size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,15 @@ from ..ir.kinds import Contraction
 from ..ir.types import TensorType, broadcast_shapes, product
 from .building import reshaped, sum_to
 from .registry import ops, register
-from .rules import equal_sizes, same_size, want_float, want_number, want_rank, want_same_dtype
+from .rules import (
+    equal_sizes,
+    same_size,
+    want_float,
+    want_known,
+    want_number,
+    want_rank,
+    want_same_dtype,
+)
 from .windowing import (
     Padding,
     Pairs,
@@ -180,11 +189,9 @@ def _conv_type(
 
 
 def known_window(kernel: TensorType) -> tuple[int, ...]:
-    """Height and width of a kernel; raises ``ValueError`` where they are symbolic."""
-    sizes = kernel.shape[:2]
-    if not all(isinstance(size, int) for size in sizes):
-        raise ValueError(f"expected a kernel of known height and width, got {kernel}")
-    return tuple(size for size in sizes if isinstance(size, int))
+    """Height and width of a kernel; raises ``ValueError`` where one of its sizes is symbolic."""
+    want_known("a kernel", kernel, kernel.shape)
+    return tuple(size for size in kernel.shape[:2] if isinstance(size, int))
 
 
 def _check_channels(x: TensorType, kernel: TensorType, groups: int) -> None:
@@ -219,10 +226,10 @@ def _grouped_product(x: Any, matrix: Any, groups: int) -> Any:
     """``x (..., C)`` times ``matrix (C / groups, F)``, group by group."""
     if groups == 1:
         return x @ matrix
-    lead, channels = x.shape[:-1], matrix.shape[0]
-    parts = np.moveaxis(x.reshape(-1, groups, channels), 1, 0)
-    matrices = np.moveaxis(matrix.reshape(channels, groups, -1), 1, 0)
-    return np.moveaxis(parts @ matrices, 0, 1).reshape(*lead, -1)
+    lead, (channels, filters) = x.shape[:-1], matrix.shape
+    parts = np.moveaxis(x.reshape(math.prod(lead), groups, channels), 1, 0)
+    matrices = np.moveaxis(matrix.reshape(channels, groups, filters // groups), 1, 0)
+    return np.moveaxis(parts @ matrices, 0, 1).reshape(*lead, filters)
 
 
 def conv_gradient(node: Node, grad: Node) -> tuple[Node, ...]:

@@ -16,11 +16,11 @@ from ..ir.graph import (
     Op,
     Sample,
     apply,
-    on_operands,
     origin_scope,
     post_order,
 )
 from ..ir.kinds import Elementwise, Leaf, NoGrad, Projection, Region
+from ..ir.rewrite import rebuild
 from ..ir.types import DType, TensorType, TupleType, Type, dtype_of
 from .registry import register
 
@@ -104,7 +104,7 @@ def constant(value: Any, dtype: DType | str | None = None) -> Node:
     """The constant ``value`` (array-like); Python floats are float32, ints int32."""
     array = np.asarray(value)
     if dtype is not None:
-        array = array.astype(dtype_of(dtype).numpy)
+        array = dtype_of(dtype).of(array)
     elif not isinstance(value, (np.ndarray, np.generic)):
         array = array.astype(_default_dtype(array))
     return apply(CONSTANT, (), {"value": Literal(array)})
@@ -187,10 +187,7 @@ def fuse_nodes(
     operands = [n for n in outside if not is_scalar_constant(n) or n in moved]
     with origin_scope():  # they stand for the operands, wherever the group is made
         inner = {n: input_(f"a{i}", n.tensor_type) for i, n in enumerate(operands)}
-    new: dict[Node, Node] = {**{n: n for n in outside}, **inner}
-    for node in order:
-        with origin_scope(*node.origins):
-            new[node] = on_operands(node, [new[i] for i in node.inputs])
+    new = rebuild(order, dict(inner))
     body = Graph("body", tuple(inner.values()), tuple(new[n] for n in outputs))
     arguments = tuple((rebuilt or {}).get(node, node) for node in operands)
     with origin_scope(*(origin for node in order for origin in node.origins)):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from ..ir.graph import Graph, Node
+from ..ir.graph import Graph, Node, post_order
 from .core import ITEM
 from .registry import ops
 from .stepping import parts_of
@@ -12,21 +12,7 @@ from .stepping import parts_of
 
 def between(outputs: Sequence[Node], ends: Collection[Node] = ()) -> tuple[Node, ...]:
     """What ``outputs`` are computed from, operands first, without going beyond ``ends``."""
-    return tuple(_post_order(outputs, ends))
-
-
-def _post_order(outputs: Sequence[Node], ends: Collection[Node]) -> Iterator[Node]:
-    seen: set[Node] = set()
-    stack = [(output, False) for output in reversed(outputs)]
-    while stack:
-        node, ready = stack.pop()
-        if ready:
-            yield node
-        elif node not in seen:
-            seen.add(node)
-            stack.append((node, True))
-            if node not in ends:
-                stack.extend((operand, False) for operand in reversed(node.inputs))
+    return tuple(post_order(outputs, ends=ends))
 
 
 def varying(order: Iterable[Node], leaves: Iterable[Node]) -> set[Node]:

@@ -9,6 +9,7 @@ import numpy as np
 from ..ir.graph import Node, Op, Sample
 from ..ir.kinds import Window
 from ..ir.types import TensorType
+from .building import full
 from .contractions import known_window, transposed_convolution
 from .registry import ops, register
 from .rules import same_size, want_float, want_rank, want_same_dtype
@@ -38,8 +39,6 @@ def _depthwise_type(
     channels, multiplier = kernel.shape[2:]
     if not same_size(channels, x.shape[3]):
         raise ValueError(f"the kernel takes {channels} channels, the input has {x.shape[3]}")
-    if not isinstance(channels, int):
-        raise ValueError(f"expected a kernel of known channels, got {kernel}")
     spatial = window_output(x.shape[1:3], window, strides, dilation, padding)
     return TensorType(dtype, (x.shape[0], *spatial, channels * multiplier))
 
@@ -53,7 +52,8 @@ def _depthwise(x: Any, kernel: Any, *, strides: Pair, padding: Padding, dilation
     for at in kernel_positions(window):
         seen = read_position(padded, at, strides, dilation, places)
         result += seen[..., None] * kernel[at]
-    return result.reshape(*result.shape[:3], -1)
+    *lead, channels, multiplier = result.shape
+    return result.reshape(*lead, channels * multiplier)
 
 
 def depthwise_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
@@ -62,6 +62,8 @@ def depthwise_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
     attrs = node.attrs
     window, channels = known_window(kernel.tensor_type), kernel.shape[2]
     assert isinstance(channels, int)
+    if channels == 0:  # no groups
+        return full(0, x.shape, x.dtype), full(0, kernel.shape, kernel.dtype)
     pairs = resolve_padding(
         x.shape[1:3], window, attrs["strides"], attrs["dilation"], attrs["padding"]
     )

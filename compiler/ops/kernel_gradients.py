@@ -8,6 +8,7 @@ and they may run side by side; added up in their order they give the same bits h
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -20,7 +21,14 @@ from ..ir.types import Shape, TensorType
 from .contractions import CONV_ATTRS, conv_gradient
 from .depthwise import DEPTHWISE_ATTRS, depthwise_gradient
 from .registry import ops, register
-from .rules import equal_sizes, same_size, want_float, want_rank, want_same_dtype
+from .rules import (
+    equal_sizes,
+    same_size,
+    want_float,
+    want_known,
+    want_rank,
+    want_same_dtype,
+)
 from .windowing import (
     Padding,
     kernel_positions,
@@ -52,6 +60,8 @@ def _checked_positions(
     want_float(x)
     want_rank("images (N, H, W, C)", x, 4)
     want_rank("a gradient (N, H, W, F)", grad, 4)
+    want_known("images of channels", x, x.shape[3:])
+    want_known("a gradient of channels", grad, grad.shape[3:])
     spatial = window_output(x.shape[1:3], window, strides, dilation, padding)
     if not all(map(same_size, grad.shape[:3], (x.shape[0], *spatial))):
         raise ValueError(f"expected a gradient of {x.shape[0]} images of {spatial}, got {grad}")
@@ -133,10 +143,12 @@ def _conv_kernel_gradient(x: Any, grad: Any, **attrs: Any) -> Any:
     groups = attrs["groups"]
 
     def sum_(seen: Any, slopes: Any) -> Any:
-        rows = seen.reshape(-1, groups, seen.shape[3] // groups)
-        slopes = slopes.reshape(-1, groups, slopes.shape[3] // groups)
+        *lead, channels = seen.shape
+        filters, positions = slopes.shape[3], math.prod(lead)
+        rows = seen.reshape(positions, groups, channels // groups)
+        slopes = slopes.reshape(positions, groups, filters // groups)
         products = np.stack([rows[:, g].T @ slopes[:, g] for g in range(groups)], 1)
-        return products.reshape(products.shape[0], -1)
+        return products.reshape(channels // groups, filters)
 
     return _sum_parts(x, grad, pairs, attrs, sum_)
 
@@ -213,7 +225,10 @@ def _depthwise_kernel_gradient(x: Any, grad: Any, **attrs: Any) -> Any:
     )
 
     def sum_(seen: Any, slopes: Any) -> Any:
-        return np.sum(seen[..., None] * slopes.reshape(*seen.shape, -1), (0, 1, 2))
+        return np.sum(
+            seen[..., None] * slopes.reshape(*seen.shape, slopes.shape[3] // max(1, seen.shape[3])),
+            (0, 1, 2),
+        )
 
     return _sum_parts(x, grad, pairs, attrs, sum_)
 

@@ -14,12 +14,13 @@ from itertools import islice
 from typing import TypeAlias
 
 from ..ir.graph import Graph, Node
+from ..ir.rewrite import applied
 from ..ir.types import TensorType
 from .building import full, reshaped
 from .core import input_
 from .dependence import varying_inside
 from .registry import ops
-from .stepping import Nodes, Parts, Step, applied, at_one_step, close_scan, items_of, parts_of
+from .stepping import Nodes, Parts, Step, at_one_step, close_scan, items_of, parts_of
 
 Slope: TypeAlias = "Node | None"
 Pullback: TypeAlias = Callable[[Sequence[Node], Sequence[Slope], Sequence[Node]], Sequence[Slope]]
@@ -78,6 +79,7 @@ class _Backward:
             leaves.slices,
             (*new_slopes, *(ops.add(s, slope_of[n]) for s, n in zip(sums, summed, strict=True))),
             tuple(slope_of[n] for n in leaves.seen if n in slope_of),
+            frozenset(outer.captured),
         )
         if not (*step.new_state, *step.results):
             return (None,) * len(self.node.inputs)
@@ -152,7 +154,8 @@ class _Backward:
         outputs = applied(self.body, (*own.carries, *own.sequences, *self.outer.captured))
         count = len(own.carries)
         begun = tuple(map(self._stackable, own.carries))
-        step = Step(own.carries, own.sequences, outputs[:count], (*outputs[count:], *begun))
+        results, outside = (*outputs[count:], *begun), frozenset(self.outer.captured)
+        step = Step(own.carries, own.sequences, outputs[:count], results, outside)
         reverse = self.node.attrs["reverse"]
         starts, sequences = self.outer.carries, self.outer.sequences
         items = items_of(close_scan(step, starts, sequences, axis=self.axis, reverse=reverse))

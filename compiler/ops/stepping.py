@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
 from ...runtime.dim import Size
-from ..ir.graph import Graph, IRError, Node, apply, on_operands, origin_scope
+from ..ir.graph import Graph, IRError, Node, apply, origin_scope, post_order
+from ..ir.rewrite import applied, rebuild
 from ..ir.types import TensorType, TupleType
 from .core import ITEM, input_, is_scalar_constant
 from .registry import ops
@@ -60,13 +61,15 @@ class Step:
     """A step before it has a graph of its own.
 
     ``state`` and ``slices`` are inputs that stand for the carries and for one slice of each
-    sequence. What else ``new_state`` and ``results`` are computed from is captured.
+    sequence. What else ``new_state`` and ``results`` are computed from is captured. Of that
+    ``outside`` is known: whoever asks what a step computes need not look beyond it.
     """
 
     state: Nodes
     slices: Nodes
     new_state: Nodes
     results: Nodes
+    outside: frozenset[Node] = frozenset()
 
 
 StepFunction: TypeAlias = Callable[[Nodes, Nodes], tuple[Sequence[Node], Sequence[Node]]]
@@ -113,7 +116,7 @@ def close_scan(
     """The scan of ``step``; its body gets what the step captures as inputs, by order of use."""
     outputs = (*step.new_state, *step.results)
     own = (*step.state, *step.slices)
-    inside, captured = _captures(outputs, own)
+    inside, captured = _captures(outputs, own, step.outside)
     names = [
         *(f"c{i}" for i in range(len(step.state))),
         *(f"x{i}" for i in range(len(step.slices))),
@@ -136,12 +139,12 @@ def close_scan(
     )
 
 
-def _captures(outputs: Nodes, own: Nodes) -> tuple[Nodes, Nodes]:
+def _captures(outputs: Nodes, own: Nodes, outside: frozenset[Node]) -> tuple[Nodes, Nodes]:
     """The nodes that depend on ``own``, in order, and the values from outside that they read."""
     varying = set(own)
     inside: list[Node] = []
     captured: dict[Node, None] = {}
-    for node in Graph("", (), outputs).nodes:
+    for node in post_order(outputs, ends=outside):
         if not any(operand in varying for operand in node.inputs):
             continue
         varying.add(node)
@@ -157,33 +160,11 @@ def is_one_number(node: Node) -> bool:
     return is_scalar_constant(node) or (spreads and is_one_number(node.inputs[0]))
 
 
-def rebuild(nodes: Iterable[Node], known: Mapping[Node, Node]) -> dict[Node, Node]:
-    """``known``, and those of ``nodes`` (operands first) that it changes, made anew."""
-    made = dict(known)
-    for node in nodes:
-        if node in made or not any(operand in made for operand in node.inputs):
-            continue
-        with origin_scope(*node.origins):
-            made[node] = on_operands(node, [made.get(i, i) for i in node.inputs])
-    return made
-
-
-def substituted(outputs: Nodes, known: Mapping[Node, Node]) -> Nodes:
-    """``outputs`` computed from other nodes in place of the keys of ``known``."""
-    made = rebuild(Graph("", (), outputs).nodes, known)
-    return tuple(made.get(node, node) for node in outputs)
-
-
 def items_of(node: Node) -> Nodes:
     """The results of a node that has several."""
     assert isinstance(node.type, TupleType)
     with origin_scope(*node.origins):
         return tuple(apply(ITEM, (node,), {"index": i}) for i in range(len(node.type.items)))
-
-
-def applied(body: Graph, arguments: Sequence[Node]) -> Nodes:
-    """What ``body`` gives for these nodes as its inputs: its ops, built on them."""
-    return substituted(body.outputs, dict(zip(body.inputs, arguments, strict=True)))
 
 
 def open_scan(node: Node) -> Step:
@@ -192,4 +173,5 @@ def open_scan(node: Node) -> Step:
     own, outer = parts_of(node, body.inputs), parts_of(node, node.inputs)
     outputs = applied(body, (*own.carries, *own.sequences, *outer.captured))
     count = len(own.carries)
-    return Step(own.carries, own.sequences, outputs[:count], outputs[count:])
+    new_state, results = outputs[:count], outputs[count:]
+    return Step(own.carries, own.sequences, new_state, results, frozenset(outer.captured))

@@ -15,12 +15,14 @@ and data movement in front of them join where they share one loop domain: a soft
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..context import Context
 from ..decisions import Decision, Refusal
-from ..ir.graph import Graph, Node, apply, on_operands, origin_scope, rewrite
+from ..ir.graph import Graph, Node, apply, on_operands, origin_scope
 from ..ir.kinds import Contraction, Elementwise, Reduction, Window
+from ..ir.rewrite import rebuild, rewrite
 from ..ir.types import Size, TupleType
 from ..loops.epilogues import HEAVY, can_pool, pool_of
 from ..ops.core import ITEM, fuse_nodes
@@ -176,36 +178,29 @@ class _Fuser(Grouping):
         )
 
     def _rebuild(self) -> Graph:
-        new: dict[Node, Node] = {}
         clusters = {id(c): c for c in self.cluster.values() if len(c.nodes) + len(c.copies) > 1}
         last = {c.nodes[-1]: c for c in clusters.values()}
         members = {n for c in clusters.values() for n in c.nodes}
         self.read_by_copies = {n for c in clusters.values() for n in read_by_copies(c)}
-        pending = list(self.graph.nodes)
-        done: set[Node] = set()
-        # A cluster is built when its last node comes up; its operands may come later in the order.
-        order = cluster_order(pending, self.cluster, members)
-        for node in order:
-            if node in done:
-                continue
-            if node in members and node in last:
-                self._build(last[node], new)
-            elif node not in members:
-                new[node] = _on(node, new)
-            done.add(node)
+        new: dict[Node, Node] = {}
+
+        def make(node: Node, operands: Sequence[Node]) -> Node:
+            if node not in members:
+                return on_operands(node, operands)
+            if node in last:  # all of a cluster is built when its last node comes up
+                new.update(self._build(last[node], new))
+            return new.get(node, node)
+
+        rebuild(cluster_order(self.graph.nodes, self.cluster, members), new, make)
         return self.graph.with_outputs(new[node] for node in self.graph.outputs)
 
-    def _build(self, cluster: Cluster, new: dict[Node, Node]) -> None:
+    def _build(self, cluster: Cluster, new: Mapping[Node, Node]) -> dict[Node, Node]:
+        """The values of ``cluster`` that are read outside, as the results of one node."""
         escaping = self.escaping(cluster)
         if not escaping:
-            return  # all who need something of it compute it again
+            return {}  # all who need something of it compute it again
         members = [*cluster.copies, *cluster.nodes]
         fused = fuse_nodes(members, escaping, cluster.pattern, new)
-        if isinstance(fused.type, TupleType):
-            for i, node in enumerate(escaping):
-                new[node] = apply(ITEM, (fused,), {"index": i})
-        else:
-            new[escaping[0]] = fused
         saved: Size = 0
         for node in cluster.nodes:
             if node not in escaping:
@@ -222,11 +217,11 @@ class _Fuser(Grouping):
                 bytes_saved=saved * 2,
             )
         )
-
-
-def _on(node: Node, new: dict[Node, Node]) -> Node:
-    with origin_scope(*node.origins):
-        return on_operands(node, [new[i] for i in node.inputs])
+        if not isinstance(fused.type, TupleType):
+            return {escaping[0]: fused}
+        with origin_scope():
+            items = [apply(ITEM, (fused,), {"index": i}) for i in range(len(escaping))]
+        return dict(zip(escaping, items, strict=True))
 
 
 def _is_fusible(node: Node) -> bool:

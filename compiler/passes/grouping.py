@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ..context import Costs
@@ -111,7 +111,7 @@ def layers_of(nodes: list[Node]) -> tuple[str, ...]:
 
 
 def cluster_order(
-    nodes: list[Node], cluster: dict[Node, Cluster], members: set[Node]
+    nodes: Sequence[Node], cluster: dict[Node, Cluster], members: set[Node]
 ) -> list[Node]:
     """All nodes with each cluster's members together, operands of a whole cluster before it."""
     order: list[Node] = []

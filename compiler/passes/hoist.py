@@ -31,14 +31,14 @@ from ..context import Context
 from ..decisions import Decision, Decisions
 from ..ir.graph import Graph, Node, origin_scope
 from ..ir.kinds import Movement, View
+from ..ir.rewrite import change_bodies, substituted
 from ..ir.types import TupleType
 from ..ops.building import broadcast, reshaped
 from ..ops.core import input_
 from ..ops.registry import ops
-from ..ops.stepping import Step, is_one_number, items_of, parts_of, steps_of, substituted
+from ..ops.stepping import Step, is_one_number, items_of, parts_of, steps_of
 from .lifting import Operand, lift
-from .loops import Loop, Results, loop_of, rewrite_scans, tightened
-from .rewriting import change_bodies
+from .loops import Loop, Results, loop_of, readers, rewrite_scans, tightened
 
 TYPICAL = 64  # what symbolic sizes are taken to be where sizes are compared
 
@@ -62,8 +62,8 @@ class _Hoist:
         self.loop = loop_of(node)
         self.steps = steps_of(node)
         step = self.loop.step
-        self.varying = _readers(self.loop.outputs, (*step.state, *step.slices))
-        self.moving = _readers(self.loop.outputs, step.state)
+        self.varying = readers(self.loop.outputs, (*step.state, *step.slices), step.outside)
+        self.moving = readers(self.loop.outputs, step.state, step.outside)
         self.whole = dict(zip(step.slices, self.loop.sequences, strict=True))
 
     def results(self, used: Collection[int]) -> Results:
@@ -87,7 +87,7 @@ class _Hoist:
         """The ops in the body that see neither carries nor slices."""
         body: Graph = self.node.attrs["body"]
         own = parts_of(self.node, body.inputs)
-        varying = _readers(body.outputs, (*own.carries, *own.sequences))
+        varying = readers(body.outputs, (*own.carries, *own.sequences))
         plain = [n for n in body.nodes if n.inputs and n not in varying]
         return [node for node in plain if not is_one_number(node)]
 
@@ -137,9 +137,10 @@ class _Hoist:
         """The loop without what is done outside, of which its steps see slices."""
         step = self.loop.step
         slices = {node: input_(f"x{i}", node.tensor_type) for i, node in enumerate(lifted)}
-        outputs = substituted(self.loop.outputs, slices)
+        outputs = substituted(self.loop.outputs, slices, step.outside)
         count = len(step.state)
-        rest = Step(step.state, (*step.slices, *slices.values()), outputs[:count], outputs[count:])
+        seen = (*step.slices, *slices.values())
+        rest = Step(step.state, seen, outputs[:count], outputs[count:], step.outside)
         sequences = (*self.loop.sequences, *(self.whole[node] for node in lifted))
         return Loop(rest, self.loop.starts, sequences, self.loop.axis, self.loop.reverse)
 
@@ -151,17 +152,6 @@ class _Hoist:
     def _decide(self, node: Node, action: str, reason: str, detail: str) -> None:
         layers = node.layers or self.node.layers
         self.decisions.add(Decision("hoist", node.op.name, layers, action, reason, detail))
-
-
-def _readers(outputs: tuple[Node, ...], leaves: tuple[Node, ...]) -> dict[Node, None]:
-    """The nodes under ``outputs`` that depend on ``leaves``, operands first."""
-    seen = set(leaves)
-    found: dict[Node, None] = {}
-    for node in Graph("", (), outputs).nodes:
-        if any(operand in seen for operand in node.inputs):
-            seen.add(node)
-            found[node] = None
-    return found
 
 
 def _is_free(node: Node) -> bool:

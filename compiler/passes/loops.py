@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ..ir.graph import Graph, Node, on_operands, origin_scope
+from ..ir.graph import Graph, Node, on_operands, post_order
+from ..ir.rewrite import remade, substituted
 from ..ops.core import ITEM
 from ..ops.registry import ops
-from ..ops.stepping import Nodes, Step, close_scan, items_of, open_scan, parts_of, substituted
+from ..ops.stepping import Nodes, Step, close_scan, items_of, open_scan, parts_of
 
 Results: TypeAlias = Sequence["Node | None"]
 Change: TypeAlias = Callable[[Node, Collection[int]], Results]
@@ -52,19 +53,19 @@ def rewrite_scans(graph: Graph, change: Change) -> Graph:
     ``change`` gets scans whose operands are new already, and the numbers of the results that are
     read; it may give None for the others.
     """
-    new: dict[Node, Node] = {}
     results: dict[Node, Results] = {}
-    for node in graph.nodes:
+
+    def make(node: Node, operands: Sequence[Node]) -> Node:
         if node.op is ITEM and node.inputs[0] in results:
-            result = results[node.inputs[0]][node.attrs["index"]]
+            result: Node | None = results[node.inputs[0]][node.attrs["index"]]
             assert result is not None, f"result {node.attrs['index']} of a loop is used"
-            new[node] = result
-            continue
-        with origin_scope(*node.origins):
-            new[node] = on_operands(node, [new[operand] for operand in node.inputs])
-            if node.op is ops.scan:
-                results[node] = change(new[node], used_results(node, graph))
-    return graph.with_outputs(new[node] for node in graph.outputs)
+            return result
+        same = on_operands(node, operands)
+        if node.op is ops.scan:
+            results[node] = change(same, used_results(node, graph))
+        return same
+
+    return remade(graph, make)
 
 
 def used_results(node: Node, graph: Graph) -> frozenset[int]:
@@ -72,9 +73,24 @@ def used_results(node: Node, graph: Graph) -> frozenset[int]:
     return frozenset(user.attrs["index"] for user in graph.users[node])
 
 
-def read_by(outputs: Sequence[Node], leaves: Collection[Node]) -> frozenset[Node]:
-    """Those of ``leaves`` that ``outputs`` are computed from."""
-    return frozenset(leaves).intersection(Graph("", (), tuple(outputs)).nodes)
+def readers(
+    outputs: Sequence[Node], leaves: Collection[Node], outside: Collection[Node] = ()
+) -> dict[Node, None]:
+    """The nodes under ``outputs`` that depend on ``leaves``, operands first, none ``outside``."""
+    seen = set(leaves)
+    found: dict[Node, None] = {}
+    for node in post_order(outputs, ends=outside):
+        if any(operand in seen for operand in node.inputs):
+            seen.add(node)
+            found[node] = None
+    return found
+
+
+def read_by(
+    outputs: Sequence[Node], leaves: Collection[Node], outside: Collection[Node]
+) -> frozenset[Node]:
+    """Those of ``leaves`` that ``outputs`` are computed from, none of them beyond ``outside``."""
+    return frozenset(leaves).intersection(post_order(outputs, ends=outside))
 
 
 def tightened(loop: Loop, used: Collection[int]) -> tuple[Results, Node | None]:
@@ -104,14 +120,21 @@ def _is_still(loop: Loop, index: int) -> bool:
 
 
 def _without_still_carries(loop: Loop) -> Loop:
-    """The start takes the place of a carry that no step changes."""
+    """The start takes the place of each carry that no step changes.
+
+    Then it may be seen of others: a step that hands on what is the start of both.
+    """
     step = loop.step
-    still = {
-        state: start
-        for state, new, start in zip(step.state, step.new_state, loop.starts, strict=True)
-        if new is state
-    }
-    return loop.with_outputs(substituted(loop.outputs, still)) if still else loop
+    number = {state: i for i, state in enumerate(step.state)}
+    outside = step.outside
+    while read := read_by(
+        loop.outputs, [s for s in step.state if _is_still(loop, number[s])], outside
+    ):
+        still = {state: loop.starts[number[state]] for state in read}
+        outputs = substituted(loop.outputs, still, outside)
+        outside = outside | {*still.values()}
+        loop = replace(loop, step=replace(loop.step, outside=outside)).with_outputs(outputs)
+    return loop
 
 
 def _over_distinct(loop: Loop) -> Loop:
@@ -121,7 +144,9 @@ def _over_distinct(loop: Loop) -> Loop:
     for slice_, sequence in zip(loop.step.slices, loop.sequences, strict=True):
         if first.setdefault(sequence, slice_) is not slice_:
             same[slice_] = first[sequence]
-    return loop.with_outputs(substituted(loop.outputs, same)) if same else loop
+    if not same:
+        return loop
+    return loop.with_outputs(substituted(loop.outputs, same, loop.step.outside))
 
 
 def _moving_carries(loop: Loop, used: Collection[int], results: Sequence[Node]) -> tuple[int, ...]:
@@ -130,10 +155,10 @@ def _moving_carries(loop: Loop, used: Collection[int], results: Sequence[Node]) 
     number = {state: i for i, state in enumerate(step.state)}
     needed: set[int] = set()
     waiting = {i for i in used if i < len(step.state)}
-    waiting |= {number[state] for state in read_by(results, step.state)}
+    waiting |= {number[state] for state in read_by(results, step.state, step.outside)}
     while waiting:
         needed |= waiting
-        read = read_by([step.new_state[i] for i in waiting], step.state)
+        read = read_by([step.new_state[i] for i in waiting], step.state, step.outside)
         waiting = {number[state] for state in read} - needed
     return tuple(i for i in sorted(needed) if not _is_still(loop, i))
 
@@ -144,12 +169,18 @@ def _narrowed(loop: Loop, carries: Sequence[int], results: Nodes) -> Node | None
         return None
     step = loop.step
     new_state = tuple(step.new_state[i] for i in carries)
-    read = read_by((*new_state, *results), step.slices)
+    read = read_by((*new_state, *results), step.slices, step.outside)
     pairs = zip(step.slices, loop.sequences, strict=True)
     # One sequence stays in any case: it says how many steps there are.
     kept = [pair for pair in pairs if pair[0] in read] or [(step.slices[0], loop.sequences[0])]
     narrow = Loop(
-        Step(tuple(step.state[i] for i in carries), tuple(s for s, _ in kept), new_state, results),
+        Step(
+            tuple(step.state[i] for i in carries),
+            tuple(s for s, _ in kept),
+            new_state,
+            results,
+            step.outside,
+        ),
         tuple(loop.starts[i] for i in carries),
         tuple(s for _, s in kept),
         loop.axis,

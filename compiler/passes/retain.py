@@ -25,8 +25,9 @@ from typing import Any
 
 from ..context import Context
 from ..decisions import Decision, Decisions
-from ..ir.graph import Graph, Node, substitute_nodes
+from ..ir.graph import Graph, Node
 from ..ir.kinds import Contraction, Elementwise
+from ..ir.rewrite import change_bodies, substitute_nodes
 from ..ir.types import TupleType
 from ..ops.core import ITEM
 from ..ops.dependence import between, varying
@@ -34,7 +35,6 @@ from ..ops.registry import ops
 from ..ops.stepping import items_of, steps_of
 from .lifting import Operand, lift
 from .loops import loop_of
-from .rewriting import change_bodies
 
 
 def retain(graph: Graph, context: Context[Any]) -> Graph:
@@ -108,7 +108,7 @@ def _wholes(graph: Graph, scan: Node) -> dict[Node, Node]:
     for user in graph.users[scan]:
         if user.attrs["index"] >= count:
             known.setdefault(loop.outputs[user.attrs["index"]], user)
-    order = between(loop.outputs)
+    order = between(loop.outputs, loop.step.outside)
     moving = varying(order, (*loop.step.state, *loop.step.slices))
     found: dict[Node, Node] = {}
     for node in order:

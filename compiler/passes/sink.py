@@ -30,16 +30,17 @@ from typing import Any
 from ...runtime.dim import Size
 from ..context import Context
 from ..decisions import Decision, Decisions
-from ..ir.graph import Graph, Node, apply, origin_scope
+from ..ir.graph import Graph, Node, apply, origin_scope, post_order
 from ..ir.kinds import Contraction, Elementwise
+from ..ir.rewrite import change_bodies, substituted
 from ..ops.building import count, reshaped
 from ..ops.core import input_
 from ..ops.registry import ops
 from ..ops.rules import normal_axes
-from ..ops.stepping import Step, is_one_number, items_of, over_all_steps, steps_of, substituted
+from ..ops.stepping import is_one_number, items_of, over_all_steps, steps_of
+from .constants import constant_array
 from .lifting import Operand, lift
-from .loops import Results, loop_of, rewrite_scans, tightened
-from .rewriting import change_bodies, constant_array
+from .loops import Results, loop_of, readers, rewrite_scans, tightened
 
 
 def sink(graph: Graph, context: Context[Any]) -> Graph:
@@ -69,8 +70,9 @@ class _Sink:
         self.loop = loop_of(node)
         self.steps = steps_of(node)
         step = self.loop.step
-        self.users = Graph("", (), self.loop.outputs).users
-        self.varying = _readers(self.loop.outputs, (*step.state, *step.slices))
+        self.users = _users(self.loop.outputs, step.outside)
+        leaves = (*step.state, *step.slices)
+        self.varying = {*leaves, *readers(self.loop.outputs, leaves, step.outside)}
         self.stacked: dict[Node, Node] = {}
 
     def results(self, used: Collection[int]) -> Results:
@@ -84,10 +86,11 @@ class _Sink:
         if not sums and not after:
             return items_of(self.node)
         ends = (*after.values(), *(total for each in sums.values() for total in each.after))
-        read = Graph("", (), ends).nodes
+        beyond = step.outside | {*self.loop.sequences}
+        read = set(post_order(ends, ends=beyond))
         stacked = {node: whole for node, whole in self.stacked.items() if whole in read}
         new_state = (self._left(i, sums.get(i)) for i in range(count_))
-        rest = Step(step.state, step.slices, tuple(new_state), (*step.results, *stacked))
+        rest = replace(step, new_state=tuple(new_state), results=(*step.results, *stacked))
         first = len(self.loop.outputs)
         inside = (set(used) - set(after)) | set(range(first, first + len(stacked)))
         made, _ = tightened(replace(self.loop, step=rest), inside)
@@ -98,9 +101,9 @@ class _Sink:
         }
         results = list(made[:first])
         for i, whole in after.items():
-            (results[i],) = substituted((whole,), known)
+            (results[i],) = substituted((whole,), known, beyond)
         for i, each in sums.items():
-            results[i] = _added((results[i], *substituted(each.after, known)))
+            results[i] = _added((results[i], *substituted(each.after, known, beyond)))
         return results
 
     # Sums
@@ -139,7 +142,7 @@ class _Sink:
         return terms if terms and len(self.users[carry]) == 1 else None
 
     def _contains(self, node: Node, carry: Node) -> bool:
-        return node in self.varying and carry in Graph("", (), (node,)).nodes
+        return node in self.varying and carry in post_order((node,), ends=self.loop.step.outside)
 
     def _left(self, index: int, found: _Sum | None) -> Node:
         """The new carry, of which a sum may be gone."""
@@ -246,10 +249,10 @@ class _Sink:
 
     def _is_only_for(self, node: Node, reader: Node | None) -> bool:
         """Whether ``reader`` alone needs ``node``, or the loop's caller if that is None."""
-        readers = set(self.users[node]) if node in self.varying else {node}
+        found = set(self.users[node]) if node in self.varying else {node}
         carried = node in self.loop.step.new_state
         handed_out = reader is not None and node in self.loop.step.results
-        return not carried and not handed_out and readers == ({reader} if reader else set())
+        return not carried and not handed_out and found == ({reader} if reader else set())
 
     def _lifted(self, node: Node, moving: Mapping[Node, Node | None]) -> Node | None:
         wholes = {i: whole for i, whole in moving.items() if whole is not None}
@@ -314,10 +317,11 @@ def _rows(node: Node) -> Node:
     return ops.reshape(node, shape=(rows, node.shape[2]))
 
 
-def _readers(outputs: tuple[Node, ...], leaves: tuple[Node, ...]) -> frozenset[Node]:
-    """The nodes under ``outputs`` that depend on ``leaves``, and these."""
-    seen = set(leaves)
-    for node in Graph("", (), outputs).nodes:
-        if any(operand in seen for operand in node.inputs):
-            seen.add(node)
-    return frozenset(seen)
+def _users(outputs: Sequence[Node], outside: Collection[Node]) -> dict[Node, tuple[Node, ...]]:
+    """For each node under ``outputs``, as far as ``outside``, those that read it."""
+    found: dict[Node, dict[Node, None]] = {}
+    for node in post_order(outputs, ends=outside):
+        found.setdefault(node, {})
+        for operand in node.inputs:
+            found.setdefault(operand, {})[node] = None
+    return {node: tuple(users) for node, users in found.items()}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from ..context import Context
 from ..decisions import Decision, Decisions
-from ..ir.graph import Graph, Node, substitute_nodes
+from ..ir.graph import Graph, Node, on_operands
+from ..ir.rewrite import applied, change_bodies, remade
 from ..ops.core import ITEM
 from ..ops.registry import ops
-from ..ops.stepping import Nodes, applied, items_of, parts_of
+from ..ops.stepping import Nodes, items_of, parts_of
 from .loops import Results, loop_of, rewrite_scans, tightened
-from .rewriting import change_bodies
 
 
 def trim(graph: Graph, context: Context[Any]) -> Graph:
@@ -44,14 +45,20 @@ def _size(scan: Node) -> tuple[int, int]:
 
 def _merged(graph: Graph, decisions: Decisions) -> Graph:
     """Scans from the same values that change their carries alike become one, with all results."""
-    while (pair := _alike(graph)) is not None:
-        graph = _merge(graph, *pair)
-        decisions.add(Decision("trim", "scan+scan", pair[0].layers, "merged", "SAME_CARRIES"))
+    while alike := _alike(graph):
+        for first, others in alike.items():
+            for _ in others:
+                decision = Decision("trim", "scan+scan", first.layers, "merged", "SAME_CARRIES")
+                decisions.add(decision)
+        graph = _merge(graph, alike)
     return graph
 
 
-def _alike(graph: Graph) -> tuple[Node, Node] | None:
-    groups: dict[object, list[Node]] = {}
+def _alike(graph: Graph) -> dict[Node, list[Node]]:
+    """The scans that do as an earlier one does, by that."""
+    bases: dict[object, Node] = {}
+    first_of: dict[object, Node] = {}
+    alike: dict[Node, list[Node]] = {}
     for node in graph.nodes:
         if node.op is not ops.scan:
             continue
@@ -59,12 +66,12 @@ def _alike(graph: Graph) -> tuple[Node, Node] | None:
         where = node.attrs["axis"], node.attrs["reverse"]
         # What they capture is the same, too, lest one needs a result of the other.
         key = outer.carries, outer.sequences, frozenset(outer.captured), where
-        for other in groups.setdefault(key, []):
-            count = len(outer.carries)
-            if _outputs_within(node, other)[:count] == loop_of(other).step.new_state:
-                return other, node
-        groups[key].append(node)
-    return None
+        base = bases.setdefault(key, node)
+        changed = _outputs_within(node, base)[: len(outer.carries)]
+        first = first_of.setdefault((base, changed), node)
+        if first is not node:
+            alike.setdefault(first, []).append(node)
+    return alike
 
 
 def _outputs_within(node: Node, other: Node) -> Nodes:
@@ -74,18 +81,34 @@ def _outputs_within(node: Node, other: Node) -> Nodes:
     return applied(node.attrs["body"], (*own.carries, *own.sequences, *captured))
 
 
-def _merge(graph: Graph, first: Node, second: Node) -> Graph:
+def _merge(graph: Graph, alike: Mapping[Node, Sequence[Node]]) -> Graph:
+    """``graph`` with the results of each scan of ``alike`` and of those like it as one scan's."""
+    results: dict[Node, Nodes] = {}
+
+    def make(node: Node, operands: Sequence[Node]) -> Node:
+        if node.op is ITEM and node.inputs[0] in results:
+            result: Node = results[node.inputs[0]][node.attrs["index"]]
+            return result
+        if node in results:
+            return node  # none of its own results is read
+        same = on_operands(node, operands)
+        if node in alike:
+            new = dict(zip(node.inputs, operands, strict=True))
+            others = [on_operands(each, [new[i] for i in each.inputs]) for each in alike[node]]
+            united = _united(same, others)
+            results.update(zip((node, *alike[node]), united, strict=True))
+        return same
+
+    return remade(graph, make)
+
+
+def _united(first: Node, others: Sequence[Node]) -> Iterator[Nodes]:
+    """The results of ``first``, and those of each of ``others``, all of one scan."""
     loop, count = loop_of(first), len(loop_of(first).starts)
-    added = _outputs_within(second, first)[count:]
-    union = loop.with_outputs((*loop.outputs, *added))
-    items = items_of(union.closed())
-    numbers = {
-        first: range(len(loop.outputs)),
-        second: (*range(count), *range(len(loop.outputs), len(items))),
-    }
-    replaced = {
-        node: items[numbers[node.inputs[0]][node.attrs["index"]]]
-        for node in graph.nodes
-        if node.op is ITEM and node.inputs[0] in numbers
-    }
-    return substitute_nodes(graph, replaced)
+    outputs, ends = list(loop.outputs), [len(loop.outputs)]
+    for other in others:
+        outputs += _outputs_within(other, first)[count:]
+        ends.append(len(outputs))
+    items = items_of(loop.with_outputs(outputs).closed())
+    yield items[: ends[0]]
+    yield from ((*items[:count], *items[start:end]) for start, end in pairwise(ends))

@@ -1,8 +1,8 @@
 """``dump()``: everything the compiler made of a model, as files to read.
 
 00_trace.ir               the graph before any pass
-01_simplify.ir            ... and after each; every one can be edited and read by parse_ir
-01_simplify.diff          what the pass changed
+02_simplify.ir            ... and after each; every one can be edited and read by parse_ir
+02_simplify.diff          what the pass changed, node by node
 schedule.txt              groups in order, with the kernels that compute them
 plan.txt                  memory slots with lifetimes and offsets, and the table of launches
 explain.txt               what was fused or declined, and why
@@ -14,21 +14,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from difflib import unified_diff
+from itertools import pairwise
 from pathlib import Path
 
-from ...runtime.cache import kernel_assembly
 from ...runtime.config import config
-from ...runtime.cpu.host import host
+from ...runtime.device import Device
 from ...runtime.dim import evaluate
 from ...runtime.placement import Placement
-from ...runtime.program import LoopRow, Program, Row, Slot, TileRow
-from ..cpu.stretches import BATCH
+from ...runtime.program import HostRow, LoopRow, Program, Row, Slot, TileRow
 from ..executable import Executable
-from ..ir.printer import format_graph
 from ..ir.types import TensorType, dtype_of
+from ..pipeline import TRACE
 from ..sources import GENERATED, kernel_names
-from ..units import format_bytes
+from ..units import BATCH, format_bytes
+from .diff import stage_diffs
 from .explain import explain
 from .file_names import file_name
 from .table import Column, Table
@@ -68,13 +67,14 @@ def _texts(executable: Executable) -> Iterator[tuple[str, str]]:
     for kernel, (name, source) in zip(kernels, executable.source.items(), strict=True):
         yield f"kernels/{file_name(name)}.py", source
         if executable.loaded is not None:
-            yield f"kernels/{file_name(name)}.s", _instructions(name, kernel.source)
+            text = _instructions(name, kernel.source, executable.loaded.device)
+            yield f"kernels/{file_name(name)}.s", text
 
 
-def _instructions(name: str, source: str) -> str:
+def _instructions(name: str, source: str, device: Device) -> str:
     """The kernel compiled once more, to text: what the cache keeps is bytes."""
-    head = f"# {name}: {GENERATED} and LLVM for {host().cpu_name}."
-    return f"{head}\n{kernel_assembly(source)}"
+    head = f"# {name}: {GENERATED} and LLVM for {device.model}."
+    return f"{head}\n{device.assembly(source)}"
 
 
 def _earlier(root: Path) -> list[Path]:
@@ -89,21 +89,14 @@ def _is_generated(path: Path) -> bool:
 
 
 def _stage_texts(executable: Executable) -> Iterator[tuple[str, str]]:
-    before, earlier = "", ""
-    for index, (stage, graph) in enumerate(executable.stages.items()):
-        yield f"{index:02}_{stage}.ir", str(graph)
-        readable = format_graph(graph, elide=True)
-        if before:
-            yield f"{index:02}_{stage}.diff", _diff(earlier, readable, before, stage)
-        before, earlier = stage, readable
-
-
-def _diff(old: str, new: str, before: str, stage: str) -> str:
-    lines = unified_diff(
-        old.splitlines(), new.splitlines(), f"before {stage}, after {before}", f"after {stage}", n=2
-    )
-    # `unified_diff` ends its own two lines of heading with a line break.
-    return "\n".join(line.rstrip("\n") for line in lines) or f"# {stage} changed nothing"
+    stages = executable.stages
+    names = [f"{index:02}_{stage}" for index, stage in enumerate(stages)]
+    yield f"{names[0]}.ir", str(stages[TRACE])
+    for (before, name), (stage, found) in zip(pairwise(names), stage_diffs(stages), strict=True):
+        yield f"{name}.ir", str(stages[stage])
+        of = f"Names after - are those of {before}.ir, others those of {name}.ir."
+        text = "\n".join((found.heading, of, "", *found.rows()))
+        yield f"{name}.diff", text if found else found.heading
 
 
 def plan_text(executable: Executable) -> str:
@@ -178,11 +171,14 @@ def _row_cells(
     if isinstance(row, LoopRow):
         what = f"{evaluate(row.trips, placement.sizes)} times through {row.rows} rows: {row.label}"
         return str(index), "loop", "", "", "", "", what
+    reads, writes = " ".join(map(str, row.reads)), " ".join(map(str, row.writes))
+    if isinstance(row, HostRow):
+        return str(index), f"host: {row.function}", reads, writes, "", "", row.label
     return (
         str(index),
         names[row.kernel],
-        " ".join(map(str, row.reads)),
-        " ".join(map(str, row.writes)),
+        reads,
+        writes,
         f"{evaluate(row.flops, placement.sizes):,}",
         f"{evaluate(row.bytes, placement.sizes):,}",
         row.label,

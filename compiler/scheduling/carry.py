@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..ir.graph import Graph
 from ..ir.types import Size, TensorType
-from ..loops.layout import Launch, Layout, Part, Placed, at_index
-from ..ops.core import copy, fuse_nodes, input_
+from ..loops.layout import Layout, Part, at_index
 from ..ops.stepping import over_all_steps
-from .lower import Lowering
 
 
 @dataclass(frozen=True)
@@ -40,11 +37,3 @@ class Carry:
     def apart(self) -> Size:
         """Bytes from the first place to the second."""
         return self.both.strides[self.axis] * self.type.dtype.itemsize
-
-
-def copy_launches(source: Placed, to: Placed, target: Lowering) -> tuple[Launch, ...]:
-    """The launches that copy slot 0 to slot 1."""
-    value = input_("x", source.type)
-    moved = copy(value)
-    body: Graph = fuse_nodes((moved,), (moved,), "copy").attrs["body"]
-    return target.lower(body, (source,), (to,))

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from ...runtime.dim import evaluate, is_never_negative
 from ...runtime.program import Condition
 from ..ir.graph import Graph, IRError, Node, Order
+from ..ir.rewrite import all_nodes
 from ..ir.types import Shape, TupleType
-from ..passes.rewriting import all_nodes
 
 
 def conditions(graph: Graph) -> tuple[Condition, ...]:

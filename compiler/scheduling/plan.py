@@ -1,33 +1,31 @@
-"""Turns a schedule into a program: rows in order, a slot of memory for every value."""
+"""Turns a schedule into a plan: rows in order, a slot of memory for every value."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from ...runtime.program import (
     ARENA,
     INPUT,
     OUTPUT,
     STATE,
-    KernelText,
+    Condition,
     LaunchRow,
     LoopRow,
     Move,
     Operand,
-    Program,
     Row,
+    Slot,
     TileRow,
+    listing,
 )
 from ..ir.graph import Node
 from ..ir.types import Size, TensorType
 from ..loops.kernel import Kernel
 from ..loops.layout import Address, Launch, Layout, Packing, Placed
 from ..ops.stepping import parts_of, steps_of
-from ..target import Target
-from .carry import copy_launches
 from .conditions import conditions
 from .schedule import Loop, Schedule, Step, Tile
 from .slots import Prepared, Slots, value_name
@@ -35,15 +33,29 @@ from .slots import Prepared, Slots, value_name
 
 @dataclass(frozen=True)
 class Plan:
-    """A program, and which prepared weight goes in which of its constant slots."""
+    """A program whose kernels are no texts yet; see ``runtime.program.Program``.
 
-    program: Program
+    ``prepared`` says which weight, in which form, goes in which of the constant slots.
+    """
+
+    name: str
+    kernels: tuple[Kernel, ...]
+    slots: tuple[Slot, ...]
+    rows: tuple[Row, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    symbols: tuple[str, ...]
+    conditions: tuple[Condition, ...]
     prepared: Mapping[int, Prepared]
 
+    def __str__(self) -> str:
+        kernels = [kernel.name for kernel in self.kernels]
+        return f"plan {self.name}\n{listing(kernels, self.slots, self.rows)}"
 
-def plan(schedule: Schedule, tiles: tuple[Tile, ...], target: Target[Any]) -> Plan:
-    """The program of a schedule, with these stretches of it tiled over the batch."""
-    return _Planner(schedule, tiles, target).plan()
+
+def plan(schedule: Schedule, tiles: tuple[Tile, ...] = ()) -> Plan:
+    """The plan of a lowered schedule, with these stretches of it tiled over the batch."""
+    return _Planner(schedule, tiles).plan()
 
 
 @dataclass
@@ -60,9 +72,8 @@ class _Scope:
 
 
 class _Planner:
-    def __init__(self, schedule: Schedule, tiles: tuple[Tile, ...], target: Target[Any]) -> None:
+    def __init__(self, schedule: Schedule, tiles: tuple[Tile, ...]) -> None:
         self.tiles = tiles
-        self.target = target
         self.scope = _Scope(schedule)
         self.kernels: dict[Kernel, int] = {}
         self.rows: list[Row] = []
@@ -75,18 +86,17 @@ class _Planner:
         self._add_state()
         self._add_steps()
         self._copy_updates()
-        program = Program(
+        return Plan(
             graph.name,
-            tuple(KernelText(k.name, self.target.emit(k)) for k in self.kernels),
+            tuple(self.kernels),
             tuple(self.slots.made),
             tuple(self.rows),
             tuple(inputs),
             tuple(outputs),
             graph.symbols,
             conditions(graph),
-            self.target.name,
+            {place.slot: p for p, place in self.slots.prepared.items()},
         )
-        return Plan(program, {place.slot: p for p, place in self.slots.prepared.items()})
 
     def _add_state(self) -> None:
         """Memory for the updated parameters, in which most next values are written at once."""
@@ -98,13 +108,10 @@ class _Planner:
 
     def _copy_updates(self) -> None:
         schedule = self.scope.schedule
-        for parameter, value in schedule.graph.next_values.items():
-            if parameter not in schedule.overwritten:
-                launches = copy_launches(
-                    schedule.layouts[value], schedule.layouts[parameter], self.target
-                )
-                places = self._value(value), self._value(parameter)
-                self._add_copy(launches, *places, f"update {value_name(parameter)}")
+        values = schedule.graph.next_values
+        for parameter, launches in schedule.copies.items():
+            places = self._value(values[parameter]), self._value(parameter)
+            self._add_copy(launches, *places, f"update {value_name(parameter)}")
 
     def _add_steps(self) -> None:
         """All rows: those of a tile after a row that counts them."""

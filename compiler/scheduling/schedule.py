@@ -1,16 +1,15 @@
-"""Orders a graph's kernels and decides where each value is stored.
+"""Orders a graph's groups and decides where each value is stored.
 
 A ``Schedule`` is what remains of the graph once it is a sequence: ``Step`` after ``Step``, each a
-group of ops with its launches; which values are views of others; which have a border of zeros
-around them; and what is computed from weights alone, once, before all steps.
+group of ops; which values are views of others; which have a border of zeros around them; and what
+is computed from weights alone, once, before all steps. ``lower`` adds the launches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
-from typing import TypeAlias
 
 from ..ir.graph import Graph, Node
 from ..ir.kinds import Projection, View
@@ -20,27 +19,32 @@ from ..ops.core import fuse_nodes
 from ..ops.registry import ops
 from ..ops.stepping import parts_of, steps_of
 from ..prologue import fixed_nodes
-from .carry import Carry, copy_launches
-from .lower import Lowering
+from .carry import Carry
 from .state import order_updates
 
-Lower: TypeAlias = Callable[
-    [Graph, tuple[Placed, ...], tuple[Placed, ...]], tuple[Launch, ...]
-]  # a target's, or what remembers what it gave
+
+class LayoutPolicy(ABC):
+    """What scheduling asks of a target."""
+
+    @abstractmethod
+    def layouts(self, graph: Graph, fixed: frozenset[Node]) -> dict[Node, Layout]:
+        """Where each value of ``graph`` lies; those in ``fixed`` are computed before all calls."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One group: the node it computes, the values it reads and makes, the launches that do it.
+    """One group: the node it computes, the values it reads and makes, its ops, its launches.
 
-    Of a scan the results are those that are used, and ``loop`` says how it is done.
+    Of a scan the results are those that are used, and in place of a body ``loop`` says how it is
+    done. ``launches`` are none before ``lower``.
     """
 
     node: Node
     operands: tuple[Node, ...]
     results: tuple[Node, ...]
-    launches: tuple[Launch, ...]
+    body: Graph | None = None
     loop: Loop | None = None
+    launches: tuple[Launch, ...] = ()
 
     @property
     def label(self) -> str:
@@ -62,15 +66,16 @@ class Loop:
     """How a scan is done: the schedule of a step, run ``steps`` times, copies before and after.
 
     Of each carry ``starts`` has the launches from the operand (slot 0) to its first place (slot 1),
-    ``finals`` those from a place (slot 0) to the result (slot 1): none if that is not used.
+    ``finals`` those from a place (slot 0) to the result (slot 1): none if that is not used. Both
+    are empty before ``lower``.
     """
 
     body: Schedule
     steps: Size
     carries: tuple[Carry, ...]
-    starts: tuple[tuple[Launch, ...], ...]
-    finals: tuple[tuple[Launch, ...], ...]
     stacked: tuple[Layout, ...]  # results
+    starts: tuple[tuple[Launch, ...], ...] = ()
+    finals: tuple[tuple[Launch, ...], ...] = ()
 
     @property
     def flops(self) -> Size:
@@ -96,7 +101,8 @@ class Schedule:
     """Steps in order; ``homes`` maps each value to the one whose memory it lies in.
 
     ``weights`` are the inputs that stand for weights: those of a loop's body that captured some.
-    ``overwritten`` are the updated parameters whose next value takes the place of the old one.
+    ``overwritten`` are the updated parameters whose next value takes the place of the old one;
+    ``copies`` has, once lowered, the launches that bring the others theirs, from slot 0 to slot 1.
     """
 
     graph: Graph
@@ -106,6 +112,7 @@ class Schedule:
     fixed: frozenset[Node]
     weights: Mapping[Node, Node] = field(default_factory=dict)
     overwritten: frozenset[Node] = frozenset()
+    copies: Mapping[Node, tuple[Launch, ...]] = field(default_factory=dict)
 
     def weight(self, node: Node) -> Node | None:
         """What is computed before all steps and lies where ``node`` is read; None if nothing."""
@@ -123,35 +130,35 @@ def _lines(schedule: Schedule, indent: str) -> list[str]:
             lines.append(f"{indent}{i:3}  {step.label:50}  {step.loop.steps} times:")
             lines += _lines(step.loop.body, f"{indent}     ")
             continue
-        kernels = ", ".join(launch.kernel.name for launch in step.launches)
-        lines.append(f"{indent}{i:3}  {step.label:50}  {kernels}  {step.flops} flops")
+        lines.append(f"{indent}{i:3}  {step.label:50}  {_made(step)}")
     return lines
 
 
-def schedule(
-    graph: Graph,
-    target: Lowering,
-    placed: Mapping[Node, Placed] | None = None,
-    weights: Mapping[Node, Node] | None = None,
-    lower: Lower | None = None,
-) -> Schedule:
-    """The schedule of a legalized graph: in its own order, but for updates that have to wait.
+def _made(step: Step) -> str:
+    """The kernels of a step; before it is lowered the types of its results."""
+    if not step.launches:
+        return ", ".join(str(result.type) for result in step.results)
+    kernels = ", ".join(launch.kernel.name for launch in step.launches)
+    return f"{kernels}  {step.flops} flops"
 
-    Of the body of a loop it is known before where some values are ``placed``, and which inputs are
-    ``weights``; it has the ``lower`` of the graph around, by which equal groups are lowered once.
-    """
-    lower = lower or cache(target.lower)
+
+def schedule(graph: Graph, target: LayoutPolicy) -> Schedule:
+    """The schedule of a legalized graph: in its own order, but for updates that have to wait."""
+    return _scheduled(graph, target, {}, {})
+
+
+def _scheduled(
+    graph: Graph,
+    target: LayoutPolicy,
+    placed: Mapping[Node, Placed],
+    weights: Mapping[Node, Node],
+) -> Schedule:
+    """Of a loop's body some values are ``placed`` already, and some inputs are ``weights``."""
     fixed = fixed_nodes(graph)
-    known = Schedule(
-        graph,
-        (),
-        {**target.layouts(graph, fixed), **(placed or {})},
-        _homes(graph, fixed),
-        fixed,
-        weights or {},
-    )
+    layouts = {**target.layouts(graph, fixed), **placed}
+    known = Schedule(graph, (), layouts, _homes(graph, fixed), fixed, weights)
     steps = tuple(
-        _step(node, known, target, lower)
+        _loop_step(node, known, target) if node.op is ops.scan else _step(node, graph)
         for node in graph.nodes
         if node.inputs and node not in fixed and not _is_alias(node)
     )
@@ -173,17 +180,9 @@ def _homes(graph: Graph, fixed: frozenset[Node]) -> dict[Node, Node]:
     return homes
 
 
-def _step(node: Node, known: Schedule, target: Lowering, lower: Lower) -> Step:
-    if node.op is ops.scan:
-        return _loop_step(node, known, target, lower)
+def _step(node: Node, graph: Graph) -> Step:
     group = as_group(node)
-    results, operands, layouts = _results(node, known.graph), group.inputs, known.layouts
-    launches = lower(
-        group.attrs["body"],
-        tuple(layouts[i] for i in operands),
-        tuple(layouts[r] for r in results),
-    )
-    return Step(node, operands, results, launches)
+    return Step(node, group.inputs, _results(node, graph), group.attrs["body"])
 
 
 def as_group(node: Node) -> Node:
@@ -204,21 +203,12 @@ def _results(node: Node, graph: Graph) -> tuple[Node, ...]:
 # Loops
 
 
-def _loop_step(node: Node, known: Schedule, target: Lowering, lower: Lower) -> Step:
+def _loop_step(node: Node, known: Schedule, target: LayoutPolicy) -> Step:
     items = {user.attrs["index"]: user for user in known.graph.users[node]}
     outer = parts_of(node, node.inputs)
     carries = tuple(Carry(start.tensor_type) for start in outer.carries)
     places = tuple(carry.place for carry in carries)
-    layouts = _result_layouts(node, items, known)
-    stacked = layouts[len(carries) :]
-    starts = (
-        copy_launches(known.layouts[n], p, target)
-        for n, p in zip(outer.carries, places, strict=True)
-    )
-    finals = (
-        copy_launches(place, layouts[i], target) if i in items else ()
-        for i, place in enumerate(places)
-    )
+    stacked = _result_layouts(node, items, known)[len(carries) :]
     body: Graph = node.attrs["body"]
     own = parts_of(node, body.inputs)
     axis: int = node.attrs["axis"]
@@ -232,15 +222,9 @@ def _loop_step(node: Node, known: Schedule, target: Lowering, lower: Lower) -> S
     )
     pairs = zip(own.captured, map(known.weight, outer.captured), strict=True)
     weights = {value: weight for value, weight in pairs if weight is not None}
-    loop = Loop(
-        schedule(body, target, dict(placed), weights, lower),
-        steps_of(node),
-        carries,
-        tuple(starts),
-        tuple(finals),
-        stacked,
-    )
-    return Step(node, node.inputs, tuple(items[i] for i in sorted(items)), (), loop)
+    loop_body = _scheduled(body, target, dict(placed), weights)
+    loop = Loop(loop_body, steps_of(node), carries, stacked)
+    return Step(node, node.inputs, tuple(items[i] for i in sorted(items)), loop=loop)
 
 
 def _result_layouts(node: Node, items: Mapping[int, Node], known: Schedule) -> tuple[Layout, ...]:

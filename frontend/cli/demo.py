@@ -11,17 +11,17 @@ from rich.rule import Rule
 from rich.status import Status
 from rich.text import Text
 
-from ...compiler.executable import Executable
 from ...compiler.ir.graph import Graph
 from ...compiler.ir.kinds import View
 from ...compiler.prologue import fixed_nodes
 from ...compiler.report.compare import compare_graph
+from ...compiler.targets import processor_name
 from ...compiler.units import count_of
 from ...runtime.config import config
-from ...runtime.cpu.host import host
 from ...runtime.dim import evaluate
 from ...runtime.program import LaunchRow
 from ..callbacks import Callback
+from ..compiled import CompiledModel
 from ..datasets import digits
 from ..inspection import compare, compile
 from ..models import Model
@@ -69,7 +69,7 @@ def _head(console: Console, title: str, rest: str = "") -> None:
     console.print()
 
 
-def _show_graphs(console: Console, executable: Executable) -> None:
+def _show_graphs(console: Console, executable: CompiledModel) -> None:
     names = list(executable.stages)
     before = executable.stages[names[names.index("fuse") - 1]]
     after = executable.stages["fuse"]
@@ -87,7 +87,7 @@ def _kernels(graph: Graph) -> int:
     return sum(not isinstance(node.op.lowering, View) for node in ops)
 
 
-def _show_kernel(console: Console, executable: Executable) -> None:
+def _show_kernel(console: Console, executable: CompiledModel) -> None:
     """The kernel that does most of the work."""
     launches = [row for row in executable.program.rows if isinstance(row, LaunchRow)]
     sizes = dict.fromkeys(executable.program.symbols, 1)
@@ -102,7 +102,7 @@ def _show_kernel(console: Console, executable: Executable) -> None:
 
 def _show_times(console: Console, target: Target) -> None:
     threads = count_of(config.threads, "thread")
-    _head(console, "Unfused and fused", f"on handwritten digits, {threads} of {host().cpu_name}")
+    _head(console, "Unfused and fused", f"on handwritten digits, {threads} of {processor_name()}")
     for batch in BATCHES:
         # A spinner that turned would take time from what is timed.
         with console.status(f"timing {count_of(batch, 'digit')}", refresh_per_second=0.2):

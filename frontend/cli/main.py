@@ -1,4 +1,4 @@
-"""The command ``keraunos``: demo, run, dump, explain, compare, calibrate, cache."""
+"""The command ``keraunos``: demo, run, dump, explain, diff, compare, calibrate, cache."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ import numpy as np
 import typer
 from rich.text import Text
 
-from ...compiler.calibrate import calibrate as measure_machine
-from ...compiler.executable import Executable
+from ...compiler.executable import compile_graph
+from ...compiler.pipeline import optimize
 from ...compiler.report.compare import compare_graph
+from ...compiler.report.diff import stage_diff
 from ...compiler.report.file_names import file_name
+from ...compiler.targets import CPU, measured, target_named
 from ...compiler.units import count_of, format_bytes
 from ...runtime.cache import cache_info, clear_cache
 from ...runtime.config import config
-from ...runtime.cpu.calibration import keep_figures
-from ..compiled import fit_inputs
+from ..compiled import CompiledModel, fit_inputs
 from ..errors import UsageError, UsageTypeError
 from ..inspection import compile
 from ..inspection import dump as dump_
 from . import demo as demo_
 from .references import FORMS, Target, load_target
-from .tables import Drawn, console
+from .tables import Drawn, DrawnDifferences, console
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -161,6 +162,25 @@ def explain(
 
 @app.command()
 @clean_errors
+def diff(
+    model: Model,
+    passes: Annotated[
+        list[str] | None, typer.Argument(metavar="[PASS]...", help="Passes to show; all if none.")
+    ] = None,
+    disable: Disable = None,
+    json_: Json = False,
+) -> None:
+    """Show what each pass did to the graph, node by node."""
+    stages = optimize(load_target(model).graph, target_named(CPU), disable=disable or ())
+    found = [stage_diff(stages, stage) for stage in passes or list(stages)[1:]]
+    if json_:
+        typer.echo(json.dumps([each.to_dict() for each in found], indent=2))
+        return
+    console().print(DrawnDifferences(found), soft_wrap=not console().is_terminal)
+
+
+@app.command()
+@clean_errors
 def compare(
     model: Model,
     batch: Batch = 32,
@@ -184,12 +204,11 @@ def compare(
 @clean_errors
 def calibrate(json_: Json = False) -> None:
     """Measure what kernels are best here, once for this machine, and keep it with the kernels."""
-    measured = measure_machine()
-    path = keep_figures(measured)
+    figures, path = measured(compile_graph)
     if json_:
-        typer.echo(json.dumps(measured.to_dict(), indent=2))
+        typer.echo(json.dumps(figures.to_dict(), indent=2))
         return
-    for name, value in measured.rows():
+    for name, value in figures.rows():
         typer.echo(f"{name:<13} {value}")
     typer.echo(f"{'kept in':<13} {path}")
 
@@ -213,7 +232,7 @@ def cache(
         typer.echo(f"{name:<8} {value}")
 
 
-def _compiled(target: Target, disable: list[str] | None) -> Executable:
+def _compiled(target: Target, disable: list[str] | None) -> CompiledModel:
     executable = compile(target.model, disable=disable or ())
     executable.set_parameters(target.weights)
     return executable

@@ -11,7 +11,7 @@ import numpy as np
 from ...compiler.ir.graph import IRError, origin_scope
 from ...compiler.ops.building import count
 from .. import constraints, initializers, regularizers, tree
-from ..calls import call_on_arrays, symbolic_results
+from ..calls import call_on_arrays, doubles_of, symbolic_results
 from ..depth import one_deeper
 from ..dtypes import canonical_array, compute_dtype_of, floatx, standard_dtype
 from ..errors import (
@@ -83,6 +83,7 @@ class Layer(Weighted):
     programs: dict[Any, Any]
     input_spec: Any = None
     supports_masking = False
+    fixes_batch = False  # whether a call depends on the number of samples
     further_arguments: tuple[str, ...] = ()  # that a constructor takes among *args and **kwargs
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -201,7 +202,7 @@ class Layer(Weighted):
     @user_facing
     def _top_level_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not any(map(is_symbolic, tree.flatten((args, kwargs)))):
-            return call_on_arrays(self, args, kwargs)
+            return call_on_arrays(self, args, kwargs, exact=self.fixes_batch)
         with entered(Scope()):
             outputs = self.apply(args, kwargs)
         return self.record(args, kwargs, outputs)
@@ -261,7 +262,8 @@ class Layer(Weighted):
         if isinstance(value, Variable):
             return self._cast(KerasTensor.of(as_node(value)))
         if isinstance(value, np.ndarray) or hasattr(value, "__array__"):
-            return self._cast(KerasTensor.of(active_scope().array(canonical_array(value))))
+            array = canonical_array(value, doubles_of(self))
+            return self._cast(KerasTensor.of(active_scope().array(array)))
         return value
 
     def _cast(self, tensor: KerasTensor) -> KerasTensor:
@@ -399,7 +401,8 @@ def _marking_built(build: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(build)
     def run(self: Layer, *args: Any, **kwargs: Any) -> None:
-        build(self, *args, **kwargs)
+        with enclosing(self):
+            build(self, *args, **kwargs)
         self.built = True
 
     return run

@@ -1,4 +1,4 @@
-"""Dense, and layers without an axis of their own: identity, lambda, embedding."""
+"""Dense, and layers without an axis of their own: identity, masking, lambda, embedding."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import activations, constraints, initializers, ops, regularizers
-from ..accepted import Count, SizesOrNone
+from ..accepted import Count, Scalar, SizesOrNone
 from ..errors import LayerError, UsageTypeError, of_users
 from ..ops.picking import lookup
 from ..tensor import KerasTensor
@@ -96,6 +96,27 @@ class Identity(Layer):
 
     def call(self, inputs: Any) -> Any:
         return inputs
+
+
+class Masking(Layer):
+    """Its input, with steps masked for layers to come that hold ``mask_value`` alone; they are 0.
+
+    Args:
+        mask_value: what all features of a step to be left out are.
+    """
+
+    supports_masking = True
+
+    def __init__(self, mask_value: Scalar = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mask_value = mask_value
+
+    def compute_mask(self, inputs: KerasTensor, previous_mask: Any = None) -> Any:
+        return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
+
+    def call(self, inputs: KerasTensor) -> KerasTensor:
+        kept = ops.any(ops.not_equal(inputs, self.mask_value), axis=-1, keepdims=True)
+        return inputs * ops.cast(kept, inputs.dtype)
 
 
 class Lambda(Layer):

@@ -30,6 +30,9 @@ def unwrapped(outputs: Any) -> Any:
 
 def check_names(model: Any, operations: Sequence[Operation]) -> None:
     """Raises ``ValueError`` where two layers have one name: ``get_layer`` finds them by it."""
+    names = [each.name for each in operations]
+    if len(set(names)) == len(names):
+        return
     counts = Counter(each.name for each in operations if isinstance(each, Layer))
     twice = [name for name, count in counts.items() if count > 1]
     if twice:

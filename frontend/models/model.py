@@ -18,6 +18,7 @@ from ..errors import LayerError, SizesUnknown, UsageError, at_user_line, user_fa
 from ..history import Operation
 from ..layers.base import Layer
 from ..programs import Program, kept
+from ..scope import active_scope
 from ..tensor import KerasTensor, is_symbolic
 from ..tracing import Spec, specs_of, trace_call
 from ..training.batch import Batch
@@ -275,7 +276,11 @@ class Model(Trainer, Layer):
         if mask is not None:
             masks = arranged(self, self.network.inputs, mask)
         triples = zip(tree.flatten(self.network.inputs), given, masks, strict=True)
-        return unwrapped(self.network.run([fitted_tensor(self, *each) for each in triples]))
+        tensors = [fitted_tensor(self, *each) for each in triples]
+        scope = active_scope()
+        types_alone = scope.asks_types_alone and not scope.training
+        known = self.network.typed(tensors) if types_alone else None
+        return unwrapped(self.network.run(tensors) if known is None else known)
 
     def _cast(self, tensor: KerasTensor) -> KerasTensor:
         """Inputs that are known are cast one by one, each to its own type."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from ml_dtypes import finfo
 
 from ..accepted import AnyFloat
 from ..dtypes import INT64, UINT8, as_array, standard_dtype
@@ -293,7 +294,7 @@ def clip(x: Any, x_min: Any, x_max: Any) -> KerasTensor:
 def nan_to_num(x: Any, nan: AnyFloat = 0.0, posinf: Any = None, neginf: Any = None) -> KerasTensor:
     """x with NaN and the infinities replaced by numbers (the largest ones unless given)."""
     node = floating(x)
-    limits = np.finfo(node.dtype.numpy)
+    limits = finfo(node.dtype.numpy)
     high = float(limits.max) if posinf is None else posinf
     low = float(limits.min) if neginf is None else neginf
     value = tensor(node)

@@ -19,7 +19,7 @@ from ..errors import LayerError, UsageError
 from ..source import warn
 from ..variable import Variable
 from .atomic import write_atomically
-from .checked import created, write_array
+from .checked import created, is_opaque, members, read_array, write_array
 from .layout import Place, places
 
 _ENDING = ".weights.h5"
@@ -68,11 +68,25 @@ def _write(model: Any, path: Path) -> None:
 
 def write_variables(model: Any, file: h5py.File) -> None:
     """Adds the variables of all layers, and of an optimizer where there is one, to a new file."""
+    groups: dict[str, h5py.Group] = {"": file}
     for place in places(model):
-        group = file.require_group(f"{place.path}/vars")
+        group = _group(groups, f"{place.path}/vars" if place.path else "vars")
         group.attrs["name"] = place.name
         for index, variable in enumerate(place.variables):
             write_array(group, str(index), variable.view)
+
+
+def _group(groups: dict[str, h5py.Group], path: str) -> h5py.Group:
+    """The group at a path, made if need be, as are those on the way; each is opened once."""
+    names: list[str] = []
+    while path not in groups:
+        path, _, name = path.rpartition("/")
+        names.append(name)
+    for name in reversed(names):
+        group = groups[path].require_group(name)
+        path = f"{path}/{name}" if path else name
+        groups[path] = group
+    return groups[path]
 
 
 def assign(found: Found) -> None:
@@ -166,7 +180,7 @@ def _complaint(place: Place, stored: dict[str, h5py.Dataset]) -> str | None:
         data = stored[str(index)]
         if data.shape != variable.shape:
             return f"expected shape {variable.shape} of {variable.name}; the file has {data.shape}"
-        if data.dtype.kind not in "biuf" and data.attrs.get("dtype") != "bfloat16":
+        if data.dtype.kind not in "biuf" and not is_opaque(data):
             return f"expected numbers for {variable.name}; the file has {data.dtype}"
     return None
 
@@ -176,7 +190,7 @@ def _pairs(place: Place, stored: Mapping[str, h5py.Dataset], file: h5py.File) ->
     found: Found = []
     for index, variable in enumerate(place.variables):
         try:
-            found.append((variable, _array(stored[str(index)])))
+            found.append((variable, read_array(stored[str(index)])))
         except _DAMAGE as error:
             raise UsageError(
                 f"load_weights: expected {variable.name} of {place.name!r} as it was written; "
@@ -238,14 +252,6 @@ def _dataset(group: h5py.Group, name: str) -> h5py.Dataset:
     return data
 
 
-def _array(data: h5py.Dataset) -> np.ndarray:
-    if data.attrs.get("dtype") != "bfloat16":
-        return np.asarray(data[()])
-    # The upper half of a float32; numpy has no such type.
-    halves = np.asarray(data[()]).view("uint16")
-    return (halves.astype("uint32") << 16).view("float32")
-
-
 # Telling
 
 
@@ -265,13 +271,10 @@ def _told(problems: list[str], number: int, skip_mismatch: bool) -> list[str]:
 
 def _others(file: h5py.File, known: set[str]) -> list[str]:
     others: list[str] = []
-
-    def visit(name: str, member: Any) -> None:
+    for name, member in members(file):
         path, _, last = name.rpartition("/")
         if last == "vars" and isinstance(member, h5py.Group) and len(member):
-            others.extend([path] if path not in known and not _is_optimizer(path) else [])
-
-    file.visititems(visit)
+            others += [path] if path not in known and not _is_optimizer(path) else []
     if not others:
         return []
     listed = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ...runtime.memory import fitting
+from ...runtime.arrays import fitting
 from ..dtypes import canonical_array, floatx
 from ..errors import UsageError, UsageTypeError
 
@@ -84,6 +84,11 @@ def as_contiguous(value: Any, doubles: Doubles = floatx) -> np.ndarray:
         raise UsageError(f"expected arrays whose first axis is the batch; received {value!r}")
     # Of a subclass, such as a file mapped into memory, only the base: its slices cost less.
     return fitting(array, array.dtype)
+
+
+def as_given() -> str:
+    """What float64 stays, as ``doubles``, until the model is known that the data are for."""
+    return "float64"
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,8 +70,8 @@ class Trainer(BatchSteps):
                 traced once and is one compiled program.
             steps_per_execution: how many batches callbacks of batches hear of at once.
             jit_compile: True or "auto", which are one: steps that do not run eagerly are compiled.
-            auto_scale_loss: as in Keras, it changes losses of float16 alone, and there is no
-                float16 here: policies that name it compute in float32.
+            auto_scale_loss: as in Keras, it changes losses under the policy mixed_float16 alone,
+                which is not among the dtypes here.
 
         Raises:
             ValueError: an unknown name; ``jit_compile=False``; steps that are no number above 0.

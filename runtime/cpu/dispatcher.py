@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cache import load_kernel
 from ..config import config
 from . import table_layout as layout
 from .team import aligned_words, current_team
+from .toolchain import KERNELS
 
 Words = NDArray[np.int64]
 LAUNCH, TILE, LOOP, ROW = layout.LAUNCH, layout.TILE, layout.LOOP, layout.ROW
@@ -47,7 +47,7 @@ def walker_address(profile: bool) -> int:
     source = Path(__file__).with_name("walker.py").read_text()
     if profile:
         source = source.replace("\nPROFILE = False\n", "\nPROFILE = True\n")
-    return load_kernel(source).address
+    return KERNELS.load(source).address
 
 
 def _round_up(count: int) -> int:

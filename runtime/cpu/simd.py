@@ -42,6 +42,7 @@ from .simd_arithmetic import (
     to_uint8,
     truncate,
 )
+from .simd_halves import pointer_bf16, pointer_f16, to_bfloat16, to_float16
 from .simd_lanes import all_lanes, any_lanes, max_lanes, min_lanes, prod_lanes, sum_lanes
 from .simd_memory import (
     first,
@@ -76,15 +77,16 @@ from .simd_types import (
 
 __all__ = [
     "F32V", "LANES", "MASK", "SIGNATURE", "KernelFunction", "kernel_jit",
-    "pointer_f32", "pointer_f64", "pointer_i8", "pointer_i32", "pointer_i64", "pointer_u8",
+    "pointer_bf16", "pointer_f16", "pointer_f32", "pointer_f64",
+    "pointer_i8", "pointer_i32", "pointer_i64", "pointer_u8",
     "load", "load_mask", "load_masked", "load_splat", "load_strided",
     "store", "store_mask", "store_masked", "store_strided", "turn",
     "first", "get", "prefetch", "put", "splat",
     "absolute", "ceil", "clamp_high", "clamp_low", "copysign", "floor", "fma", "is_nan",
     "left_shift", "mask_to_float", "maximum", "minimum", "right_shift", "round", "select", "sqrt",
     "sum_error", "truncate",
-    "to_bool", "to_float32", "to_float64", "to_int8", "to_int32", "to_int64",
-    "to_uint8",
+    "to_bfloat16", "to_bool", "to_float16", "to_float32", "to_float64",
+    "to_int8", "to_int32", "to_int64", "to_uint8",
     "all_lanes", "any_lanes", "max_lanes", "min_lanes", "prod_lanes", "sum_lanes",
     "count_lanes", "uniform", "uniform_lanes",
 ]  # fmt: skip

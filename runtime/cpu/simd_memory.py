@@ -9,6 +9,7 @@ from numba import types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
+from .simd_halves import BF16, F16, HalfType, emit_narrowed, emit_widened, memory_vector
 from .simd_types import (
     F32V,
     FLOATS,
@@ -24,11 +25,12 @@ from .simd_types import (
     expect_pointer,
     lane_constant,
     scalar,
+    suffix,
 )
 
 F32 = (types.float32,)
+STORED = (*F32, F16, BF16)  # what vectors of float32 are read from and written to
 BYTES = (types.uint8, types.int8)
-ALIGNMENT = 4
 
 
 def _at(builder: Any, pointer: Any, index: Any) -> Any:
@@ -41,22 +43,23 @@ def _as(builder: Any, pointer: Any, llvm_type: Any) -> Any:
 
 def _load(context: Any, p: Any, i: Any) -> Any:
     """LANES floats from element i on; no alignment is needed."""
-    expect_pointer("load", p, F32)
+    expect_pointer("load", p, STORED)
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        address = _as(builder, _at(builder, args[0], args[1]), FLOATS)
-        return builder.load(address, align=ALIGNMENT)
+        address = _as(builder, _at(builder, args[0], args[1]), memory_vector(p.dtype))
+        return emit_widened(builder, p.dtype, builder.load(address, align=_alignment(address)))
 
     return F32V(p, types.int64), lower
 
 
 def _store(context: Any, p: Any, i: Any, v: Any) -> Any:
     """Write LANES floats from element i on; no alignment is needed."""
-    expect_pointer("store", p, F32)
+    expect_pointer("store", p, STORED)
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        address = _as(builder, _at(builder, args[0], args[1]), FLOATS)
-        builder.store(args[2], address, align=ALIGNMENT)
+        address = _as(builder, _at(builder, args[0], args[1]), memory_vector(p.dtype))
+        value = emit_narrowed(builder, p.dtype, args[2])
+        builder.store(value, address, align=_alignment(address))
         return context.get_dummy_value()
 
     return types.void(p, types.int64, F32V), lower
@@ -64,70 +67,102 @@ def _store(context: Any, p: Any, i: Any, v: Any) -> Any:
 
 def _load_masked(context: Any, p: Any, i: Any, m: Any) -> Any:
     """As load; lanes switched off in m are 0 and their memory is not touched."""
-    expect_pointer("load_masked", p, F32)
+    expect_pointer("load_masked", p, STORED)
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        address = _as(builder, _at(builder, args[0], args[1]), FLOATS)
-        return _masked_load(builder, address, args[2])
+        address = _as(builder, _at(builder, args[0], args[1]), memory_vector(p.dtype))
+        if p.dtype in F32:
+            return _masked_load(builder, address, args[2])
+        # Few machines have an instruction for this; most vectors are whole.
+        with builder.if_else(_all_on(builder, args[2])) as (whole, tail):
+            with whole:
+                full, after = builder.load(address, align=_alignment(address)), builder.block
+            with tail:
+                masked, there = _masked_load(builder, address, args[2]), builder.block
+        value = builder.phi(full.type)
+        value.add_incoming(full, after)
+        value.add_incoming(masked, there)
+        return emit_widened(builder, p.dtype, value)
 
     return F32V(p, types.int64, MASK), lower
 
 
 def _store_masked(context: Any, p: Any, i: Any, v: Any, m: Any) -> Any:
     """As store; the memory of lanes switched off in m is not touched."""
-    expect_pointer("store_masked", p, F32)
+    expect_pointer("store_masked", p, STORED)
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        address = _as(builder, _at(builder, args[0], args[1]), FLOATS)
-        _masked_store(builder, args[2], address, args[3])
+        address = _as(builder, _at(builder, args[0], args[1]), memory_vector(p.dtype))
+        value = emit_narrowed(builder, p.dtype, args[2])
+        if p.dtype in F32:
+            _masked_store(builder, value, address, args[3])
+            return context.get_dummy_value()
+        with builder.if_else(_all_on(builder, args[3])) as (whole, tail):
+            with whole:
+                builder.store(value, address, align=_alignment(address))
+            with tail:
+                _masked_store(builder, value, address, args[3])
         return context.get_dummy_value()
 
     return types.void(p, types.int64, F32V, MASK), lower
 
 
+def _alignment(address: Any) -> int:
+    """That of an element of the vector at ``address``."""
+    return 4 if address.type.pointee == FLOATS else 2
+
+
+def _all_on(builder: Any, mask: Any) -> Any:
+    bits = ir.IntType(LANES)
+    return builder.icmp_unsigned("==", builder.bitcast(mask, bits), bits((1 << LANES) - 1))
+
+
 def _masked_load(builder: Any, address: Any, mask: Any) -> Any:
-    zero = ir.Constant(FLOATS, [0.0] * LANES)
-    name = f"llvm.masked.load.v{LANES}f32.p0"
-    return call_named(builder, name, FLOATS, [address, I32(ALIGNMENT), mask, zero])
+    vector = address.type.pointee
+    name = f"llvm.masked.load.{suffix(vector)}.p0"
+    zero = ir.Constant(vector, None)
+    return call_named(builder, name, vector, [address, I32(_alignment(address)), mask, zero])
 
 
 def _masked_store(builder: Any, value: Any, address: Any, mask: Any) -> None:
-    name = f"llvm.masked.store.v{LANES}f32.p0"
-    call_named(builder, name, ir.VoidType(), [value, address, I32(ALIGNMENT), mask])
+    name = f"llvm.masked.store.{suffix(value.type)}.p0"
+    call_named(builder, name, ir.VoidType(), [value, address, I32(_alignment(address)), mask])
 
 
 def _load_splat(context: Any, p: Any, i: Any) -> Any:
     """The float at element i in every lane."""
-    expect_pointer("load_splat", p, F32)
+    expect_pointer("load_splat", p, STORED)
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return broadcast(builder, builder.load(_at(builder, args[0], args[1])))
+        element = builder.load(_at(builder, args[0], args[1]))
+        return broadcast(builder, emit_widened(builder, p.dtype, element))
 
     return F32V(p, types.int64), lower
 
 
 def _load_strided(context: Any, p: Any, i: Any, step: Any) -> Any:
     """Lane k is element i + k * step."""
-    expect_pointer("load_strided", p, F32)
+    expect_pointer("load_strided", p, STORED)
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer, index, step = args
-        vector = ir.Constant(FLOATS, ir.Undefined)
+        vector = ir.Constant(memory_vector(p.dtype), ir.Undefined)
         for lane in range(LANES):
             element = builder.load(_at(builder, pointer, index))
             vector = builder.insert_element(vector, element, I32(lane))
             index = builder.add(index, step)
-        return vector
+        return emit_widened(builder, p.dtype, vector)
 
     return F32V(p, types.int64, types.int64), lower
 
 
 def _store_strided(context: Any, p: Any, i: Any, step: Any, v: Any) -> Any:
     """Write lane k to element i + k * step."""
-    expect_pointer("store_strided", p, F32)
+    expect_pointer("store_strided", p, STORED)
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer, index, step, vector = args
+        vector = emit_narrowed(builder, p.dtype, vector)
         for lane in range(LANES):
             element = builder.extract_element(vector, I32(lane))
             builder.store(element, _at(builder, pointer, index))
@@ -194,9 +229,9 @@ def _get(context: Any, p: Any, i: Any) -> Any:
     expect_pointer("get", p)
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load(_at(builder, args[0], args[1]))
+        return emit_widened(builder, p.dtype, builder.load(_at(builder, args[0], args[1])))
 
-    return p.dtype(p, types.int64), lower
+    return _number_at(p)(p, types.int64), lower
 
 
 def _put(context: Any, p: Any, i: Any, x: Any) -> Any:
@@ -206,10 +241,16 @@ def _put(context: Any, p: Any, i: Any, x: Any) -> Any:
         raise TypingError(f"put: expected a number for a pointer to {p.dtype}, got {x}")
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[2], _at(builder, args[0], args[1]))
+        value = emit_narrowed(builder, p.dtype, args[2])
+        builder.store(value, _at(builder, args[0], args[1]))
         return context.get_dummy_value()
 
-    return types.void(p, types.int64, p.dtype), lower
+    return types.void(p, types.int64, _number_at(p)), lower
+
+
+def _number_at(pointer: Any) -> Any:
+    """The type of numbers that are read and written at ``pointer``."""
+    return types.float32 if isinstance(pointer.dtype, HalfType) else pointer.dtype
 
 
 def _prefetch(context: Any, p: Any, i: Any) -> Any:

@@ -67,7 +67,7 @@ SCALAR_FLOATS = (types.float32, types.float64)
 SCALAR_INTS = (types.int8, types.uint8, types.int32, types.uint32, types.int64, types.uint64)
 
 
-def _pointer(name: str, target: Any) -> Any:
+def pointer_to(name: str, target: Any) -> Any:
     pointer_type = types.CPointer(target)
 
     def typing(context: Any, address: Any) -> Any:
@@ -81,12 +81,12 @@ def _pointer(name: str, target: Any) -> Any:
     return intrinsic(typing)
 
 
-pointer_f32 = _pointer("pointer_f32", types.float32)
-pointer_f64 = _pointer("pointer_f64", types.float64)
-pointer_i32 = _pointer("pointer_i32", types.int32)
-pointer_i64 = _pointer("pointer_i64", types.int64)
-pointer_u8 = _pointer("pointer_u8", types.uint8)
-pointer_i8 = _pointer("pointer_i8", types.int8)
+pointer_f32 = pointer_to("pointer_f32", types.float32)
+pointer_f64 = pointer_to("pointer_f64", types.float64)
+pointer_i32 = pointer_to("pointer_i32", types.int32)
+pointer_i64 = pointer_to("pointer_i64", types.int64)
+pointer_u8 = pointer_to("pointer_u8", types.uint8)
+pointer_i8 = pointer_to("pointer_i8", types.int8)
 
 
 def scalar(numba_type: Any) -> Any:

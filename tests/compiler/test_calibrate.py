@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from keraunos.compiler import calibrate
+from keraunos.compiler import targets
+from keraunos.compiler.cpu import calibrate
 from keraunos.compiler.cpu.engines.fma import Fma
 from keraunos.compiler.cpu.target import CpuTarget
 from keraunos.compiler.executable import compile_graph
@@ -23,7 +24,7 @@ from keraunos.runtime.cpu import calibration
 from keraunos.runtime.cpu.calibration import Figures, figures, keep_figures
 from keraunos.runtime.cpu.host import WIDE, host
 
-MEASURED = Figures(88.5, 170.0, 2, 14.5, 13.0, 4, False)
+MEASURED = Figures(88.5, 170.0, 2, 14.5, 13.0, 26.0, 4, False)
 GRAPH = """graph g(%x: f32[N, 64]) -> f32[N, 40] {
   $k : f32[64, 40]
   %0 = matmul(%x, $k)
@@ -42,8 +43,9 @@ def folder(tmp_path: Path) -> Any:
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose table says: one step, and weights asked for ahead; nothing is compiled."""
     monkeypatch.setattr(calibrate, "host", lambda: replace(host(), issue_width=WIDE))
-    monkeypatch.setattr(calibrate, "_product", lambda machine, size: (machine, size))
+    monkeypatch.setattr(calibrate, "_product", lambda machine, size, _: (machine, size))
     monkeypatch.setattr(calibrate, "_memory", lambda: ("read", "write"))
+    monkeypatch.setattr(calibrate, "_memory_of_all", lambda pool, threads: f"read by {threads}")
 
 
 def measured(seconds: dict[tuple[Any, ...], float]) -> calibrate.Measure:
@@ -67,16 +69,18 @@ def test_the_fastest_loop_is_chosen_and_figures_are_rates(wide: None) -> None:
     near, far, team = calibrate.NEAR, calibrate.FAR, calibrate.TEAM
     times = {(2, False, near): 0.5, (2, False, far): 0.9, (4, False, near): 0.4}
     times |= {(4, False, far): 1.6, (2, False, team): 2.0, ("read",): 0.25, ("write",): 4.0}
-    found = calibrate.calibrate(measured(times))
+    times[f"read by {config.threads}",] = 0.125
+    found = calibrate.calibrate(compile_graph, measured(times))
     assert (found.unrolled, found.prefetches) == (2, False)
     assert found.thread_gflops == pytest.approx(2 * np.prod(near) / 0.4 / 1e9)
     assert found.team_gflops == pytest.approx(2 * np.prod(team) / 2 / 1e9)
     assert found.read_gbs == pytest.approx(16 * found.write_gbs)
+    assert found.team_read_gbs == pytest.approx(2 * found.read_gbs)
     assert found.threads == config.threads
 
 
 def test_a_loop_that_is_hardly_faster_leaves_the_table_as_it_is(wide: None) -> None:
-    found = calibrate.calibrate(measured({(4, False, calibrate.NEAR): 0.97}))
+    found = calibrate.calibrate(compile_graph, measured({(4, False, calibrate.NEAR): 0.97}))
     assert (found.unrolled, found.prefetches) == (1, True)
 
 
@@ -159,7 +163,7 @@ def test_kernels_are_others_once_a_machine_is_measured_and_compute_the_same() ->
 
 
 def test_the_command_shows_and_keeps_what_it_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "measure_machine", lambda: MEASURED)
+    monkeypatch.setattr(targets, "calibrate", lambda compiled: MEASURED)
     shown = CliRunner().invoke(cli.app, ["calibrate"]).stdout
     assert "88.5 GFLOP/s" in shown
     assert "4 steps of a sum written out, weights not asked for ahead" in shown

@@ -39,11 +39,13 @@ def test_each_stage_is_a_file_that_reads_back(executable, files):
 
 def test_differences_say_what_changed(executable, files):
     index = list(executable.stages).index("fuse")
-    lines = files[f"{index:02}_fuse.diff"].splitlines()
-    assert lines[:2] == ["--- before fuse, after legalize", "+++ after fuse"]
+    heading, names, _, *lines = files[f"{index:02}_fuse.diff"].splitlines()
+    assert heading == "fuse: 1 added, 3 removed"
+    before, after = (f"{i:02}_{s}.ir" for i, s in ((index - 1, "legalize"), (index, "fuse")))
+    assert names == f"Names after - are those of {before}, others those of {after}."
     assert any(line.startswith("-") and "relu(" in line for line in lines)
     assert any(line.startswith("+") and "fused conv2d+relu+max_pool2d" in line for line in lines)
-    assert files["01_simplify.diff"] == "# simplify changed nothing\n"
+    assert files["02_simplify.diff"] == "simplify: nothing changed\n"
 
 
 def test_the_rest_is_there(executable, files):
@@ -93,7 +95,7 @@ def test_an_earlier_dump_is_replaced_and_other_files_are_left(executable, tmp_pa
     assert [path.read_text() for path in kept] == ["mine"] * 3
 
 
-def test_large_constants_are_whole_in_the_ir_and_left_out_of_the_difference(tmp_path):
+def test_large_constants_are_whole_in_the_ir(tmp_path):
     values = np.arange(64, dtype="float32").tolist()
     graph = parse_ir(f"""
 graph net(%x: f32[N, 64]) -> f32[N, 64] {{
@@ -105,5 +107,3 @@ graph net(%x: f32[N, 64]) -> f32[N, 64] {{
 """)
     paths = {path.name: path.read_text("utf-8") for path in dump(compile_graph(graph), tmp_path)}
     assert parse_ir(paths["00_trace.ir"]) == graph
-    differences = [text for name, text in paths.items() if name.endswith("_fuse.diff")]
-    assert "constant(...)" in differences[0]

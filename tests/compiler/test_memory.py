@@ -26,9 +26,10 @@ from keraunos.compiler.loops.problems import Problem, conv_problem, matmul_probl
 from keraunos.compiler.pipeline import optimize
 from keraunos.compiler.scheduling.carry import Carry
 from keraunos.compiler.scheduling.schedule import as_group, schedule
+from keraunos.runtime.arrays import aligned_array
 from keraunos.runtime.cpu.host import LANE_CHOICES
 from keraunos.runtime.dim import symbol
-from keraunos.runtime.memory import ALIGNMENT, Interval, align, aligned_array, assign_offsets
+from keraunos.runtime.memory import ALIGNMENT, Interval, align, assign_offsets
 
 pytestmark = pytest.mark.smoke
 

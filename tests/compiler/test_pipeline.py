@@ -18,7 +18,7 @@ from keraunos.runtime.config import config
 from keraunos.runtime.cpu.host import Host
 
 # Later passes have tests of their own.
-FIRST = ("simplify", "fold_constants", "fold_batch_norm", "expand", "simplify_2")
+FIRST = ("widen", "simplify", "fold_constants", "fold_batch_norm", "expand", "simplify_2")
 
 GRAPH = parse_ir("graph g(%x: f32[N, 4]) { %0 = add(%x, 0.0) %1 = softmax(%0) return %1 }")
 
@@ -78,7 +78,7 @@ def test_disable() -> None:
 @pytest.mark.smoke
 @pytest.mark.parametrize(
     ("last", "stages"),
-    [("fold_constants", FIRST[:2]), ("expand", FIRST[:4]), ("simplify_2", FIRST), ("trace", ())],
+    [("fold_constants", FIRST[:3]), ("expand", FIRST[:5]), ("simplify_2", FIRST), ("trace", ())],
 )
 def test_stop_after_leaves_what_kernels_need(last: str, stages: tuple[str, ...]) -> None:
     assert tuple(optimize(GRAPH, HERE, stop_after=last)) == with_required(*stages)
@@ -89,10 +89,16 @@ def test_stop_after_leaves_what_kernels_need(last: str, stages: tuple[str, ...])
     ("options", "message"),
     [
         ({"passes": ["simplfy", "fold_constants"]}, "got 'simplfy'; did you mean simplify?"),
-        ({"passes": "defualt"}, "passes: expected default, none, simplify, .* mean default?"),
+        (
+            {"passes": "defualt"},
+            "passes: expected default, none, widen, simplify, .* mean default?",
+        ),
         ({"passes": ["a", "b"]}, "got 'a', 'b'"),
-        ({"disable": "fold"}, "disable: expected simplify, .* got 'fold'"),
-        ({"stop_after": "expnd"}, "stop_after: expected trace, simplify, .* did you mean expand?"),
+        ({"disable": "fold"}, "disable: expected widen, simplify, .* got 'fold'"),
+        (
+            {"stop_after": "expnd"},
+            "stop_after: expected trace, widen, simplify, .* did you mean expand?",
+        ),
         ({"disable": ("expand",)}, "expand cannot be left out; kernels need it"),
     ],
 )

@@ -17,7 +17,8 @@ from keraunos.compiler.report.dump import dump
 from keraunos.compiler.report.explain import explain
 from keraunos.compiler.targets import NAMES, target_named
 from keraunos.runtime.cpu.host import DESCRIBED, host
-from keraunos.runtime.executor import Executor, targets_here
+from keraunos.runtime.devices import targets_here
+from keraunos.runtime.executor import Executor
 
 GRAPH = parse_ir("""graph g(%x: f32[N, 12, 12, 24]) -> f32[N, 12, 12, 40] {
   $k : f32[3, 3, 24, 40]

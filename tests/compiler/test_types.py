@@ -29,14 +29,16 @@ def test_every_way_to_name_a_dtype(dtype: DType) -> None:
     assert dtype.numpy.itemsize == dtype.itemsize
 
 
-@pytest.mark.parametrize("spec", ["float16", "complex64", np.uint32, object(), 3])
+@pytest.mark.parametrize("spec", ["float8_e5m2", "complex64", np.uint32, object(), 3])
 def test_other_dtypes_are_refused(spec: object) -> None:
     with pytest.raises(TypeError, match="expected a dtype out of float32"):
         dtype_of(spec)
 
 
 def test_kinds_of_dtypes() -> None:
-    assert [dtype.name for dtype in DTYPES if dtype.is_float] == ["float32", "float64"]
+    floats = [dtype.name for dtype in DTYPES if dtype.is_float]
+    assert floats == ["float32", "float64", "float16", "bfloat16"]
+    assert [d.name for d in DTYPES if d.computed is not d] == ["float16", "bfloat16"]
     assert INT32.is_integer
     assert dtype_of("uint8").is_integer
     assert not BOOL.is_integer and not BOOL.is_float

@@ -6,6 +6,7 @@ from interpreted import interpreted
 
 import keraunos
 from keraunos import KerasTensor, Model, Variable, layers, ops
+from keraunos.compiler.ir.evaluate import evaluate
 
 RANDOM = np.random.default_rng(3)
 X = RANDOM.standard_normal((3, 4)).astype("float32")
@@ -213,7 +214,7 @@ def test_indexing_an_axis_of_unknown_size():
 @pytest.mark.parametrize(("left", "right", "expected"), [
     (X, 2, "float32"), (WHOLE, 2, "int32"), (WHOLE, 2.5, "float32"), (FLAGS, 2, "int32"),
     (WHOLE, X, "float32"), (FLAGS, X, "float32"), (WHOLE, FLAGS, "int32"),
-    (X, np.ones(4), "float32"), (X, np.float64(2), "float32"), (X.astype("float16"), 1, "float32"),
+    (X, np.ones(4), "float32"), (X, np.float64(2), "float32"), (X.astype("float16"), 1, "float16"),
     (np.arange(4), WHOLE, "int64"), (X, np.arange(4), "float32"), (2, 3, "int32"),
     (np.uint8([1]), np.int8([1]), "int32"), (np.uint8([1]), 1, "uint8"), (1, 2.5, "float32"),
 ])  # fmt: skip
@@ -415,3 +416,40 @@ def test_reductions_over_no_axis_are_those_of_numpy(name, shape, axis):
 
 def test_an_axis_of_no_size_unstacks_to_nothing():
     assert ops.unstack(np.ones((2, 0)), axis=1) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "kernel"),
+    [
+        ("conv", (2, 5, 5, 0), (3, 3, 0, 4)),
+        ("conv", (2, 5, 5, 4), (3, 3, 2, 0)),
+        ("conv", (0, 5, 5, 4), (3, 3, 2, 6)),
+        ("depthwise_conv", (2, 5, 5, 3), (3, 3, 3, 0)),
+        ("depthwise_conv", (2, 5, 5, 0), (3, 3, 0, 2)),
+        ("depthwise_conv", (0, 5, 5, 3), (3, 3, 3, 2)),
+    ],
+)
+def test_convolutions_of_no_channels_filters_or_images(name, shape, kernel):
+    op, x, weight = getattr(ops, name), np.ones(shape, "float32"), np.ones(kernel, "float32")
+
+    def slopes(x, weight):
+        by_image = keraunos.grad(lambda image: ops.sum(op(image, weight)))(x)
+        return op(x, weight), by_image, keraunos.grad(lambda w: ops.sum(op(x, w)))(weight)
+
+    run = keraunos.compile(slopes, (None, *shape[1:]), kernel)
+    received = run(x, weight)
+    expected = evaluate(keraunos.trace(slopes, (None, *shape[1:]), kernel), [x, weight])
+    for ours, right in zip(received, expected, strict=True):
+        np.testing.assert_array_equal(ours, right)
+    assert received[0].shape == op(x, weight).shape
+    assert not received[0].any()
+    assert [each.shape for each in received[1:]] == [shape, kernel]
+
+
+@pytest.mark.parametrize("alpha", [0.0, -0.0])
+def test_celu_of_no_alpha_compiles_to_what_it_is(alpha):
+    x = np.array([-2, -0.5, 3], "float32")
+    with np.errstate(all="ignore"):
+        expected = ops.celu(x, alpha)
+    received = keraunos.compile(lambda x: ops.celu(x, alpha), (3,))(x)
+    np.testing.assert_array_equal(received, expected)

@@ -4,6 +4,7 @@ are set."""
 import os
 import subprocess
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 
@@ -15,10 +16,13 @@ from keraunos import config, layers, metrics, ops
 from keraunos.compiler import pipeline
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.report.profile import profile
 from keraunos.runtime import cache
 from keraunos.runtime.cache_files import unseal
 from keraunos.runtime.cpu import ahead, kernel_compiler
+from keraunos.runtime.cpu.binding import Binding
 from keraunos.runtime.cpu.host import LANE_CHOICES, host
+from keraunos.runtime.cpu.toolchain import KERNELS
 
 GOOD = np.ones((4, 8), "float32")
 BAD = GOOD.copy()
@@ -59,6 +63,12 @@ def bare_graph():
     return run
 
 
+def from_a_file():
+    with tempfile.TemporaryDirectory() as folder:
+        keras.compile(small_model()).save(f"{folder}/program")
+        return keras.load_program(f"{folder}/program")
+
+
 def compiled_step():
     model = small_model()
     run = keras.compile(model.training_step(GOOD, Y))
@@ -95,9 +105,10 @@ COMPILED = {
     "train_on_batch": through_model(lambda m, x: m.train_on_batch(x, Y)),
     "test_on_batch": through_model(lambda m, x: m.test_on_batch(x, Y)),
     "compile": lambda: keras.compile(small_model()),
+    "from a file": from_a_file,
     "compile a step": compiled_step,
     "compile a graph": bare_graph,
-    "profile": lambda: lambda x, run=bare_graph(): run.profile(x, repeats=1),  # noqa: B008
+    "profile": lambda: lambda x, run=bare_graph(): profile(run, x, repeats=1),  # noqa: B008
     "compare": through_model(lambda m, x: keras.compare(m, x, variants="default", repeats=1)),
     "grad": lambda: keras.grad(lambda x: ops.sum(ops.square(x))),
     "value_and_grad": lambda: keras.value_and_grad(lambda x: ops.sum(ops.square(x))),
@@ -159,13 +170,13 @@ def test_means_over_nothing_are_not_finite():
 @pytest.mark.parametrize("path", COMPILED)
 def test_threads_hold_from_the_next_call_on(path, monkeypatch):
     used = []
-    begin = keras.runtime.executor.Binding.__init__
+    begin = Binding.__init__
 
     def bound(self, *args, **kwargs):
         begin(self, *args, **kwargs)
         used.append(self.threads)
 
-    monkeypatch.setattr(keras.runtime.executor.Binding, "__init__", bound)
+    monkeypatch.setattr(Binding, "__init__", bound)
     run = COMPILED[path]()
     for threads in (2, 1, 3, 3):
         with config.update(threads=threads):
@@ -177,7 +188,8 @@ def test_threads_hold_from_the_next_call_on(path, monkeypatch):
 
 
 # The compiler's own functions keep their frames at any time.
-FRONTEND = [path for path in (*COMPILED, *EAGER) if path not in ("compile a graph", "profile")]
+NOT_THE_FRONTENDS = ("compile a graph", "profile", "from a file")
+FRONTEND = [path for path in (*COMPILED, *EAGER) if path not in NOT_THE_FRONTENDS]
 
 
 @pytest.mark.parametrize("path", FRONTEND)
@@ -210,7 +222,7 @@ def compiled_before(monkeypatch):
     compile_text, session = kernel_compiler.compile_text, cache.cache_folder()
 
     def compiled(source, path, symbol):
-        key = cache.kernel_key(source)
+        key = KERNELS.key(source)
         known = session / f"{key}.o"
         found = unseal(known.read_bytes(), key) if known.exists() else None
         return compile_text(source, path, symbol) if found is None else found

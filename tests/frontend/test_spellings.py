@@ -1,12 +1,14 @@
 """Keras's spellings import, and the small helpers around them work."""
 
 import importlib
+import operator
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+import keraunos
 from keraunos import activations, utils
 from keraunos.frontend import tree
 from keraunos.frontend.naming import snake_case
@@ -34,6 +36,27 @@ def test_spellings_import():
 def test_an_alias_is_the_module_itself():
     layers = importlib.import_module("keraunos.layers")
     assert layers is importlib.import_module("keraunos.frontend.layers")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "hint"),
+    [
+        ("layers", "dense", "Did you mean 'Dense'?"),
+        ("optimizers.schedules", "Cosine", "Did you mean 'CosineDecay'?"),
+        ("initializers", "glorot", "Did you mean 'glorot_normal'?"),
+        ("layers", "Zzz", "dir(keraunos.layers) lists what there is"),
+    ],
+)
+def test_what_a_module_lacks_it_says_by_the_name_that_users_know(module, name, hint):
+    with pytest.raises(AttributeError) as caught:
+        operator.attrgetter(f"{module}.{name}")(keraunos)
+    assert str(caught.value) == f"keraunos.{module} has no {name!r}. {hint}"
+    assert not hasattr(operator.attrgetter(module)(keraunos), "__wrapped__")
+
+
+def test_the_package_says_what_it_lacks():
+    with pytest.raises(AttributeError, match=r"^keraunos has no 'Sequentia'\. Did"):
+        _ = keraunos.Sequentia
 
 
 @pytest.mark.parametrize(("name", "expected"), [

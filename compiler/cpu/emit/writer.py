@@ -82,7 +82,7 @@ class Writer:
         """The name of a constant, defined once at the head of the kernel; as a vector, spread."""
         number = value if isinstance(value, Number) else Number.of(value, dtype)
         text = _literal(number)
-        if vector and number.dtype == FLOAT32:
+        if vector and number.dtype.computed == FLOAT32:
             text = self.call("splat", text)
         elif vector and number.dtype == BOOL:
             text = self.call("first", str(self.lanes if number.value else 0))
@@ -126,7 +126,7 @@ class Writer:
         return f"{name}({', '.join(args)})"
 
     def _cast(self, dtype: DType, arg: str, vector: bool) -> str:
-        if not vector:
+        if not vector or dtype.wide is not None:
             return self.call(f"to_{dtype.name}", arg)
         return self.call("mask_to_float", arg)  # nothing but masks changes its type in vectors
 
@@ -173,7 +173,7 @@ def _literal(number: Number) -> str:
         return number.text
     finite = math.isfinite(number.value)
     text = number.text if finite else f'float("{number.text}")'
-    return f"{number.dtype.name}({text})"
+    return f"{number.dtype.computed.name}({text})"
 
 
 Spelling = Callable[[Writer, list[str], Callable[[float], str]], str]

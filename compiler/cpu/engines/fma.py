@@ -59,15 +59,12 @@ class Fma(BlockEngine):
 
     @property
     def prefetches(self) -> bool:
-        """Whether it pays to ask for weights ahead, in loops that have time for it.
-
-        Not where that takes the place of multiply-adds, unless it was measured.
-        """
+        """Not where that takes the place of multiply-adds, unless it was measured."""
         measured = self.machine.prefetches
         return not _is_narrow(self.machine) if measured is None else measured
 
-    def prefetched(self, block: RegisterBlock, extent: Extent) -> bool:
-        return self.prefetches and (extent.gates == 1 or _spares_loads(block, self.machine))
+    def prefetches_in(self, block: RegisterBlock, gates: int) -> bool:
+        return self.prefetches and (gates == 1 or _spares_loads(block, self.machine))
 
     def is_short(self, extent: Extent) -> bool:
         return _is_short(extent)
@@ -141,6 +138,16 @@ def _fits(block: RegisterBlock, registers: int) -> bool:
     return block.accumulators + block.vectors + 2 <= registers
 
 
+def _spares_loads(block: RegisterBlock, machine: Host) -> bool:
+    """Whether load ports have time for prefetches: blocks with gates hold few columns.
+
+    A step of 2x4 takes 8 multiply-adds, 6 loads and would take 4 prefetches: 217 instead of 154 us
+    for the 64 samples of an LSTM of 128 units on Zen 3.
+    """
+    loads = block.rows * block.columns + 2 * block.vectors
+    return loads / machine.load_ports <= block.accumulators / FMA_PER_CYCLE
+
+
 def _column_counts(extent: Extent, vectors: int, registers: int) -> range:
     """Where the columns are a batch nobody knows yet, a size that small batches divide."""
     if extent.columns is None:
@@ -151,16 +158,6 @@ def _column_counts(extent: Extent, vectors: int, registers: int) -> range:
             size //= 2  # batches are cut at whole blocks of products without gates
         return range(size, size + 1)
     return range(extent.column_unit, 29, extent.column_unit)
-
-
-def _spares_loads(block: RegisterBlock, machine: Host) -> bool:
-    """Whether load ports have time for prefetches: blocks with gates hold few columns.
-
-    A step of 2x4 takes 8 multiply-adds, 6 loads and would take 4 prefetches: 217 instead of 154 us
-    for the 64 samples of an LSTM of 128 units on Zen 3.
-    """
-    loads = block.rows * block.columns + 2 * block.vectors
-    return loads / machine.load_ports <= block.accumulators / FMA_PER_CYCLE
 
 
 def _is_narrow(machine: Host) -> bool:

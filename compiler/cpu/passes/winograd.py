@@ -9,10 +9,10 @@ from ...context import Context
 from ...decisions import Decision, Refusal
 from ...engine import Convolution, Engine, engines_for, least_work
 from ...ir.graph import Graph, Node
+from ...ir.rewrite import rewrite_everywhere
 from ...ops.registry import ops
 from ...ops.windowing import resolve_padding
 from ...ops.winograd import WINDOW, transformed_kernel
-from ...passes.rewriting import rewrite_everywhere
 
 DIRECT, TRANSFORMED = "conv2d", "winograd_conv2d"  # kinds of contractions
 LEAST_GAIN = 1.2  # times less work by estimate, for a rewrite

@@ -136,7 +136,7 @@ def _contract(
         far=_far(problem),
         clipped=_is_clipped(problem, fixed),
         unrolled=1 if fixed else engine.unrolled,
-        prefetched=engine.prefetched(choice.block, extent),
+        prefetched=engine.prefetches_in(choice.block, parts.gates),
         engine=engine.name,
         accumulator=engine.accumulator,
     )

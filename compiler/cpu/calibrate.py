@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 
-from ..runtime.config import config
-from ..runtime.cpu.calibration import Figures
-from ..runtime.cpu.host import Host, host
-from .cpu.engines.fma import Fma
-from .cpu.target import CpuTarget
-from .executable import compile_graph
-from .ir.graph import Graph
-from .ir.types import FLOAT32, TensorType
-from .ops import matmul
-from .ops.core import input_, parameter
+from ...runtime.config import config
+from ...runtime.cpu.calibration import Figures
+from ...runtime.cpu.host import Host, host
+from ..ir.graph import Graph
+from ..ir.types import FLOAT32, TensorType
+from ..ops import matmul
+from ..ops.core import input_, parameter
+from ..target import CompiledFor
+from .engines.fma import Fma
+from .target import CpuTarget
 
 Run = Callable[[], object]
 # Seconds of each of some functions, given a clock.
@@ -46,28 +47,31 @@ def fastest(runs: Sequence[Run], clock: Callable[[], float]) -> list[float]:
     return best
 
 
-def calibrate(measure: Measure = fastest) -> Figures:
+def calibrate(compiled: CompiledFor, measure: Measure = fastest) -> Figures:
     """The figures of this machine, measured in some ten seconds; ``keep_figures`` keeps them.
 
-    ``measure`` gives the seconds of functions, as ``fastest`` does.
+    ``compiled`` gives executables, ``measure`` the seconds of functions, as ``fastest`` does.
     """
     usual, threads = host(), config.threads
     machines = [replace(usual, unrolled=steps, prefetches=ahead) for steps, ahead in VARIANTS]
     with config.update(threads=1):
-        runs = [_product(machine, size) for size in (NEAR, FAR) for machine in machines]
+        runs = [_product(machine, size, compiled) for size in (NEAR, FAR) for machine in machines]
         # The time of a thread: what others on the machine do counts less.
         seconds = measure(runs, time.thread_time)
     near, far = seconds[: len(VARIANTS)], seconds[len(VARIANTS) :]
     engine = Fma(machine=usual)
     chosen = _best(near, far, VARIANTS.index((engine.unrolled, engine.prefetches)))
-    (whole,) = measure([_product(machines[chosen], TEAM)], time.perf_counter)
+    (whole,) = measure([_product(machines[chosen], TEAM, compiled)], time.perf_counter)
     read, written = measure(_memory(), time.thread_time)
+    with ThreadPoolExecutor(threads) as pool:
+        (read_by_all,) = measure([_memory_of_all(pool, threads)], time.perf_counter)
     return Figures(
         thread_gflops=2 * math.prod(NEAR) / min(near) / 1e9,
         team_gflops=2 * math.prod(TEAM) / whole / 1e9,
         threads=threads,
         read_gbs=MEMORY_BYTES / read / 1e9,
         write_gbs=MEMORY_BYTES / written / 1e9,
+        team_read_gbs=MEMORY_BYTES / read_by_all / 1e9,
         unrolled=VARIANTS[chosen][0],
         prefetches=VARIANTS[chosen][1],
     )
@@ -80,13 +84,13 @@ def _best(near: Sequence[float], far: Sequence[float], usual: int) -> int:
     return best if times[best] < GAIN else usual
 
 
-def _product(machine: Host, size: tuple[int, int, int]) -> Run:
+def _product(machine: Host, size: tuple[int, int, int], compiled: CompiledFor) -> Run:
     """A call of a matrix product whose kernel is generated for ``machine``."""
     rows, depth, channels = size
     x = input_("x", TensorType(FLOAT32, (rows, depth)))
     k = parameter("k", TensorType(FLOAT32, (depth, channels)))
     target = CpuTarget(f"cpu:{machine.vectors}", machine)
-    run = compile_graph(Graph("calibrate", (x,), (matmul(x, k),)), target=target)
+    run = compiled(Graph("calibrate", (x,), (matmul(x, k),)), target=target)
     run.set_parameters({"k": np.ones((depth, channels), np.float32)})
     values = np.ones((rows, depth), np.float32)
     return lambda: run(values)
@@ -96,3 +100,9 @@ def _memory() -> tuple[Run, Run]:
     """Reads and writes more memory than caches hold."""
     values = np.ones(MEMORY_BYTES // 8, np.int64)
     return lambda: np.bitwise_or.reduce(values), lambda: values.fill(1)
+
+
+def _memory_of_all(pool: ThreadPoolExecutor, threads: int) -> Run:
+    """Reads such memory by all threads, each its share; numpy lets them run side by side."""
+    shares = np.array_split(np.ones(MEMORY_BYTES // 8, np.int64), threads)
+    return lambda: list(pool.map(np.bitwise_or.reduce, shares))

@@ -1,0 +1,504 @@
+"""Layers that apply a cell step by step: RNN over any cell, SimpleRNN, GRU, LSTM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ...compiler.ops.core import input_
+from ...compiler.ops.stepping import Step, close_scan, items_of
+from .. import ops, tree
+from ..accepted import Count, Share
+from ..errors import LayerError, UsageError
+from ..naming import snake_case
+from ..ops.core import as_node
+from ..scope import active_scope
+from ..serialize import parameters_of, plain
+from ..tensor import KerasTensor
+from ..variable import Variable
+from .base import Layer
+from .cells import (
+    GRUCell,
+    LSTMCell,
+    SimpleRNNCell,
+    StackedRNNCells,
+    check_cell,
+    fixed_masks,
+    initial_state_of,
+    step_of,
+)
+from .spec import InputSpec
+
+
+class Carried:
+    """The states that a stateful layer keeps from call to call; no weights of it."""
+
+    def __init__(self, variables: Any) -> None:
+        self.variables = variables  # nested as the states of the cell
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the steps of a cell gave: the last output, all outputs, the last states."""
+
+    last: Any
+    every: Any
+    states: Any
+
+
+class RNN(Layer):
+    """A cell applied to each step of sequences: ``(N, T, ...)`` to ``(N, ...)``.
+
+    Args:
+        cell: a layer with ``call(inputs, states) -> (output, new_states)``, a ``state_size`` (an
+            int, or a list of them) and perhaps an ``output_size`` and ``get_initial_state``; or a
+            list of cells, each of which takes what the one before gives.
+        return_sequences: whether to return the outputs of all steps, ``(N, T, ...)``.
+        return_state: whether to return the last states too.
+        go_backwards: whether to begin with the last step; outputs are in the order of the steps
+            taken.
+        stateful: whether a call begins with the states that the one before ended with: sample by
+            sample, so the batch size has to be known. ``reset_state()`` begins anew.
+        unroll: whether the steps are laid out one after another, where their number is known.
+        zero_output_for_mask: whether the output of a masked step is 0; else it is that of the step
+            before. States stay as they were, either way.
+    """
+
+    supports_masking = True
+    built_spec: ClassVar[str] = "(batch, steps, features)"
+
+    def __init__(
+        self,
+        cell: Any,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        zero_output_for_mask: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.cell = StackedRNNCells(cell) if isinstance(cell, (list, tuple)) else cell
+        check_cell(self, self.cell)
+        self.return_sequences = bool(return_sequences)
+        self.return_state = bool(return_state)
+        self.go_backwards = bool(go_backwards)
+        self.stateful = bool(stateful)
+        self.unroll = bool(unroll)
+        self.zero_output_for_mask = bool(zero_output_for_mask)
+        self.carried: Carried | None = None
+        self.input_spec = InputSpec(min_ndim=3, layout=self.built_spec)
+
+    # States
+
+    @property
+    def state_size(self) -> list[Any]:
+        """The size of each state."""
+        size = self.cell.state_size
+        return list(size) if isinstance(size, (list, tuple)) else [size]
+
+    @property
+    def states(self) -> Any:
+        """The states of a stateful layer, variables nested as the cell's; None of others."""
+        return None if self.carried is None else self.carried.variables
+
+    @property
+    def fixes_batch(self) -> bool:  # type: ignore[override]
+        return self.stateful
+
+    def get_initial_state(self, batch_size: Any) -> list[Any]:
+        """The states that a call begins with: the cell's own, or zeros."""
+        found: list[Any] = initial_state_of(self.cell, batch_size)
+        return found
+
+    def reset_state(self) -> None:
+        """Sets the states of a stateful layer to 0."""
+        for variable in tree.flatten(self.states):
+            if variable is not None:
+                variable.assign(np.zeros(variable.shape, variable.dtype))
+
+    reset_states = reset_state
+
+    # Building
+
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+        sizes = (sequences_shape[0], *sequences_shape[2:])
+        if isinstance(self.cell, Layer) and not self.cell.built:
+            self.cell.build(sizes)
+        if self.stateful:
+            self._make_states(sequences_shape)
+
+    def _make_states(self, shape: Any) -> None:
+        if shape[0] is None:
+            raise LayerError(
+                self,
+                "stateful=True: expected a known batch size, as each sample has its own state; "
+                f"received shape {shape}. Give it in Input(batch_shape=(32, ...))",
+            )
+        first = self.get_initial_state(shape[0])
+        self.carried = Carried(tree.map_structure(self._state_variable, first))
+
+    def _state_variable(self, value: Any) -> Variable:
+        return Variable(
+            np.asarray(value),
+            dtype=self.dtype,
+            trainable=False,
+            name="rnn_state",
+            path=f"{self.name}/rnn_state",
+        )
+
+    # Calling
+
+    def call(
+        self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
+    ) -> Any:
+        if self.unroll and sequences.shape[1] is None:
+            raise LayerError(
+                self,
+                "unroll=True: expected a known number of steps; received shape "
+                f"{sequences.shape}. Give it in Input(shape=(steps, features)), or drop unroll",
+            )
+        states = self._first_states(sequences, initial_state)
+        sizes = (sequences.sizes[0], *sequences.sizes[2:])
+        with fixed_masks(self.cell, sizes) if training else nullcontext():
+            run = self._unrolled if self.unroll else self._looped
+            results = run(sequences, states, _step_mask(mask), training)
+        if self.stateful:
+            pairs = zip(tree.flatten(self.states), tree.flatten(results.states), strict=True)
+            for variable, state in pairs:
+                variable.assign(state)
+        output = results.every if self.return_sequences else results.last
+        return (output, *results.states) if self.return_state else output
+
+    def _first_states(self, sequences: Any, given: Any) -> list[Any]:
+        """The states to begin with, as tensors of the layer's dtype."""
+        wanted = self.get_initial_state(sequences.sizes[0])
+        if given is None:
+            found = self.states if self.stateful else wanted
+        else:
+            found = list(given) if isinstance(given, (list, tuple)) else [given]
+        self._check_batch(sequences)
+        tensors = tree.map_structure(self._state_tensor, found)
+        have, want = tree.flatten(tensors), tree.flatten(wanted)
+        shapes = [tensor.shape for tensor in have]
+        expected = [tensor.shape for tensor in want]
+        if len(have) != len(want) or not all(map(_agree, shapes, expected)):
+            raise LayerError(
+                self,
+                f"initial_state: expected states of shapes {_listed(expected)}; received "
+                f"{_listed(shapes)}",
+            )
+        packed: list[Any] = tree.pack_as(wanted, have)
+        return packed
+
+    def _state_tensor(self, value: Any) -> KerasTensor:
+        return ops.cast(ops.convert_to_tensor(value), self.dtype)
+
+    def _check_batch(self, sequences: Any) -> None:
+        if not self.stateful:
+            return
+        known = tree.flatten(self.states)[0].shape[0]
+        if sequences.shape[0] != known:
+            raise LayerError(
+                self,
+                f"stateful=True: expected batches of {known} samples, as the states have; received "
+                f"shape {sequences.shape}",
+            )
+
+    def _one_step(self, inputs: Any, states: list[Any], training: bool) -> tuple[Any, list[Any]]:
+        """The cell's output and its new states, of the types that they had."""
+        scope = active_scope()
+        before = (len(scope.losses), len(getattr(scope, "updates", ())))
+        output, new = step_of(self.cell, inputs, states, training)
+        if (len(scope.losses), len(getattr(scope, "updates", ()))) != before:
+            raise LayerError(
+                self,
+                "expected a cell whose steps change no weights, draw no random numbers and add no "
+                "losses, as a step is compiled once for all",
+            )
+        found = list(new) if isinstance(new, (list, tuple)) else [new]
+        have, want = tree.flatten(found), tree.flatten(states)
+        if [each.shape for each in have] != [each.shape for each in want]:
+            raise LayerError(
+                self,
+                f"expected a cell whose new states have the shapes {_listed_of(want)} of the old "
+                f"ones; it gives {_listed_of(have)}",
+            )
+        cast = [ops.cast(h, w.dtype) for h, w in zip(have, want, strict=True)]
+        packed: list[Any] = tree.pack_as(states, cast)
+        return output, packed
+
+    def _looped(self, sequences: Any, states: list[Any], mask: Any, training: bool) -> Results:
+        """All steps as one loop of the graph."""
+        leaves = [
+            _leaf(f"c{i}", as_node(s).tensor_type) for i, s in enumerate(tree.flatten(states))
+        ]
+        carried = list(map(KerasTensor.of, leaves))
+        given = [sequences] if mask is None else [sequences, mask]
+        slices = [_leaf(f"x{i}", _without_steps(as_node(each))) for i, each in enumerate(given)]
+        inputs = [KerasTensor.of(leaf) for leaf in slices]
+        old = tree.pack_as(states, carried)
+        output, new = self._one_step(inputs[0], old, training)
+        begins = [as_node(state) for state in tree.flatten(states)]
+        if mask is not None or not self._gives_a_state(output, new):
+            before = _leaf(f"c{len(leaves)}", as_node(output).tensor_type)
+            begins.append(as_node(ops.zeros(before.shape, output.dtype)))
+            leaves.append(before)
+            if mask is not None:
+                output, new = self._masked(inputs[1], output, KerasTensor.of(before), new, old)
+            last = len(leaves) - 1
+            news = [*tree.flatten(new), output]
+        else:
+            news = tree.flatten(new)
+            last = [as_node(state) for state in news].index(as_node(output))
+        step = Step(
+            tuple(leaves),
+            tuple(slices),
+            tuple(map(as_node, news)),
+            (as_node(output),) if self.return_sequences else (),
+        )
+        items = items_of(
+            close_scan(step, begins, [as_node(each) for each in given], reverse=self.go_backwards)
+        )
+        found = list(map(KerasTensor.of, items))
+        every = found[len(leaves)] if self.return_sequences else None
+        if every is not None and self.go_backwards:
+            every = ops.flip(every, 1)  # a loop leaves results beside the inputs they were made of
+        return Results(found[last], every, tree.pack_as(states, found[: len(carried)]))
+
+    @staticmethod
+    def _gives_a_state(output: Any, new: list[Any]) -> bool:
+        return as_node(output) in [as_node(state) for state in tree.flatten(new)]
+
+    def _masked(
+        self, mask: Any, output: Any, before: Any, new: list[Any], old: list[Any]
+    ) -> tuple[Any, list[Any]]:
+        """Output and states of a step: where the mask is off, as they were."""
+        rest = ops.zeros_like(output) if self.zero_output_for_mask else before
+        pairs = zip(tree.flatten(new), tree.flatten(old), strict=True)
+        states = [_where(mask, state, kept) for state, kept in pairs]
+        return _where(mask, output, rest), tree.pack_as(new, states)
+
+    def _unrolled(self, sequences: Any, states: list[Any], mask: Any, training: bool) -> Results:
+        """All steps one after another."""
+        steps = range(sequences.shape[1])
+        every: list[Any] = []
+        output: Any = None
+        for step in reversed(steps) if self.go_backwards else steps:
+            made, new = self._one_step(sequences[:, step], states, training)
+            if mask is not None:
+                before = ops.zeros_like(made) if output is None else output
+                made, new = self._masked(mask[:, step], made, before, new, states)
+            output, states = made, new
+            every.append(output)
+        return Results(output, ops.stack(every, 1) if self.return_sequences else None, states)
+
+    # Shapes and masks
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """The mask of the outputs of all steps; the last output and states have none."""
+        mask = _step_mask(previous_mask) if self.return_sequences else None
+        return [mask, *(None for _ in self.state_size)] if self.return_state else mask
+
+
+def _step_mask(mask: Any) -> Any:
+    """The mask of the sequences, shape ``(N, T)``; None where there is none."""
+    found = tree.flatten([mask])
+    return found[0] if found else None
+
+
+def _leaf(name: str, type_: Any) -> Any:
+    return input_(name, type_)
+
+
+def _without_steps(node: Any) -> Any:
+    shape = node.shape
+    return node.tensor_type.with_shape((shape[0], *shape[2:]))
+
+
+def _where(mask: Any, chosen: Any, other: Any) -> Any:
+    """One or the other by sample."""
+    wide = ops.reshape(mask, (*mask.sizes, *(1 for _ in chosen.shape[1:])))
+    return ops.where(wide, chosen, other)
+
+
+def _agree(shape: Any, wanted: Any) -> bool:
+    return len(shape) == len(wanted) and all(
+        None in pair or pair[0] == pair[1] for pair in zip(shape, wanted, strict=True)
+    )
+
+
+def _listed(shapes: Sequence[Any]) -> str:
+    return ", ".join(map(str, shapes))
+
+
+def _listed_of(tensors: Sequence[Any]) -> str:
+    return _listed([tensor.shape for tensor in tensors])
+
+
+# What makes the layer, as against its cell.
+_OF_LAYER = (
+    "return_sequences",
+    "return_state",
+    "go_backwards",
+    "stateful",
+    "unroll",
+    "zero_output_for_mask",
+)
+_OF_ANY_LAYER = ("name", "trainable", "dtype")
+
+
+class _CellLayer(RNN):
+    """A recurrent layer that makes its own cell, and has the attributes of that."""
+
+    cell_class: ClassVar[Any]
+
+    def __init__(self, arguments: dict[str, Any], options: dict[str, Any]) -> None:
+        given = {**arguments, **options}
+        if given.get("use_cudnn", "auto") not in ("auto", False):
+            raise UsageError(
+                f'{type(self).__name__}: expected use_cudnn as "auto" or False, as kernels are '
+                f"compiled here; received {given['use_cudnn']!r}"
+            )
+        of_cell = {name: given[name] for name in parameters_of(self.cell_class)}
+        of_base = {name: options[name] for name in ("dtype", "trainable") if name in options}
+        super().__init__(
+            self.cell_class(**of_cell, **of_base, name=snake_case(self.cell_class.__name__)),
+            activity_regularizer=given["activity_regularizer"],
+            **{name: given[name] for name in _OF_LAYER if name in given},
+            **{name: value for name, value in options.items() if name not in _OF_LAYER},
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        """What is not the layer's own is its cell's: ``units``, ``activation``, ``kernel``, ..."""
+        cell = vars(self).get("cell")
+        if cell is None or name.startswith("_") or name not in parameters_of(self.cell_class):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(cell, name)
+
+    def get_config(self) -> dict[str, Any]:
+        cell = self.cell.get_config()
+        return {
+            **{name: getattr(self, name) for name in (*_OF_ANY_LAYER, *_OF_LAYER)},
+            **{name: value for name, value in cell.items() if name not in _OF_ANY_LAYER},
+            "activity_regularizer": plain(self.activity_regularizer),
+        }
+
+
+class SimpleRNN(_CellLayer):
+    """A plain recurrent network: ``h = activation(x @ kernel + bias + h @ recurrent_kernel)``.
+
+    Arguments as ``SimpleRNNCell`` and ``RNN`` take them.
+    """
+
+    cell_class = SimpleRNNCell
+
+    def __init__(
+        self,
+        units: Count,
+        activation: Any = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: Share = 0.0,
+        recurrent_dropout: Share = 0.0,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(locals(), kwargs)
+
+
+class GRU(_CellLayer):
+    """Gated recurrent units, as in ``GRUCell``.
+
+    Arguments as ``GRUCell`` and ``RNN`` take them.
+    """
+
+    cell_class = GRUCell
+
+    def __init__(
+        self,
+        units: Count,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: Share = 0.0,
+        recurrent_dropout: Share = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        reset_after: bool = True,
+        use_cudnn: Any = "auto",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(locals(), kwargs)
+
+
+class LSTM(_CellLayer):
+    """Long short-term memory, as in ``LSTMCell``.
+
+    Arguments as ``LSTMCell`` and ``RNN`` take them.
+    """
+
+    cell_class = LSTMCell
+
+    def __init__(
+        self,
+        units: Count,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        unit_forget_bias: bool = True,
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: Share = 0.0,
+        recurrent_dropout: Share = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        use_cudnn: Any = "auto",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(locals(), kwargs)
