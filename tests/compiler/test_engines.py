@@ -22,7 +22,7 @@ from keraunos.compiler.ir.types import FLOAT32, FLOAT64, INT8, INT32, DType, par
 from keraunos.compiler.loops.layout import Address, Layout
 from keraunos.compiler.pipeline import optimize
 from keraunos.compiler.scheduling.schedule import schedule
-from keraunos.runtime.cache import load_kernel
+from keraunos.runtime.cpu.ahead import load_kernels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +135,7 @@ def test_what_is_computed_is_packed_as_weights_are(packing, dtype):
     launch = packing.launch(Layout(type_))
     expected = packing.pack(source)
     made = np.full(expected.size, 77, dtype)
-    kernel = load_kernel(emit(launch.kernel, 8))
+    (kernel,) = load_kernels([emit(launch.kernel, 8)])
     addresses = (source.ctypes.data, made.ctypes.data)
     values = [addresses[a.slot] if isinstance(a, Address) else int(str(a)) for a in launch.args]
     arguments = np.array(values, np.int64)
