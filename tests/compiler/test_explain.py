@@ -14,7 +14,7 @@ from keraunos.runtime.dim import symbol
 N = symbol("N")
 
 RESIDUAL = """
-graph net(%x: f32[N, 4]) -> f32[N, 4] {
+graph net(%x: f32[N, 4]) -> (f32[N, 4], bool[N, 4]) {
   $a.kernel : f32[4, 4]   # a
   $a.bias   : f32[4]      # a
   %0 = matmul(%x, $a.kernel) : f32[N, 4]   # a
@@ -22,7 +22,8 @@ graph net(%x: f32[N, 4]) -> f32[N, 4] {
   %2 = relu(%1)              : f32[N, 4]   # relu
   %3 = matmul(%1, $a.kernel) : f32[N, 4]   # b
   %4 = add(%2, %3)           : f32[N, 4]   # sum
-  return %4
+  %5 = greater(%3, 0.0)      : bool[N, 4]  # sign
+  return %4, %5
 }
 """
 
@@ -123,6 +124,6 @@ def test_an_executable_explains_itself():
     assert "fused" in explanation.actions
     assert text.startswith("net: ")
     assert "matmul+add" in text
-    (refusal,) = [d for d in explanation.only("declined").decisions if d.stage == "fuse"]
-    assert refusal.reason in text
-    assert "b" in refusal.layers or "relu" in refusal.layers
+    refusals = [d for d in explanation.only("declined").decisions if d.stage == "fuse"]
+    assert "DTYPE" in {refusal.reason for refusal in refusals}
+    assert all(refusal.reason in text and "sign" in refusal.layers for refusal in refusals)
