@@ -56,30 +56,29 @@ LAYERED = {
         "target",
         "pipeline emit sources",
         "cpu",
-        "targets",
+        "targets program_file",
         "executable",
         "report",
     ),
     "runtime": (
-        "forks columns threefry erf_inverse trust",
+        "forks columns trust threefry erf_inverse host_functions",
         "config dim dim_parser dim_solver memory",
-        "program cache_files cache_folders",
-        "placement",
-        "cache cpu",
+        "arrays records kernels cache_files cache_folders program",
+        "program_check program_file placement cache device",
+        "cpu",
+        "devices",
         "executor",
-        "profiler",
+        "profiler finite",
     ),
 }
 
 # What is slow to import, or a backend's: loaded when it is first asked for.
-LATE_BELOW = {"keraunos.compiler.ir.graph", "keraunos.runtime.cache"}
+LATE_BELOW = {
+    f"keraunos.{name}" for name in ("compiler.ir.graph", "runtime.devices", "runtime.cpu.toolchain")
+}
 
 # Who may know the folder of a target.
 KNOW_BACKENDS = {"keraunos.compiler.targets", "keraunos.runtime.devices"}
-# These are still the CPU's in part.
-KNOW_BACKENDS |= {
-    f"keraunos.{name}" for name in ("runtime.cache", "runtime.executor", "compiler.report.dump")
-}
 
 # What the runtime may load: it serves saved programs, without the rest of the compiler.
 RUNTIME_NEEDS = {"llvmlite", "ml_dtypes", "numba", "numpy", "platformdirs"}
