@@ -56,17 +56,15 @@ LAYERED = {
         "target",
         "pipeline emit sources",
         "cpu",
-        "targets",
-        "program_file",
+        "targets program_file",
         "executable",
         "report",
     ),
     "runtime": (
-        "forks columns threefry erf_inverse trust kernels host_functions",
+        "forks columns trust threefry erf_inverse host_functions",
         "config dim dim_parser dim_solver memory",
-        "program cache_files cache_folders arrays records",
-        "placement program_check program_file",
-        "cache device",
+        "arrays records kernels cache_files cache_folders program",
+        "program_check program_file placement cache device",
         "cpu",
         "devices",
         "executor",
@@ -76,9 +74,7 @@ LAYERED = {
 
 # What is slow to import, or a backend's: loaded when it is first asked for.
 LATE_BELOW = {
-    "keraunos.compiler.ir.graph",
-    "keraunos.runtime.cpu.toolchain",
-    "keraunos.runtime.devices",
+    f"keraunos.{name}" for name in ("compiler.ir.graph", "runtime.devices", "runtime.cpu.toolchain")
 }
 
 # Who may know the folder of a target.
