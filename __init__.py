@@ -22,7 +22,7 @@ from .frontend import (
 from .frontend.dtypes import floatx, set_floatx
 from .frontend.gradients import grad, value_and_grad
 from .frontend.initializers import Initializer
-from .frontend.inspection import compare, compile, dump, explain, parse_ir
+from .frontend.inspection import compare, compile, dump, explain, load_program, parse_ir
 from .frontend.layers import Input, InputSpec, Layer
 from .frontend.losses import Loss
 from .frontend.metrics import Metric
@@ -86,6 +86,7 @@ __all__ = [
     "grad",
     "initializers",
     "layers",
+    "load_program",
     "losses",
     "metrics",
     "models",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from ..runtime.config import config
 from ..runtime.cpu.calibration import Figures
 from ..runtime.cpu.host import Host, host
-from .cpu.blocking import prefetches, unrolled_steps
+from .cpu.engines.fma import Fma
 from .cpu.target import CpuTarget
 from .executable import compile_graph
 from .ir.graph import Graph
@@ -58,15 +59,19 @@ def calibrate(measure: Measure = fastest) -> Figures:
         # The time of a thread: what others on the machine do counts less.
         seconds = measure(runs, time.thread_time)
     near, far = seconds[: len(VARIANTS)], seconds[len(VARIANTS) :]
-    chosen = _best(near, far, VARIANTS.index((unrolled_steps(usual), prefetches(usual))))
+    engine = Fma(machine=usual)
+    chosen = _best(near, far, VARIANTS.index((engine.unrolled, engine.prefetches)))
     (whole,) = measure([_product(machines[chosen], TEAM)], time.perf_counter)
     read, written = measure(_memory(), time.thread_time)
+    with ThreadPoolExecutor(threads) as pool:
+        (read_by_all,) = measure([_memory_of_all(pool, threads)], time.perf_counter)
     return Figures(
         thread_gflops=2 * math.prod(NEAR) / min(near) / 1e9,
         team_gflops=2 * math.prod(TEAM) / whole / 1e9,
         threads=threads,
         read_gbs=MEMORY_BYTES / read / 1e9,
         write_gbs=MEMORY_BYTES / written / 1e9,
+        team_read_gbs=MEMORY_BYTES / read_by_all / 1e9,
         unrolled=VARIANTS[chosen][0],
         prefetches=VARIANTS[chosen][1],
     )
@@ -95,3 +100,9 @@ def _memory() -> tuple[Run, Run]:
     """Reads and writes more memory than caches hold."""
     values = np.ones(MEMORY_BYTES // 8, np.int64)
     return lambda: np.bitwise_or.reduce(values), lambda: values.fill(1)
+
+
+def _memory_of_all(pool: ThreadPoolExecutor, threads: int) -> Run:
+    """Reads such memory by all threads, each its share; numpy lets them run side by side."""
+    shares = np.array_split(np.ones(MEMORY_BYTES // 8, np.int64), threads)
+    return lambda: list(pool.map(np.bitwise_or.reduce, shares))

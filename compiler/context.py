@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from .decisions import Decisions
+from .engine import Engine
 from .ir.graph import Graph, Node
 
 Machine = TypeVar("Machine")
@@ -17,6 +18,11 @@ class Costs(ABC, Generic[Machine]):
     """What passes ask of a target. ``machine`` is its description, for the target's own passes."""
 
     machine: Machine
+
+    @property
+    @abstractmethod
+    def engines(self) -> tuple[Engine, ...]:
+        """What multiplies there, and is chosen from; of equal ones the first."""
 
     @abstractmethod
     def is_dear(self, function: str) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..runtime.dim import Size
+
+Refusal: TypeAlias = tuple[str, str]  # a code in capitals, and the predicate that failed in words
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,21 +13,27 @@ from typing import Any
 import numpy as np
 
 from ..runtime.config import config
+from ..runtime.device import Buffer
+from ..runtime.devices import runs_here, targets_here
 from ..runtime.dim import evaluate as size_of
-from ..runtime.executor import Executor, runs_here, targets_here
+from ..runtime.executor import Executor
+from ..runtime.finite import watched
+from ..runtime.host_functions import REQUIRE_FINITE, REQUIRE_NO_NAN, NotFiniteError
 from ..runtime.placement import Placement, solved
 from ..runtime.program import Program
-from .conditions import check_choices
 from .decisions import Decisions
+from .emit import emit
 from .ir.evaluate import bind_sizes, evaluate
 from .ir.graph import Graph, IRError, Node
 from .ir.nonfinite import not_finite
 from .pipeline import TILE, TRACE, Stages, optimize
-from .plan import Plan, plan
-from .report.explain import Explanation, explain
-from .report.profile import Profile, profile
-from .schedule import Schedule, schedule
-from .slots import Prepared
+from .program_file import save_program
+from .scheduling.conditions import check_choices
+from .scheduling.lower import lower
+from .scheduling.plan import Plan, plan
+from .scheduling.schedule import Schedule, schedule
+from .scheduling.slots import Prepared
+from .sources import described_sources, kernel_names
 from .suggest import listed
 from .target import Target
 from .targets import CPU, target_named
@@ -60,9 +67,11 @@ class Report:
 class Executable:
     """A compiled graph. Call it with arrays, after ``set_parameters`` if it has parameters."""
 
+    target: Target[Any]
     stages: Stages
     schedule: Schedule
     plan: Plan
+    program: Program
     decisions: Decisions
     loaded: Executor | None  # None where this machine cannot run the program
     compile_seconds: float
@@ -79,10 +88,6 @@ class Executable:
         return self.stages.last
 
     @property
-    def program(self) -> Program:
-        return self.plan.program
-
-    @property
     def executor(self) -> Executor:
         """What runs the program; raises ``IRError`` where this machine cannot."""
         if self.loaded is None:
@@ -95,23 +100,18 @@ class Executable:
 
     @property
     def source(self) -> dict[str, str]:
-        """The generated text of each kernel, by a name unique within this program."""
-        texts: dict[str, str] = {}
-        for kernel in self.program.kernels:
-            name, copies = kernel.name, 1
-            while name in texts:
-                copies += 1
-                name = f"{kernel.name}_{copies}"
-            texts[name] = kernel.source
-        return texts
+        """The generated text of each kernel, by a name unique within this program.
+
+        It begins with a comment on the launches, layers and lines that the kernel serves here.
+        What is compiled, ``program.kernels``, has none: models share it.
+        """
+        return described_sources(self.program, self.schedule)
 
     @property
     def source_path(self) -> dict[str, Path]:
         """Where each kernel's text lies in the cache."""
-        return {
-            name: kernel.path
-            for name, kernel in zip(self.source, self.executor.kernels, strict=True)
-        }
+        paths = (kernel.path for kernel in self.executor.kernels)
+        return dict(zip(kernel_names(self.program), paths, strict=True))
 
     @property
     def report(self) -> Report:
@@ -149,23 +149,7 @@ class Executable:
     @property
     def state(self) -> Mapping[str, np.ndarray]:
         """The parameters that calls update, by name: copies of their values."""
-        return {name: array.copy() for name, array in self.executor.state.items()}
-
-    def explain(self, only: str | None = None) -> Explanation:
-        """What was fused, folded, tiled or declined, and why; prints as a table.
-
-        ``only`` keeps one kind, such as ``"declined"``; raises ``ValueError`` for an unknown one.
-        """
-        return explain(self.program.name, self.decisions, only)
-
-    def profile(self, *arrays: np.ndarray, repeats: int | None = None) -> Profile:
-        """How long each launch of a call on ``arrays`` takes; prints as a table.
-
-        Runs the program for half a second, or ``repeats`` times, after a call that raises what a
-        call does.
-        """
-        Executable.__call__(self, *arrays)
-        return profile(self.executor, tuple(self.source), arrays, repeats)
+        return {name: buffer.read().copy() for name, buffer in self.executor.state.items()}
 
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         """The outputs for these inputs, as new arrays in the graph's order.
@@ -183,12 +167,41 @@ class Executable:
         """As a call, but what is not finite is an error, and leaves the state as it was."""
         before = self.state
         results = self.executor(*arrays)
-        if all(np.isfinite(each).all() for each in (*results, *self.executor.state.values())):
+        updated = [buffer.read() for buffer in self.executor.state.values()]
+        if all(np.isfinite(each).all() for each in (*results, *updated)):
             return results
-        for name, array in self.executor.state.items():
-            array[...] = before[name]
-        traced = self.stages[TRACE]
-        raise not_finite(traced, arrays, {**(self._weights.values or {}), **before})
+        for name, buffer in self.executor.state.items():
+            buffer.write(before[name])
+        values = {**(self._weights.values or {}), **before}
+        kernel = partial(self._first_not_finite, arrays, values)
+        raise not_finite(self.stages[TRACE], arrays, values, kernel)
+
+    def _first_not_finite(
+        self, arrays: tuple[np.ndarray, ...], values: Mapping[str, np.ndarray]
+    ) -> str:
+        """The kernel whose result is the first that is not finite."""
+        for function in (REQUIRE_NO_NAN, REQUIRE_FINITE):
+            executor = Executor(watched(self.program, function), self.executor.threads)
+            self._weights.prepare(values, executor)
+            try:
+                executor(*arrays)
+            except NotFiniteError as error:
+                return f"{error}, in its kernel; every op computed alone is finite"
+        return "every op computed alone is finite, as kernels are one by one: please report it"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the program with its weights and state to a file, for ``load_program``.
+
+        It holds for programs of this target and this version of the kernels, and is replaced at
+        once or not at all.
+
+        Raises:
+            ValueError: parameters were not set; this machine does not run the program.
+            OSError: the file cannot be written.
+        """
+        if self._weights.values is None:
+            raise self._unset()
+        save_program(path, self.program, self.plan.kernels, self.executor)
 
     def _unset(self) -> IRError:
         names = ", ".join(f"${node.attrs['name']}" for node in self._weights.graph.parameters)
@@ -206,12 +219,12 @@ def compile_graph(
     stop_after: str | None = None,
     target: str | Target[Any] = CPU,
     threads: int | None = None,
-    state: Mapping[str, np.ndarray] | None = None,
+    state: Mapping[str, Buffer] | None = None,
 ) -> Executable:
     """The executable of ``graph``; raises ``IRError`` or ``ValueError`` on what cannot be.
 
     What is compiled for a target that this machine is not can be read, and not be run.
-    ``state`` gives arrays for parameters that the graph updates: calls read and write them. Others
+    ``state`` gives buffers for parameters that the graph updates: calls read and write them. Others
     are the executable's own, set by ``set_parameters``.
     """
     start = time.perf_counter()
@@ -220,15 +233,18 @@ def compile_graph(
     aim = target_named(target) if isinstance(target, str) else target
     stages = optimize(graph, aim, passes, disable, stop_after, decisions)
     final = stages.last
-    scheduled = schedule(final, aim)
+    scheduled = lower(schedule(final, aim), aim)
     chosen = TILE in passes or "default" in passes
     tiled = chosen and TILE not in disable and stop_after is None
     tiles = aim.tiles(scheduled, decisions) if tiled else ()
-    planned = plan(scheduled, tiles, aim)
-    executor = Executor(planned.program, threads, state) if runs_here(aim.name) else None
+    planned = plan(scheduled, tiles)
+    program = emit(planned, aim)
+    executor = Executor(program, threads, state) if runs_here(aim.name) else None
     seconds = time.perf_counter() - start
     weights = _Weights(final, planned.prepared)
-    executable = Executable(stages, scheduled, planned, decisions, executor, seconds, weights)
+    executable = Executable(
+        aim, stages, scheduled, planned, program, decisions, executor, seconds, weights
+    )
     if executor is not None:
         executor.on_empty = partial(_empty, graph, weights, executor)
         if not final.parameters:
@@ -247,7 +263,8 @@ def _empty(
         pairs = zip(shapes, types, strict=True)
         return tuple(np.empty(shape, type_.dtype.numpy) for shape, type_ in pairs)
     check_choices(graph, bindings)
-    results = evaluate(graph, arrays, {**(weights.values or {}), **executor.state})
+    updated = {name: buffer.read() for name, buffer in executor.state.items()}
+    results = evaluate(graph, arrays, {**(weights.values or {}), **updated})
     return tuple(result.copy() for result in results[: len(types)])
 
 
@@ -270,9 +287,9 @@ class _Weights:
     def prepare(self, values: Mapping[str, np.ndarray], executor: Executor) -> None:
         for node in self.graph.parameters:
             _check(node, values)
-        for name, array in executor.state.items():
-            if not np.may_share_memory(array, values[name]):
-                array[...] = values[name]
+        for name, buffer in executor.state.items():
+            if not np.may_share_memory(buffer.read(), values[name]):
+                buffer.write(values[name])
         arrays: dict[Node, np.ndarray] = {node: _leaf(node, values) for node in self.direct}
         if self.prologue.outputs:
             # In float64, rounded once: folding costs no accuracy.

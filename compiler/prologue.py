@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from .ir.graph import Graph, Node, bodies_of
 from .ir.types import TupleType
-from .ops.core import ITEM
+from .ops.core import ITEM, copy
 
 
 def fixed_nodes(graph: Graph) -> frozenset[Node]:
     """The nodes with the same value at every call: weights, and what is computed from them alone.
 
-    A parameter that calls update is none. Nor is a result that a kernel has to write, nor what has
-    as many elements as the batch: its size is known at a call only.
+    A parameter that calls update is none. Nor is a result that a kernel has to write, nor a copy,
+    which is there because a kernel has to, nor what has as many elements as the batch: its size is
+    known at a call only.
     """
     fixed: set[Node] = set()
     updated = frozenset(graph.updates)
     for node in graph.nodes:
         leaf = node.op.name in ("parameter", "constant") and node not in updated
-        known = leaf or (node.inputs and all(operand in fixed for operand in node.inputs))
+        made = node.inputs and node.op is not copy
+        known = leaf or (made and all(operand in fixed for operand in node.inputs))
         if known and not _has_symbols(node):
             fixed.add(node)
     written = {*graph.outputs, *(n.inputs[0] for n in graph.outputs if n.op is ITEM)}

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass
 
 from .context import Costs, Machine, PassFunction
 from .decisions import Decisions
 from .loops.kernel import Kernel
-from .lower import Lowering
-from .schedule import Schedule, Tile
+from .scheduling.lower import Lowering
+from .scheduling.schedule import LayoutPolicy, Schedule, Tile
 
 
-class Target(Costs[Machine], Lowering):
+@dataclass(frozen=True)
+class Peaks:
+    """What a machine reaches at most: 10^9 float32 operations, and bytes of memory, a second.
+
+    Attributes:
+        measured: whether that was measured, and not derived from a description.
+    """
+
+    gflops: float
+    gbs: float
+    measured: bool
+
+
+class Target(Costs[Machine], LayoutPolicy, Lowering):
     """A kind of machine. Data that never change, equal where they give the same programs.
 
     Attributes:
@@ -38,3 +52,7 @@ class Target(Costs[Machine], Lowering):
     @abstractmethod
     def emit(self, kernel: Kernel) -> str:
         """The text of a kernel's module; the same for equal kernels."""
+
+    @abstractmethod
+    def peaks(self, threads: int) -> Peaks:
+        """What the machine reaches at most with so many threads; for reports alone."""

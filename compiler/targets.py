@@ -25,5 +25,6 @@ def target_named(name: str) -> Target[Any]:
     if name not in NAMES:
         known = ", ".join(map(repr, NAMES))
         raise IRError(f"target: expected one of {known}; got {name!r}{did_you_mean(name, NAMES)}")
-    machine = described(host(), figures()) if name == CPU else DESCRIBED[name.partition(":")[2]]
-    return CpuTarget(f"{CPU}:{machine.vectors}", machine)
+    measured = figures() if name == CPU else None
+    machine = described(host(), measured) if name == CPU else DESCRIBED[name.partition(":")[2]]
+    return CpuTarget(f"{CPU}:{machine.vectors}", machine, measured)

@@ -49,5 +49,6 @@ def three_digits(value: float) -> str:
 
 
 def count_of(number: int, thing: str) -> str:
-    """``1 kernel``, ``3 kernels``."""
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+    """``1 kernel``, ``3 kernels``, ``3 launches``."""
+    ending = "" if number == 1 else "es" if thing.endswith("ch") else "s"
+    return f"{number:,} {thing}{ending}"

@@ -29,6 +29,7 @@ def main():
         print(f"  {stage:16} {' '.join(ops_of(graph))}")
 
     print(f"\nThe graph as it was traced:\n{executable.stages['trace']}")
+    print(f"\nWhat one pass did to it, node by node:\n{executable.diff('fuse')}")
     print(f"\nThe graph that becomes kernels:\n{executable.graph}")
 
     print("\nThe kernels, Python files in the cache:")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..runtime.memory import fitting
+from ..runtime.arrays import fitting
 from . import tree
 from .dtypes import as_array, canonical_array
 from .errors import NO_RESULT, LayerError, shown
@@ -40,7 +40,7 @@ def program_for_arrays(
     """
     if args:
         args = (array_of_numbers(args[0]), *args[1:])
-    doubles = _doubles(layer)
+    doubles = doubles_of(layer)
     leaves = [_as_input(layer, leaf, doubles) for leaf in tree.flatten((args, kwargs))]
     arrays = [leaf for leaf in leaves if isinstance(leaf, np.ndarray)]
     if not arrays and not exact:
@@ -108,7 +108,7 @@ def _as_input(layer: Any, leaf: Any, doubles: str | None) -> Any:
     return leaf
 
 
-def _doubles(layer: Any) -> str | None:
+def doubles_of(layer: Any) -> str | None:
     """What float64 becomes on its way into a layer that casts floats to a type of its own."""
     own = getattr(layer, "autocast", False) and layer.dtype.startswith("float")
     return layer.dtype if own else None
@@ -125,6 +125,23 @@ def symbolic_results(layer: Any, shapes: Any, dtype: str | None = None) -> Any:
     inputs = _per_shape(shapes, lambda shape: KerasTensor(shape, dtype or layer.dtype))
     with entered(Scope()):
         return layer.apply((inputs,), {})
+
+
+def results_like(layer: Any, data: Any) -> Any:
+    """What the layer gives, as symbolic tensors, for any batch of samples like those in ``data``.
+
+    Builds the layer if need be. ``data`` is arrays or tensors, nested; None where there is none.
+    """
+    with entered(Scope()):
+        return layer.apply((tree.map_structure(_symbolic_batch, data),), {})
+
+
+def _symbolic_batch(leaf: Any) -> KerasTensor | None:
+    if leaf is None:
+        return None
+    known = isinstance(leaf, KerasTensor)
+    dtype = leaf.dtype if known else canonical_array(np.empty(0, leaf.dtype)).dtype.name
+    return KerasTensor((None, *leaf.shape[1:]), dtype)
 
 
 def _per_shape(shapes: Any, make: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -10,8 +11,13 @@ import numpy as np
 
 from ..compiler.executable import Executable, compile_graph
 from ..compiler.ir.graph import Graph, Node
-from ..compiler.report.compare import Comparison, Variants, compare_graph
-from ..compiler.report.profile import Profile
+from ..compiler.report.compare import Variants, compare_graph
+from ..compiler.report.comparison import Comparison
+from ..compiler.report.diff import stage_diff
+from ..compiler.report.difference import Difference
+from ..compiler.report.explain import Explanation, explain
+from ..compiler.report.profile import Profile, profile
+from ..runtime.arrays import is_float
 from ..runtime.dim import Size
 from . import tree
 from .dtypes import as_array, fitted_array
@@ -52,11 +58,39 @@ class CompiledModel(Executable):
         return self.traced.pack(self.runs(*arrays))
 
     @user_facing
+    def explain(self, only: str | None = None) -> Explanation:
+        """What was fused, folded, tiled or declined, and why; prints as a table.
+
+        ``only`` keeps one kind, such as ``"declined"``; raises ``ValueError`` for an unknown one.
+        """
+        return explain(self, only)
+
+    @user_facing
+    def diff(self, stage: str) -> Difference:
+        """What the pass of a stage, such as ``"fuse"``, changed, node by node; prints as lines.
+
+        Raises:
+            ValueError: no pass of that name ran; ``stages`` has those that did.
+        """
+        return stage_diff(self.stages, stage)
+
+    @user_facing
     def profile(self, *inputs: Any, repeats: int | None = None) -> Profile:
-        """How long each launch of a call takes; prints as a table. Errors as a call's."""
+        """How long each launch of a call takes; prints as a table.
+
+        Runs it for half a second, or ``repeats`` times. Raises what a call does.
+        """
         arrays = self._fitted(inputs)
         self.runs.bind()
-        return super().profile(*arrays, repeats=repeats)
+        return profile(self.runs.executable, *arrays, repeats=repeats)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the program, with the weights that the model has now, for ``load_program``.
+
+        Errors as those of an executable.
+        """
+        self.runs.bind()
+        super().save(path)
 
     def _fitted(self, inputs: tuple[Any, ...]) -> list[np.ndarray]:
         return fit_inputs(self.traced.graph, inputs, self.traced.arguments)
@@ -94,8 +128,8 @@ def compare_model(model: Any, x: Any, variants: Variants, repeats: int | None) -
     if missing:
         raise UsageError(
             f"compare: expected a model, or a graph without parameters; received graph "
-            f"{traced.graph.name} with {missing} of them. compiler.compare.compare_graph takes "
-            "their values too"
+            f"{traced.graph.name} with {missing} of them. compare_graph of compiler.report.compare "
+            "takes their values too"
         )
     arrays = fit_inputs(traced.graph, (x,), traced.arguments)
     return compare_graph(traced.graph, arrays, traced.values(), variants, repeats)
@@ -168,7 +202,7 @@ def _fit(graph: Graph, node: Node, given: Any) -> np.ndarray:
         one = array.ndim == wanted.rank - 1
         hint = ". One sample? Add the batch axis with x[None]" if one else ""
         raise UsageError(f"{name}: expected {wanted}; received shape {array.shape}{hint}")
-    if array.dtype.kind == "f" and not wanted.dtype.is_float:
+    if is_float(array.dtype) and not wanted.dtype.is_float:
         raise UsageError(f"{name}: expected {wanted}; received {array.dtype}. Round it first")
     try:
         return fitted_array(array, wanted.dtype.numpy)

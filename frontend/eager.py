@@ -60,7 +60,7 @@ class EagerTrace(TraceScope):
         self._before.setdefault(id(variable), (variable, variable.numpy()))
         if config.check_finite:
             self.check_finite(node)
-        variable.memory[...] = new
+        variable.buffer.write(new)
         variable.changed()
 
     def note_classes(self, node: Node, classes: int, ignored: int | None) -> None:
@@ -81,7 +81,7 @@ class EagerTrace(TraceScope):
     def undo(self) -> None:
         """Gives all weights the values that they had before the step."""
         for variable, value in self._before.values():
-            variable.memory[...] = value
+            variable.buffer.write(value)
             variable.changed()
 
     def remembered(self, outputs: Any) -> Any:

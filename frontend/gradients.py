@@ -11,7 +11,7 @@ import numpy as np
 from ..compiler.autodiff import grad as derivatives
 from ..compiler.autodiff import gradients
 from ..compiler.ir.graph import Graph, Node
-from ..compiler.ops.stepping import substituted
+from ..compiler.ir.rewrite import substituted
 from ..compiler.suggest import did_you_mean
 from . import tree
 from .calls import array_of_numbers, call_on_arrays

@@ -15,10 +15,11 @@ from .errors import IRUsageError, UsageError
 from .saving.atomic import make_folder
 
 if TYPE_CHECKING:
-    from ..compiler.executable import Executable
     from ..compiler.ir.graph import Graph
-    from ..compiler.report.compare import Comparison
+    from ..compiler.report.comparison import Comparison
     from ..compiler.report.explain import Explanation
+    from ..runtime.executor import Executor
+    from .compiled import CompiledModel
 
 
 def parse_ir(text: str) -> Graph:
@@ -41,14 +42,14 @@ def compile(
     disable: str | Iterable[str] = (),
     stop_after: str | None = None,
     training: bool = False,
-) -> Executable:
+) -> CompiledModel:
     """The executable of a model, a layer, a function of tensors, a training step, or a graph.
 
     It is called with what the model takes and gives what the model gives, as arrays; its weights
     follow the model's. A graph gives an array or a tuple of arrays, and its weights come through
     ``set_parameters``. It keeps the trace that it was made of: other attributes of layers that are
     changed later, an activation for instance, are seen by another ``compile``. ``stages``,
-    ``source``, ``report``, ``explain()`` and ``profile(x)`` tell what was made.
+    ``source``, ``report``, ``explain()``, ``diff("fuse")`` and ``profile(x)`` tell what was made.
 
     Args:
         inputs: shapes or arrays as for ``trace``, for a model that does not know its inputs.
@@ -66,10 +67,30 @@ def compile(
     if target not in targets:
         known, hint = ", ".join(map(repr, targets)), did_you_mean(target, targets)
         raise UsageError(f"compile: expected a target among {known}; received {target!r}{hint}")
-    executable: Executable = lazy.load(".compiled").compile_model(
+    executable: CompiledModel = lazy.load(".compiled").compile_model(
         model, inputs, training, passes, disable, stop_after, target
     )
     return executable
+
+
+@checked
+def load_program(path: str | Path, trusted: bool = False) -> Executor:
+    """A compiled model from a file, as ``compile(model).save(path)`` writes it.
+
+    It is called with the arrays that the model's graph takes, contiguous and of its dtypes, and
+    gives a tuple of arrays. It needs no model, and follows none.
+
+    Args:
+        trusted: run it though others own the file or may write to it. No code is read from it, but
+            a program made up to do harm may write to memory that is not its own.
+
+    Raises:
+        ValueError: the file is no program, damaged, for another machine, of another version, or
+            not yours.
+        OSError: there is no such file, or it may not be read.
+    """
+    executor: Executor = lazy.load("..compiler.program_file").load_program(path, trusted)
+    return executor
 
 
 @checked

@@ -18,6 +18,7 @@ class Scope:
     """Inference while a model is put together: weights are placeholders that carry a type."""
 
     training = False
+    asks_types_alone = True  # whether of what is computed here only types matter
     fixes_values = False  # whether what Python reads now would be part of a program for good
     has_values = False  # whether tensors have values at once, as in a step that runs eagerly
 
@@ -128,6 +129,8 @@ class Scope:
 
 class EagerScope(Scope):
     """One op on arrays: arrays and weights are inputs, whose values wait in ``arrays``."""
+
+    asks_types_alone = False
 
     def __init__(self) -> None:
         super().__init__()

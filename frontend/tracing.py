@@ -10,9 +10,10 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..compiler.ir.graph import Graph, IRError, Node, Origin
+from ..compiler.ir.rewrite import substituted
 from ..compiler.ir.types import Shape, TensorType, dtype_of
 from ..compiler.ops.core import INPUT, input_, parameter
-from ..compiler.ops.stepping import substituted
+from ..runtime.device import Buffer
 from . import tree
 from .dtypes import standard_dtype
 from .errors import SizesUnknown, UsageError, of_users, shown, user_facing
@@ -70,10 +71,10 @@ class Traced:
         """The weights by the parameters' names."""
         return {name: variable.view for name, variable in self.variables.items()}
 
-    def state(self) -> dict[str, np.ndarray]:
-        """The memory of the weights that a call changes, by the parameters' names."""
+    def state(self) -> dict[str, Buffer]:
+        """The buffers of the weights that a call changes, by the parameters' names."""
         names = (node.attrs["name"] for node in self.graph.updates)
-        return {name: self.variables[name].memory for name in names if name in self.variables}
+        return {name: self.variables[name].buffer for name in names if name in self.variables}
 
     def pack(self, results: Any) -> Any:
         """One result per output returned, in the nesting of ``structure``."""
@@ -88,6 +89,7 @@ class Traced:
 class TraceScope(Scope):
     """Building one graph: weights become named parameters, layers are named by their path."""
 
+    asks_types_alone = False
     fixes_values = True
 
     def __init__(self, root: Any, training: bool, open_sizes: bool = False) -> None:

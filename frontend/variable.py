@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..runtime.memory import aligned_array
+from ..runtime.device import Buffer
 from . import lazy
 from .accepted import Shape
 from .allocation import require_memory
@@ -72,19 +72,21 @@ class Variable(Checked, Operators):
         self.constraint = constraint
         self.version = 0
 
-    def _begin(self, memory: np.ndarray) -> None:
+    def _begin(self, buffer: Buffer) -> None:
         Generation.structure += 1
-        self._memory = memory
-        self._value = memory.view()
-        self._value.setflags(write=False)
+        self._buffer = buffer
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: each for name, each in vars(self).items() if name != "_value"}
+        """A copy has a value of its own."""
+        return {**vars(self), "_buffer": self._value.copy()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """A copy has a value of its own."""
         vars(self).update(state)
-        self._begin(_initial(state["_memory"], None, state["_memory"].dtype))
+        self._begin(_placed(state["_buffer"], state["_buffer"].dtype))
+
+    @property
+    def _value(self) -> np.ndarray:
+        return self._buffer.read()
 
     @property
     def value(self) -> np.ndarray:
@@ -99,16 +101,16 @@ class Variable(Checked, Operators):
 
     @property
     def view(self) -> np.ndarray:
-        """The array itself, read-only: assigning and training change it in place."""
+        """The value without a copy, if the host sees it: assigning and training change it."""
         return self._value
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self._value.shape
+        return self._buffer.shape
 
     @property
     def dtype(self) -> str:
-        return self._value.dtype.name
+        return self._buffer.dtype.name
 
     @property
     def ndim(self) -> int:
@@ -138,7 +140,7 @@ class Variable(Checked, Operators):
             return self
         array = value.view if isinstance(value, Variable) else as_array(value)
         self.check_shape(array.shape)
-        self._memory[...] = array
+        self._buffer.write(array)
         self.changed()
         return self
 
@@ -147,7 +149,7 @@ class Variable(Checked, Operators):
         if current_scope() is not None:
             self.assign(np.zeros(self.shape, self.dtype))
             return
-        self._memory.fill(0)
+        self._buffer.clear()
         self.changed()
 
     def assign_add(self, value: Any) -> Variable:
@@ -165,9 +167,9 @@ class Variable(Checked, Operators):
             )
 
     @property
-    def memory(self) -> np.ndarray:
-        """The array that programs write to, at the same address for life; then call ``changed``."""
-        return self._memory
+    def buffer(self) -> Buffer:
+        """What programs update; whoever writes to it calls ``changed`` then."""
+        return self._buffer
 
     def changed(self) -> None:
         """Tells programs that hold a prepared copy of the value that there is another."""
@@ -222,7 +224,7 @@ def _check_among(argument: str, value: Any, known: tuple[Any, ...]) -> None:
         )
 
 
-def _initial(initializer: Any, shape: tuple[int, ...] | None, dtype: np.dtype) -> np.ndarray:
+def _initial(initializer: Any, shape: tuple[int, ...] | None, dtype: np.dtype) -> Buffer:
     if isinstance(initializer, (str, dict)):
         # Initializers are made of functions of tensors, which know variables.
         initializer = lazy.load(".initializers").get(initializer)
@@ -241,7 +243,7 @@ def _initial(initializer: Any, shape: tuple[int, ...] | None, dtype: np.dtype) -
     return _placed(made, dtype)
 
 
-def _placed(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    memory = aligned_array(array.shape, dtype)
-    memory[...] = array
-    return memory
+def _placed(array: np.ndarray, dtype: np.dtype) -> Buffer:
+    buffer = Buffer(array.shape, dtype)
+    buffer.write(array)
+    return buffer

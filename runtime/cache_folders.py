@@ -5,12 +5,15 @@
 - In a folder as /tmp is, to which all may write, each user has a folder of his own.
 - Any other folder is not even read, as others could have put code there.
 
-What cannot be written there goes to a temporary folder, which is removed with this process.
+What cannot be written there goes to a temporary folder of this process and the children that it
+forks: whoever of them is the last to end removes it. Those of processes that were killed, or ended
+without saying so, are removed when the next one is made.
 """
 
 from __future__ import annotations
 
 import atexit
+import fcntl
 import logging
 import os
 import shutil
@@ -28,6 +31,8 @@ from .trust import check_parents, is_file, is_shared, make_folder, opened, read_
 
 log = logging.getLogger(__name__)
 
+_PREFIX = "keraunos-private-"
+
 
 @dataclass(frozen=True)
 class Place:
@@ -42,13 +47,21 @@ class Place:
     refusal: str
 
 
+@dataclass(frozen=True)
+class Private:
+    """A temporary folder; a descriptor holds a lock on it in this process and its children."""
+
+    folder: Path
+    held: int | None
+
+
 class _State:
-    """What this process knows of folders. A process may change its user, and it may fork."""
+    """What this process knows of folders. A process may change its user."""
 
     def __init__(self) -> None:
         self.lock = Lock()
         self.places: dict[tuple[Path, int], Place] = {}
-        self.private: dict[tuple[Path, int, int], Path] = {}
+        self.private: dict[tuple[Path, int], Private] = {}
         self.warned: set[Path] = set()
 
 
@@ -57,8 +70,9 @@ _state = _State()
 
 def reading() -> tuple[Path, ...]:
     """Folders whose kernels may be loaded, in the order in which to look."""
-    private = _state.private.get(_owner())
-    return tuple(folder for folder in (_place().folder, private) if folder is not None)
+    private = _state.private.get(_key())
+    folders = (_place().folder, None if private is None else private.folder)
+    return tuple(folder for folder in folders if folder is not None)
 
 
 def writing() -> Path:
@@ -121,7 +135,7 @@ def _written(path: Path, content: bytes) -> Path:
 
 
 def _place() -> Place:
-    key = config.cache_dir, os.geteuid()
+    key = _key()
     place = _state.places.get(key)
     if place is None:
         place = _state.places[key] = _looked_at(config.cache_dir)
@@ -144,15 +158,17 @@ def _looked_at(folder: Path) -> Place:
     return Place(folder, "" if may_write else "no permission to write")
 
 
-def _owner() -> tuple[Path, int, int]:
-    return config.cache_dir, os.getpid(), os.geteuid()
+def _key() -> tuple[Path, int]:
+    return config.cache_dir, os.geteuid()
 
 
 def _private(reason: str) -> Path:
     """A folder of this process; says once for each folder that is set why it is used."""
     with _state.lock:
-        if _owner() not in _state.private:
-            _state.private[_owner()] = Path(tempfile.mkdtemp(prefix="keraunos-"))
+        if _key() not in _state.private:
+            _remove_unused(*Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"))
+            folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+            _state.private[_key()] = Private(folder, _locked(folder, fcntl.LOCK_SH))
         if config.cache_dir not in _state.warned:
             _state.warned.add(config.cache_dir)
             warnings.warn(
@@ -162,12 +178,42 @@ def _private(reason: str) -> Path:
                 RuntimeWarning,
                 stacklevel=2,
             )
-        return _state.private[_owner()]
+        return _state.private[_key()].folder
+
+
+def _locked(folder: Path, kind: int) -> int | None:
+    """A descriptor that holds a lock on a folder until it is closed, here and where we fork to.
+
+    None where others hold it, or where there are no locks.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, kind)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _remove_unused(*folders: Path) -> None:
+    """Removes those of temporary folders that are ours and that no process holds."""
+    for folder in folders:
+        with suppress(OSError):
+            mine = os.lstat(folder).st_uid == os.geteuid()
+            held = _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB) if mine else None
+            if held is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(held)
 
 
 @atexit.register
 def _remove_private() -> None:
-    """Those of this process and not of its parent, where it is a fork."""
-    for (_, process, _), folder in _state.private.items():
-        if process == os.getpid():
-            shutil.rmtree(folder, ignore_errors=True)
+    """Unless a child of a fork still needs it, or the parent does."""
+    for private in _state.private.values():
+        if private.held is not None:
+            os.close(private.held)
+        _remove_unused(private.folder)
+    _state.private.clear()

@@ -8,13 +8,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from .arrays import address_of, fitting
 from .config import config
-from .cpu.ahead import load_kernels
-from .cpu.binding import Binding
-from .cpu.host import host
+from .device import Buffer, Prepared
+from .devices import device_for
 from .dim import evaluate
 from .forks import Lock
-from .memory import address_of, aligned_array, fitting
 from .placement import solved
 from .program import Program, Slot
 
@@ -24,21 +23,11 @@ BYTE = np.dtype(np.uint8)
 MAX_SHAPES = 16  # sets of input shapes whose tables and arenas are kept
 
 
-def targets_here() -> tuple[str, ...]:
-    """The targets whose programs this machine runs."""
-    return (f"cpu:{host().vectors}",)
-
-
-def runs_here(target: str) -> bool:
-    """Whether this machine runs programs for ``target``."""
-    return target in targets_here()
-
-
 class Executor:
     """A program, its kernels loaded, its weights in place; calls may come from any thread.
 
-    Those of a program with state come one after another. ``state`` holds the arrays that calls
-    update, by name: those given, which stay the caller's to read and write, or new ones of zeros.
+    Those of a program with state come one after another. ``state`` holds what calls update, by
+    name: the buffers given, which stay the caller's to read and write, or new ones of zeros.
 
     Every way into a program leads through ``__call__`` or ``addresses``: kernels read memory as
     they find it, so what does not fit is refused here.
@@ -51,26 +40,22 @@ class Executor:
         self,
         program: Program,
         threads: int | None = None,
-        state: Mapping[str, np.ndarray] | None = None,
+        state: Mapping[str, Buffer] | None = None,
     ) -> None:
-        if not runs_here(program.target):
-            raise ValueError(
-                f"{program.name}: expected a program for {' or '.join(targets_here())}, which this "
-                f"machine runs; got one for {program.target!r}"
-            )
+        self.device = device_for(program.target)
         self.program = program
         self.threads = threads or config.threads
         self._follows_config = threads is None
-        self.kernels = load_kernels([kernel.source for kernel in program.kernels])
-        self._addresses = [kernel.address for kernel in self.kernels]
+        self.kernels = self.device.load([kernel.source for kernel in program.kernels])
         self._weights = {
-            i: aligned_array((evaluate(program.slots[i].bytes, {}),), BYTE)
+            i: self.device.allocate((evaluate(program.slots[i].bytes, {}),), BYTE)
             for i in program.constants
         }
-        self.state = {name: _state(program.slots[i], state) for name, i in program.state.items()}
-        kept = self._weights | {i: self.state[name] for name, i in program.state.items()}
-        self._addresses_of_kept = {i: array.ctypes.data for i, array in kept.items()}
-        self._pools: OrderedDict[Any, list[Binding]] = OrderedDict()
+        self.state = {name: _buffer(program.slots[i], state) for name, i in program.state.items()}
+        self._kept = self._weights | {
+            i: self.state[name].place(self.device) for name, i in program.state.items()
+        }
+        self._pools: OrderedDict[Any, list[Prepared]] = OrderedDict()
         self._doors = [_door(program.slots[i]) for i in program.inputs]
         self.on_empty: Callable[[Arrays], Arrays] | None = None
         self._output_dtypes = [np.dtype(program.slots[i].dtype) for i in program.outputs]
@@ -78,7 +63,12 @@ class Executor:
 
     def set_constant(self, slot: int, value: np.ndarray) -> None:
         """Copies a prepared weight into its place; not while a call is under way."""
-        self._weights[slot][: value.nbytes] = fitting(value, value.dtype).reshape(-1).view(BYTE)
+        self._weights[slot].write(fitting(value, value.dtype).reshape(-1).view(BYTE))
+
+    @property
+    def weights(self) -> tuple[np.ndarray, ...]:
+        """The prepared weights as bytes, in the order of ``program.constants``."""
+        return tuple(memory.read() for memory in self._weights.values())
 
     def __call__(self, *arrays: np.ndarray) -> Arrays:
         """The outputs, as new arrays.
@@ -148,12 +138,12 @@ class Executor:
             self._pools = OrderedDict()
             self.threads = threads
 
-    def bind(self, shapes: Sequence[tuple[int, ...]], profile: bool = False) -> Binding:
+    def bind(self, shapes: Sequence[tuple[int, ...]], profile: bool = False) -> Prepared:
         """A new binding for arguments of these shapes."""
-        return Binding(
+        return self.device.prepare(
             self.program,
-            self._addresses,
-            self._addresses_of_kept,
+            self.kernels,
+            self._kept,
             self.sizes(shapes),
             config.threads if self._follows_config else self.threads,
             profile,
@@ -163,7 +153,7 @@ class Executor:
         """The symbolic sizes that argument shapes stand for; raises ``ValueError`` if none do."""
         return solved(self.program, shapes)
 
-    def _new_shapes(self, key: Any) -> list[Binding]:
+    def _new_shapes(self, key: Any) -> list[Prepared]:
         with self._lock:
             pool = self._pools.setdefault(key, [self.bind(key)])
             while len(self._pools) > MAX_SHAPES:
@@ -177,14 +167,14 @@ def _door(slot: Slot) -> tuple[np.dtype, int]:
     return dtype, dtype.itemsize - 1
 
 
-def _state(slot: Slot, given: Mapping[str, np.ndarray] | None) -> np.ndarray:
+def _buffer(slot: Slot, given: Mapping[str, Buffer] | None) -> Buffer:
     shape, dtype = tuple(evaluate(size, {}) for size in slot.shape), np.dtype(slot.dtype)
-    array = (given or {}).get(slot.name)
-    if array is None:
-        return aligned_array(shape, dtype)
-    if array.shape != shape or array.dtype != dtype or not array.flags.carray:
+    buffer = (given or {}).get(slot.name)
+    if buffer is None:
+        return Buffer(shape, dtype)
+    if buffer.shape != shape or buffer.dtype != dtype:
         raise ValueError(
-            f"state {slot.name!r}: expected a contiguous, aligned, writeable array of {dtype} and "
-            f"shape {shape}; got {array.dtype} of shape {array.shape}"
+            f"state {slot.name!r}: expected a buffer of {dtype} and shape {shape}; got one of "
+            f"{buffer.dtype} and shape {buffer.shape}"
         )
-    return array
+    return buffer

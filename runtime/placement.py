@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 
+from .columns import columns
 from .dim import evaluate
 from .dim_solver import ArgumentError, solve
 from .memory import Interval, align, assign_offsets
@@ -59,6 +60,28 @@ class Placement:
         self.inner: dict[int, int] = {}
         self.tile_bytes: dict[int, int] = {}
         self._place()
+
+    def __str__(self) -> str:
+        sizes = "".join(f", {name}={size}" for name, size in self.sizes.items())
+        head = (
+            f"placement of {self.program.name} for {self.threads} threads{sizes}: "
+            f"{self.arena_bytes:,} bytes of arena, {self.scratch_bytes:,} of scratch a thread"
+        )
+        rows = [
+            (str(index), slot.name, f"{evaluate(slot.bytes, self.sizes):,}", self._where(index))
+            for index, slot in enumerate(self.program.slots)
+        ]
+        return f"{head}\n\n{columns(('>slot', 'value', '>bytes', 'where'), rows)}"
+
+    def _where(self, slot: int) -> str:
+        """Where a slot lies, in words: what is not in the arena is the caller's, or is kept."""
+        if slot in self.offsets:
+            return f"arena at {self.offsets[slot]:,}"
+        if slot not in self.tile_of:
+            return self.program.slots[slot].kind
+        tile = self.tile_of[slot]
+        piece = f"{self.tile_offsets[tile]:,} + {self.tile_bytes[tile]:,} a thread"
+        return f"tile of row {tile} at {self.inner[slot]:,}: arena at {piece}"
 
     def _choose_tiles(self) -> dict[int, TileRow]:
         """Row index to tile, for the tiles that pay at this number of samples."""

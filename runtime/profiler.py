@@ -1,4 +1,4 @@
-"""Times every row of a bound program's table, as the first thread of the team sees it."""
+"""Times every row of a bound program, as its device sees it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import address_of
 from .executor import Executor
-from .memory import address_of
 
 WARM_UPS = 3
 SECONDS = 0.5  # spent on measuring unless the caller says how often
@@ -22,13 +22,13 @@ class RowTimes:
     """Nanoseconds of each run.
 
     Attributes:
-        rows: of each row of the table, int64 (repeats, rows). A tile's own row includes its body.
+        rows: of each row that is timed, float64 (repeats, rows), as ``Prepared.timed`` has them.
         calls: from call to return, int64 (repeats,).
-        program_rows: the row of the program that each row of the table was made from.
+        program_rows: the row of the program that each of them was made from.
         sizes: what the symbolic sizes were.
     """
 
-    rows: NDArray[np.int64]
+    rows: NDArray[np.float64]
     calls: NDArray[np.int64]
     program_rows: tuple[int, ...]
     sizes: dict[str, int]
@@ -53,21 +53,19 @@ def measure(
         for shape, slot in zip(binding.shapes, slots, strict=True)
     ]
     callers = [*executor.addresses(arrays), *map(address_of, outputs)]
-    times = binding.dispatch.times
 
-    def run() -> tuple[NDArray[np.int64], int]:
-        times[:] = 0
+    def run() -> tuple[NDArray[np.float64], int]:
         start = time.perf_counter_ns()
-        binding.run(callers)
-        return times.copy(), time.perf_counter_ns() - start
+        times = binding.timed(callers)
+        return times, time.perf_counter_ns() - start
 
     for _ in range(WARM_UPS):
         run()
-    runs: list[tuple[NDArray[np.int64], int]] = []
+    runs: list[tuple[NDArray[np.float64], int]] = []
     stop = time.perf_counter() + SECONDS
     while len(runs) < (repeats or MOST):
         if repeats is None and len(runs) >= FEWEST and time.perf_counter() > stop:
             break
         runs.append(run())
     rows, calls = zip(*runs, strict=True)
-    return RowTimes(np.stack(rows), np.array(calls), tuple(binding.rows), dict(binding.bindings))
+    return RowTimes(np.stack(rows), np.array(calls), tuple(binding.rows), dict(binding.sizes))

@@ -6,12 +6,11 @@ batch size. Nothing here knows graphs or layers: a program loads and runs withou
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-import ml_dtypes  # noqa: F401  (slots name dtypes as numpy does, which learns of bfloat16 here)
-
+from .columns import columns
 from .dim import Size
 from .forks import cached_property
 
@@ -117,7 +116,21 @@ class LoopRow:
     label: str
 
 
-Row: TypeAlias = LaunchRow | TileRow | LoopRow
+@dataclass(frozen=True)
+class HostRow:
+    """A call, between launches, of a function on the host: ``host_functions.py`` knows its name.
+
+    It is given ``label``, arrays of the slots that it reads, and arrays of those that it writes.
+    It stands in no tile and no loop.
+    """
+
+    function: str
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+    label: str
+
+
+Row: TypeAlias = LaunchRow | TileRow | LoopRow | HostRow
 
 
 @dataclass(frozen=True)
@@ -127,6 +140,9 @@ class Condition:
     low: Size
     high: Size
     place: str
+
+    def __str__(self) -> str:
+        return f"{self.low} <= {self.high} for {self.place}"
 
 
 @dataclass(frozen=True)
@@ -143,6 +159,11 @@ class Program:
     conditions: tuple[Condition, ...] = ()
     target: str = ""
 
+    def __str__(self) -> str:
+        kernels = [kernel.name for kernel in self.kernels]
+        lines = [f"program {self.name} for {self.target}", *map(str, self.conditions)]
+        return "\n".join([*lines, listing(kernels, self.slots, self.rows)])
+
     @property
     def launches(self) -> int:
         """How many launches one untiled call makes, those in loops counted once."""
@@ -151,14 +172,7 @@ class Program:
     @cached_property
     def around(self) -> tuple[tuple[int, ...], ...]:
         """For each row the rows of the tiles and loops it lies in, the outermost first."""
-        found: list[tuple[int, ...]] = []
-        ends: list[tuple[int, int]] = []  # a head, and the row after its body
-        for index, row in enumerate(self.rows):
-            ends = [pair for pair in ends if pair[1] > index]
-            found.append(tuple(head for head, _ in ends))
-            if not isinstance(row, LaunchRow):
-                ends.append((index, index + 1 + row.rows))
-        return tuple(found)
+        return heads_around(self.rows)
 
     def trips(self, index: int) -> Size:
         """How often row ``index`` runs in one call: more than once in loops."""
@@ -194,3 +208,50 @@ class Program:
     def state(self) -> dict[str, int]:
         """Slots that calls update, by name."""
         return {slot.name: i for i, slot in enumerate(self.slots) if slot.kind == STATE}
+
+
+def heads_around(rows: Sequence[Row]) -> tuple[tuple[int, ...], ...]:
+    """For each of ``rows`` those of the tiles and loops it lies in, the outermost first."""
+    found: list[tuple[int, ...]] = []
+    ends: list[tuple[int, int]] = []  # a head, and the row after its body
+    for index, row in enumerate(rows):
+        ends = [pair for pair in ends if pair[1] > index]
+        found.append(tuple(head for head, _ in ends))
+        if isinstance(row, (TileRow, LoopRow)):
+            ends.append((index, index + 1 + row.rows))
+    return tuple(found)
+
+
+def listing(kernels: Sequence[str], slots: Sequence[Slot], rows: Sequence[Row]) -> str:
+    """Slots and rows as two tables, with kernels by name; sizes stay symbols."""
+    slot_rows = [(str(index), *_slot_cells(slot)) for index, slot in enumerate(slots)]
+    indents = ["  " * len(heads) for heads in heads_around(rows)]
+    table = [
+        (str(index), indent + _what(row, kernels), *_row_cells(row))
+        for index, (row, indent) in enumerate(zip(rows, indents, strict=True))
+    ]
+    memory = columns((">slot", "kind", "type", ">bytes", "rows", "value"), slot_rows)
+    return f"\n{memory}\n\n{columns(('>row', 'what', 'reads', 'writes', '>flops', 'for'), table)}"
+
+
+def _slot_cells(slot: Slot) -> tuple[str, ...]:
+    type_ = f"{slot.dtype}[{', '.join(map(str, slot.shape))}]"
+    lives = f"{slot.first}-{slot.last}" if slot.kind == ARENA else ""
+    return slot.kind, type_, str(slot.bytes), lives, slot.name
+
+
+def _what(row: Row, kernels: Sequence[str]) -> str:
+    if isinstance(row, LaunchRow):
+        return f"{kernels[row.kernel]} ({row.kernel})"
+    if isinstance(row, LoopRow):
+        return f"{row.trips} times through {row.rows} rows"
+    if isinstance(row, HostRow):
+        return f"{row.function}, on the host"
+    return f"from {row.symbol}={row.least}, {row.tile} at a time through {row.rows} rows"
+
+
+def _row_cells(row: Row) -> tuple[str, ...]:
+    if isinstance(row, (LaunchRow, HostRow)):
+        slots = (" ".join(map(str, each)) for each in (row.reads, row.writes))
+        return *slots, str(row.flops) if isinstance(row, LaunchRow) else "", row.label
+    return "", "", "", row.label if isinstance(row, LoopRow) else ""

@@ -63,12 +63,27 @@ def read_file(folder: int, name: str, touch: bool = False) -> bytes:
         Untrusted: others own it or may write to it, or it is no regular file.
         OSError: there is none, it is a link, or it may not be read.
     """
-    descriptor = os.open(name, READ, dir_fd=folder)
+    return _read(os.open(name, READ, dir_fd=folder), Path(name), touch)
+
+
+def read_own(path: Path, trusted: bool = False) -> bytes:
+    """What is in a file, wherever it lies; links must be followed before.
+
+    Raises:
+        Untrusted: others own it or may write to it, unless it is ``trusted``; or it is no regular
+            file.
+        OSError: there is none, it is a link, or it may not be read.
+    """
+    return _read(os.open(path, READ), path, trusted=trusted)
+
+
+def _read(descriptor: int, path: Path, touch: bool = False, trusted: bool = False) -> bytes:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise Untrusted(f"{name} is no regular file")
-        _check(status, Path(name))
+            raise Untrusted(f"{path} is no regular file")
+        if not trusted:
+            _check(status, path)
         if touch:
             with suppress(OSError):  # root's, or on a disk that is read-only
                 os.utime(descriptor)

@@ -26,12 +26,14 @@ import numpy as np
 from here import HERE
 
 from keraunos.compiler.decisions import Decisions
+from keraunos.compiler.emit import emit
 from keraunos.compiler.executable import _Weights
 from keraunos.compiler.ir.graph import Graph
 from keraunos.compiler.ops import get_op
 from keraunos.compiler.pipeline import optimize
-from keraunos.compiler.plan import plan
-from keraunos.compiler.schedule import schedule
+from keraunos.compiler.scheduling.lower import lower
+from keraunos.compiler.scheduling.plan import plan
+from keraunos.compiler.scheduling.schedule import schedule
 from keraunos.compiler.target import Target
 from keraunos.runtime.cpu.binding import Binding
 from keraunos.runtime.cpu.dispatcher import LAUNCH, LOOP, ROW
@@ -554,10 +556,10 @@ class Supervised:
     ) -> None:
         decisions = Decisions()
         self.stages = optimize(graph, target, passes=passes, decisions=decisions)
-        scheduled = schedule(self.stages.last, target)
-        self.tiles = target.tiles(scheduled, decisions) if passes == "default" else ()
-        planned = plan(scheduled, self.tiles, target)
-        self.program = planned.program
+        lowered = lower(schedule(self.stages.last, target), target)
+        self.tiles = target.tiles(lowered, decisions) if passes == "default" else ()
+        planned = plan(lowered, self.tiles)
+        self.program = emit(planned, target)
         self.state: dict[str, np.ndarray] = {}  # graphs that update parameters do not come here
         slots = self.program.slots
         self.constants = {i: np.zeros(slots[i].bytes, np.uint8) for i in self.program.constants}

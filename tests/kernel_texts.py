@@ -6,7 +6,7 @@ import ctypes
 
 import numpy as np
 
-from keraunos.runtime.cache import LoadedKernel
+from keraunos.runtime.kernels import LoadedKernel
 
 SOURCE = """
 from keraunos.runtime.cpu.simd import get, kernel_jit, pointer_i64, put

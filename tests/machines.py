@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from keraunos.compiler.cpu.blocking import Extent, choose
+from keraunos.compiler.cpu.bodies import RegisterBlock
 from keraunos.compiler.cpu.target import CpuTarget
 from keraunos.compiler.decisions import Decisions
+from keraunos.compiler.emit import emit
 from keraunos.compiler.ir.graph import Graph
 from keraunos.compiler.pipeline import optimize
-from keraunos.compiler.plan import plan
-from keraunos.compiler.schedule import schedule
+from keraunos.compiler.scheduling.lower import lower
+from keraunos.compiler.scheduling.plan import plan
+from keraunos.compiler.scheduling.schedule import schedule
 from keraunos.runtime.config import config
 from keraunos.runtime.cpu.host import WIDE, Host, host
 from keraunos.runtime.placement import Placement
@@ -39,6 +43,13 @@ def target_of(described: Host) -> CpuTarget:
     return CpuTarget(f"cpu:{described.vectors}", described)
 
 
+def block_for(extent: Extent, described: Host, kind: str = "conv2d") -> RegisterBlock:
+    """The block of such a contraction on a machine."""
+    choice = choose(kind, extent, target_of(described).engines)
+    assert choice is not None
+    return choice.block
+
+
 @dataclass(frozen=True)
 class Compiled:
     """A program that nothing has loaded, and what was decided on the way to it."""
@@ -57,5 +68,6 @@ def compiled_for(described: Host, graph: Graph) -> Compiled:
     decisions, target = Decisions(), target_of(described)
     with config.update(threads=2, verify=False):
         scheduled = schedule(optimize(graph, target, decisions=decisions).last, target)
-        tiles = target.tiles(scheduled, decisions)
-        return Compiled(plan(scheduled, tiles, target).program, decisions)
+        lowered = lower(scheduled, target)
+        tiles = target.tiles(lowered, decisions)
+        return Compiled(emit(plan(lowered, tiles), target), decisions)

@@ -1,5 +1,9 @@
 """The benchmarks' networks are the published ones. The timing itself is run by hand."""
 
+import re
+from pathlib import Path
+
+import chart
 import numpy as np
 import pytest
 from accuracy import FUSED, Error, Result, measure
@@ -56,3 +60,23 @@ def test_ratio_is_ours_over_theirs():
     result = Result("cnn", 1, 2.0, {FUSED: error, "onnxruntime": Error(0.25, 0.1)})
     assert result.ratio("onnxruntime") == 2.0
     assert result.ratio("openvino") is None
+
+
+def test_the_chart_is_that_of_the_results():
+    machine, tables = chart.read(chart.RESULTS.read_text("utf-8"))
+    assert chart.CHART.read_text("utf-8") == chart.draw(machine, tables)
+    for times in tables:
+        for case, ratio in zip(times.cases, times.ratios, strict=True):
+            assert 1 / min(times.multiples(case)) == pytest.approx(ratio, abs=0.006)
+
+
+def test_the_readme_tells_the_results_as_they_are():
+    """From the least to the largest ratio: where it is the fastest, to train, where it is not."""
+    _, (inference, training) = chart.read(chart.RESULTS.read_text("utf-8"))
+    readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+    text = readme[readme.index("## Measured") : readme.index("## Development")]
+    told = [tuple(map(float, pair)) for pair in re.findall(r"(\d\.\d\d) to (\d\.\d\d)", text)]
+    faster = [ratio for ratio in inference.ratios if ratio <= 1]
+    slower = [ratio for ratio in inference.ratios if ratio > 1]
+    ratios = (faster, training.ratios, slower)
+    assert told == [(min(each), max(each)) for each in ratios]

@@ -173,6 +173,21 @@ def test_each_optional_dependency_is_imported_late_in_one_file():
     assert not {library: files for library, files in places.items() if len(files) > 1}
 
 
+def test_reports_are_imported_by_nothing_below_the_frontend():
+    places = [
+        found.place
+        for found in IMPORTS
+        if is_report(found.imported)
+        and layer_of(found.importer) in ("compiler", "runtime")
+        and not is_report(found.importer)
+    ]
+    assert not places
+
+
+def is_report(module: str) -> bool:
+    return f"{module}.".startswith("keraunos.compiler.report.")
+
+
 def test_the_runtime_needs_little():
     roots = {
         found.imported.partition(".")[0]

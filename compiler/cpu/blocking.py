@@ -1,42 +1,17 @@
-"""Chooses the register block of a contraction: how many outputs one innermost step holds.
-
-The model counts cycles of the innermost step: two multiply-adds a cycle and as many loads as a core
-has ports, a latency of four and a little, and micro-operations, of which a core starts only so
-many. Columns that lie apart are addressed by a register each; those for which none is left are
-loaded at every step. The work wasted where the block does not divide the output is added. With 32
-registers and six micro-operations a cycle it finds the 14 x 2 block of dense layers and the row
-blocks that pooling needs; with four a cycle, 6 x 4.
-"""
+"""Chooses engine and register block of a contraction: what multiplies, and how much at a time."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
 from ...runtime.cpu.host import Host
+from ..engine import Engine, engines_for
+from ..ir.types import FLOAT32, DType
 from .bodies import RegisterBlock
-
-FMA_PER_CYCLE = 2
-# Four, and a little: chains that just cover it never all find a port free. A step of 1x4x2 takes
-# 4.3 cycles on Zen 3; on 3 x 3 pixels 3x3x1 blocks are 12 % faster than 1x3x2.
-FMA_LATENCY = 4.4
-# Of the micro-operations that a core can start, those it does in a loop of multiply-adds and loads:
-# 2.65 of four a cycle on Cascade Lake, whatever the block.
-STARTED = 0.66
-LOOP_OPERATIONS = 3  # counter, compare, pointer updates of one innermost step
-POINTERS = 10  # of 16 registers: those that are left for the addresses of columns
-LOOP_CYCLES = 0.5  # counter, compare, pointer updates of one innermost step
-STEP_OVERHEAD = 12.0  # entering a block: addresses, loop set-up, per kernel row
-ROW_CYCLES = 0.4  # addresses of another row
-MASKED = 1.08  # the last panel's loads and stores leave out the channels that there are not
-OVERLAP = 1.03  # a row's last block shares cache lines with the one before
-NEAR_BYTES = 24 * 1024  # weights of one panel that stay in the first-level cache
-FAR_CYCLES = 0.15  # a vector of weights from further away
-PANEL_BYTES = 640 * 1024  # weights of one panel that stay in a core's cache
-SHORT_DEPTH = 32  # windows of so few products are unrolled, see ``is_short``
-SHORT_ACCUMULATORS = 8
-STORE_CYCLES = 1.5  # epilogue and store of one accumulator
+from .packing import Panels
 
 
 @dataclass(frozen=True)
@@ -51,111 +26,87 @@ class Extent:
     row_unit: int = 1
     column_unit: int = 1
     adjacent: bool = False  # the columns of ``x`` lie side by side, at one address
+    divided: bool = False  # blocks have to divide the columns: none may be computed twice
+    in_place: bool = False  # the weights are read where they lie, not packed
+    dtype: DType = FLOAT32  # of what is multiplied
 
 
-def is_short(extent: Extent) -> bool:
-    """Whether a window's sum is unrolled: neighbours then share the inputs they both see.
+@dataclass(frozen=True, kw_only=True)
+class BlockEngine(Engine):
+    """An engine of a CPU: a block of the output lies in vector registers while it is summed."""
 
-    Those take registers too, so few accumulators are faster than many (390 against 170 GFLOP/s on
-    the 3x3 window of a grey image).
-    """
-    return extent.sweeps > 1 and extent.depth <= SHORT_DEPTH
+    machine: Host
+
+    def takes(self, extent: Extent) -> bool:
+        """Whether it computes such a contraction at all: neighbours along sums are to lie so."""
+        run = extent.depth // extent.sweeps
+        return self.interleave == 1 or (not extent.in_place and run % self.interleave == 0)
+
+    @abstractmethod
+    def blocks(self, extent: Extent) -> Iterator[RegisterBlock]:
+        """The blocks that its registers have room for: at least one."""
+
+    @abstractmethod
+    def cost(self, block: RegisterBlock, extent: Extent) -> float:
+        """Cycles of one image, estimated; comparable among all engines of a machine."""
+
+    def is_short(self, extent: Extent) -> bool:
+        """Whether the loops of so short a sum are written out."""
+        return False
+
+    @property
+    def unrolled(self) -> int:
+        """Steps of a sum written out in its loop."""
+        return 1
+
+    @property
+    def prefetches(self) -> bool:
+        """Whether packed weights are asked for ahead."""
+        return False
+
+    @property
+    def lanes(self) -> int:
+        """Accumulators of a vector."""
+        return self.machine.lanes * FLOAT32.itemsize // self.accumulator.itemsize
+
+    def vectors(self, channels: int) -> int:
+        """That so many channels take."""
+        return -(-channels // self.lanes)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What computes a contraction: an engine, and a block of its."""
+
+    engine: BlockEngine
+    block: RegisterBlock
+
+    @property
+    def width(self) -> int:
+        """Channels of a block."""
+        return self.block.vectors * self.engine.lanes
+
+    def packing(self, groups: int = 1, batch_axes: int = 0) -> Panels:
+        """Weights in the order in which the engine streams them."""
+        return Panels(self.width, groups, batch_axes, self.engine.interleave)
 
 
 @cache
-def choose_block(extent: Extent, machine: Host) -> RegisterBlock:
-    """The cheapest block for ``extent`` on a machine."""
-    least = RegisterBlock(extent.row_unit, extent.column_unit, 1)
-    candidates = list(_candidates(extent, machine.vector_registers)) or [least]
-    return min(candidates, key=lambda b: (_cycles(b, extent, machine), -b.columns))
+def choose(kind: str, extent: Extent, engines: tuple[BlockEngine, ...]) -> Choice | None:
+    """The cheapest block of all engines; None where none computes such a contraction.
 
+    ``kind`` is that of ``ir.kinds.Contraction``. Of equal cost are wide blocks better, and engines
+    that come first.
+    """
+    able = [each for each in engines_for(kind, extent.dtype, engines) if each.takes(extent)]
+    choices = [Choice(engine, block) for engine in able for block in engine.blocks(extent)]
 
-def _candidates(extent: Extent, registers: int) -> Iterator[RegisterBlock]:
-    for vectors in (1, 2, 3, 4):
-        for rows in range(extent.row_unit, 5, extent.row_unit):
-            if extent.rows is None and rows > extent.row_unit:
-                continue
-            if extent.rows is not None and rows > max(extent.rows, extent.row_unit):
-                continue
-            for columns in _column_counts(extent, registers):
-                block = RegisterBlock(rows, columns, vectors)
-                # One for the operand, and one more: with none to spare LLVM spills an accumulator,
-                # and each step waits for the store of the one before (43 against 75 GFLOP/s).
-                if block.accumulators + vectors + 2 > registers:
-                    break
-                if extent.columns is not None and columns > extent.columns:
-                    break
-                if is_short(extent) and block.accumulators > SHORT_ACCUMULATORS:
-                    break
-                yield block
+    def cost(choice: Choice) -> tuple[float, int]:
+        return choice.engine.cost(choice.block, extent), -choice.block.columns
+
+    return min(choices, key=cost, default=None)
 
 
 def batch_block(registers: int) -> int:
     """Columns a block where their number is a batch that nobody knows yet."""
     return registers // 4
-
-
-def _column_counts(extent: Extent, registers: int) -> range:
-    """Where the columns are a batch nobody knows yet, a size that small batches divide."""
-    if extent.columns is None:
-        size = max(1, batch_block(registers) // extent.column_unit) * extent.column_unit
-        return range(size, size + 1)
-    return range(extent.column_unit, 29, extent.column_unit)
-
-
-def unrolled_steps(machine: Host) -> int:
-    """Steps of a sum written out in its loop: two where a core starts few micro-operations."""
-    return machine.unrolled or (2 if _is_narrow(machine) else 1)
-
-
-def prefetches(machine: Host) -> bool:
-    """Whether weights are asked for ahead: not where that takes the place of multiply-adds."""
-    return not _is_narrow(machine) if machine.prefetches is None else machine.prefetches
-
-
-def _is_narrow(machine: Host) -> bool:
-    """Whether counters, pointers and prefetches take the place of multiply-adds."""
-    return machine.issue_width <= 4
-
-
-def _cycles(block: RegisterBlock, extent: Extent, machine: Host) -> float:
-    """Estimated cycles for one image of the extent."""
-    lanes = machine.lanes
-    pixels = block.rows * block.columns
-    loads = (pixels + block.vectors) / machine.load_ports
-    step = max(
-        block.accumulators / FMA_PER_CYCLE,
-        loads + _reloaded(block, extent) / machine.load_ports,
-        FMA_LATENCY,
-        _micro_operations(block, extent, machine) / (STARTED * machine.issue_width),
-    )
-    step += LOOP_CYCLES
-    # Broadcasts and multiply-adds share ports now and then: loads are not quite free.
-    step += 0.15 * loads + ROW_CYCLES * (block.rows - 1)
-    panel_bytes = extent.depth * block.vectors * lanes * 4
-    if panel_bytes > PANEL_BYTES:
-        step *= 1.15  # the panel is read from the shared cache for every block
-    elif panel_bytes > NEAR_BYTES:
-        step += FAR_CYCLES * block.vectors
-    one = extent.depth * step + extent.sweeps * STEP_OVERHEAD + block.accumulators * STORE_CYCLES
-    panels = -(-extent.channels // (block.vectors * lanes))
-    if extent.channels % (block.vectors * lanes):
-        one *= MASKED
-    rows, columns = extent.rows or 56, extent.columns or 56
-    if columns % block.columns:
-        one *= OVERLAP
-    return one * panels * -(-rows // block.rows) * -(-columns // block.columns)
-
-
-def _micro_operations(block: RegisterBlock, extent: Extent, machine: Host) -> float:
-    """Those of one innermost step."""
-    loads = block.rows * block.columns + block.vectors + _reloaded(block, extent)
-    ahead = block.vectors if prefetches(machine) else 0
-    return block.accumulators + loads + ahead + LOOP_OPERATIONS / unrolled_steps(machine)
-
-
-def _reloaded(block: RegisterBlock, extent: Extent) -> int:
-    """Addresses of columns that no register is left for."""
-    if extent.adjacent or is_short(extent):
-        return 0
-    return max(0, block.rows * block.columns - POINTERS)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..ir.types import DType
+from ..ir.types import FLOAT32, DType
 from ..loops.kernel import Body, Epilogue
 
 
@@ -46,7 +46,8 @@ class Contract(Body):
     ``far`` lists operands (``x``, ``w``) whose rows along the sum are asked for in time.
     ``clipped``: rows of the window that lie above or below the image are left out.
     ``unrolled``: steps of the innermost loop written out. ``prefetched``: packed weights are asked
-    for ahead of their use, though not ``streamed``.
+    for ahead of their use, though not ``streamed``. ``engine`` names what adds up the products, in
+    ``accumulator``.
     """
 
     block: RegisterBlock
@@ -65,6 +66,8 @@ class Contract(Body):
     clipped: bool = False
     unrolled: int = 1
     prefetched: bool = True
+    engine: str = "fma"
+    accumulator: DType = FLOAT32
 
 
 # Elements between the end of what is transformed for one place and the start of the next: places

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from ..ir.graph import Graph, Node
 from ..ir.kinds import Concatenation, KernelGradient, Leaf, Projection, Region, ScatterAdd, View
 from ..ir.types import FLOAT32, Size, TupleType
-from ..layout import CACHE_LINE, CONFLICTING, Layout
+from ..loops.layout import CACHE_LINE, CONFLICTING, Layout
 from ..ops.core import FUSED
 from ..ops.registry import ops
 from ..ops.windowing import resolve_padding
@@ -20,11 +20,11 @@ def choose_layouts(graph: Graph, fixed: frozenset[Node]) -> dict[Node, Layout]:
     """Where each value lies: with a border of zeros where a padded convolution reads it."""
     halos: dict[Node, Halo] = {}
     for node in graph.nodes:
-        found = wanted_halo(node) if node.inputs else None
+        found = wanted_halo(node) if node.inputs and node not in fixed else None
         if found is not None:
             x, halo = found
             halos[x] = merge_halos(halos[x], halo) if x in halos else halo
-    _spread_channels(graph, halos)
+    _spread_channels(graph, fixed, halos)
     return {
         node: Layout(node.type, halos.get(node, ()), node in fixed)
         for node in graph.nodes
@@ -32,14 +32,14 @@ def choose_layouts(graph: Graph, fixed: frozenset[Node]) -> dict[Node, Layout]:
     }
 
 
-def _spread_channels(graph: Graph, halos: dict[Node, Halo]) -> None:
+def _spread_channels(graph: Graph, fixed: frozenset[Node], halos: dict[Node, Halo]) -> None:
     """Keeps the pixels of wide images apart by an odd number of cache lines.
 
     A convolution reads the same channel of a dozen pixels at once. Where they lie a multiple of
     2 KB apart they fall in the same few sets of the first-level cache and evict each other.
     """
     images = (node.inputs[0] for node in graph.nodes if is_convolution(node))
-    for node in dict.fromkeys(images):
+    for node in dict.fromkeys(image for image in images if image not in fixed):
         channels = node.shape[-1]
         if not isinstance(channels, int) or channels % CONFLICTING or not free_layout(node, graph):
             continue

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 from ...runtime.cpu.host import Host
 from ..ir.graph import Graph, IRError
 from ..ir.kinds import Concatenation, Interleaving, KernelGradient, ScatterAdd
-from ..layout import Launch, Layout, Placed
+from ..loops.anchored import Anchored, match_anchored
 from ..loops.concatenate import build_concatenate, build_interleave
+from ..loops.layout import Launch, Layout, Placed
 from ..loops.nest import build_nest
-from ..lower import describe, kernel_name
+from ..scheduling.lower import describe, kernel_name
+from .blocking import BlockEngine
 from .templates.border import build_border
 from .templates.contract import build_contract, build_kernel_gradient
 from .templates.scatter import build_scatter
@@ -20,25 +24,19 @@ from .templates.winograd import build_winograd
 from .templates.winograd_kernel import build_winograd_kernel
 from .templates.winograd_sum import build_winograd_sum
 
-# Tried in turn; the nest takes all that is no heavy op.
-TEMPLATES = (
-    build_contract,
-    build_winograd,
-    build_winograd_kernel,
-    build_slide,
-    build_unpool,
-    build_turn,
-)
-
-KERNEL_GRADIENTS = {
-    "conv2d": build_kernel_gradient,
-    "depthwise_conv2d": build_window_sum,
-    "winograd_conv2d": build_winograd_sum,
-}
+# Tried in turn: contractions, by whichever engine; what a vector of channels does; and copies that
+# are turned. The nest takes all that is no heavy op.
+CONTRACTIONS = (build_contract, build_winograd)
+BY_VECTORS = (build_winograd_kernel, build_slide, build_unpool)
+ANY_MACHINE = (build_turn, build_nest)
 
 
 def lower_group(
-    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], machine: Host
+    body: Graph,
+    operands: tuple[Placed, ...],
+    results: tuple[Placed, ...],
+    machine: Host,
+    engines: tuple[BlockEngine, ...],
 ) -> tuple[Launch, ...]:
     """The launches that compute ``body``; raises ``IRError`` if no template takes it."""
     borders = tuple(
@@ -46,11 +44,15 @@ def lower_group(
         for i, layout in enumerate(results)
         if isinstance(layout, Layout) and layout.has_border
     )
-    return (*borders, *_compute(body, operands, results, machine))
+    return (*borders, *_compute(body, operands, results, machine, engines))
 
 
 def _compute(
-    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], machine: Host
+    body: Graph,
+    operands: tuple[Placed, ...],
+    results: tuple[Placed, ...],
+    machine: Host,
+    engines: tuple[BlockEngine, ...],
 ) -> tuple[Launch, ...]:
     if isinstance(body.outputs[0].op.lowering, Concatenation):
         return build_concatenate(body, operands, results)
@@ -59,14 +61,29 @@ def _compute(
     name = kernel_name(body)
     facet = body.outputs[0].op.lowering
     if isinstance(facet, KernelGradient):
-        return KERNEL_GRADIENTS[facet.kind](body, operands, results, name, machine)
+        group = match_anchored(body, operands, results, KernelGradient)
+        assert group is not None, "kernel gradients of float32 are groups of their own"
+        return _kernel_gradient(group, name, machine, engines)
     if isinstance(facet, ScatterAdd):
         return build_scatter(body, operands, results, name, machine)
-    for template in TEMPLATES:
-        launch = template(body, operands, results, name, machine)
-        if launch is not None:
-            return (launch,)
-    nest = build_nest(body, operands, results, name)
-    if nest is not None:
-        return (nest,)
-    raise IRError(f"no kernel computes {describe(body)}")
+    tried = itertools.chain(
+        (build(body, operands, results, name, engines) for build in CONTRACTIONS),
+        (build(body, operands, results, name, machine) for build in BY_VECTORS),
+        (build(body, operands, results, name) for build in ANY_MACHINE),
+    )
+    launch = next((launch for launch in tried if launch is not None), None)
+    if launch is None:
+        raise IRError(f"no kernel computes {describe(body)}")
+    return (launch,)
+
+
+def _kernel_gradient(
+    group: Anchored, name: str, machine: Host, engines: tuple[BlockEngine, ...]
+) -> tuple[Launch, ...]:
+    match group.anchor.op.lowering.kind:
+        case "depthwise_conv2d":
+            return (build_window_sum(group, name, machine),)
+        case "winograd_conv2d":
+            return (build_winograd_sum(group, name, engines),)
+        case _:
+            return build_kernel_gradient(group, name, engines)

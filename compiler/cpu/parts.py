@@ -45,7 +45,7 @@ def _kernel_gradient(node: Node, machine: Host) -> Node | None:
     image_bytes = (_elements(x.shape[1:]) + _elements(grad.shape[1:])) * FLOAT32.itemsize
     line_bytes = max(1, image_bytes // max(1, lines))
     part_lines = _lines(_elements(node.shape), line_bytes, max(1, width), machine)
-    part = (-(-part_lines // max(1, lines)), min(lines, part_lines))
+    part = (-(-part_lines // max(1, lines)), max(1, min(lines, part_lines)))
     return _added(apply(node.op, node.inputs, node.attrs | {"part": part}), node.shape)
 
 

@@ -8,8 +8,8 @@ from ...runtime.cpu.host import Host
 from ...runtime.dim import coefficient, evaluate, symbols_of
 from ..ir.graph import Node
 from ..ir.types import Size
-from ..layout import Address, Layout, Placed
-from ..schedule import Loop, Schedule
+from ..loops.layout import Address, Layout, Placed
+from ..scheduling.schedule import Loop, Schedule
 
 BATCH = "N"
 # Work a weight byte must do for each sample, where the weights do not fit the cache.

@@ -27,9 +27,10 @@ from ..ir.kinds import (
     WindowGradient,
 )
 from ..ir.types import TupleType
-from ..layout import Address, Argument, Launch
-from ..schedule import Loop, Schedule, Step, Tile
+from ..loops.layout import Address, Argument, Launch
+from ..scheduling.schedule import Loop, Schedule, Step, Tile
 from ..units import count_of, format_bytes
+from .arguments import ContractArguments
 from .blocking import batch_block
 from .bodies import Contract
 from .stretches import BATCH, Stretch, live_bytes, stored_bytes, weight_bytes
@@ -93,7 +94,7 @@ def _blocks_samples(launch: Launch) -> bool:
     if not isinstance(body, Contract) or body.tail != "single":
         return False
     names = (param.name for param in launch.kernel.params)
-    columns = dict(zip(names, launch.args, strict=True))["cols"]
+    columns = dict(zip(names, launch.args, strict=True))[ContractArguments[str, str].names().cols]
     return not isinstance(columns, (Address, Scratch)) and BATCH in symbols_of(columns)
 
 

@@ -6,9 +6,9 @@ A graph may also update parameters: it computes their next values, as a training
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from ...runtime.forks import cached_property, work
 from .node import (
@@ -48,19 +48,18 @@ __all__ = [
     "REQUIRED",
     "Reference",
     "Required",
-    "Rule",
     "Sample",
     "TypeRule",
     "UNIQUE_LEAVES",
     "apply",
+    "bodies_of",
     "current_origins",
     "exact",
     "freeze",
     "on_operands",
     "origin_scope",
     "post_order",
-    "rewrite",
-    "substitute_nodes",
+    "set_origins",
 ]
 
 
@@ -184,46 +183,8 @@ def post_order(roots: Iterable[Node], within: Container[Node] | None = None) -> 
                 yield node
 
 
-Rule: TypeAlias = Callable[[Node], "Node | None"]
-
-
-def rewrite(graph: Graph, rule: Rule) -> Graph:
-    """``graph`` with each node rebuilt on its rewritten operands, then passed through ``rule``.
-
-    ``rule`` gets every non-leaf node, operands first, and gives a replacement or None to keep it.
-    New nodes take over the origins of the node they replace.
-    """
-    new: dict[Node, Node] = {}
-    with origin_scope():
-        for node in graph.nodes:
-            new[node] = node if not node.inputs else _rebuild(node, new, rule)
-    return graph.with_outputs(new[node] for node in graph.outputs)
-
-
 def bodies_of(node: Node) -> tuple[tuple[str, Graph], ...]:
     """The attributes of ``node`` that are graphs: what a loop or a group of ops runs."""
     if not node.attributes:  # nearly all
         return ()
     return tuple((key, value) for key, value in node.attributes if isinstance(value, Graph))
-
-
-def _rebuild(node: Node, new: Mapping[Node, Node], rule: Rule) -> Node:
-    """Within an ``origin_scope`` of its caller, which ends what is set here."""
-    set_origins(node.origins)
-    same = on_operands(node, tuple(map(new.__getitem__, node.inputs)))
-    changed = rule(same)
-    return same if changed is None else changed
-
-
-def substitute_nodes(graph: Graph, replacements: Mapping[Node, Node]) -> Graph:
-    """``graph`` with some nodes (leaves included) replaced by others of the same type."""
-    new: dict[Node, Node] = dict(replacements)
-    with origin_scope():
-        for node in graph.nodes:
-            if node not in new:
-                new[node] = node if not node.inputs else _rebuild(node, new, lambda _: None)
-    inputs = tuple(new[node] for node in graph.inputs if new[node].op.name == "input")
-    outputs, updates = (tuple(new[n] for n in end) for end in (graph.outputs, graph.updates))
-    if (inputs, outputs, updates) == (graph.inputs, graph.outputs, graph.updates):
-        return graph
-    return Graph(graph.name, inputs, outputs, updates)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,10 +64,18 @@ def first_nonfinite_of(graph: Graph, values: Mapping[Node, Any]) -> NonFinite | 
     return None
 
 
-def not_finite(graph: Graph, inputs: Sequence[Any], parameters: Mapping[str, Any]) -> IRError:
-    """The error for a call whose results are not finite."""
+def not_finite(
+    graph: Graph,
+    inputs: Sequence[Any],
+    parameters: Mapping[str, Any],
+    kernel: Callable[[], str] | None = None,
+) -> IRError:
+    """The error for a call whose results are not finite.
+
+    Where every op computed alone is finite, ``kernel`` says what made the first that is not.
+    """
     found = first_nonfinite(graph, inputs, parameters)
-    first = found or "every op computed alone is finite: the kernels differ, please report it"
+    first = found or (kernel() if kernel else "every op computed alone is finite")
     return IRError(f"{graph.name}: expected finite results. The first: {first}")
 
 

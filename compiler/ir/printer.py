@@ -76,11 +76,26 @@ def node_names(graph: GraphLike, prefix: str = "") -> dict[Node, str]:
 def node_calls(graph: GraphLike) -> dict[Node, str]:
     """``%0 = conv2d(%x, $kernel)`` for each node with a line of its own; bodies are left out."""
     names = node_names(graph)
-    return {
-        node: f"{names[node]} = {_call(node, names, elide=True)}"
-        for node in graph.nodes
-        if _leaf_name(node) is None
-    }
+    return {node: node_call(node, names) for node in graph.nodes if _leaf_name(node) is None}
+
+
+def node_call(node: Node, names: Mapping[Node, str]) -> str:
+    """``%0 = conv2d(%x, $kernel)``, or the name of what has no such line; no bodies."""
+    name = names[node]
+    return name if _leaf_name(node) else f"{name} = {_call(node, names, elide=True)}"
+
+
+def node_lines(node: Node, names: Mapping[Node, str]) -> list[str]:
+    """The lines of one node with those of its bodies, large constants left out."""
+    return [line.removeprefix("  ") for line in _aligned(_node_rows(node, names, elide=True))]
+
+
+def body_names(node: Node, body: GraphLike, names: Mapping[Node, str]) -> dict[Node, str]:
+    """As ``node_names``, in a body of ``node`` within a graph that has these names."""
+    inner = node_names(body, f"{names[node].removeprefix('%')}.")
+    if borrows_names(node, body):
+        inner |= {b: names[a] for a, b in zip(node.inputs, body.inputs, strict=True)}
+    return inner
 
 
 def _leaf_name(node: Node) -> str | None:
@@ -191,10 +206,8 @@ def _node_rows(node: Node, names: Mapping[Node, str], elide: bool) -> list[_Row 
 def _body_rows(
     head: str, node: Node, body: GraphLike, names: Mapping[Node, str], elide: bool
 ) -> list[_Row | str]:
-    prefix = f"{names[node].removeprefix('%')}."
-    inner = node_names(body, prefix)
+    inner = body_names(node, body, names)
     if borrows_names(node, body):
-        inner |= {b: names[a] for a, b in zip(node.inputs, body.inputs, strict=True)}
         return [_Row(f"{head} {{"), *_block(body, inner, elide)]
     inputs = [f"{inner[node]}: {node.type}" for node in body.inputs]
     line = f"{head} {{ ({', '.join(inputs)})"

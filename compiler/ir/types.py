@@ -82,7 +82,9 @@ def _to_odd(doubles: np.ndarray) -> np.ndarray:
     floats = doubles.astype(np.float32)
     away, inexact = np.abs(floats) > np.abs(doubles), floats != doubles
     bits = floats.view(np.uint32) - (away & inexact)
-    return np.where(inexact & ~np.isnan(doubles), bits | 1, bits).astype(np.uint32).view(np.float32)
+    odd = np.where(inexact & ~np.isnan(doubles), bits | 1, bits)
+    floats = odd.astype(np.uint32).view(np.float32)
+    return floats
 
 
 FLOAT32 = DType("float32", "f32", 4)

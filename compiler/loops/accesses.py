@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ..ir.graph import Graph, Node
 from ..ir.kinds import AxisMap, IndexMap, Movement
 from ..ir.types import Size, product
-from ..layout import Address, Layout, Placed
 from .domain import Domain, Value, is_gather
+from .layout import Address, Layout, Placed
 
 
 @dataclass(frozen=True)

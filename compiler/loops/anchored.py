@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from ...runtime.program import Scratch
 from ..ir.graph import Graph, Node
 from ..ir.types import FLOAT32, Size
-from ..layout import Address, Launch, Packing, Placed
+from .arguments import ABSENT, ArgumentRecord, EpilogueArguments, ImageArguments, Pointer
 from .epilogues import EpilogueParts, match_epilogue
-from .kernel import Body, Kernel, Param
+from .kernel import Body, Kernel
+from .layout import Address, Launch, Packing, Placed
 from .scalars import sum_bytes
 
-Sizes = list[tuple[str, Size]]
+Strides: TypeAlias = "tuple[Size, Size, Size]"
+
+
+def image_strides(layout: Placed) -> Strides:
+    """From image to image, row to row and column to column."""
+    image, row, col, *_ = layout.strides
+    return image, row, col
+
+
+def image_arguments(at: Pointer, strides: Strides) -> ImageArguments[Pointer, Size]:
+    """An array of images with these strides."""
+    image, row, col = strides
+    return ImageArguments(at=at, image=image, row=row, col=col)
 
 
 @dataclass(frozen=True)
@@ -43,53 +56,48 @@ class Anchored:
         """Where the epilogue's full-size operands lie."""
         return tuple(self.layout(load.node) for load in self.parts.element_loads)
 
+    def pointer(self, node: Node, start: Size = 0, packing: Packing | None = None) -> Pointer:
+        """Where the kernel starts in the memory of an operand."""
+        return Pointer(Address(self.slot(node), start, packing))
+
+    def origin(self, node: Node) -> Pointer:
+        """Where an operand begins."""
+        return self.pointer(node, self.layout(node).origin)
+
+    def stored(self, start: Size = 0) -> Pointer:
+        """Where the result lies, so many elements into it."""
+        return Pointer(Address(len(self.operands), self.result.origin + start))
+
+    def epilogue(
+        self, strides: Callable[[Placed], Strides] = image_strides, start: Size = 0
+    ) -> EpilogueArguments[Pointer, Size]:
+        """The result, ``start`` elements into it, and what the epilogue reads.
+
+        ``strides`` gives those of arrays with the shape of the anchor's result.
+        """
+        operands: dict[str, ImageArguments[Pointer, Size]] = {}
+        for load in self.parts.operands:
+            at = self.origin(load.node)
+            operands[load.pointer] = (
+                image_arguments(at, strides(self.layout(load.node)))
+                if load.kind == "element"
+                else ImageArguments(at=at)
+            )
+        return EpilogueArguments(
+            y=image_arguments(self.stored(start), strides(self.result)),
+            bias=ABSENT if self.parts.bias is None else self.origin(self.parts.bias),
+            operands=operands,
+        )
+
     def launch(
-        self,
-        name: str,
-        body: Body,
-        starts: Mapping[str, Size],
-        packing: Packing | None,
-        sizes: Sizes,
-        flops: Size,
+        self, name: str, body: Body, arguments: ArgumentRecord[Pointer, Size], flops: Size
     ) -> Launch:
-        """The launch of ``body``.
-
-        ``starts`` says where the kernel starts: in the memory of the data ``x``, of a second
-        operand ``w``, and how far into the result ``y``.
-        """
-        pointers = [("x", Address(self.slot(self.anchor.inputs[0]), starts["x"]))]
-        if len(self.anchor.inputs) == 2:
-            start = starts.get("w", 0)
-            pointers.append(("w", Address(self.slot(self.anchor.inputs[1]), start, packing)))
-        return self.launch_on(pointers, name, body, sizes, flops, starts.get("y", 0))
-
-    def launch_on(
-        self,
-        operands: Sequence[tuple[str, Address | Scratch]],
-        name: str,
-        body: Body,
-        sizes: Sizes,
-        flops: Size,
-        start: Size = 0,
-    ) -> Launch:
-        """The launch that reads the anchor's operands at these addresses; ``start``: of ``y``.
-
-        It may have scratch among them.
-        """
-        pointers = [*operands, ("y", Address(len(self.operands), self.result.origin + start))]
-        if self.parts.bias is not None:
-            pointers.append(("bias", self.origin(self.parts.bias)))
-        pointers += [(load.pointer, self.origin(load.node)) for load in self.parts.operands]
-        params = (*(Param(n, FLOAT32) for n, _ in pointers), *(Param(n) for n, _ in sizes))
-        values = (*(address for _, address in pointers), *(size for _, size in sizes))
-        seldom = {a.slot for _, a in operands if isinstance(a, Address) and a.seldom}
+        """The launch of ``body``; ``flops`` are the multiplications and additions that it takes."""
+        values = arguments.values
+        seldom = {a.slot for a in values if isinstance(a, Address) and a.seldom}
         read = (layout for slot, layout in enumerate(self.operands) if slot not in seldom)
         total = sum_bytes(read, (self.result,))
-        return Launch(Kernel(name, params, body), values, flops, total)
-
-    def origin(self, node: Node) -> Address:
-        """Where an operand begins."""
-        return Address(self.slot(node), self.layout(node).origin)
+        return Launch(Kernel(name, arguments.params, body), values, flops, total)
 
 
 def match_anchored(

@@ -1,10 +1,124 @@
-"""Collects a kernel's parameters and, beside each, the value its launch passes."""
+"""A kernel's parameters and, beside each, the value its launch passes.
+
+A nest collects them as its accesses need them (``Arguments``). A body of its own has a record: one
+field a parameter (``ArgumentRecord``).
+"""
 
 from __future__ import annotations
 
-from ..ir.types import DType, Size
-from ..layout import Address, Argument
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import Any, Generic, Self, TypeVar
+
+from ...runtime.program import Scratch
+from ..ir.types import FLOAT32, DType, Size
 from .kernel import Param
+from .layout import Address, Argument
+
+P = TypeVar("P")  # a pointer
+S = TypeVar("S")  # a size, a stride or another integer
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """The value of a pointer: an address in a launch, and what lies there."""
+
+    address: Address | Scratch
+    dtype: DType = FLOAT32
+
+
+# The value of a field whose parameter a kernel of this structure does not have.
+ABSENT: Any = None
+_RECORD = "record"
+
+
+def holds(kind: type[ArgumentRecord[Any, Any]]) -> Mapping[str, Any]:
+    """The metadata of a field that is itself a record."""
+    return {_RECORD: kind}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArgumentRecord(Generic[P, S]):
+    """The parameters of one kernel body, a field each: a base class.
+
+    A template makes one of values, ``Record[Pointer, Size]``: its ``params`` and ``values`` are the
+    kernel's and its launch's. The emitter reads the names from ``Record[str, str].names()``. Fields
+    are in the order of the launch, but that pointers come before sizes. A field may be a record,
+    or a mapping of records by names that the body knows.
+    """
+
+    @classmethod
+    def names(cls, name: str = "") -> Self:
+        """The record of names: ``name`` is that of the field which holds it, if any does."""
+        found: dict[str, Any] = {}
+        for part in fields(cls):
+            inner = cls.named(name, part.name)
+            kind = part.metadata.get(_RECORD)
+            if part.default_factory is MISSING:
+                found[part.name] = inner if kind is None else kind.names(inner)
+        return cls(**found)
+
+    @classmethod
+    def named(cls, name: str, part: str) -> str:
+        """What a field is called in kernels, in a record that is itself called ``name``."""
+        return part
+
+    @property
+    def params(self) -> tuple[Param, ...]:
+        """The parameters, of a record of values."""
+        return tuple(
+            Param(name, value.dtype if isinstance(value, Pointer) else None)
+            for name, value in self._ordered()
+        )
+
+    @property
+    def values(self) -> tuple[Argument, ...]:
+        """The arguments, of a record of values."""
+        return tuple(
+            value.address if isinstance(value, Pointer) else value for _, value in self._ordered()
+        )
+
+    def without(self, names: Iterable[str]) -> Self:
+        """The same but for these fields, which become structure."""
+        return replace(self, **dict.fromkeys(names, ABSENT))
+
+    def _ordered(self) -> list[tuple[str, Any]]:
+        return sorted(_leaves("", self), key=lambda leaf: not isinstance(leaf[1], Pointer))
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """All single arguments in ``value``, by name."""
+    if isinstance(value, ArgumentRecord):
+        for part in fields(value):
+            yield from _leaves(value.named(name, part.name), getattr(value, part.name))
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(key, inner)
+    elif value is not ABSENT:
+        yield name, value
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageArguments(ArgumentRecord[P, S]):
+    """An array of images whose name the others follow: ``y``, ``y_image``, ``y_row``, ``y_col``."""
+
+    at: P
+    image: S = ABSENT
+    row: S = ABSENT
+    col: S = ABSENT
+
+    @classmethod
+    def named(cls, name: str, part: str) -> str:
+        return name if part == "at" else f"{name}_{part}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpilogueArguments(ArgumentRecord[P, S]):
+    """The result of a kernel with an epilogue, and the operands of that, by ``EpilogueLoad``."""
+
+    y: ImageArguments[P, S] = field(metadata=holds(ImageArguments))
+    bias: P = ABSENT
+    operands: Mapping[str, ImageArguments[P, S]] = field(default_factory=dict)
 
 
 class Arguments:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from ..ir.graph import Graph
 from ..ir.types import Size
-from ..layout import Address, Launch, Part, Placed
 from ..ops.core import copy, fuse_nodes, input_
+from .layout import Address, Launch, Part, Placed
 from .nest import build_nest
 
 

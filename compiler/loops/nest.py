@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from ..ir.graph import Graph
 from ..ir.types import FLOAT32
-from ..layout import Address, Launch, Placed
 from ..ops.indexing import gather_fill
 from .accesses import Accesses, Group, Guard, Strided, extent, loop_groups
 from .arguments import Arguments
@@ -39,6 +38,7 @@ from .kernel import (
     Store,
     Term,
 )
+from .layout import Address, Launch, Placed
 from .scalars import in_vectors, is_constant, let_of, scalar_argument, sum_bytes
 from .sweeps import Output, Sweep, plan_sweeps
 

@@ -8,9 +8,9 @@ from typing import TypeAlias
 
 from ..ir.graph import Node
 from ..ir.types import Shape, Size, product
-from ..layout import Placed, are_even
 from ..ops.windowing import resolve_padding
 from .anchored import Anchored
+from .layout import Placed, are_even
 
 Walked: TypeAlias = "tuple[int | None, int | None, int | None]"
 FLAT: Walked = (None, None, -2)  # all but the last axis walked as one

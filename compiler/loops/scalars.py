@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from ..ir.graph import Node
 from ..ir.kinds import Elementwise, Reduction
 from ..ir.types import BOOL, FLOAT32, Size
-from ..layout import Placed
 from .kernel import Let, Number, ScalarArg
+from .layout import Placed
 
 
 def is_constant(node: Node) -> bool:

@@ -123,7 +123,8 @@ def _np_shrink(x: Any, *, threshold: float, hard: bool) -> Any:
 
 
 def _exponential(x: Node, alpha: float, scale: float = 1.0) -> Node:
-    low = ops.expm1(_scaled(_below(x), 1 / scale))
+    inverse = 1 / scale if scale else math.copysign(math.inf, scale)
+    low = ops.expm1(_scaled(_below(x), inverse))
     return ops.select(ops.greater(x, _zero(x)), x, _scaled(low, alpha))
 
 

@@ -13,7 +13,15 @@ from ..ir.kinds import Contraction
 from ..ir.types import TensorType, broadcast_shapes, product
 from .building import reshaped, sum_to
 from .registry import ops, register
-from .rules import equal_sizes, same_size, want_float, want_number, want_rank, want_same_dtype
+from .rules import (
+    equal_sizes,
+    same_size,
+    want_float,
+    want_known,
+    want_number,
+    want_rank,
+    want_same_dtype,
+)
 from .windowing import (
     Padding,
     Pairs,
@@ -180,11 +188,9 @@ def _conv_type(
 
 
 def known_window(kernel: TensorType) -> tuple[int, ...]:
-    """Height and width of a kernel; raises ``ValueError`` where they are symbolic."""
-    sizes = kernel.shape[:2]
-    if not all(isinstance(size, int) for size in sizes):
-        raise ValueError(f"expected a kernel of known height and width, got {kernel}")
-    return tuple(size for size in sizes if isinstance(size, int))
+    """Height and width of a kernel; raises ``ValueError`` where one of its sizes is symbolic."""
+    want_known("a kernel", kernel, kernel.shape)
+    return tuple(size for size in kernel.shape[:2] if isinstance(size, int))
 
 
 def _check_channels(x: TensorType, kernel: TensorType, groups: int) -> None:

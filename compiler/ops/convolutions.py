@@ -13,7 +13,7 @@ from ..ir.kinds import Composite
 from ..ir.types import TensorType
 from .contractions import conv2d, swap_filters
 from .registry import ops, register
-from .rules import same_size, want_float, want_rank, want_same_dtype
+from .rules import same_size, want_float, want_known, want_rank, want_same_dtype
 from .windowing import kernel_positions, read_position
 
 # conv1d: a sequence is an image of height 1
@@ -122,8 +122,7 @@ def _transpose_type(x: TensorType, kernel: TensorType, **attrs: Any) -> TensorTy
 def _check_transpose(kernel: TensorType, attrs: dict[str, Any]) -> None:
     if attrs["padding"] not in ("valid", "same"):
         raise ValueError(f'expected padding "valid" or "same", got {attrs["padding"]!r}')
-    if not all(isinstance(size, int) for size in kernel.shape[:2]):
-        raise ValueError(f"expected a kernel of known height and width, got {kernel}")
+    want_known("a kernel", kernel, kernel.shape)
     for name in ("strides", "dilation"):
         values = attrs[name]
         if len(values) != 2 or not all(isinstance(v, int) and v > 0 for v in values):

@@ -16,11 +16,11 @@ from ..ir.graph import (
     Op,
     Sample,
     apply,
-    on_operands,
     origin_scope,
     post_order,
 )
 from ..ir.kinds import Elementwise, Leaf, NoGrad, Projection, Region
+from ..ir.rewrite import rebuild
 from ..ir.types import DType, TensorType, TupleType, Type, dtype_of
 from .registry import register
 
@@ -187,10 +187,7 @@ def fuse_nodes(
     operands = [n for n in outside if not is_scalar_constant(n) or n in moved]
     with origin_scope():  # they stand for the operands, wherever the group is made
         inner = {n: input_(f"a{i}", n.tensor_type) for i, n in enumerate(operands)}
-    new: dict[Node, Node] = {**{n: n for n in outside}, **inner}
-    for node in order:
-        with origin_scope(*node.origins):
-            new[node] = on_operands(node, [new[i] for i in node.inputs])
+    new = rebuild(order, dict(inner))
     body = Graph("body", tuple(inner.values()), tuple(new[n] for n in outputs))
     arguments = tuple((rebuilt or {}).get(node, node) for node in operands)
     with origin_scope(*(origin for node in order for origin in node.origins)):

@@ -20,7 +20,14 @@ from ..ir.types import Shape, TensorType
 from .contractions import CONV_ATTRS, conv_gradient
 from .depthwise import DEPTHWISE_ATTRS, depthwise_gradient
 from .registry import ops, register
-from .rules import equal_sizes, same_size, want_float, want_rank, want_same_dtype
+from .rules import (
+    equal_sizes,
+    same_size,
+    want_float,
+    want_known,
+    want_rank,
+    want_same_dtype,
+)
 from .windowing import (
     Padding,
     kernel_positions,
@@ -52,6 +59,8 @@ def _checked_positions(
     want_float(x)
     want_rank("images (N, H, W, C)", x, 4)
     want_rank("a gradient (N, H, W, F)", grad, 4)
+    want_known("images of channels", x, x.shape[3:])
+    want_known("a gradient of channels", grad, grad.shape[3:])
     spatial = window_output(x.shape[1:3], window, strides, dilation, padding)
     if not all(map(same_size, grad.shape[:3], (x.shape[0], *spatial))):
         raise ValueError(f"expected a gradient of {x.shape[0]} images of {spatial}, got {grad}")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ...runtime.dim import Size
 from ..ir.graph import Order
 from ..ir.types import DType, Shape, TensorType
+
+
+def want_known(what: str, type_: TensorType, sizes: Iterable[Size]) -> None:
+    """Raises ``ValueError`` where one of the ``sizes`` of a type is symbolic."""
+    if not all(isinstance(size, int) for size in sizes):
+        raise ValueError(f"expected {what} of known sizes, got {type_}")
 
 
 def want_rank(what: str, type_: TensorType, *ranks: int) -> None:

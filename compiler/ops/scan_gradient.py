@@ -14,12 +14,13 @@ from itertools import islice
 from typing import TypeAlias
 
 from ..ir.graph import Graph, Node
+from ..ir.rewrite import applied
 from ..ir.types import TensorType
 from .building import full, reshaped
 from .core import input_
 from .dependence import varying_inside
 from .registry import ops
-from .stepping import Nodes, Parts, Step, applied, at_one_step, close_scan, items_of, parts_of
+from .stepping import Nodes, Parts, Step, at_one_step, close_scan, items_of, parts_of
 
 Slope: TypeAlias = "Node | None"
 Pullback: TypeAlias = Callable[[Sequence[Node], Sequence[Slope], Sequence[Node]], Sequence[Slope]]

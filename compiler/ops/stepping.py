@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
 from ...runtime.dim import Size
-from ..ir.graph import Graph, IRError, Node, apply, on_operands, origin_scope
+from ..ir.graph import Graph, IRError, Node, apply, origin_scope
+from ..ir.rewrite import applied, rebuild
 from ..ir.types import TensorType, TupleType
 from .core import ITEM, input_, is_scalar_constant
 from .registry import ops
@@ -157,33 +158,11 @@ def is_one_number(node: Node) -> bool:
     return is_scalar_constant(node) or (spreads and is_one_number(node.inputs[0]))
 
 
-def rebuild(nodes: Iterable[Node], known: Mapping[Node, Node]) -> dict[Node, Node]:
-    """``known``, and those of ``nodes`` (operands first) that it changes, made anew."""
-    made = dict(known)
-    for node in nodes:
-        if node in made or not any(operand in made for operand in node.inputs):
-            continue
-        with origin_scope(*node.origins):
-            made[node] = on_operands(node, [made.get(i, i) for i in node.inputs])
-    return made
-
-
-def substituted(outputs: Nodes, known: Mapping[Node, Node]) -> Nodes:
-    """``outputs`` computed from other nodes in place of the keys of ``known``."""
-    made = rebuild(Graph("", (), outputs).nodes, known)
-    return tuple(made.get(node, node) for node in outputs)
-
-
 def items_of(node: Node) -> Nodes:
     """The results of a node that has several."""
     assert isinstance(node.type, TupleType)
     with origin_scope(*node.origins):
         return tuple(apply(ITEM, (node,), {"index": i}) for i in range(len(node.type.items)))
-
-
-def applied(body: Graph, arguments: Sequence[Node]) -> Nodes:
-    """What ``body`` gives for these nodes as its inputs: its ops, built on them."""
-    return substituted(body.outputs, dict(zip(body.inputs, arguments, strict=True)))
 
 
 def open_scan(node: Node) -> Step:

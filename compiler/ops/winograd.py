@@ -44,7 +44,7 @@ from .contractions import conv2d
 from .core import constant
 from .kernel_gradients import conv2d_kernel_gradient
 from .registry import ops, register
-from .rules import equal_sizes, same_size, want_float, want_rank, want_same_dtype
+from .rules import equal_sizes, same_size, want_float, want_known, want_rank, want_same_dtype
 from .windowing import Padding, pad_image, resolve_padding, window_output
 
 WINDOW = (3, 3)
@@ -173,8 +173,7 @@ def _gradient_type(
     spatial = _places(x.shape, padding)
     if not all(map(same_size, grad.shape[:3], (x.shape[0], *spatial))):
         raise ValueError(f"expected a gradient of {x.shape[0]} images of {spatial}, got {grad}")
-    if not isinstance(grad.shape[3], int):
-        raise ValueError(f"expected a known number of filters, got {grad}")
+    want_known("a gradient of images", grad, grad.shape[1:])
     kernel = TensorType(dtype, (PLACES, x.shape[3], grad.shape[3]))
     if part is None:
         return kernel

@@ -12,7 +12,7 @@ import numpy as np
 from ..ir.graph import IRError, Node, apply
 from ..ops.core import constant
 from ..ops.registry import ops
-from .rewriting import uniform_value
+from .constants import uniform_value
 
 Rewrite: TypeAlias = Callable[[Node], "Node | None"]
 

@@ -7,8 +7,8 @@ from typing import Any
 from ..context import Context
 from ..ir.graph import Graph, IRError, Node
 from ..ir.kinds import Composite, WindowGradient
+from ..ir.rewrite import all_nodes, rewrite_everywhere
 from ..ir.types import FLOAT32
-from .rewriting import all_nodes, rewrite_everywhere
 
 ROUNDS = 32  # composites nested deeper than this expand into themselves
 

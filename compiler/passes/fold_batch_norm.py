@@ -14,10 +14,10 @@ from typing import Any
 from ..context import Context
 from ..decisions import Decision
 from ..ir.graph import Graph, Node, apply, origin_scope
+from ..ir.rewrite import rewrite_chosen
 from ..ops.core import constant
 from ..ops.registry import ops
 from ..prologue import fixed_nodes
-from .rewriting import rewrite_chosen
 
 STAGE = "fold_batch_norm"
 

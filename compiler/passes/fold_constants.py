@@ -8,10 +8,10 @@ from ..context import Context
 from ..decisions import Decision
 from ..ir.evaluate import evaluate
 from ..ir.graph import Graph, Node
+from ..ir.rewrite import rewrite_everywhere
 from ..ir.types import TensorType
 from ..ops.core import CONSTANT, constant
 from ..ops.registry import ops
-from .rewriting import rewrite_everywhere
 
 LIMIT_BYTES = 1 << 16  # a larger constant is cheaper to compute again than to carry along
 

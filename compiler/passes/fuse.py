@@ -14,13 +14,14 @@ data movement in front of them join where they share one loop domain: a softmax 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..context import Context
 from ..decisions import Decision
-from ..ir.graph import Graph, Node, apply, on_operands, origin_scope, rewrite
+from ..ir.graph import Graph, Node, apply, on_operands, origin_scope
 from ..ir.kinds import Elementwise, Reduction, Window
+from ..ir.rewrite import rebuild, rewrite
 from ..ir.types import FLOAT32, Size, TupleType
 from ..loops.epilogues import can_pool, match_epilogue, pool_of
 from ..ops.core import ITEM, fuse_nodes
@@ -221,30 +222,28 @@ class _Fuser:
         )
 
     def _rebuild(self) -> Graph:
-        new: dict[Node, Node] = {}
         clusters = {id(c): c for c in self.cluster.values() if len(c.nodes) + len(c.copies) > 1}
         last = {c.nodes[-1]: c for c in clusters.values()}
         members = {n for c in clusters.values() for n in c.nodes}
         self.read_by_copies = {n for c in clusters.values() for n in _read_by_copies(c)}
-        pending = list(self.graph.nodes)
-        done: set[Node] = set()
-        # A cluster is built when its last node comes up; its operands may come later in the order.
-        order = _cluster_order(pending, self.cluster, members)
-        for node in order:
-            if node in done:
-                continue
-            if node in members and node in last:
-                self._build(last[node], new)
-            elif node not in members:
-                new[node] = _on(node, new)
-            done.add(node)
+        new: dict[Node, Node] = {}
+
+        def make(node: Node, operands: Sequence[Node]) -> Node:
+            if node not in members:
+                return on_operands(node, operands)
+            if node in last:  # all of a cluster is built when its last node comes up
+                new.update(self._build(last[node], new))
+            return new.get(node, node)
+
+        rebuild(_cluster_order(self.graph.nodes, self.cluster, members), new, make)
         return self.graph.with_outputs(new[node] for node in self.graph.outputs)
 
     def _reads(self, user: Node, node: Node) -> bool:
         """Whether ``user`` reads a value of another group from memory."""
         return user not in self.cluster or node not in self.cluster[user].copies
 
-    def _build(self, cluster: Cluster, new: dict[Node, Node]) -> None:
+    def _build(self, cluster: Cluster, new: Mapping[Node, Node]) -> dict[Node, Node]:
+        """The values of ``cluster`` that are read outside, as the results of one node."""
         inside = set(cluster.nodes)
         escaping = [
             n
@@ -254,14 +253,9 @@ class _Fuser:
             or any(u not in inside and self._reads(u, n) for u in self.graph.users[n])
         ]
         if not escaping:
-            return  # all who need something of it compute it again
+            return {}  # all who need something of it compute it again
         members = [*cluster.copies, *cluster.nodes]
         fused = fuse_nodes(members, escaping, cluster.pattern, new)
-        if isinstance(fused.type, TupleType):
-            for i, node in enumerate(escaping):
-                new[node] = apply(ITEM, (fused,), {"index": i})
-        else:
-            new[escaping[0]] = fused
         saved: Size = 0
         for node in cluster.nodes:
             if node not in escaping:
@@ -278,10 +272,15 @@ class _Fuser:
                 bytes_saved=saved * 2,
             )
         )
+        if not isinstance(fused.type, TupleType):
+            return {escaping[0]: fused}
+        with origin_scope():
+            items = [apply(ITEM, (fused,), {"index": i}) for i in range(len(escaping))]
+        return dict(zip(escaping, items, strict=True))
 
 
 def _cluster_order(
-    nodes: list[Node], cluster: dict[Node, Cluster], members: set[Node]
+    nodes: Sequence[Node], cluster: dict[Node, Cluster], members: set[Node]
 ) -> list[Node]:
     """All nodes with each cluster's members together, operands of a whole cluster before it."""
     order: list[Node] = []
@@ -312,11 +311,6 @@ def _cluster_order(
 def _read_by_copies(cluster: Cluster) -> set[Node]:
     """What a group reads of others to compute again what follows from it."""
     return {i for n in cluster.copies for i in n.inputs} - {*cluster.copies, *cluster.nodes}
-
-
-def _on(node: Node, new: dict[Node, Node]) -> Node:
-    with origin_scope(*node.origins):
-        return on_operands(node, [new[i] for i in node.inputs])
 
 
 def _is_fusible(node: Node) -> bool:

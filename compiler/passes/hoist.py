@@ -31,14 +31,14 @@ from ..context import Context
 from ..decisions import Decision, Decisions
 from ..ir.graph import Graph, Node, origin_scope
 from ..ir.kinds import Movement, View
+from ..ir.rewrite import change_bodies, substituted
 from ..ir.types import TupleType
 from ..ops.building import broadcast, reshaped
 from ..ops.core import input_
 from ..ops.registry import ops
-from ..ops.stepping import Step, is_one_number, items_of, parts_of, steps_of, substituted
+from ..ops.stepping import Step, is_one_number, items_of, parts_of, steps_of
 from .lifting import Operand, lift
 from .loops import Loop, Results, loop_of, rewrite_scans, tightened
-from .rewriting import change_bodies
 
 TYPICAL = 64  # what symbolic sizes are taken to be where sizes are compared
 

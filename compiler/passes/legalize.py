@@ -18,12 +18,13 @@ places of a carry), between whose rows there are gaps. What cannot work so gets 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..context import Context
-from ..ir.graph import Graph, Node, apply, on_operands, origin_scope, rewrite, substitute_nodes
+from ..ir.graph import Graph, Node, apply, on_operands
 from ..ir.kinds import (
     Concatenation,
     Contraction,
@@ -40,6 +41,7 @@ from ..ir.kinds import (
     Window,
     WindowGradient,
 )
+from ..ir.rewrite import change_bodies, rebuild, remade, rewrite, substitute_nodes
 from ..ir.types import FLOAT32, Size, TupleType, product
 from ..ops.building import reshaped
 from ..ops.core import FUSED, ITEM, constant, copy
@@ -47,7 +49,6 @@ from ..ops.registry import get_op, ops
 from ..ops.stepping import parts_of
 from ..prologue import fixed_nodes
 from .loops import used_results
-from .rewriting import change_bodies
 
 
 def legalize(graph: Graph, context: Context[Any]) -> Graph:
@@ -65,18 +66,17 @@ def _without_unread_results(graph: Graph) -> Graph:
     read = {group: sorted(used_results(group, graph)) for group in groups}
     if all(len(read[group]) == len(group.attrs["body"].outputs) for group in groups):
         return graph
-    new: dict[Node, Node] = {}
-    for node in graph.nodes:
-        with origin_scope(*node.origins):
-            if node.op is ITEM and node.inputs[0] in read:
-                new[node] = _result(new[node.inputs[0]], read[node.inputs[0]], node)
-                continue
-            inputs, attrs = tuple(new[operand] for operand in node.inputs), dict(node.attrs)
-            if node in read:
-                body: Graph = attrs["body"]
-                attrs["body"] = body.with_outputs(body.outputs[i] for i in read[node])
-            new[node] = apply(node.op, inputs, attrs) if inputs else node
-    return graph.with_outputs(new[node] for node in graph.outputs)
+
+    def make(node: Node, operands: Sequence[Node]) -> Node:
+        if node.op is ITEM and node.inputs[0] in read:
+            return _result(operands[0], read[node.inputs[0]], node)
+        if node not in read:
+            return on_operands(node, operands)
+        body: Graph = node.attrs["body"]
+        fewer = body.with_outputs(body.outputs[i] for i in read[node])
+        return apply(node.op, operands, node.attrs | {"body": fewer})
+
+    return remade(graph, make)
 
 
 def _result(group: Node, kept: list[int], item: Node) -> Node:
@@ -214,14 +214,18 @@ def _low_rank(node: Node) -> Node | None:
 def _copy_parts(scan: Node, body: Graph) -> Graph:
     own, scattered = parts_of(scan, body.inputs), scattered_parts(scan)
     parts = {*own.carries, *own.sequences, *body.outputs}
-    new: dict[Node, Node] = {}
-    for node in body.nodes:
-        with origin_scope(*node.origins):
-            inputs = tuple(
-                copy(new[n]) if n in parts and not _reads_part(node, i, n in scattered) else new[n]
-                for i, n in enumerate(node.inputs)
-            )
-            new[node] = on_operands(node, inputs)
+
+    def make(node: Node, operands: Sequence[Node]) -> Node:
+        pairs = enumerate(zip(node.inputs, operands, strict=True))
+        return on_operands(
+            node,
+            [
+                copy(new) if old in parts and not _reads_part(node, i, old in scattered) else new
+                for i, (old, new) in pairs
+            ],
+        )
+
+    new = rebuild(body.nodes, {}, make)
     outputs = ((node, new[node]) for node in body.outputs)
     return body.with_outputs(
         result if _writes_part(result, node in scattered) else copy(result)

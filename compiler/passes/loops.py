@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ..ir.graph import Graph, Node, on_operands, origin_scope
+from ..ir.graph import Graph, Node, on_operands
+from ..ir.rewrite import remade, substituted
 from ..ops.core import ITEM
 from ..ops.registry import ops
-from ..ops.stepping import Nodes, Step, close_scan, items_of, open_scan, parts_of, substituted
+from ..ops.stepping import Nodes, Step, close_scan, items_of, open_scan, parts_of
 
 Results: TypeAlias = Sequence["Node | None"]
 Change: TypeAlias = Callable[[Node, Collection[int]], Results]
@@ -52,19 +53,19 @@ def rewrite_scans(graph: Graph, change: Change) -> Graph:
     ``change`` gets scans whose operands are new already, and the numbers of the results that are
     read; it may give None for the others.
     """
-    new: dict[Node, Node] = {}
     results: dict[Node, Results] = {}
-    for node in graph.nodes:
+
+    def make(node: Node, operands: Sequence[Node]) -> Node:
         if node.op is ITEM and node.inputs[0] in results:
-            result = results[node.inputs[0]][node.attrs["index"]]
+            result: Node | None = results[node.inputs[0]][node.attrs["index"]]
             assert result is not None, f"result {node.attrs['index']} of a loop is used"
-            new[node] = result
-            continue
-        with origin_scope(*node.origins):
-            new[node] = on_operands(node, [new[operand] for operand in node.inputs])
-            if node.op is ops.scan:
-                results[node] = change(new[node], used_results(node, graph))
-    return graph.with_outputs(new[node] for node in graph.outputs)
+            return result
+        same = on_operands(node, operands)
+        if node.op is ops.scan:
+            results[node] = change(same, used_results(node, graph))
+        return same
+
+    return remade(graph, make)
 
 
 def used_results(node: Node, graph: Graph) -> frozenset[int]:
@@ -104,14 +105,16 @@ def _is_still(loop: Loop, index: int) -> bool:
 
 
 def _without_still_carries(loop: Loop) -> Loop:
-    """The start takes the place of a carry that no step changes."""
+    """The start takes the place of each carry that no step changes.
+
+    Then it may be seen of others: a step that hands on what is the start of both.
+    """
     step = loop.step
-    still = {
-        state: start
-        for state, new, start in zip(step.state, step.new_state, loop.starts, strict=True)
-        if new is state
-    }
-    return loop.with_outputs(substituted(loop.outputs, still)) if still else loop
+    number = {state: i for i, state in enumerate(step.state)}
+    while read := read_by(loop.outputs, [s for s in step.state if _is_still(loop, number[s])]):
+        still = {state: loop.starts[number[state]] for state in read}
+        loop = loop.with_outputs(substituted(loop.outputs, still))
+    return loop
 
 
 def _over_distinct(loop: Loop) -> Loop:

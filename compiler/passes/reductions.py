@@ -10,11 +10,11 @@ from ..context import Context
 from ..decisions import Decision, Decisions
 from ..ir.graph import Graph, Node, apply
 from ..ir.kinds import Elementwise, Reduction
+from ..ir.rewrite import change_bodies, rewrite_chosen, rewrite_everywhere
 from ..ir.types import Size, product
 from ..loops.domain import reduced_axes
 from ..ops.building import reshaped
 from ..ops.registry import ops
-from .rewriting import change_bodies, rewrite_chosen, rewrite_everywhere
 
 LEAST = 16  # elements that one of the first reductions is worth
 LARGE = 2**15  # elements in all from which threads share the work

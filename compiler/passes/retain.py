@@ -25,8 +25,9 @@ from typing import Any
 
 from ..context import Context
 from ..decisions import Decision, Decisions
-from ..ir.graph import Graph, Node, substitute_nodes
+from ..ir.graph import Graph, Node
 from ..ir.kinds import Contraction, Elementwise
+from ..ir.rewrite import change_bodies, substitute_nodes
 from ..ir.types import TupleType
 from ..ops.core import ITEM
 from ..ops.dependence import between, varying
@@ -34,7 +35,6 @@ from ..ops.registry import ops
 from ..ops.stepping import items_of, steps_of
 from .lifting import Operand, lift
 from .loops import loop_of
-from .rewriting import change_bodies
 
 
 def retain(graph: Graph, context: Context[Any]) -> Graph:

@@ -14,9 +14,9 @@ from ..context import Context
 from ..decisions import Decision
 from ..ir.graph import Graph, Node, Op
 from ..ir.kinds import Elementwise
+from ..ir.rewrite import rewrite_everywhere
 from ..ops.registry import all_ops, ops
 from . import equations as eq
-from .rewriting import rewrite_everywhere
 
 
 def simplify(graph: Graph, context: Context[Any]) -> Graph:

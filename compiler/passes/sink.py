@@ -32,14 +32,15 @@ from ..context import Context
 from ..decisions import Decision, Decisions
 from ..ir.graph import Graph, Node, apply, origin_scope
 from ..ir.kinds import Contraction, Elementwise
+from ..ir.rewrite import change_bodies, substituted
 from ..ops.building import count, reshaped
 from ..ops.core import input_
 from ..ops.registry import ops
 from ..ops.rules import normal_axes
-from ..ops.stepping import Step, is_one_number, items_of, over_all_steps, steps_of, substituted
+from ..ops.stepping import Step, is_one_number, items_of, over_all_steps, steps_of
+from .constants import constant_array
 from .lifting import Operand, lift
 from .loops import Results, loop_of, rewrite_scans, tightened
-from .rewriting import change_bodies, constant_array
 
 
 def sink(graph: Graph, context: Context[Any]) -> Graph:

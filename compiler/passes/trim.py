@@ -7,12 +7,12 @@ from typing import Any
 
 from ..context import Context
 from ..decisions import Decision, Decisions
-from ..ir.graph import Graph, Node, substitute_nodes
+from ..ir.graph import Graph, Node
+from ..ir.rewrite import applied, change_bodies, substitute_nodes
 from ..ops.core import ITEM
 from ..ops.registry import ops
-from ..ops.stepping import Nodes, applied, items_of, parts_of
+from ..ops.stepping import Nodes, items_of, parts_of
 from .loops import Results, loop_of, rewrite_scans, tightened
-from .rewriting import change_bodies
 
 
 def trim(graph: Graph, context: Context[Any]) -> Graph:

@@ -9,10 +9,10 @@ from typing import Any
 from ..context import Context
 from ..decisions import Decision
 from ..ir.graph import Graph, Node
+from ..ir.rewrite import rewrite_everywhere
 from ..ir.types import Size
 from ..ops.registry import ops
 from ..ops.windowing import Pairs, resolve_padding
-from .rewriting import rewrite_everywhere
 
 Pair = tuple[int, int]
 

@@ -7,9 +7,9 @@ from typing import Any
 from ..context import Context
 from ..ir.graph import Graph, Node, apply
 from ..ir.kinds import Concatenation, Gather, Interleaving, Leaf, Movement, Projection, Region, View
+from ..ir.rewrite import all_nodes, rewrite_everywhere
 from ..ir.types import DType, TupleType
 from ..ops.registry import ops
-from .rewriting import all_nodes, rewrite_everywhere
 
 # What gives elements on as they are takes them in any type; so do conversions.
 MOVES = (Concatenation, Gather, Interleaving, Leaf, Movement, Projection, Region, View)

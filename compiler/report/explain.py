@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ...runtime.dim import Size
-from ..decisions import Decision, Decisions
+from ..decisions import Decision
+from ..executable import Executable
 from ..ir.graph import IRError
 from ..suggest import did_you_mean
 from ..units import count_of, format_bytes_a_sample
@@ -88,9 +89,12 @@ class Explanation:
         }
 
 
-def explain(name: str, decisions: Decisions, only: str | None = None) -> Explanation:
-    """The explanation of ``decisions``; ``only`` keeps one kind, such as ``"declined"``."""
-    explanation = Explanation(name, tuple(decisions))
+def explain(executable: Executable, only: str | None = None) -> Explanation:
+    """What was decided while ``executable`` was compiled.
+
+    ``only`` keeps one kind, such as ``"declined"``; raises ``ValueError`` for an unknown one.
+    """
+    explanation = Explanation(executable.program.name, tuple(executable.decisions))
     return explanation if only is None else explanation.only(only)
 
 

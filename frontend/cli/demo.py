@@ -11,7 +11,6 @@ from rich.rule import Rule
 from rich.status import Status
 from rich.text import Text
 
-from ...compiler.executable import Executable
 from ...compiler.ir.graph import Graph
 from ...compiler.ir.kinds import View
 from ...compiler.prologue import fixed_nodes
@@ -22,6 +21,7 @@ from ...runtime.cpu.host import host
 from ...runtime.dim import evaluate
 from ...runtime.program import LaunchRow
 from ..callbacks import Callback
+from ..compiled import CompiledModel
 from ..datasets import digits
 from ..inspection import compare, compile
 from ..models import Model
@@ -69,7 +69,7 @@ def _head(console: Console, title: str, rest: str = "") -> None:
     console.print()
 
 
-def _show_graphs(console: Console, executable: Executable) -> None:
+def _show_graphs(console: Console, executable: CompiledModel) -> None:
     names = list(executable.stages)
     before = executable.stages[names[names.index("fuse") - 1]]
     after = executable.stages["fuse"]
@@ -87,7 +87,7 @@ def _kernels(graph: Graph) -> int:
     return sum(not isinstance(node.op.lowering, View) for node in ops)
 
 
-def _show_kernel(console: Console, executable: Executable) -> None:
+def _show_kernel(console: Console, executable: CompiledModel) -> None:
     """The kernel that does most of the work."""
     launches = [row for row in executable.program.rows if isinstance(row, LaunchRow)]
     sizes = dict.fromkeys(executable.program.symbols, 1)

@@ -1,4 +1,4 @@
-"""The command ``keraunos``: demo, run, dump, explain, compare, calibrate, cache."""
+"""The command ``keraunos``: demo, run, dump, explain, diff, compare, calibrate, cache."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ import typer
 from rich.text import Text
 
 from ...compiler.calibrate import calibrate as measure_machine
-from ...compiler.executable import Executable
 from ...compiler.report.compare import compare_graph
 from ...compiler.report.file_names import file_name
 from ...compiler.units import count_of, format_bytes
 from ...runtime.cache import cache_info, clear_cache
 from ...runtime.config import config
 from ...runtime.cpu.calibration import keep_figures
-from ..compiled import fit_inputs
+from ..compiled import CompiledModel, fit_inputs
 from ..errors import UsageError, UsageTypeError
 from ..inspection import compile
 from ..inspection import dump as dump_
 from . import demo as demo_
 from .references import FORMS, Target, load_target
-from .tables import Drawn, console
+from .tables import Drawn, DrawnDifferences, console
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -161,6 +160,25 @@ def explain(
 
 @app.command()
 @clean_errors
+def diff(
+    model: Model,
+    passes: Annotated[
+        list[str] | None, typer.Argument(metavar="[PASS]...", help="Passes to show; all if none.")
+    ] = None,
+    disable: Disable = None,
+    json_: Json = False,
+) -> None:
+    """Show what each pass did to the graph, node by node."""
+    executable = compile(load_target(model).model, disable=disable or ())
+    found = [executable.diff(name) for name in passes or list(executable.stages)[1:]]
+    if json_:
+        typer.echo(json.dumps([each.to_dict() for each in found], indent=2))
+        return
+    console().print(DrawnDifferences(found), soft_wrap=not console().is_terminal)
+
+
+@app.command()
+@clean_errors
 def compare(
     model: Model,
     batch: Batch = 32,
@@ -213,7 +231,7 @@ def cache(
         typer.echo(f"{name:<8} {value}")
 
 
-def _compiled(target: Target, disable: list[str] | None) -> Executable:
+def _compiled(target: Target, disable: list[str] | None) -> CompiledModel:
     executable = compile(target.model, disable=disable or ())
     executable.set_parameters(target.weights)
     return executable

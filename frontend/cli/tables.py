@@ -8,15 +8,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.box import Box
-from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
+from rich.console import Console, ConsoleOptions, JustifyMethod, OverflowMethod, RenderResult
 from rich.syntax import Syntax
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from ...compiler.ir.graph import Graph, Node
 from ...compiler.ir.printer import node_calls
+from ...compiler.report.difference import CHANGED, GONE, NEW, USER, Difference
 from ...compiler.report.table import WIDTH, Table, lay_out
 
+MARKS = {NEW: "green", GONE: "red", CHANGED: "yellow", USER: ""}
 STYLES = {"good": "green", "bad": "yellow", "quiet": "dim", "strong": "bold"}
 GAP = 2
 RULES = Box("    \n    \n ── \n    \n ── \n ── \n    \n    \n")
@@ -72,6 +74,27 @@ def _drawn(table: Table, width: int) -> RichTable:
             )
         )
     return drawn
+
+
+@dataclass(frozen=True)
+class DrawnDifferences:
+    """What passes changed, one after the other; in colour, and cut to the width, on a terminal."""
+
+    differences: Sequence[Difference]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        changed = [each for each in self.differences if each]
+        for each in changed:
+            yield Text(f"{each.heading}\n", style="bold")
+            for row in each.rows():
+                overflow: OverflowMethod = "ellipsis" if console.is_terminal else "ignore"
+                yield Text(row, MARKS[row[0]], no_wrap=True, overflow=overflow)
+            yield Text()
+        idle = [each.title for each in self.differences if not each]
+        if changed:
+            yield Text("Names after - are those of the graph before the pass.", style="dim")
+        if idle:
+            yield Text(f"Passes that changed nothing: {', '.join(idle)}.", style="dim")
 
 
 # Graphs

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from functools import cache, wraps
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from ...compiler.ir.graph import IRError, origin_scope
 from ...compiler.ops.building import count
 from .. import constraints, initializers, regularizers, tree
-from ..calls import call_on_arrays, symbolic_results
+from ..calls import call_on_arrays, doubles_of, symbolic_results
 from ..depth import one_deeper
 from ..dtypes import canonical_array, compute_dtype_of, floatx, standard_dtype
 from ..errors import (
@@ -44,7 +43,14 @@ from ..tensor import KerasTensor, is_symbolic
 from ..variable import Variable
 from ..watching import Generation
 from ..weights import Weighted, all_layers
-from .spec import InputSpec
+from .call_arguments import (
+    batch_hint,
+    build_shapes,
+    call_parameters,
+    has_mask,
+    mask_of,
+    shown_shapes,
+)
 
 # Arguments that say what a model that begins with this layer takes.
 _INPUT_ARGUMENTS = ("input_shape", "batch_input_shape", "batch_shape", "input_dim", "batch_size")
@@ -173,7 +179,7 @@ class Layer(Weighted):
         """Builds the layer for the shapes of its first call."""
         if self.built:
             return
-        shapes = _build_shapes(self, args, kwargs)
+        shapes = build_shapes(self, args, kwargs)
         # At top level: what `build` computes are arrays, not parts of the graph under way.
         with entered(None), enclosing(self):
             one_deeper(self.build, *shapes)
@@ -215,14 +221,14 @@ class Layer(Weighted):
             # As Keras: of a layer that is called twice in a step, the last call counts.
             scope.forget_losses({id(layer) for layer in all_layers(self)})
         accepted = call_parameters(type(self).call)
-        masks = tree.map_structure(_mask_of, args[0]) if args else None
+        masks = tree.map_structure(mask_of, args[0]) if args else None
         given = kwargs.get("training")
         training = scope.training if given is None else bool(given)
         if "training" in accepted:
             kwargs = {**kwargs, "training": training}
         elif "kwargs" not in accepted:
             kwargs = {name: value for name, value in kwargs.items() if name != "training"}
-        if "mask" in accepted and kwargs.get("mask") is None and _some(masks):
+        if "mask" in accepted and kwargs.get("mask") is None and has_mask(masks):
             kwargs = {**kwargs, "mask": masks}
         with origin_scope(scope.origin(self)), enclosing(self), scope.during(training):
             outputs = one_deeper(self._located_call, args, kwargs)
@@ -243,9 +249,9 @@ class Layer(Weighted):
         except IRError as error:
             # What follows says whose line it is, which the head of this error does.
             message = str(error).partition("\n  at ")[0]
-            raise LayerError(self, f"{message}; the input is {_shown_shapes(args)}") from error
+            raise LayerError(self, f"{message}; the input is {shown_shapes(args)}") from error
         except UsageError as error:
-            raise LayerError(self, f"{error}; the input is {_shown_shapes(args)}") from error
+            raise LayerError(self, f"{error}; the input is {shown_shapes(args)}") from error
 
     def _as_tensor(self, value: Any) -> Any:
         if value is None or isinstance(value, (bool, int, float, str)):
@@ -255,7 +261,8 @@ class Layer(Weighted):
         if isinstance(value, Variable):
             return self._cast(KerasTensor.of(as_node(value)))
         if isinstance(value, np.ndarray) or hasattr(value, "__array__"):
-            return self._cast(KerasTensor.of(active_scope().array(canonical_array(value))))
+            array = canonical_array(value, doubles_of(self))
+            return self._cast(KerasTensor.of(active_scope().array(array)))
         return value
 
     def _cast(self, tensor: KerasTensor) -> KerasTensor:
@@ -279,7 +286,7 @@ class Layer(Weighted):
                 raise LayerError(self, f"expected a tensor or an array; received {shown(tensor)}")
             complaint = spec.complaint(tensor.shape)
             if complaint:
-                hint = _batch_hint(spec, tensor)
+                hint = batch_hint(spec, tensor)
                 raise LayerError(self, f"expected {complaint}; received shape {tensor.shape}{hint}")
 
     # Losses
@@ -331,7 +338,7 @@ class Layer(Weighted):
         return previous_mask if self.supports_masking else None
 
     def _pass_mask_on(self, args: tuple[Any, ...], masks: Any, outputs: Any) -> None:
-        if not args or not (_some(masks) or type(self).compute_mask is not Layer.compute_mask):
+        if not args or not (has_mask(masks) or type(self).compute_mask is not Layer.compute_mask):
             return
         made = self.compute_mask(args[0], masks)
         tensors = tree.flatten(outputs)
@@ -397,42 +404,3 @@ def _marking_built(build: Callable[..., None]) -> Callable[..., None]:
         self.built = True
 
     return run
-
-
-@cache
-def call_parameters(call: Callable[..., Any]) -> tuple[str, ...]:
-    """The names of the arguments of a layer class's ``call``."""
-    return tuple(inspect.signature(call).parameters)[1:]
-
-
-def _build_shapes(layer: Layer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
-    """What ``build`` wants: the shape of the first argument, or of each by ``<name>_shape``."""
-    named = dict(zip(call_parameters(type(layer).call), args, strict=False)) | kwargs
-    wanted = list(inspect.signature(layer.build).parameters.values())
-    if wanted and wanted[0].kind is inspect.Parameter.VAR_POSITIONAL:
-        return []
-    shapes = [_shapes(named.get(p.name.removesuffix("_shape"))) for p in wanted[1:]]
-    return [_shapes(args[0] if args else next(iter(kwargs.values()))), *shapes]
-
-
-def _shapes(value: Any) -> Any:
-    return tree.map_structure(lambda leaf: getattr(leaf, "shape", None), value)
-
-
-def _mask_of(value: Any) -> Any:
-    return value.mask if isinstance(value, KerasTensor) else None
-
-
-def _some(masks: Any) -> bool:
-    return any(mask is not None for mask in tree.flatten(masks))
-
-
-def _shown_shapes(args: tuple[Any, ...]) -> str:
-    shapes = [str(leaf.shape) for leaf in tree.flatten(args) if isinstance(leaf, KerasTensor)]
-    return f"of shape {', '.join(shapes)}"
-
-
-def _batch_hint(spec: InputSpec, tensor: KerasTensor) -> str:
-    if spec.ndim == tensor.ndim + 1:
-        return ". Add the missing axis, for example with x[None] (batch) or x[..., None] (channels)"
-    return ""

@@ -1,4 +1,4 @@
-"""What a model is given, as arrays of the dtypes and shapes of its inputs."""
+"""What a model is given, as arrays or tensors of the dtypes and shapes of its inputs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import tree
+from .. import ops, tree
 from ..dtypes import as_array, fitted_array
 from ..errors import LayerError, UsageError, UsageTypeError, headed
 from ..tensor import KerasTensor
@@ -134,3 +134,26 @@ def _hint(tensor: KerasTensor, shape: tuple[int, ...]) -> str:
     ):
         return ". This is one sample: add the batch axis with x[None]"
     return ""
+
+
+def fitted_tensor(model: Any, wanted: KerasTensor, given: Any, mask: Any) -> KerasTensor:
+    """One input as a tensor of the shape and dtype that the model knows, with its mask.
+
+    A last size of 1 may be missing or too much, as in Keras; ``ValueError`` for other shapes.
+    """
+    if given.ndim == wanted.ndim - 1 and wanted.shape[-1] == 1:
+        given = ops.expand_dims(given, -1)
+    elif given.ndim == wanted.ndim + 1 and given.shape[-1] == 1:
+        given = ops.squeeze(given, -1)
+    wrong = given.ndim != wanted.ndim or any(
+        None not in pair and pair[0] != pair[1]
+        for pair in zip(wanted.shape, given.shape, strict=True)
+    )
+    if wrong:
+        raise LayerError(
+            model,
+            f'input "{wanted.name}": expected shape {wanted.shape}; received {given.shape}',
+        )
+    tensor = given if given.dtype == wanted.dtype else ops.cast(given, wanted.dtype)
+    tensor.mask = mask
+    return tensor

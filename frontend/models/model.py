@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,21 +10,22 @@ import numpy as np
 
 from ...compiler.ir.graph import IRError
 from ...runtime.dim_solver import ArgumentError
-from .. import inspection, lazy, ops, tree
+from .. import inspection, lazy, tree
 from ..accepted import Count, LineLength, Numbers
 from ..arguments import checked_method
-from ..calls import MOST_PROGRAMS, program_for_arrays, symbolic_results
-from ..errors import LayerError, SizesUnknown, UsageError, at_user_line, shown, user_facing
+from ..calls import MOST_PROGRAMS, program_for_arrays, results_like, symbolic_results
+from ..errors import LayerError, SizesUnknown, UsageError, at_user_line, user_facing
 from ..history import Operation
 from ..layers.base import Layer
 from ..programs import Program, kept
-from ..scope import Scope, entered
+from ..scope import active_scope
 from ..tensor import KerasTensor, is_symbolic
 from ..tracing import Spec, specs_of, trace_call
 from ..training.batch import Batch
 from ..training.trainer import Trainer
 from ..watching import Generation
-from .arrays import arranged, fitted
+from .arrays import arranged, fitted, fitted_tensor
+from .ends import check_ends, check_names, has_ends, unwrapped
 from .network import Network, network_between
 from .predicting import Hot, predict
 
@@ -49,7 +49,7 @@ class Model(Trainer, Layer):
     further_arguments = ("inputs", "outputs")
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        functional = cls is Model and _has_ends(args, kwargs)
+        functional = cls is Model and has_ends(args, kwargs)
         model = super().__new__(Functional if functional else cls, *args, **kwargs)
         model.network = None
         model.hot = None
@@ -59,13 +59,13 @@ class Model(Trainer, Layer):
 
     @user_facing
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if not _has_ends(args, kwargs):
+        if not has_ends(args, kwargs):
             super().__init__(*args, **kwargs)
             return
         ends = dict(zip(("inputs", "outputs", "name"), args, strict=False)) | kwargs
         inputs, outputs = ends.pop("inputs"), ends.pop("outputs")
         super().__init__(**ends)
-        _check_ends(inputs, outputs)
+        check_ends(inputs, outputs)
         network = network_between(inputs, outputs)
         check_names(self, network.operations)
         self.connect(network)
@@ -109,7 +109,7 @@ class Model(Trainer, Layer):
     @property
     def output_shape(self) -> Any:
         """The shapes of the outputs."""
-        return tree.map_structure(lambda tensor: tensor.shape, _alone(self.output))
+        return tree.map_structure(lambda tensor: tensor.shape, unwrapped(self.output))
 
     @property
     def batch_is_fixed(self) -> bool:
@@ -184,8 +184,7 @@ class Model(Trainer, Layer):
         built = self.built or self.network is not None or all(each.built for each in self.sublayers)
         if built or (type(self).call is Model.call and type(self).build is Model.build):
             return
-        with entered(Scope()):
-            self.apply((tree.map_structure(_like, x),), {})
+        results_like(self, x)
 
     def settle(self, has_stepped: bool) -> None:
         """Takes note of what the model has by now: metrics, and whether it is built.
@@ -277,29 +276,15 @@ class Model(Trainer, Layer):
         if mask is not None:
             masks = arranged(self, self.network.inputs, mask)
         triples = zip(tree.flatten(self.network.inputs), given, masks, strict=True)
-        return _alone(self.network.run([self._fitted_tensor(*each) for each in triples]))
+        tensors = [fitted_tensor(self, *each) for each in triples]
+        scope = active_scope()
+        types_alone = scope.asks_types_alone and not scope.training
+        known = self.network.typed(tensors) if types_alone else None
+        return unwrapped(self.network.run(tensors) if known is None else known)
 
     def _cast(self, tensor: KerasTensor) -> KerasTensor:
         """Inputs that are known are cast one by one, each to its own type."""
         return tensor if self.network is not None else super()._cast(tensor)
-
-    def _fitted_tensor(self, wanted: KerasTensor, given: Any, mask: Any) -> KerasTensor:
-        if given.ndim == wanted.ndim - 1 and wanted.shape[-1] == 1:
-            given = ops.expand_dims(given, -1)
-        elif given.ndim == wanted.ndim + 1 and given.shape[-1] == 1:
-            given = ops.squeeze(given, -1)
-        wrong = given.ndim != wanted.ndim or any(
-            None not in pair and pair[0] != pair[1]
-            for pair in zip(wanted.shape, given.shape, strict=True)
-        )
-        if wrong:
-            raise LayerError(
-                self,
-                f'input "{wanted.name}": expected shape {wanted.shape}; received {given.shape}',
-            )
-        tensor = given if given.dtype == wanted.dtype else ops.cast(given, wanted.dtype)
-        tensor.mask = mask
-        return tensor
 
     def prepare(self, inputs: Any, training: bool = False) -> tuple[Program, list[np.ndarray]]:
         """The program for some inputs, and the inputs as its arrays.
@@ -420,44 +405,3 @@ class Functional(Model):
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
-
-
-def _like(tensor: Any) -> Any:
-    return None if tensor is None else KerasTensor(tensor.shape, tensor.dtype)
-
-
-def _has_ends(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether a model is given by its inputs and outputs."""
-    return (
-        len(args) >= 2
-        or (len(args) == 1 and "outputs" in kwargs)
-        or {"inputs", "outputs"} <= (kwargs.keys())
-    )
-
-
-def _alone(outputs: Any) -> Any:
-    """Outputs as they are given: of ``[x]`` it is x, as in Keras."""
-    alone = isinstance(outputs, (list, tuple)) and len(outputs) == 1
-    return outputs[0] if alone else outputs
-
-
-def check_names(model: Model, operations: Sequence[Operation]) -> None:
-    """Raises ``ValueError`` where two layers have one name: ``get_layer`` finds them by it."""
-    counts = Counter(each.name for each in operations if isinstance(each, Layer))
-    twice = [name for name, count in counts.items() if count > 1]
-    if twice:
-        raise LayerError(
-            model,
-            f"expected layers of different names; received {counts[twice[0]]} layers "
-            f'"{twice[0]}". Give each its own name=',
-        )
-
-
-def _check_ends(inputs: Any, outputs: Any) -> None:
-    for what, ends in (("inputs", inputs), ("outputs", outputs)):
-        for end in tree.flatten(ends):
-            if not isinstance(end, KerasTensor):
-                raise UsageError(
-                    f"Model: expected {what} as symbolic tensors, which Input() and calls of "
-                    f"layers give; received {shown(end)}"
-                )

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ...compiler.ops.core import input_
+from ...runtime.dim import Dim, Size, substitute
 from .. import tree
 from ..errors import UsageError
 from ..history import CallNode, Operation
@@ -46,6 +48,63 @@ class Network:
                 if id(tensor) not in values
             }
         return tree.map_structure(replaced, self.outputs)
+
+    def typed(self, arguments: list[KerasTensor]) -> Any:
+        """What has the types of the outputs for other inputs, or None if these are not known.
+
+        They are for inputs like the network's own, whatever their unknown sizes are called. So a
+        model within models is not run anew for each of these that is put together.
+        """
+        names: dict[str, Size] = {}
+        pairs = zip(tree.flatten(self.inputs), arguments, strict=True)
+        if not all(_is_alike(own, other, names) for own, other in pairs):
+            return None
+        if len(set(names.values())) < len(names):
+            return None  # sizes that were two are one
+        return tree.map_structure(lambda tensor: _of_its_type(tensor, names), self.outputs)
+
+    def extended(self, output: KerasTensor) -> Network | None:
+        """With one more layer at the end, or None if that is not all that ``output`` adds."""
+        node = _producer(output)
+        if not _leads_on(node, self.outputs) or node.operation in self.operations:
+            return None
+        nodes, operations = (*self.nodes, node), (*self.operations, node.operation)
+        return Network(self.inputs, output, nodes, operations)
+
+    def shortened(self, output: KerasTensor) -> Network | None:
+        """Up to ``output``, or None if that is not all but the last layer."""
+        node = self.nodes[-1]
+        if not _leads_on(node, output) or self.operations[-1] is not node.operation:
+            return None
+        return Network(self.inputs, output, self.nodes[:-1], self.operations[:-1])
+
+
+def _leads_on(node: CallNode, tensor: KerasTensor) -> bool:
+    """Whether a call makes one tensor of ``tensor`` alone."""
+    return (
+        len(node.input_tensors) == len(node.output_tensors) == 1 and node.input_tensors[0] is tensor
+    )
+
+
+def _is_alike(own: KerasTensor, other: KerasTensor, names: dict[str, Size]) -> bool:
+    """Whether two tensors have one type; ``names`` takes what the one's unknown sizes are."""
+    masked = own.mask is not None or other.mask is not None
+    if masked or own.shape != other.shape or own.dtype != other.dtype:
+        return False
+    for mine, given in zip(own.sizes, other.sizes, strict=True):
+        name = str(mine)
+        if isinstance(mine, Dim) and (
+            not name.isidentifier() or names.setdefault(name, given) != given
+        ):
+            return False
+    return True
+
+
+def _of_its_type(tensor: KerasTensor, names: dict[str, Size]) -> KerasTensor:
+    shape = tuple(substitute(size, names) for size in tensor.sizes)
+    made = KerasTensor.of(input_("x", tensor.node.tensor_type.with_shape(shape)))
+    made.mask = None if tensor.mask is None else _of_its_type(tensor.mask, names)
+    return made
 
 
 def network_between(inputs: Any, outputs: Any) -> Network:

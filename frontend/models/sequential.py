@@ -17,8 +17,9 @@ from ..layers.input import InputLayer
 from ..programs import Program
 from ..scope import enclosing
 from ..tensor import KerasTensor
-from .model import Model, check_names
-from .network import network_between
+from .ends import check_names
+from .model import Model
+from .network import Network, network_between
 
 
 class Sequential(Model):
@@ -93,15 +94,29 @@ class Sequential(Model):
         self.start = layer
 
     def _connect_stack(self, now: bool = True) -> None:
+        """Makes the model what leads through all layers, or if not ``now``, what is to be built."""
         if now:
             check_names(self, self.stack)
         if self.start is None or not self.stack or not now:
             self.connect(None)
             return
-        tensor = self.start.output
+        self.connect(self._changed_network() or self._new_network(self.start.output))
+
+    def _changed_network(self) -> Network | None:
+        """The network at hand with a layer more or less at its end: the others stay unlooked at."""
+        known = self.network
+        if known is None or len(known.operations) < 2:
+            return None
+        if len(self.stack) == len(known.operations):
+            return known.extended(self._result(self.stack[-1], known.outputs))
+        below = known.nodes[-1].input_tensors
+        return known.shortened(below[0]) if len(self.stack) + 2 == len(known.operations) else None
+
+    def _new_network(self, tensor: KerasTensor) -> Network:
+        first = tensor
         for layer in self.stack:
             tensor = self._result(layer, tensor)
-        self.connect(network_between(self.start.output, tensor))
+        return network_between(first, tensor)
 
     def _result(self, layer: Any, tensor: KerasTensor) -> KerasTensor:
         """What a layer makes of a tensor; each pair is called once."""

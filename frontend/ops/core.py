@@ -173,7 +173,9 @@ def promoted(*values: Any) -> list[Node]:
 
 def _scalar(value: bool | int | float, dtype: DType) -> np.ndarray:
     try:
-        return np.asarray(value, dtype.numpy) if dtype.wide is None else dtype.of(np.float64(value))
+        if dtype.wide is not None:
+            return dtype.of(np.asarray(value, np.float64))
+        return np.asarray(value, dtype.numpy)
     except OverflowError:
         raise UsageError(
             f"expected a number that {dtype.name} holds, as the tensor beside it does; received "

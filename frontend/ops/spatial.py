@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ...compiler.ir.graph import Node
+from ...runtime.dim import Size
 from ..accepted import DataFormat, is_int
-from ..errors import UsageError
+from ..errors import UsageError, shown
+from ..scope import active_scope
 from ..tensor import KerasTensor
 from .core import floating, ir, operation, promoted, tensor
 from .shaping import permuted
@@ -64,9 +66,15 @@ def _image_and_kernel(
             f"{name}: expected inputs and a kernel of 3 axes (sequences), or of 4 (images); "
             f"received shapes {image.shape} and {weight.shape}"
         )
-    floats = (floating(tensor(each)) for each in (image, weight))
-    image, weight = next(floats), next(floats)
-    return channels_last(image, data_format), weight
+    image, weight = floating(tensor(image)), floating(tensor(weight))
+    image = channels_last(image, data_format)
+    _want_known_sizes(name, "channels and a kernel", (image.shape[-1], *weight.shape))
+    return image, weight
+
+
+def _want_known_sizes(name: str, what: str, sizes: Iterable[Size]) -> None:
+    if not all(isinstance(size, int) for size in sizes):
+        active_scope().require_sizes(f"{name}: loops over {what} are made for the sizes")
 
 
 @operation
@@ -96,7 +104,10 @@ def conv(
 def _causal(weight: Node, dilation: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
     """Padding before the first step only: a result sees its own step and earlier ones."""
     size = weight.shape[0]
-    assert isinstance(size, int)
+    if not isinstance(size, int):
+        raise UsageError(
+            f"conv: expected a kernel of known sizes; received shape {shown(weight.shape)}"
+        )
     return (((size - 1) * dilation[0], 0),)
 
 
@@ -176,6 +187,7 @@ def _pooled(
             f"{node.shape}"
         )
     image = channels_last(node, data_format)
+    _want_known_sizes("pooling", "channels", image.shape[-1:])
     rank = image.tensor_type.rank - 2
     window = pair(pool_size, rank, "pool_size")
     steps = window if strides is None else pair(strides, rank, "strides")

@@ -8,19 +8,12 @@ from ..arguments import checked
 from ..errors import UsageError
 from ..serialize import checked_config, described_in, find
 from . import schedules
-from .adadelta import Adadelta
 from .adafactor import Adafactor
-from .adagrad import Adagrad
-from .adam import Adam, AdamW
-from .adamax import Adamax
+from .adagrad import Adadelta, Adagrad, Ftrl, RMSprop
+from .adam import Adam, Adamax, AdamW, Lamb, Nadam
 from .base import Optimizer
-from .ftrl import Ftrl
-from .lamb import Lamb
-from .lion import Lion
+from .momentum import SGD, Lion
 from .muon import Muon
-from .nadam import Nadam
-from .rmsprop import RMSprop
-from .sgd import SGD
 
 _TABLE: dict[str, Any] = {
     cls.__name__.lower(): cls

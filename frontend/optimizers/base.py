@@ -17,9 +17,8 @@ from ..source import user_line
 from ..variable import Variable
 from . import schedules
 from .averages import Averages
-from .clipping import clipped_by_norm, clipped_by_value, clipped_together
 from .decay import WeightDecay
-from .gradients import present
+from .gradients import clipped_by_norm, clipped_by_value, clipped_together, present
 from .options import above_zero, at_least, clip_option, count, refuse_unknown, share
 from .updates import update_on_arrays
 

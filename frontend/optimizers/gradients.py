@@ -1,8 +1,10 @@
-"""Gradients as an update takes them: tensors, each of the shape and dtype of its weight."""
+"""Gradients as an update takes them: tensors that fit their weights, and held to a size."""
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from .. import ops
@@ -44,3 +46,26 @@ def _fitting(gradient: Any, weight: Variable) -> Any:
             f"{tuple(tensor.shape)}"
         )
     return tensor
+
+
+def clipped_by_norm(gradient: Any, limit: float) -> Any:
+    """A gradient scaled down to a length of ``limit`` where it is longer."""
+    length = ops.sqrt(ops.sum(ops.square(gradient)))
+    return ops.multiply(gradient, ops.divide(limit, ops.maximum(length, limit)))
+
+
+def clipped_by_value(gradient: Any, limit: float) -> Any:
+    """A gradient with every element held between ``-limit`` and ``limit``."""
+    return ops.clip(gradient, -limit, limit)
+
+
+def clipped_together(gradients: Sequence[Any], limit: float) -> list[Any]:
+    """Gradients scaled alike, so that the length of all of them as one vector is ``limit`` at most.
+
+    All become NaN where that length is not finite, as in Keras and TensorFlow: nothing is hidden.
+    """
+    squares = [ops.sum(ops.square(gradient)) for gradient in gradients]
+    length = ops.sqrt(sum(squares[1:], start=squares[0]))
+    scale = ops.divide(limit, ops.maximum(length, limit))
+    scale = ops.where(ops.isfinite(length), scale, math.nan)
+    return [ops.multiply(gradient, scale) for gradient in gradients]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.memory import fitting
+from ...runtime.arrays import fitting
 from ..programs import Identity, Program, kept
 from ..tracing import Spec, trace_call
 from ..variable import Variable

@@ -6,11 +6,13 @@ arrays, and those that cannot be cut, lie within their description.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5d, h5p, h5s, h5t
+from h5py import h5d, h5o, h5p, h5s, h5t
 
 # Whatever reads 1.10 reads these files. Formats before it have no checksums.
 _FORMAT = ("v110", "v110")
@@ -56,6 +58,26 @@ def read_array(dataset: h5py.Dataset) -> np.ndarray:
     """The array of a dataset of this project's or of Keras."""
     array = np.asarray(dataset[()])
     return array.view(_OPAQUE) if is_opaque(dataset) else array
+
+
+def members(file: h5py.File) -> Iterator[tuple[str, Any]]:
+    """All groups and arrays of a file with their paths, each at one of them; links lead nowhere.
+
+    From group to group: the way from the file's root is long in deep nestings.
+    """
+    seen: set[int] = set()
+    waiting: list[tuple[str, Any]] = [("", file)]
+    while waiting:
+        path, member = waiting.pop()
+        address = h5o.get_info(member.id).addr
+        if address in seen:
+            continue
+        seen.add(address)
+        if path:
+            yield path, member
+        if isinstance(member, h5py.Group):
+            names = [n for n in member if isinstance(member.get(n, getlink=True), h5py.HardLink)]
+            waiting += [(f"{path}/{n}" if path else n, member[n]) for n in reversed(names)]
 
 
 def _chunk(array: np.ndarray) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ from ..seeds import RandomState, SeedGenerator
 from ..variable import Variable
 from ..weights import Weighted
 from .atomic import write_atomically
-from .checked import created, read_array, write_array
+from .checked import created, members, read_array, write_array
 from .layout import places
 from .weights import Found, assign, opened, read_variables, write_variables
 
@@ -164,13 +164,7 @@ def _position(file: h5py.File, path: str | os.PathLike[str]) -> Position:
 
 def _checksum(file: h5py.File) -> int:
     """Of all arrays and where they are."""
-    arrays: dict[str, h5py.Dataset] = {}
-
-    def visit(name: str, member: Any) -> None:
-        if isinstance(member, h5py.Dataset):
-            arrays[name] = member
-
-    file.visititems(visit)
+    arrays = {name: each for name, each in members(file) if isinstance(each, h5py.Dataset)}
     crc = 0
     for name in sorted(arrays):
         head = f"{name} {arrays[name].shape} {arrays[name].dtype}"

@@ -19,7 +19,7 @@ from ..errors import LayerError, UsageError
 from ..source import warn
 from ..variable import Variable
 from .atomic import write_atomically
-from .checked import created, is_opaque, read_array, write_array
+from .checked import created, is_opaque, members, read_array, write_array
 from .layout import Place, places
 
 _ENDING = ".weights.h5"
@@ -68,11 +68,25 @@ def _write(model: Any, path: Path) -> None:
 
 def write_variables(model: Any, file: h5py.File) -> None:
     """Adds the variables of all layers, and of an optimizer where there is one, to a new file."""
+    groups: dict[str, h5py.Group] = {"": file}
     for place in places(model):
-        group = file.require_group(f"{place.path}/vars")
+        group = _group(groups, f"{place.path}/vars" if place.path else "vars")
         group.attrs["name"] = place.name
         for index, variable in enumerate(place.variables):
             write_array(group, str(index), variable.view)
+
+
+def _group(groups: dict[str, h5py.Group], path: str) -> h5py.Group:
+    """The group at a path, made if need be, as are those on the way; each is opened once."""
+    names: list[str] = []
+    while path not in groups:
+        path, _, name = path.rpartition("/")
+        names.append(name)
+    for name in reversed(names):
+        group = groups[path].require_group(name)
+        path = f"{path}/{name}" if path else name
+        groups[path] = group
+    return groups[path]
 
 
 def assign(found: Found) -> None:
@@ -257,13 +271,10 @@ def _told(problems: list[str], number: int, skip_mismatch: bool) -> list[str]:
 
 def _others(file: h5py.File, known: set[str]) -> list[str]:
     others: list[str] = []
-
-    def visit(name: str, member: Any) -> None:
+    for name, member in members(file):
         path, _, last = name.rpartition("/")
         if last == "vars" and isinstance(member, h5py.Group) and len(member):
-            others.extend([path] if path not in known and not _is_optimizer(path) else [])
-
-    file.visititems(visit)
+            others += [path] if path not in known and not _is_optimizer(path) else []
     if not others:
         return []
     listed = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")

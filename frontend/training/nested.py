@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ...runtime.memory import fitting
+from ...runtime.arrays import fitting, is_float
 from ..dtypes import canonical_array, floatx
 from ..errors import UsageError, UsageTypeError
 
@@ -86,6 +86,11 @@ def as_contiguous(value: Any, doubles: Doubles = floatx) -> np.ndarray:
     return fitting(array, array.dtype)
 
 
+def as_given() -> str:
+    """What float64 stays, as ``doubles``, until the model is known that the data are for."""
+    return "float64"
+
+
 @dataclass(frozen=True, slots=True)
 class Intake:
     """How a model takes data: what float64 becomes among its inputs and among its targets.
@@ -110,7 +115,7 @@ class Intake:
 
     def _floats(self, value: Any) -> np.ndarray:
         array = as_contiguous(value, self.targets)
-        return array if array.dtype.kind == "f" else array.astype(self.targets())
+        return array if is_float(array.dtype) else array.astype(self.targets())
 
 
 def shapes(data: Any) -> str:

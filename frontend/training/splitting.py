@@ -10,7 +10,7 @@ from ..accepted import Natural
 from ..arguments import checked
 from ..errors import UsageError
 from .array_data import number_of_rows
-from .nested import as_contiguous, mapped
+from .nested import as_contiguous, as_given, mapped
 
 Size = float | int | None
 
@@ -39,7 +39,7 @@ def split_dataset(
         ValueError: the sizes do not split the samples.
         TypeError: something is no array of numbers.
     """
-    data = mapped(as_contiguous, dataset)
+    data = mapped(lambda array: as_contiguous(array, as_given), dataset)
     rows = number_of_rows(data, None, None)
     left, right = _sizes(rows, left_size, right_size)
     if not shuffle:

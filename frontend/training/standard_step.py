@@ -6,16 +6,15 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from ...compiler.autodiff import gradients
 from ...compiler.ir.types import FLOAT32
 from ...compiler.ops.building import count
 from .. import ops, tree
-from ..dtypes import canonical_array, floatx
+from ..calls import results_like
+from ..dtypes import floatx
 from ..errors import NO_RESULT, LayerError, UsageError, made_by_users
 from ..ops.core import as_node
-from ..scope import Scope, active_scope, entered
+from ..scope import active_scope
 from ..tensor import KerasTensor
 from ..tracing import TraceScope
 from ..variable import Variable
@@ -87,19 +86,12 @@ def predicted_shapes(model: Any, x: Any) -> Any:
     """
     if getattr(model, "network", None) is not None:
         return model.output_shape
-    with entered(Scope()):
-        predicted = model.apply((tree.map_structure(_symbolic, x),), {})
-    return shapes_of(something(model, predicted))
+    return shapes_of(something(model, results_like(model, x)))
 
 
 def shapes_of(predicted: Any) -> Any:
     """The shapes of tensors, nested as these are."""
     return tree.map_structure(lambda tensor: tensor.shape, predicted)
-
-
-def _symbolic(array: np.ndarray) -> KerasTensor:
-    """What stands for any batch of such samples."""
-    return KerasTensor((None, *array.shape[1:]), canonical_array(array[:0]).dtype.name)
 
 
 def gradients_by(total: KerasTensor, variables: Sequence[Variable]) -> list[KerasTensor]:

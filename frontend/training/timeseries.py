@@ -11,7 +11,7 @@ from ..accepted import Count, Natural
 from ..arguments import checked
 from ..errors import UsageError
 from .dataset import PyDataset
-from .nested import as_contiguous
+from .nested import as_contiguous, as_given
 
 
 class Windows(PyDataset):
@@ -77,8 +77,8 @@ def timeseries_dataset_from_array(
         TypeError: something is no array of numbers.
     """
     used = slice(start_index, end_index)
-    series = as_contiguous(data)[used]
-    rows = None if targets is None else as_contiguous(targets)[used]
+    series = as_contiguous(data, as_given)[used]
+    rows = None if targets is None else as_contiguous(targets, as_given)[used]
     count = len(series) - (sequence_length - 1) * sampling_rate
     starts = np.arange(0, count if rows is None else min(count, len(rows)), sequence_stride)
     if not len(starts):

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
-from .. import lazy, optimizers, tree
+from .. import lazy, optimizers
 from ..accepted import Count, Natural, ShareBelowOne
 from ..arguments import checked_method
-from ..dtypes import floatx
 from ..errors import LayerError, UsageError
-from ..programs import Kept, Store, kept_with_reads
 from .batch import Batch
-from .compile_loss import CompileLoss, label_check
+from .batch_steps import BatchSteps
+from .compile_loss import CompileLoss
 from .compile_metrics import CompileMetrics
-from .eager_steps import make_eager_step, rehearse
 from .nested import Intake
 from .sample_weights import weights_for
-from .standard_step import predicted_shapes
-from .step_methods import StepMethods, mean, own_step
+from .step_methods import mean
 from .steps import (
-    MOST_STEPS,
-    Kind,
     Logs,
-    Predicted,
     TracedStep,
-    kind_of,
-    leaves_of,
-    make_step,
     trace_step,
 )
 
 
-class Trainer(StepMethods):
+class Trainer(BatchSteps):
     """The half of a model that trains it.
 
     Attributes:
@@ -49,14 +39,7 @@ class Trainer(StepMethods):
     stop_training = False
     steps_per_execution = 1
     # Of the other half:
-    output_shape: Any
-    dtype: Any
-    network: Any
     settle: Any
-
-    _run_eagerly = False
-    _steps: Store
-    hot_steps: dict[str, Kept]
 
     # Compiling
 
@@ -117,110 +100,13 @@ class Trainer(StepMethods):
         self.settle(has_stepped=False)
         self.compiled = True
 
-    @property
-    def run_eagerly(self) -> bool:
-        """Whether Python runs each step op by op; it may be set between two steps."""
-        return self._run_eagerly
-
-    @run_eagerly.setter
-    def run_eagerly(self, value: bool) -> None:
-        self._run_eagerly = bool(value)
-        self.forget_steps()
-
     def _require_compiled(self, method: str) -> None:
         if not self.compiled:
             raise LayerError(
                 self, f"{method}: expected a call of compile(optimizer=..., loss=...) before"
             )
 
-    # Data
-
-    @property
-    def intake(self) -> Intake:
-        """How data become arrays of batches: whether float64 stays."""
-        return Intake(self._input_doubles, self._target_doubles)
-
-    def _input_doubles(self) -> str:
-        """What float64 becomes: it stays where an input or the model itself is of float64."""
-        model: Any = self
-        network = model.network
-        given = () if network is None else tree.flatten(network.inputs)
-        dtypes = [model.dtype, *(tensor.dtype for tensor in given)]
-        return "float64" if "float64" in dtypes else floatx()
-
-    def _target_doubles(self) -> str:
-        """The same of targets, which a loss or metric of float64 takes with all digits too."""
-        config = self._compile_config if self.compiled else {}
-        judges = tree.flatten(
-            [config.get(name) for name in ("loss", "metrics", "weighted_metrics")]
-        )
-        wide = any(getattr(judge, "dtype", None) == "float64" for judge in judges)
-        return "float64" if wide else self._input_doubles()
-
     # Steps
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """The names of the results, the loss first; all are known after the first step."""
-        steps = self.hot_steps if self.compiled else {}
-        known = next(
-            (list(steps[mode].made.names) for mode in ("train", "test") if mode in steps), []
-        )
-        return known or [metric.name for metric in self.metrics]
-
-    def train_step_on(self, batch: Batch, check: bool = True) -> Logs:
-        """One step of training on a batch of contiguous arrays; its results, made when read.
-
-        Args:
-            check: whether the targets may name classes that there are not.
-
-        Raises:
-            ValueError: they do.
-        """
-        return self._run("train", batch, check)
-
-    def test_step_on(self, batch: Batch, check: bool = True) -> Logs:
-        """Loss and metrics of a batch, as ``train_step_on``."""
-        return self._run("test", batch, check)
-
-    def predict_step_on(self, batch: Batch) -> Predicted:
-        """What ``predict_step`` makes of a batch of contiguous arrays: flat, and what nests it."""
-        step, leaves = self._step("predict", batch)
-        found: Predicted = step([leaf for leaf in leaves if leaf is not None])
-        return found
-
-    @property
-    def predicts_by_step(self) -> bool:
-        """Whether ``predict`` goes by ``predict_step``, and not by the model's own program."""
-        return self._run_eagerly or own_step(self, "predict") is not None
-
-    def _run(self, mode: str, batch: Batch, check: bool) -> Logs:
-        step, leaves = self._step(mode, batch)
-        if check and step.check is not None:
-            step.check(batch.y)
-        logs: Logs = step([leaf for leaf in leaves if leaf is not None])
-        return logs
-
-    def _step(self, mode: str, batch: Batch) -> tuple[Any, Any]:
-        """The step for such a batch, and the batch's arrays."""
-        leaves, nesting = leaves_of(batch)
-        kind = kind_of(leaves, nesting)
-        hot = self.hot_steps.get(mode)
-        if hot is None or hot.made.kind != kind or not hot.is_current():
-            hot = self.hot_steps[mode] = self._find_step(mode, batch, kind)
-        return hot.made, leaves
-
-    def forget_steps(self) -> None:
-        """What is trained, or how, has changed: steps are made anew."""
-        self._steps = {}
-        self.hot_steps = {}
-
-    def _find_step(self, mode: str, batch: Batch, kind: Kind) -> Kept:
-        def make() -> Any:
-            maker: Any = make_eager_step if self._run_eagerly else make_step
-            return maker(self, mode, batch, kind)
-
-        return kept_with_reads(self._steps, (mode, kind), make, MOST_STEPS)
 
     @checked_method
     def train_on_batch(
@@ -272,51 +158,6 @@ class Trainer(StepMethods):
         self._require_compiled("training_step")
         batch = _batch(self.intake, x, y, sample_weight, None)
         return trace_step(self, "train" if training else "test", batch)
-
-    def rehearse(self, batch: Batch) -> None:
-        """Makes what a step of training on such a batch makes, such as metrics, and changes none
-        of it."""
-        if self._run_eagerly:
-            rehearse(self, batch)
-        else:
-            trace_step(self, "train", batch)
-
-    def build_for(self, batch: Batch) -> None:
-        """Makes the weights for batches like this one.
-
-        As in Keras, a model whose ``call`` cannot be taken with symbols for values, where its steps
-        are its own or run one op at a time, is built by its first step instead.
-
-        Raises:
-            ValueError: the batch does not fit the model.
-        """
-        if not self._run_eagerly and own_step(self, "train") is None:
-            predicted_shapes(self, batch.x)
-            return
-        with suppress(Exception):
-            predicted_shapes(self, batch.x)
-
-    def check_data(self, data: Batch, training: bool = True) -> None:
-        """Builds the model for all of the data, and checks what no compiled step can tell.
-
-        What a step of one's own does with its data is not known, and what runs eagerly may need
-        values, and checks its targets itself.
-
-        Raises:
-            ValueError: labels name classes that the model does not have.
-        """
-        if self._run_eagerly or own_step(self, "train" if training else "test") is not None:
-            return
-        check = self.label_check(data.y, predicted_shapes(self, data.x))
-        if check is not None:
-            check(data.y)
-
-    def label_check(self, y: Any, shapes: Any) -> Callable[[Any], None] | None:
-        """What raises for targets like ``y`` that name classes which there are not, if any can."""
-        own = type(self).compute_loss is not StepMethods.compute_loss
-        if own or self._compile_loss is None or y is None:
-            return None
-        return label_check(self._compile_loss, y, shapes)
 
     # Loops
 

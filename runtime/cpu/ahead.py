@@ -17,9 +17,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from ..cache import LoadedKernel, is_compiled, keep_text, load_kernel
 from ..cache_folders import writing
 from ..config import available_threads
+from ..kernels import LoadedKernel
+from .toolchain import KERNELS
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +31,10 @@ ALWAYS = ("walker.py", "team_lead.py", "team_member.py")
 
 
 def load_kernels(sources: Sequence[str]) -> tuple[LoadedKernel, ...]:
-    """`load_kernel` of each text. Those that had to be compiled are not `cached`, by whomever."""
-    lacking = [source for source in dict.fromkeys(sources) if not is_compiled(source)]
+    """Each text loaded. Those that had to be compiled are not `cached`, by whomever."""
+    lacking = [source for source in dict.fromkeys(sources) if not KERNELS.is_compiled(source)]
     with _helper(lacking):
-        kernels = tuple(map(load_kernel, sources))
+        kernels = tuple(map(KERNELS.load, sources))
     made = frozenset(lacking)
     pairs = zip(sources, kernels, strict=True)
     return tuple(replace(k, cached=k.cached and source not in made) for source, k in pairs)
@@ -59,10 +60,10 @@ def _is_worth_it(sources: Sequence[str]) -> bool:
 
 def _start(sources: Sequence[str]) -> subprocess.Popen[str] | None:
     own = [Path(__file__).with_name(name).read_text() for name in ALWAYS]
-    wanted = [*sources, *(source for source in own if not is_compiled(source))]
+    wanted = [*sources, *(source for source in own if not KERNELS.is_compiled(source))]
     quiet = subprocess.DEVNULL
     try:
-        paths = [keep_text(source) for source in wanted]
+        paths = [KERNELS.keep_text(source) for source in wanted]
         environment = os.environ | {"KERAUNOS_CACHE_DIR": str(writing())}
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", __name__],
@@ -91,8 +92,8 @@ def main() -> None:
         source = Path(path).read_text()
         if os.getppid() != parent:
             return
-        if not is_compiled(source):
-            load_kernel(source)
+        if not KERNELS.is_compiled(source):
+            KERNELS.load(source)
 
 
 if __name__ == "__main__":

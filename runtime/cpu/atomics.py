@@ -179,6 +179,17 @@ def wait_for(words: Any, index: int, goal: int) -> None:
 
 
 @njit(error_model="numpy")
+def lap(times: Any, index: int, last: int) -> None:
+    """Add the time since times[last] to times[index], and set the former to now."""
+    before = atomic_load(times, last)
+    now = clock()
+    while not compare_exchange(times, last, before, now):
+        before = atomic_load(times, last)
+        now = clock()
+    atomic_add(times, index, now - before)
+
+
+@njit(error_model="numpy")
 def claim(progress: Any, limit: int) -> int:
     """The next ticket below `limit`, or -1 where all of them are taken."""
     ticket: int = atomic_load(progress, 0)

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..device import Prepared
 from ..dim import Size, coefficient, evaluate
-from ..forks import cached_property
 from ..memory import align
 from ..placement import Placement
-from ..program import ARENA, CONSTANT, STATE, LaunchRow, LoopRow, Operand, Program, Scratch, TileRow
+from ..program import (
+    ARENA,
+    CONSTANT,
+    STATE,
+    HostRow,
+    LaunchRow,
+    LoopRow,
+    Operand,
+    Program,
+    Scratch,
+    TileRow,
+)
 from .barriers import Touch, set_barriers
 from .dispatcher import LAUNCH, LOOP, ROW, TILE, Dispatch
 
@@ -37,7 +49,7 @@ class Port:
     offset: int
 
 
-class Binding:
+class Binding(Prepared):
     """A program bound to sizes and to memory of its own; runs of one binding must not overlap.
 
     Raises ``ValueError`` where the program makes no sense for these sizes.
@@ -48,51 +60,73 @@ class Binding:
         program: Program,
         addresses: Sequence[int],
         constants: Mapping[int, int],
-        bindings: Mapping[str, int],
+        sizes: Mapping[str, int],
         threads: int,
         profile: bool = False,
     ) -> None:
         self.program = program
-        self.placement = Placement(program, bindings, threads)
-        self.bindings = self.placement.sizes
+        self.placement = Placement(program, sizes, threads)
+        self.sizes = self.placement.sizes
+        self.shapes = tuple(
+            tuple(evaluate(size, self.sizes) for size in program.slots[i].shape)
+            for i in program.outputs
+        )
         self.threads = threads
+        self.profile = profile
         self._kernels = addresses
         self._constants = constants
         self._arena = np.zeros(self.placement.arena_bytes + 4096, np.uint8)
         # Pages aligned: the same addresses modulo 4096 at every call.
         self._base = align_page(self._arena.ctypes.data)
-        self._build(profile)
+        self._build()
 
     def run(self, callers: Sequence[int]) -> None:
-        """Runs the table; ``callers`` are the addresses of the inputs, then of the outputs."""
         args = self.dispatch.args
         for port in self._ports:
             args[port.position] = callers[port.argument] + port.offset
-        self.dispatch.run()
+        self._walk()
 
-    @cached_property
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shapes of the outputs."""
-        slots = self.program.slots
-        return tuple(
-            tuple(evaluate(size, self.bindings) for size in slots[i].shape)
-            for i in self.program.outputs
-        )
+    def timed(self, callers: Sequence[int]) -> NDArray[np.float64]:
+        self.dispatch.start_timing()
+        self.run(callers)
+        return self.by_row(self.dispatch.times)
+
+    def by_row(self, measured: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What the dispatcher counted, as ``timed`` gives it.
+
+        Rows in tiles have the mean of all threads' times, loops the sum of their bodies'.
+        """
+        times, rows = measured.astype(np.float64), self.program.rows
+        place = {row: column for column, row in enumerate(self.rows)}
+        for row, column in place.items():
+            if not isinstance(rows[row], LaunchRow):
+                continue
+            heads = [head for head in self.program.around[row] if head in place]
+            if any(isinstance(rows[head], TileRow) for head in heads):
+                times[column] /= self.threads
+            for head in heads:
+                if isinstance(rows[head], LoopRow):
+                    times[place[head]] += times[column]
+        return times
 
     # The table
 
-    def _build(self, profile: bool) -> None:
+    def _build(self) -> None:
         self._args: list[int] = []
         self._patches: list[int] = []
         self._ports: list[Port] = []
         ends = (*self.program.inputs, *self.program.outputs)
         self._ends = {slot: place for place, slot in reversed([*enumerate(ends)])}
         self.rows: list[int] = []  # table row -> program row
+        self.calls: list[tuple[int, int]] = []  # rows of the table before a host row, and its index
         words: list[list[int]] = []
         around: list[_Open] = []
         deepest = 0
         for index, row in enumerate(self.program.rows):
             _close(around, index, words)
+            if isinstance(row, HostRow):
+                self._call(index, row, len(words))
+                continue
             if isinstance(row, LaunchRow):
                 words.append(self._launch(row, _tile_around(around)))
             elif isinstance(row, LoopRow):
@@ -107,26 +141,36 @@ class Binding:
                 deepest = max(deepest, _loops_around(around))
         _close(around, len(self.program.rows), words)
         set_barriers(words, lambda index: self._touches(index, words[index]))
+        self.counters = FIRST_LOOP + 2 * deepest
         self.dispatch = Dispatch(
             np.array(words, np.int64).reshape(-1, ROW),
             np.array(self._args or [0], np.int64),
             np.array(self._patches or [0, 0, 0], np.int64),
-            counters=FIRST_LOOP + 2 * deepest,
+            counters=self.counters,
             threads=self.threads,
-            profile=profile,
+            profile=self.profile,
         )
+        self._walk: Callable[[], None] = self.dispatch.run
+
+    def _call(self, index: int, row: HostRow, before: int) -> None:
+        if self.program.around[index]:
+            raise ValueError(
+                f"row {index}, {row.function} ({row.label}): expected host calls between launches; "
+                "it stands in a tile or a loop"
+            )
+        self.calls.append((before, index))
 
     def _tile(self, row: TileRow) -> list[int]:
-        total = self.bindings[row.symbol]
+        total = self.sizes[row.symbol]
         piece = piece_size(total, row.tile, self.threads, row.unit)
         return [TILE, 1, 0, total, piece, START, COUNT, 0]
 
     def _loop(self, row: LoopRow, depth: int) -> list[int]:
         counter = FIRST_LOOP + 2 * depth
-        return [LOOP, 0, 0, evaluate(row.trips, self.bindings), counter, counter + 1, 0, 0]
+        return [LOOP, 0, 0, evaluate(row.trips, self.sizes), counter, counter + 1, 0, 0]
 
     def _parts(self, row: LaunchRow) -> int:
-        flops, size = evaluate(row.flops, self.bindings), evaluate(row.bytes, self.bindings)
+        flops, size = evaluate(row.flops, self.sizes), evaluate(row.bytes, self.sizes)
         return part_count(max(flops / PART_FLOPS, size / PART_BYTES), self.threads)
 
     def _launch(self, row: LaunchRow, tile: tuple[int, TileRow] | None) -> list[int]:
@@ -140,7 +184,7 @@ class Binding:
                 self._args.append(scratch)
                 scratch += align(argument.bytes)
             elif tile is None:
-                self._args.append(evaluate(argument, self.bindings))
+                self._args.append(evaluate(argument, self.sizes))
             else:
                 self._args.append(self._tiled_size(argument, position, tile[1]))
         patches = (len(self._patches) - first_patch) // 3
@@ -153,20 +197,20 @@ class Binding:
         slope = self._slope(size, tile)
         if slope:
             self._patches += [position, COUNT, slope]
-        return evaluate(size, {**self.bindings, tile.symbol: 0})
+        return evaluate(size, {**self.sizes, tile.symbol: 0})
 
     def _slope(self, size: Size, tile: TileRow) -> int:
         """What one more sample adds to a size."""
         slope = coefficient(size, tile.symbol)
         assert slope is not None, f"{size} does not grow evenly with {tile.symbol}"
-        return evaluate(slope, self.bindings)
+        return evaluate(slope, self.sizes)
 
     def _address(self, operand: Operand, position: int, tile: tuple[int, TileRow] | None) -> int:
         slot = self.program.slots[operand.slot]
-        offset = evaluate(operand.offset, self.bindings)
+        offset = evaluate(operand.offset, self.sizes)
         for move in operand.moves:
             counter = FIRST_LOOP + 2 * move.loop + move.alternate
-            self._patches += [position, counter, evaluate(move.bytes, self.bindings)]
+            self._patches += [position, counter, evaluate(move.bytes, self.sizes)]
         if slot.kind in (CONSTANT, STATE):
             return self._constants[operand.slot] + offset
         placed = self.placement
@@ -203,10 +247,19 @@ class Binding:
             touches.append(Touch(-1, start, stop, True, False))
         return touches
 
+    def address_of(self, slot: int, callers: Sequence[int]) -> int:
+        """Where the value of a slot lies in a run, of a slot that is no tile's own."""
+        kind = self.program.slots[slot].kind
+        if kind in (CONSTANT, STATE):
+            return self._constants[slot]
+        if kind == ARENA:
+            return self._base + self.placement.offsets[slot]
+        return callers[self._ends[slot]]
+
     def _touch(self, slot: int, write: bool, border: bool) -> Touch:
         start = self.placement.offsets.get(slot)
         if start is not None:
-            size = evaluate(self.program.slots[slot].bytes, self.bindings)
+            size = evaluate(self.program.slots[slot].bytes, self.sizes)
             return Touch(slot, start, start + size, write, border)
         # Callers' arrays and weights lie outside the arena: they conflict by slot alone.
         return Touch(slot, -1 - slot, -slot, write, border)

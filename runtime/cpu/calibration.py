@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ..cache_folders import keep, reading, stored
-from .host import Host, host
+from .host import CPU_INFO, Host, host
 
 log = logging.getLogger(__name__)
 
-CPU_INFO = Path("/proc/cpuinfo")
 MOST = 1e6  # of any figure: more is a damaged file
 MOST_UNROLLED = 8
 
@@ -33,6 +32,7 @@ class Figures:
         thread_gflops, team_gflops: what contractions in cache reach, by one thread and by all.
         threads: how many all were.
         read_gbs, write_gbs: memory that one thread reads and writes, in 10^9 bytes a second.
+        team_read_gbs: memory that all read.
         unrolled: steps of a sum that are best written out in its loop.
         prefetches: whether it pays to ask for weights ahead.
     """
@@ -42,6 +42,7 @@ class Figures:
     threads: int
     read_gbs: float
     write_gbs: float
+    team_read_gbs: float
     unrolled: int
     prefetches: bool
 
@@ -65,6 +66,7 @@ class Figures:
             ("one thread", f"{self.thread_gflops:.1f} GFLOP/s"),
             (f"{self.threads} threads", f"{self.team_gflops:.1f} GFLOP/s"),
             ("memory read", f"{self.read_gbs:.1f} GB/s, by one thread"),
+            ("by all", f"{self.team_read_gbs:.1f} GB/s"),
             ("written", f"{self.write_gbs:.1f} GB/s, by one thread"),
             ("loops", f"{self.unrolled} steps of a sum written out, weights {ahead}"),
         )

@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cache import load_kernel
 from ..config import config
 from . import table_layout as layout
 from .team import aligned_words, current_team
+from .toolchain import KERNELS
 
 Words = NDArray[np.int64]
 LAUNCH, TILE, LOOP, ROW = layout.LAUNCH, layout.TILE, layout.LOOP, layout.ROW
@@ -47,7 +47,7 @@ def walker_address(profile: bool) -> int:
     source = Path(__file__).with_name("walker.py").read_text()
     if profile:
         source = source.replace("\nPROFILE = False\n", "\nPROFILE = True\n")
-    return load_kernel(source).address
+    return KERNELS.load(source).address
 
 
 def _round_up(count: int) -> int:
@@ -65,8 +65,9 @@ class Dispatch:
         patches: triples, int64.
         counters: how many counters the table uses, counter 0 included.
         threads: the largest team that will be asked for; default `config.threads`.
-        profile: measure: `times` then holds nanoseconds for each row as thread 0 saw them,
-            its barrier included (for loops and tiles: with their bodies), added up over runs.
+        profile: measure: `times` then holds nanoseconds for each row, added up over runs: what
+            it adds to the time of a run; of rows in tiles, what all threads spent on them
+            together; 0 for loops. `start_timing` belongs before a run.
 
     Raises:
         TableError: the table is malformed.
@@ -86,7 +87,8 @@ class Dispatch:
         self.args = _flat("args", args)
         self.patches = _flat("patches", patches)
         longest = check_table(self.code, self.args.size, self.patches, counters)
-        self.times = np.zeros(self.code.size // ROW, np.int64)
+        self._times = np.zeros(self.code.size // ROW + 1, np.int64)
+        self.times = self._times[:-1]
         self._scratch_words = _round_up(layout.STACK_WORDS + longest)
         self._counter_words = _round_up(counters)
         self._scratch = aligned_words(self.threads * self._scratch_words)
@@ -109,6 +111,10 @@ class Dispatch:
         header[layout.TIMES] = self.times.ctypes.data
         header[layout.WALKER] = walk
         return header
+
+    def start_timing(self) -> None:
+        """Sets all times to 0."""
+        self._times[:] = 0
 
     def run(self, threads: int | None = None) -> None:
         """Walk the table once, on at most `threads` threads (and those it was made for)."""

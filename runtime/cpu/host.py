@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +17,9 @@ import llvmlite.binding as llvm
 from ..config import ConfigError
 
 CACHE_ROOT = Path("/sys/devices/system/cpu/cpu0/cache")
+FREQUENCY = Path("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq")
+CPU_INFO = Path("/proc/cpuinfo")
+USUAL_GHZ, USUAL_GBS = 3.0, 10.0
 FALLBACK_BYTES = {1: 32 * 1024, 2: 512 * 1024, 3: 8 * 1024 * 1024}
 UNITS = {"K": 1024, "M": 1024 * 1024, "G": 1024 * 1024 * 1024}
 LANE_CHOICES = (4, 8, 16)
@@ -53,6 +58,8 @@ class Host:
         l2_bytes, l3_bytes: as seen by core 0.
         versions: what, besides a kernel's own text, decides its machine code.
         unrolled, prefetches: as measured, see ``calibration.Figures``; None: by the table.
+        clock_ghz: cycles of a core, as the system tells them; kernels do not depend on it.
+        core_gbs: memory that a core reads, at a guess.
     """
 
     cpu_name: str
@@ -68,6 +75,8 @@ class Host:
     versions: str
     unrolled: int | None = None
     prefetches: bool | None = None
+    clock_ghz: float = field(default=USUAL_GHZ, compare=False)
+    core_gbs: float = field(default=USUAL_GBS, compare=False)
 
     @property
     def vectors(self) -> str:
@@ -151,6 +160,16 @@ def cache_bytes(level: int, root: Path = CACHE_ROOT) -> int:
     return FALLBACK_BYTES[level]
 
 
+def clock_ghz(frequency: Path = FREQUENCY, info: Path = CPU_INFO) -> float:
+    """The highest clock the system tells of, else the present one, else a usual one."""
+    with suppress(OSError, ValueError):
+        return int(frequency.read_text()) / 1e6
+    with suppress(OSError, ValueError):
+        found = re.search(r"^cpu MHz\s*:\s*([\d.]+)", info.read_text(), re.MULTILINE)
+        return float(found[1]) / 1e3 if found else USUAL_GHZ
+    return USUAL_GHZ
+
+
 def _versions() -> str:
     llvm_version = ".".join(map(str, llvm.llvm_version_info))
     return (
@@ -177,4 +196,5 @@ def host() -> Host:
         l2_bytes=cache_bytes(2),
         l3_bytes=cache_bytes(3),
         versions=_versions(),
+        clock_ghz=clock_ghz(),
     )

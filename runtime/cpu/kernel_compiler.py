@@ -37,7 +37,8 @@ from numba.core.untyped_passes import (
     TranslateByteCode,
 )
 
-from .machine_code import KernelError, foreign_symbols, machine, undefined_symbols
+from ..kernels import KernelError
+from .machine_code import foreign_symbols, machine, undefined_symbols
 from .simd_types import SIGNATURE
 from .stacks import COMPILER_BYTES, on_own_stack
 
@@ -68,7 +69,7 @@ class KernelFunction:
 
 
 def kernel_jit(function: Callable[[Any, int, int], None]) -> KernelFunction:
-    """Mark `function(args, thread, threads)` as a kernel; `load_kernel` compiles and caches it.
+    """Mark `function(args, thread, threads)` as a kernel; it is compiled and cached when loaded.
 
     The types are those of `SIGNATURE`; division is numpy's (no exceptions); nothing that needs the
     Python runtime (arrays, lists, strings, exceptions) can be used inside.

@@ -16,6 +16,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from ..forks import Lock
+from ..kernels import KernelError
 
 LIBM = frozenset(
     name + precision
@@ -31,10 +32,6 @@ LIBC = frozenset({"memcpy", "memset", "memmove", "sched_yield", "clock_gettime",
 
 
 SYMBOL_TABLE = 2  # ELF section type
-
-
-class KernelError(RuntimeError):
-    """A kernel cannot be compiled or loaded."""
 
 
 # By the models of some processors (Zen 4 and 5) LLVM moves loads so far ahead that the accumulators

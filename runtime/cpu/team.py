@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cache import load_kernel
 from .stacks import MEMBER_BYTES, start_thread
 from .table_layout import TEAM_WORDS
+from .toolchain import KERNELS
 
 Kernel = Callable[[int, int, int], None]
 Words = NDArray[np.int64]
@@ -48,7 +48,7 @@ def aligned_words(count: int) -> Words:
 
 @cache
 def _text_kernel(name: str) -> Kernel:
-    return bind_kernel(load_kernel(Path(__file__).with_name(name).read_text()).address)
+    return bind_kernel(KERNELS.load(Path(__file__).with_name(name).read_text()).address)
 
 
 class Team:

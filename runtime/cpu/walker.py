@@ -8,11 +8,23 @@ Work is claimed, not dealt out. All parts of all launches are numbered in the or
 are walked; a thread takes the next number, does that part, and counts it as done. To pass a barrier
 is to see all numbers before it done. So a thread that comes late, or never, holds nobody up: the
 others do its share, and it skips what they have done.
+
+Profiled, whoever finishes a part adds the time since any part was finished to that part's row: so
+the times of rows make up the whole. In tiles the times that all threads spend are added up.
 """
 
 from typing import Any
 
-from .atomics import atomic_add, call_kernel, claim, clock, shift_pointer, wait_for
+from .atomics import (
+    atomic_add,
+    call_kernel,
+    claim,
+    clock,
+    compare_exchange,
+    lap,
+    shift_pointer,
+    wait_for,
+)
 from .kernel_compiler import kernel_jit
 from .simd import get, minimum, pointer_i64, put
 from .table_layout import (
@@ -36,7 +48,6 @@ from .table_layout import (
     SCRATCH,
     SCRATCH_WORDS,
     STACK_WORDS,
-    STARTED,
     STOP,
     TABLE_ROW,
     TILE,
@@ -67,6 +78,9 @@ def kernel(header: Any, thread: int, threads: int) -> None:
     in_tile = 0
     numbered = 0  # parts of the rows walked so far
     before = 0
+    if PROFILE:
+        # The word behind the times of rows is when a part was finished last; at first, now.
+        compare_exchange(times, get(header, ROWS), 0, clock())
     while True:
         if row == end:
             if depth == 0:
@@ -85,6 +99,8 @@ def kernel(header: Any, thread: int, threads: int) -> None:
                 if get(scratch, frame + OUTER_TILE) == 0:
                     # An outermost tile's pieces are claimed.
                     atomic_add(progress, DONE, 1)
+                    if PROFILE:
+                        lap(times, o // ROW, get(header, ROWS))
                     pieces = (stop + get(code, o + 4) - 1) // get(code, o + 4)
                     ticket = claim(progress, numbered + pieces)
                     index = (ticket - numbered) * get(code, o + 4) if ticket >= 0 else stop
@@ -101,14 +117,10 @@ def kernel(header: Any, thread: int, threads: int) -> None:
             row = end
             end = get(scratch, frame + AFTER)
             in_tile = get(scratch, frame + OUTER_TILE)
-            if PROFILE:
-                before = get(scratch, frame + STARTED)
         else:
             o = row * ROW
             operation = get(code, o)
             row += 1
-            if PROFILE:
-                before = clock()
             if operation == LAUNCH:
                 ticket = 0
                 parts = 1
@@ -132,11 +144,17 @@ def kernel(header: Any, thread: int, threads: int) -> None:
                             put(patched, slot, get(patched, slot) + value)
                         mine = patched
                     if in_tile:
+                        if PROFILE:
+                            before = clock()
                         call_kernel(get(code, o + 2), mine, 0, 1)
+                        if PROFILE:
+                            atomic_add(times, o // ROW, clock() - before)
                     else:
                         while ticket >= 0:
                             call_kernel(get(code, o + 2), mine, ticket - numbered, parts)
                             atomic_add(progress, DONE, 1)
+                            if PROFILE:
+                                lap(times, o // ROW, get(header, ROWS))
                             ticket = claim(progress, limit)
                 if not in_tile:
                     numbered = limit
@@ -160,8 +178,6 @@ def kernel(header: Any, thread: int, threads: int) -> None:
                     put(scratch, frame + STOP, stop)
                     put(scratch, frame + TABLE_ROW, o)
                     put(scratch, frame + OUTER_TILE, in_tile)
-                    if PROFILE:
-                        put(scratch, frame + STARTED, before)
                     depth += 1
                     end = row
                     row = body
@@ -177,5 +193,3 @@ def kernel(header: Any, thread: int, threads: int) -> None:
         # A launch is done, or a loop or tile has ended or was empty.
         if get(code, o + 1) != 0 and in_tile == 0 and threads > 1:
             wait_for(progress, DONE, numbered)
-        if PROFILE and thread == 0:
-            put(times, o // ROW, get(times, o // ROW) + clock() - before)

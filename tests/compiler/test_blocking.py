@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from machines import target_of
+from machines import block_for, target_of
 
-from keraunos.compiler.cpu.blocking import Extent, choose_block
+from keraunos.compiler.cpu.blocking import Extent
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir.parser import parse_ir
 from keraunos.runtime.cpu.host import FOUR_WIDE, WIDE, host
@@ -33,26 +33,26 @@ def machine(lanes, issue_width):
 @pytest.mark.parametrize("issue_width", [4, WIDE])
 @pytest.mark.parametrize("extent", EXTENTS)
 def test_a_block_leaves_a_register_to_spare(extent, issue_width, lanes):
-    block = choose_block(extent, machine(lanes, issue_width))
+    block = block_for(extent, machine(lanes, issue_width))
     used = block.accumulators + block.vectors + 1
     assert used < machine(lanes, issue_width).vector_registers
 
 
 def test_few_columns_are_held_where_few_operations_start():
-    wide, narrow = choose_block(DENSE, machine(16, WIDE)), choose_block(DENSE, machine(16, 4))
+    wide, narrow = block_for(DENSE, machine(16, WIDE)), block_for(DENSE, machine(16, 4))
     assert (wide.rows, wide.columns, wide.vectors) == (1, 14, 2)
     assert narrow.columns < wide.columns
     assert narrow.vectors > wide.vectors
 
 
 def test_rows_are_taken_together_where_one_gives_too_few_sums_to_fill_the_latency():
-    block = choose_block(Extent(3, 3, 64, 576, sweeps=3), machine(8, WIDE))
+    block = block_for(Extent(3, 3, 64, 576, sweeps=3), machine(8, WIDE))
     assert (block.rows, block.columns, block.vectors) == (3, 3, 1)
 
 
 def test_columns_at_one_address_need_no_registers_for_theirs():
     apart, beside = (
-        choose_block(Extent(1, 28, 16, 512, adjacent=adjacent), machine(16, WIDE))
+        block_for(Extent(1, 28, 16, 512, adjacent=adjacent), machine(16, WIDE))
         for adjacent in (False, True)
     )
     assert apart.columns < beside.columns
@@ -61,7 +61,7 @@ def test_columns_at_one_address_need_no_registers_for_theirs():
 def test_cores_that_load_once_a_cycle_have_blocks_that_load_less():
     wide = machine(16, WIDE)
     extent = Extent(1, 784, 128, 512)
-    many, few = (choose_block(extent, replace(wide, load_ports=ports)) for ports in (2, 1))
+    many, few = (block_for(extent, replace(wide, load_ports=ports)) for ports in (2, 1))
 
     def loads(block):
         return (block.rows * block.columns + block.vectors) / block.accumulators

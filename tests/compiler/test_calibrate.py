@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from keraunos.compiler import calibrate
-from keraunos.compiler.cpu.blocking import prefetches, unrolled_steps
+from keraunos.compiler.cpu.engines.fma import Fma
 from keraunos.compiler.cpu.target import CpuTarget
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir.parser import parse_ir
@@ -23,7 +23,7 @@ from keraunos.runtime.cpu import calibration
 from keraunos.runtime.cpu.calibration import Figures, figures, keep_figures
 from keraunos.runtime.cpu.host import WIDE, host
 
-MEASURED = Figures(88.5, 170.0, 2, 14.5, 13.0, 4, False)
+MEASURED = Figures(88.5, 170.0, 2, 14.5, 13.0, 26.0, 4, False)
 GRAPH = """graph g(%x: f32[N, 64]) -> f32[N, 40] {
   $k : f32[64, 40]
   %0 = matmul(%x, $k)
@@ -44,6 +44,7 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibrate, "host", lambda: replace(host(), issue_width=WIDE))
     monkeypatch.setattr(calibrate, "_product", lambda machine, size: (machine, size))
     monkeypatch.setattr(calibrate, "_memory", lambda: ("read", "write"))
+    monkeypatch.setattr(calibrate, "_memory_of_all", lambda pool, threads: f"read by {threads}")
 
 
 def measured(seconds: dict[tuple[Any, ...], float]) -> calibrate.Measure:
@@ -56,7 +57,8 @@ def measured(seconds: dict[tuple[Any, ...], float]) -> calibrate.Measure:
                 found.append(seconds.get((run,), 0.5))
                 continue
             kind, size = run
-            found.append(seconds.get((unrolled_steps(kind), prefetches(kind), size), 1.0))
+            engine = Fma(machine=kind)
+            found.append(seconds.get((engine.unrolled, engine.prefetches, size), 1.0))
         return found
 
     return measure
@@ -66,11 +68,13 @@ def test_the_fastest_loop_is_chosen_and_figures_are_rates(wide: None) -> None:
     near, far, team = calibrate.NEAR, calibrate.FAR, calibrate.TEAM
     times = {(2, False, near): 0.5, (2, False, far): 0.9, (4, False, near): 0.4}
     times |= {(4, False, far): 1.6, (2, False, team): 2.0, ("read",): 0.25, ("write",): 4.0}
+    times[f"read by {config.threads}",] = 0.125
     found = calibrate.calibrate(measured(times))
     assert (found.unrolled, found.prefetches) == (2, False)
     assert found.thread_gflops == pytest.approx(2 * np.prod(near) / 0.4 / 1e9)
     assert found.team_gflops == pytest.approx(2 * np.prod(team) / 2 / 1e9)
     assert found.read_gbs == pytest.approx(16 * found.write_gbs)
+    assert found.team_read_gbs == pytest.approx(2 * found.read_gbs)
     assert found.threads == config.threads
 
 

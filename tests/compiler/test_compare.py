@@ -1,12 +1,14 @@
 """Variants of one graph: what is left out, what is measured, what is refused."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
 from keraunos.compiler.ir.parser import parse_ir
-from keraunos.compiler.report.compare import Comparison, Variant, _difference, compare_graph
+from keraunos.compiler.report.compare import _difference, compare_graph
+from keraunos.compiler.report.comparison import Comparison, Variant
 
 GRAPH = parse_ir("""
 graph net(%x: f32[N, 8]) -> f32[N, 8] {
@@ -52,7 +54,10 @@ def test_every_variant_is_right(comparison):
 def test_the_table_and_the_dictionary(comparison):
     text = str(comparison)
     assert text.startswith("net (N=4)\n")
-    assert "No change here by: " in text
+    (note,) = re.findall(r"Passes that changed nothing: (.*?)\.\n", text, re.DOTALL)
+    idle = note.replace("\n", " ").split(", ")
+    assert {f"+{name}" for name in idle} == comparison.same.keys() - {"default"}
+    assert not {line.split()[0] for line in text.split("\n\n")[1].splitlines()} & set(idle)
     assert max(map(len, text.splitlines())) <= 100
     found = comparison.to_dict()
     assert json.loads(json.dumps(found))["sizes"] == {"N": 4}

@@ -8,12 +8,12 @@ from keraunos.compiler.decisions import Decisions
 from keraunos.compiler.ir.graph import Graph, IRError, Node, Op, Sample
 from keraunos.compiler.ir.kinds import Composite
 from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.ir.rewrite import all_nodes
 from keraunos.compiler.ir.types import parse_type
 from keraunos.compiler.ir.verify import verify
 from keraunos.compiler.ops.core import FUSED, input_
 from keraunos.compiler.ops.registry import all_ops, ops
 from keraunos.compiler.passes.expand import expand
-from keraunos.compiler.passes.rewriting import all_nodes
 
 COMPOSITES = [
     (op, sample) for op in all_ops() if isinstance(op.lowering, Composite) for sample in op.samples

@@ -7,7 +7,7 @@ import pytest
 from keraunos.compiler.decisions import Decision, Decisions
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir.parser import parse_ir
-from keraunos.compiler.report.explain import explain
+from keraunos.compiler.report.explain import Explanation, explain
 from keraunos.compiler.report.table import lay_out
 from keraunos.runtime.dim import symbol
 
@@ -42,13 +42,17 @@ def declined(layer: str, detail: str) -> Decision:
     return Decision("fuse", "conv2d + add", (layer,), "declined", "SECOND_USER", detail)
 
 
+def explanation_of(taken: Decisions) -> Explanation:
+    return Explanation("net", tuple(taken))
+
+
 def rows(explanation) -> list[list[str]]:
     return [list(row.cells) for row in explanation.table().rows]
 
 
 @pytest.mark.smoke
 def test_like_decisions_share_a_row_and_add_up():
-    explanation = explain("net", decisions(*(fused(i) for i in range(16)), fused(16, "conv2d+add")))
+    explanation = explanation_of(decisions(*(fused(i) for i in range(16)), fused(16, "conv2d+add")))
     first, second = rows(explanation)
     assert first == [
         "conv2d+add+relu",
@@ -63,7 +67,7 @@ def test_like_decisions_share_a_row_and_add_up():
 @pytest.mark.smoke
 def test_a_refusal_shows_its_code_and_what_failed():
     log = decisions(declined("a", "its operand also feeds b"), declined("c", "it feeds d"))
-    (row,) = rows(explain("net", log))
+    (row,) = rows(explanation_of(log))
     assert row[2:] == [
         "declined",
         "SECOND_USER: its operand also feeds b (and 1 case like it)",
@@ -72,7 +76,7 @@ def test_a_refusal_shows_its_code_and_what_failed():
 
 @pytest.mark.smoke
 def test_one_kind_alone():
-    explanation = explain("net", decisions(fused(0), declined("a", "it feeds b")))
+    explanation = explanation_of(decisions(fused(0), declined("a", "it feeds b")))
     assert [row[2] for row in rows(explanation.only("declined"))] == ["declined"]
     assert str(explanation.only("tiled")) == "net: nothing tiled"
     with pytest.raises(ValueError, match=r"fused, folded, tiled, declined.*did you mean declined"):
@@ -92,7 +96,7 @@ def test_sixty_rows_stay_within_the_width_and_lose_nothing():
         )
         for i in range(60)
     ]
-    table = explain("net", decisions(*taken)).table()
+    table = explanation_of(decisions(*taken)).table()
     for width in (80, 100, 140):
         assert max(map(len, table.text(width).splitlines())) <= width
         shown = [["".join(lines) for lines in row] for row in lay_out(table, width, 2).cells]
@@ -106,7 +110,7 @@ def without_spaces(cells: list[str]) -> list[str]:
 
 @pytest.mark.smoke
 def test_the_dictionary_is_json_and_ungrouped():
-    found = explain("net", decisions(fused(0), fused(1))).to_dict()
+    found = explanation_of(decisions(fused(0), fused(1))).to_dict()
     assert json.loads(json.dumps(found)) == found
     assert found["kernels_saved"] == 4
     assert found["bytes_saved"] == "2000*N"
@@ -114,7 +118,7 @@ def test_the_dictionary_is_json_and_ungrouped():
 
 
 def test_an_executable_explains_itself():
-    explanation = compile_graph(parse_ir(RESIDUAL)).explain()
+    explanation = explain(compile_graph(parse_ir(RESIDUAL)))
     text = str(explanation)
     assert "fused" in explanation.actions
     assert text.startswith("net: ")

@@ -6,6 +6,7 @@ second step adds as many calls as the first. Pairs of nodes looked at would add 
 
 import gc
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,13 +17,15 @@ import keraunos as keras
 from keraunos import layers
 from keraunos.compiler.cpu.lower import lower_group
 from keraunos.compiler.decisions import Decisions
+from keraunos.compiler.emit import emit
 from keraunos.compiler.ir.graph import Graph
 from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.ir.verify import verify
-from keraunos.compiler.partial_order import Order
 from keraunos.compiler.pipeline import optimize
-from keraunos.compiler.plan import plan
-from keraunos.compiler.schedule import schedule
+from keraunos.compiler.scheduling.lower import lower
+from keraunos.compiler.scheduling.partial_order import Order
+from keraunos.compiler.scheduling.plan import plan
+from keraunos.compiler.scheduling.schedule import schedule
 from keraunos.runtime.cpu.barriers import Touch, set_barriers
 from keraunos.runtime.cpu.dispatcher import LAUNCH
 from keraunos.runtime.memory import Interval, assign_offsets
@@ -88,8 +91,8 @@ def training(build: Build, n: int) -> Graph:
 
 
 def compiled(graph: Graph) -> None:
-    ordered = schedule(optimize(graph, HERE).last, HERE)
-    plan(ordered, HERE.tiles(ordered, Decisions()), HERE)
+    lowered = lower(schedule(optimize(graph, HERE).last, HERE), HERE)
+    emit(plan(lowered, HERE.tiles(lowered, Decisions())), HERE)
     parse_ir(str(graph))
 
 
@@ -144,6 +147,50 @@ def test_training_steps_compile_in_proportion() -> None:
     assert_linear(lambda n: compiled(training(chain, n)))
 
 
+def nested(n: int) -> keras.Model:
+    x = keras.Input((4,))
+    model = keras.Model(x, layers.Dense(4)(x))
+    for _ in range(n):
+        x = keras.Input((4,))
+        model = keras.Model(x, model(x))
+    return model
+
+
+def nested_stacks(n: int) -> keras.Model:
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(4)])
+    for _ in range(n):
+        model = keras.Sequential([keras.Input((4,)), model])
+    return model
+
+
+def added(n: int) -> keras.Model:
+    model = keras.Sequential([keras.Input((4,))])
+    for _ in range(n):
+        model.add(layers.Dense(4))
+    return model
+
+
+def popped(n: int) -> keras.Model:
+    model = added(n)
+    for _ in range(n):
+        model.pop()
+    return model
+
+
+@pytest.mark.parametrize("make", [nested, nested_stacks, added, popped])
+def test_models_are_put_together_in_proportion(make: Callable[[int], keras.Model]) -> None:
+    assert_linear(make)
+
+
+def test_nested_models_are_saved_and_loaded_in_proportion(tmp_path: Path) -> None:
+    def saved_and_loaded(n: int) -> None:
+        model = nested(n)
+        model.save_weights(tmp_path / "nested.weights.h5")
+        model.load_weights(tmp_path / "nested.weights.h5")
+
+    assert_linear(saved_and_loaded)
+
+
 def fused_alike(n: int) -> None:
     optimize(inference(chain, n), HERE, passes=["expand", "fuse"])
 
@@ -159,10 +206,11 @@ def count(function: Callable[..., object], work: Callable[[], object]) -> int:
 
 
 def test_groups_that_are_alike_are_lowered_once() -> None:
-    few, many = (optimize(inference(chain, n), HERE).last for n in (N, 3 * N))
-    once = count(lower_group, lambda: schedule(few, HERE))
-    assert 0 < once == count(lower_group, lambda: schedule(many, HERE))
-    steps = schedule(many, HERE).steps
+    graphs = (optimize(inference(chain, n), HERE).last for n in (N, 3 * N))
+    few, many = (schedule(graph, HERE) for graph in graphs)
+    once = count(lower_group, lambda: lower(few, HERE))
+    assert 0 < once == count(lower_group, lambda: lower(many, HERE))
+    steps = lower(many, HERE).steps
     assert len(steps) == 3 * N and len({id(step.launches) for step in steps}) < 4
 
 

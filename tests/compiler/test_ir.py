@@ -14,9 +14,8 @@ from keraunos.compiler.ir.graph import (
     current_origins,
     on_operands,
     origin_scope,
-    rewrite,
-    substitute_nodes,
 )
+from keraunos.compiler.ir.rewrite import rebuild, rewrite, substitute_nodes
 from keraunos.compiler.ir.types import parse_type
 from keraunos.compiler.ops.core import FUSED, ITEM, constant, fuse_nodes, input_, parameter
 from keraunos.compiler.ops.registry import ops
@@ -177,6 +176,19 @@ def test_substitution_replaces_leaves() -> None:
     x, y = value(), value(name="y")
     graph = Graph("g", (x,), (ops.relu(x),))
     assert substitute_nodes(graph, {x: y}) == Graph("g", (y,), (ops.relu(y),))
+
+
+def test_what_is_rebuilt_stands_on_new_operands_and_keeps_its_origins() -> None:
+    x, y = value(), value(name="y")
+    with origin_scope(Origin("dense")):
+        inner = ops.relu(x)
+    outer = ops.add(inner, y)
+    new = rebuild((inner, outer), {x: y})
+    assert new[inner] == ops.relu(y) and new[inner].layers == ("dense",)
+    assert new[outer] is ops.add(ops.relu(y), y)
+    assert not new[outer].layers and not current_origins()
+    kept = rebuild((inner, outer), {inner: y}, lambda node, operands: ops.add(*reversed(operands)))
+    assert kept == {inner: y, outer: ops.add(y, y)}
 
 
 def test_networkx_has_an_edge_for_each_operand() -> None:

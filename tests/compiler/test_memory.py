@@ -11,24 +11,25 @@ from typing import Any
 import numpy as np
 import pytest
 from here import HERE
-from machines import machine
+from machines import block_for, machine
 
-from keraunos.compiler.carry import Carry
-from keraunos.compiler.cpu.blocking import Extent, choose_block
+from keraunos.compiler.cpu.blocking import Extent
 from keraunos.compiler.cpu.layouts import merge_halos
 from keraunos.compiler.cpu.packing import Panels
 from keraunos.compiler.ir.graph import Graph, Node
 from keraunos.compiler.ir.kinds import Contraction
 from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.ir.types import parse_type
-from keraunos.compiler.layout import Layout, Part, Placed, are_even, at_index
 from keraunos.compiler.loops.anchored import match_anchored
+from keraunos.compiler.loops.layout import Layout, Part, Placed, are_even, at_index
 from keraunos.compiler.loops.problems import Problem, conv_problem, matmul_problem
 from keraunos.compiler.pipeline import optimize
-from keraunos.compiler.schedule import as_group, schedule
+from keraunos.compiler.scheduling.carry import Carry
+from keraunos.compiler.scheduling.schedule import as_group, schedule
+from keraunos.runtime.arrays import aligned_array
 from keraunos.runtime.cpu.host import LANE_CHOICES
 from keraunos.runtime.dim import symbol
-from keraunos.runtime.memory import ALIGNMENT, Interval, align, aligned_array, assign_offsets
+from keraunos.runtime.memory import ALIGNMENT, Interval, align, assign_offsets
 
 pytestmark = pytest.mark.smoke
 
@@ -304,7 +305,7 @@ def test_a_product_reads_each_row(left: str, right: str, walked: int) -> None:
 def test_a_block_holds_whole_pooling_windows(unit: tuple[int, int], lanes: int) -> None:
     for size in (1, 3, 6, 7, 28):
         extent = Extent(size, size, 32, 27, 3, row_unit=unit[0], column_unit=unit[1])
-        block = choose_block(extent, machine(lanes))
+        block = block_for(extent, machine(lanes))
         assert block.rows % unit[0] == 0
         assert block.columns % unit[1] == 0
         assert block.rows <= max(size, unit[0])

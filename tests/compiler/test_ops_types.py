@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from keraunos.compiler import ops
-from keraunos.compiler.conditions import conditions
 from keraunos.compiler.ir.evaluate import evaluate
 from keraunos.compiler.ir.graph import Graph, IRError
 from keraunos.compiler.ir.types import parse_type
 from keraunos.compiler.ops.windowing import resolve_padding, window_output
+from keraunos.compiler.scheduling.conditions import conditions
 from keraunos.runtime.dim import evaluate as evaluate_size
 from keraunos.runtime.dim import symbol
 
@@ -94,7 +94,28 @@ ERRORS = [
     ("conv2d", (IMAGE, KERNEL), {"padding": "full"}, 'expected padding "valid", "same" or pairs'),
     ("conv2d", (IMAGE, KERNEL), {"padding": ((1, 1),)}, "expected 2 padding pairs"),
     ("conv2d", (IMAGE, KERNEL), {"padding": ((1, -1), (0, 0))}, "padding of 0 or more"),
-    ("conv2d", (IMAGE, "f32[H, 3, 4, 8]"), {}, "a kernel of known height and width"),
+    ("conv2d", (IMAGE, "f32[H, 3, 4, 8]"), {}, "a kernel of known sizes"),
+    ("conv2d", (IMAGE, "f32[3, 3, 4, F]"), {}, "a kernel of known sizes"),
+    ("conv2d", ("f32[N, 28, 28, C]", "f32[3, 3, C, 8]"), {}, "a kernel of known sizes"),
+    ("conv2d_transpose", (IMAGE, "f32[3, 3, F, 4]"), {}, "a kernel of known sizes"),
+    (
+        "winograd_kernel",
+        ("f32[16, 16, 16]", "f32[2, 6, 8, 16]", "f32[2, H, 6, 16]"),
+        {},
+        "a gradient of images of known sizes",
+    ),
+    (
+        "conv2d_kernel_gradient",
+        ("f32[2, 5, 5, C]", "f32[2, 5, 5, 4]"),
+        {"window": (1, 1)},
+        "images of channels of known sizes",
+    ),
+    (
+        "conv2d_kernel_gradient",
+        ("f32[2, 5, 5, 4]", "f32[2, 5, 5, F]"),
+        {"window": (1, 1)},
+        "a gradient of channels of known sizes",
+    ),
     ("conv1d", ("f32[2, 7]", "f32[3, 3, 4]"), {}, "sequences (N, T, C) of rank 3"),
     ("conv1d", ("f32[2, 7, 4]", "f32[3, 3, 4]"), {}, "takes 3 channels, the input has 4"),
     ("depthwise_conv2d", (IMAGE, "f32[3, 3, 3, 1]"), {}, "takes 3 channels, the input has 4"),

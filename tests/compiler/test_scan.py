@@ -30,6 +30,7 @@ from keraunos.compiler.ir.verify import verify
 from keraunos.compiler.ops.building import full
 from keraunos.compiler.ops.stepping import close_scan, open_scan
 from keraunos.compiler.pipeline import optimize
+from keraunos.compiler.report.profile import profile
 from keraunos.runtime.dim import symbol
 from keraunos.runtime.program import LoopRow, TileRow
 
@@ -428,10 +429,10 @@ def test_large_weights_are_shared_by_the_threads():
 def test_profiles_show_the_loop_above_its_launches():
     with origin_scope(Origin("lstm")):
         graph = stacked_lstms()
-    profile = compiled(graph).profile(draw(2, 7, 5), repeats=3)
-    names = [(launch.kernel, launch.depth) for launch in profile.launches]
+    found = profile(compiled(graph), draw(2, 7, 5), repeats=3)
+    names = [(launch.kernel, launch.depth) for launch in found.launches]
     assert ("7 times through 2 launches", 0) in names
-    matmul = next(launch for launch in profile.launches if launch.depth)
+    matmul = next(launch for launch in found.launches if launch.depth)
     assert matmul.flops == 7 * 2 * 2 * 8 * 32
     assert matmul.layers == "lstm"
 

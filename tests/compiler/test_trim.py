@@ -90,6 +90,21 @@ def test_what_stays_as_it_is_is_no_carry():
     assert after.outputs[1] is scale
 
 
+def test_a_carry_that_is_its_start_again_after_each_step_is_none():
+    """And so is one that becomes what is the start of both."""
+    x, h = input_("x", "f32[N, T, 4]"), input_("h", "f32[N, 4]")
+
+    def step(state, slices):
+        again, other = state
+        return [h, again], [ops.multiply(other, slices[0]), again]
+
+    finals, results = ops.trace_scan(step, [h, h], [x])
+    after, _ = trimmed(Graph("again", (x, h), (*finals, *results)))
+    (scan,) = scans(after)
+    assert scan.attrs["carries"] == 0
+    assert after.outputs[:2] == (h, h)
+
+
 def test_a_slice_as_a_result_is_the_sequence_and_equal_results_are_one():
     x, y = input_("x", "f32[N, T, 4]"), input_("y", "f32[N, T, 4]")
 

@@ -18,7 +18,7 @@ from keraunos.frontend.cli.builtin import digit_images
 from keraunos.frontend.cli.demo import demo
 from keraunos.frontend.cli.main import app
 from keraunos.frontend.cli.shorten import shortened
-from keraunos.frontend.cli.tables import BeforeAndAfter, Drawn
+from keraunos.frontend.cli.tables import BeforeAndAfter, Drawn, DrawnDifferences
 from keraunos.frontend.naming import clear_session
 
 MODELS = """
@@ -122,6 +122,30 @@ def test_compare_prints_the_table():
     assert names == ["none", "default"]
 
 
+def test_diff_shows_passes_that_changed_something_and_names_the_others():
+    printed = invoke("diff", "cnn").stdout
+    headings = re.findall(r"^(\w+): \d+ added, \d+ removed$", printed, re.MULTILINE)
+    assert headings[0] == "expand" and headings[-1] == "fuse"
+    assert re.search(r"^Passes that changed nothing: simplify, .*trim", printed, re.MULTILINE)
+    assert re.search(
+        r"^\+ %0 = fused conv2d\+add.* # conv2d  builtin.py:\d+, ", printed, re.MULTILINE
+    )
+    one = invoke("diff", "cnn", "simplify", "--json").stdout
+    assert json.loads(one) == [
+        {"title": "simplify", "counts": {"added": 0, "removed": 0, "changed": 0}, "lines": []}
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_differences_stay_in_one_line_of_a_terminal(width):
+    executable = keraunos.compile(keraunos.frontend.cli.builtin.cnn())
+    difference = executable.diff("fuse")
+    lines = printed(DrawnDifferences([difference]), width).splitlines()
+    assert max(map(len, lines)) <= width
+    marks = [line[0] for line in lines if re.match(r"[-+~] %", line)]
+    assert len(marks) == sum(difference.counts.values())
+
+
 def test_dump_lists_the_files_and_they_can_be_run(folder):
     listed = invoke("dump", "models.py:small").stdout.split()
     assert listed[0] == "small-dump/00_trace.ir"
@@ -175,6 +199,7 @@ def test_version():
         ("run cnn --input text.npy", "text.npy: expected a .npy or .npz file of numbers"),
         ("run cnn --input missing.npy", "missing.npy: expected a .npy or .npz file; there is none"),
         ("run cnn --disable fus", "got 'fus'; did you mean fuse"),
+        ("diff cnn fus", "expected one of simplify, .* got 'fus'; did you mean fuse"),
         ("compare cnn --variant fuse", r"got 'fuse'; did you mean \+fuse"),
         ("dump models.py:small -o models.py", "models.py: expected a folder, or nothing"),
         ("run cnn --batch 0", "greater than or equal to"),

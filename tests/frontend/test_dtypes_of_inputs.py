@@ -245,3 +245,32 @@ def test_numbers_of_any_kind_come_in_by_every_way(make):
 def test_integers_that_no_type_holds_are_refused():
     with pytest.raises(ValueError, match="expected values of int64, from"):
         ops.add(np.array([2**63], "uint64"), 1)
+
+
+def test_arrays_that_layers_give_to_layers_within_keep_their_digits():
+    class Less(layers.Layer):
+        def call(self, x):
+            return x - 1
+
+    class Constant(layers.Layer):
+        def __init__(self, dtype):
+            super().__init__(dtype="float64")
+            self.less = Less(dtype=dtype)
+
+        def call(self, x):
+            return x + self.less(np.array([[1 + TINY]]))
+
+    zeros = np.zeros((1, 1))
+    np.testing.assert_array_equal(Constant("float64")(zeros), [[TINY]])
+    np.testing.assert_array_equal(Constant("float32")(zeros), [[0]])
+
+
+def test_utilities_leave_rounding_to_the_model():
+    data = np.arange(6) + TINY
+    windows, targets = keras.utils.timeseries_dataset_from_array(data, data, 2)[0]
+    np.testing.assert_array_equal(windows, np.stack([data[:-1], data[1:]], 1))
+    np.testing.assert_array_equal(targets, data[:-1])
+    left, right = keras.utils.split_dataset({"x": data}, left_size=0.5)
+    np.testing.assert_array_equal(np.concatenate([left["x"], right["x"]]), data)
+    narrow = keras.Sequential([keras.Input((2,)), layers.Rescaling(1.0)])
+    assert narrow.predict(windows, verbose=0).dtype == np.float32

@@ -15,7 +15,7 @@ from keraunos.compiler import ops as ir
 from keraunos.compiler.autodiff import gradients
 from keraunos.compiler.ir.graph import Graph
 from keraunos.frontend import losses
-from keraunos.frontend.layers.base import call_parameters
+from keraunos.frontend.layers.call_arguments import call_parameters
 from keraunos.frontend.tracing import Spec, Traced, trace_call
 
 BATCH = 3

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from layer_cases import CASES, Case
 
-from keraunos import layers, models
+from keraunos import layers, models, ops, trace
 from keraunos.compiler.ir.evaluate import evaluate
 from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.ir.verify import verify
@@ -115,3 +115,25 @@ def test_a_layer_built_by_hand_keeps_its_weights():
         made = [id(weight) for weight in layer.weights]
         layer(np.ones((2, 4), "float32"))
         assert [id(weight) for weight in layer.weights] == made
+
+
+@pytest.mark.parametrize("kind", ["MaxPooling2D", "AveragePooling2D"])
+def test_channels_may_be_known_by_the_data_alone(kind):
+    x = layers.Input((6, 6, None))
+    model = models.Model(x, getattr(layers, kind)(2)(x))
+    for channels in (3, 5):
+        data = np.random.default_rng(channels).standard_normal((2, 6, 6, channels))
+        windows = data.astype("float32").reshape(2, 3, 2, 3, 2, channels)
+        expected = windows.max((2, 4)) if kind == "MaxPooling2D" else windows.mean((2, 4))
+        np.testing.assert_allclose(model(data.astype("float32")), expected, atol=1e-6)
+
+
+def test_a_kernel_that_is_an_argument_has_known_sizes():
+    def convolved(x, kernel):
+        return ops.conv(x, kernel, padding="causal")
+
+    with pytest.raises(ValueError, match=r"conv: .* are made for the sizes of the data"):
+        trace(convolved, (None, 8, 3), (None, 3, 4))
+    with pytest.raises(ValueError, match="a kernel of known sizes; received shape"):
+        convolved(layers.Input((8, 3)), layers.Input((3, 4)))
+    assert trace(convolved, (None, 8, 3), (2, 3, 4)).outputs[0].shape[1:] == (8, 4)

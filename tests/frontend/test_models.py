@@ -485,6 +485,71 @@ def test_an_input_that_leads_nowhere_is_kept():
     assert model.predict([rows(2, 3), rows(2, 3)], verbose=0).shape == (2, 2)
 
 
+@pytest.mark.parametrize("sizes", [(None, 4), (6, 4)])
+def test_a_model_within_another_gives_what_its_layers_give(sizes):
+    """Unknown sizes have other names there, and may be known."""
+    x, given = keraunos.Input((None, 4)), keraunos.Input(sizes)
+    inner = Model(x, {"twice": [layers.Concatenate(1)([x, x])], "sum": ops.sum(x, axis=1)})
+    model = Model(given, inner(given))
+    assert model.output_shape["twice"] == [(None, 2 * sizes[0] if sizes[0] else None, 4)]
+    assert model.output_shape["sum"] == (None, 4)
+    data = rows(2, 6, 4)
+    results = model(data)
+    np.testing.assert_array_equal(results["twice"][0], np.concatenate([data, data], 1))
+    np.testing.assert_allclose(results["sum"], data.sum(1), rtol=1e-5, atol=1e-6)
+
+
+def test_sizes_of_a_model_within_another_are_those_of_what_it_is_given():
+    """Of [x, x] two sizes that the model's own inputs have are one."""
+    left, right, x = (keraunos.Input((None, 4)) for _ in range(3))
+    joined = Model([left, right], layers.Concatenate(1)([left, right]))
+    result = layers.Add()([joined([x, x]), layers.Concatenate(1)([x, x])])
+    data = rows(2, 3, 4)
+    expected = 2 * np.concatenate([data, data], 1)
+    np.testing.assert_array_equal(Model(x, result)(data), expected)
+
+
+def test_a_mask_comes_out_of_a_model_within_another():
+    ids, given = keraunos.Input((None,), dtype="int32"), keraunos.Input((None,), dtype="int32")
+    embedded = Model(ids, layers.Embedding(5, 3, mask_zero=True)(ids))
+    model = Model(given, layers.GlobalAveragePooling1D()(embedded(given)))
+    table = embedded.get_weights()[0]
+    data = np.array([[1, 2, 0], [4, 0, 0]], "int32")
+    expected = np.stack([table[[1, 2]].mean(0), table[4]])
+    np.testing.assert_allclose(model(data), expected, rtol=1e-6)
+
+
+def test_gradients_in_a_layer_go_through_a_model_within():
+    class Slope(layers.Layer):
+        def __init__(self, critic):
+            super().__init__()
+            self.critic = critic
+
+        def call(self, x):
+            return keraunos.grad(lambda v: ops.sum(self.critic(v)))(x)
+
+    x, given = keraunos.Input((3,)), keraunos.Input((3,))
+    critic = Model(x, ops.square(x))
+    model = Model(given, Slope(critic)(given))
+    np.testing.assert_array_equal(model(np.ones((2, 3), "float32")), np.full((2, 3), 2))
+
+
+def test_layers_that_call_others_than_the_last_join_a_stack_as_well():
+    class Halved(layers.Dense):
+        def __call__(self, *args, **kwargs):
+            return ops.multiply(super().__call__(*args, **kwargs), 0.5)
+
+    model = Sequential([keraunos.Input((4,)), layers.Dense(3)])
+    model.add(Halved(2))
+    model.add(layers.ReLU())
+    data = rows(5, 4)
+    full = model(data)
+    model.pop()
+    np.testing.assert_array_equal(np.maximum(model(data), 0), full)
+    model.pop()
+    assert model.output_shape == (None, 3)
+
+
 def test_an_input_may_be_an_output():
     a = layers.Input((3,))
     x = rows(2, 3)

@@ -18,7 +18,9 @@ from keraunos.compiler.ir.parser import parse_ir
 from keraunos.runtime import cache
 from keraunos.runtime.cache_files import unseal
 from keraunos.runtime.cpu import ahead, kernel_compiler
+from keraunos.runtime.cpu.binding import Binding
 from keraunos.runtime.cpu.host import LANE_CHOICES, host
+from keraunos.runtime.cpu.toolchain import KERNELS
 
 GOOD = np.ones((4, 8), "float32")
 BAD = GOOD.copy()
@@ -159,13 +161,13 @@ def test_means_over_nothing_are_not_finite():
 @pytest.mark.parametrize("path", COMPILED)
 def test_threads_hold_from_the_next_call_on(path, monkeypatch):
     used = []
-    begin = keras.runtime.executor.Binding.__init__
+    begin = Binding.__init__
 
     def bound(self, *args, **kwargs):
         begin(self, *args, **kwargs)
         used.append(self.threads)
 
-    monkeypatch.setattr(keras.runtime.executor.Binding, "__init__", bound)
+    monkeypatch.setattr(Binding, "__init__", bound)
     run = COMPILED[path]()
     for threads in (2, 1, 3, 3):
         with config.update(threads=threads):
@@ -210,7 +212,7 @@ def compiled_before(monkeypatch):
     compile_text, session = kernel_compiler.compile_text, cache.cache_folder()
 
     def compiled(source, path, symbol):
-        key = cache.kernel_key(source)
+        key = KERNELS.key(source)
         known = session / f"{key}.o"
         found = unseal(known.read_bytes(), key) if known.exists() else None
         return compile_text(source, path, symbol) if found is None else found

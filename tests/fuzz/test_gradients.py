@@ -18,7 +18,7 @@ from keraunos.compiler import ops
 from keraunos.compiler.autodiff import gradients
 from keraunos.compiler.ir.evaluate import evaluate
 from keraunos.compiler.ir.graph import Graph, IRError, Node
-from keraunos.compiler.passes.rewriting import all_nodes
+from keraunos.compiler.ir.rewrite import all_nodes
 from keraunos.compiler.pipeline import optimize
 
 FAST, SLOW = 4, 120

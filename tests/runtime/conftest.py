@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keraunos.runtime.cache import load_kernel
 from keraunos.runtime.config import config
+from keraunos.runtime.cpu.toolchain import KERNELS
 
 HEADER = """
 from numba import float32, float64
@@ -35,7 +35,7 @@ def run_kernel() -> Callable[..., None]:
     def run(body: str, *arguments: Any) -> None:
         words = [a.ctypes.data if isinstance(a, np.ndarray) else a for a in arguments]
         args = np.array(words, np.int64)
-        kernel = load_kernel(kernel_source(body))
+        kernel = KERNELS.load(kernel_source(body))
         prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
         prototype(kernel.address)(args.ctypes.data, 0, 1)
 

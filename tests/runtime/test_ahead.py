@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from kernel_texts import SOURCE, fresh, result
 
-from keraunos.runtime.cache import kernel_key, load_kernel
 from keraunos.runtime.cpu import ahead
 from keraunos.runtime.cpu.ahead import FEWEST, load_kernels
+from keraunos.runtime.cpu.toolchain import KERNELS
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def test_kernels_come_in_order_and_count_as_compiled(folder: Path) -> None:
     kernels = load_kernels(sources)
     assert [result(kernel) for kernel in kernels] == numbers
     assert not any(kernel.cached for kernel in kernels)
-    assert all((folder / f"{kernel_key(source)}.o").exists() for source in sources)
+    assert all((folder / f"{KERNELS.key(source)}.o").exists() for source in sources)
     assert all(kernel.cached for kernel in load_kernels(sources))
 
 
@@ -46,7 +46,7 @@ def test_the_helper_compiles_the_last_first(folder: Path) -> None:
     """Run to its end, it leaves nothing to compile."""
     sources, numbers = fresh_kernels(3)
     folder.mkdir()
-    paths = [folder / f"{kernel_key(source)}.py" for source in sources]
+    paths = [folder / f"{KERNELS.key(source)}.py" for source in sources]
     for path, source in zip(paths, sources, strict=True):
         path.write_text(source)
     subprocess.run(
@@ -59,7 +59,7 @@ def test_the_helper_compiles_the_last_first(folder: Path) -> None:
     )
     written = [path.with_suffix(".o").stat().st_mtime_ns for path in paths]
     assert written == sorted(written, reverse=True)
-    kernels = [load_kernel(source) for source in sources]
+    kernels = [KERNELS.load(source) for source in sources]
     assert all(kernel.cached for kernel in kernels)
     assert [result(kernel) for kernel in kernels] == numbers
 
@@ -85,7 +85,7 @@ def test_no_process_where_it_would_not_help(
     if reason == "frozen":
         monkeypatch.setattr(sys, "frozen", True, raising=False)
     if reason == "compiled before":
-        load_kernel(sources[0])
+        KERNELS.load(sources[0])
 
     def refuse(*args: object, **kwargs: object) -> None:
         raise AssertionError("a process was started")

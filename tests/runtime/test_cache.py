@@ -17,15 +17,12 @@ from kernel_texts import fresh, result
 from numba.core.errors import TypingError
 
 from keraunos.runtime import cache_folders
-from keraunos.runtime.cache import (
-    cache_info,
-    clear_cache,
-    kernel_key,
-    load_kernel,
-)
+from keraunos.runtime.cache import cache_info, clear_cache
 from keraunos.runtime.cache_files import seal, unseal
 from keraunos.runtime.config import config
-from keraunos.runtime.cpu.machine_code import KernelError, undefined_symbols
+from keraunos.runtime.cpu.machine_code import undefined_symbols
+from keraunos.runtime.cpu.toolchain import KERNELS
+from keraunos.runtime.kernels import KernelError
 
 LIBM = """
 from keraunos.runtime.cpu.simd import get, kernel_jit, pointer_f64, put
@@ -38,10 +35,10 @@ def kernel(args, thread, threads):
 CHILD = """
 import ctypes, json, sys
 import numpy as np
-from keraunos.runtime.cache import load_kernel
+from keraunos.runtime.cpu.toolchain import KERNELS
 results = []
 for source in json.load(sys.stdin):
-    kernel = load_kernel(source)
+    kernel = KERNELS.load(source)
     out = np.zeros(1, np.int64)
     args = np.array([out.ctypes.data])
     prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
@@ -75,7 +72,7 @@ def in_child(folder: Path, sources: list[str]) -> list[tuple[bool, float, int]]:
 
 def test_what_is_on_disk_loads_without_numba(folder: Path) -> None:
     source, number = fresh()
-    load_kernel(source)
+    KERNELS.load(source)
     check = CHILD + "assert not any(name.startswith('numba') for name in sys.modules)"
     child = subprocess.run(
         [sys.executable, "-c", check],
@@ -91,8 +88,8 @@ def test_what_is_on_disk_loads_without_numba(folder: Path) -> None:
 def test_a_miss_then_hits(folder: Path) -> None:
     source, number = fresh()
     before = cache_info()
-    first = load_kernel(source)
-    again = load_kernel(source)
+    first = KERNELS.load(source)
+    again = KERNELS.load(source)
     after = cache_info()
     assert (first.cached, again.cached) == (False, True)
     assert first.address == again.address
@@ -106,7 +103,7 @@ def test_a_miss_then_hits(folder: Path) -> None:
 
 def test_another_process_compiles_nothing(folder: Path) -> None:
     sources = [fresh()[0] for _ in range(3)]
-    numbers = [result(load_kernel(source)) for source in sources]
+    numbers = [result(KERNELS.load(source)) for source in sources]
     rows = in_child(folder, sources)
     assert [row[0] for row in rows] == [True] * 3
     assert [row[2] for row in rows] == numbers
@@ -116,7 +113,7 @@ def test_another_process_compiles_nothing(folder: Path) -> None:
 @pytest.mark.parametrize("damage", ["truncate", "flip", "empty", "text"])
 def test_damage_is_repaired(folder: Path, damage: str) -> None:
     source, number = fresh()
-    kernel = load_kernel(source)
+    kernel = KERNELS.load(source)
     code = kernel.path.with_suffix(".o")
     whole = code.read_bytes()
     if damage == "truncate":
@@ -146,10 +143,10 @@ def test_seal() -> None:
 def test_damage_is_logged(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     source, number = fresh()
     folder.mkdir()
-    (folder / f"{kernel_key(source)}.o").write_bytes(b"junk")
-    (folder / f"{kernel_key(source)}.py").write_bytes(b"\xff\xfe")
+    (folder / f"{KERNELS.key(source)}.o").write_bytes(b"junk")
+    (folder / f"{KERNELS.key(source)}.py").write_bytes(b"\xff\xfe")
     with caplog.at_level(logging.WARNING):
-        assert result(load_kernel(source)) == number
+        assert result(KERNELS.load(source)) == number
     assert "damaged and is rebuilt" in caplog.text
     assert "damaged and is written again" in caplog.text
 
@@ -159,10 +156,10 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
     with config.update(cache_dir=tmp_path / "file" / "kernels"):
         source, number = fresh()
         with pytest.warns(RuntimeWarning, match="KERAUNOS_CACHE_DIR"):
-            kernel = load_kernel(source)
+            kernel = KERNELS.load(source)
         assert result(kernel) == number
         other, number = fresh()  # no second warning: pytest makes it an error below
-        assert result(load_kernel(other)) == number
+        assert result(KERNELS.load(other)) == number
         assert cache_info().dir == kernel.path.parent
         assert kernel.path.exists()
 
@@ -178,33 +175,33 @@ def test_a_full_disk_still_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(cache_folders, "write_file", full)
     source, number = fresh()
     with pytest.warns(RuntimeWarning, match="No space left"):
-        assert result(load_kernel(source)) == number
+        assert result(KERNELS.load(source)) == number
 
 
 def test_least_recently_used_goes_first(folder: Path) -> None:
-    kernels = [load_kernel(fresh()[0]) for _ in range(3)]
+    kernels = [KERNELS.load(fresh()[0]) for _ in range(3)]
     size = cache_info().bytes // 3
     for age, kernel in zip((300, 100, 200), kernels, strict=True):
         for path in folder.glob(kernel.key + "*"):
             os.utime(path, (time.time() - age,) * 2)
     with config.update(cache_max_bytes=size * 2 + size // 2):
-        newest = load_kernel(fresh()[0])
+        newest = KERNELS.load(fresh()[0])
     left = {path.name[:64] for path in folder.iterdir()}
     assert left == {kernels[1].key, newest.key}
     assert result(kernels[0]) > 0  # loaded code stays
 
 
 def test_the_kernel_just_built_stays_in_a_folder_too_small_for_it(folder: Path) -> None:
-    older = load_kernel(fresh()[0])
+    older = KERNELS.load(fresh()[0])
     with config.update(cache_max_bytes=1):
-        newest = load_kernel(fresh()[0])
+        newest = KERNELS.load(fresh()[0])
     assert {path.name[:64] for path in folder.iterdir()} == {newest.key}
     assert older.key != newest.key
 
 
 def test_use_makes_a_kernel_recent(folder: Path) -> None:
     source, _ = fresh()
-    kernel = load_kernel(source)
+    kernel = KERNELS.load(source)
     code = kernel.path.with_suffix(".o")
     os.utime(code, (1, 1))
     in_child(folder, [source])
@@ -220,13 +217,13 @@ def test_abandoned_temporary_files_go(folder: Path) -> None:
     young.touch()
     for path in (old, foreign):
         os.utime(path, (1, 1))
-    load_kernel(fresh()[0])
+    KERNELS.load(fresh()[0])
     assert [path.exists() for path in (old, young, foreign)] == [False, True, True]
 
 
 def test_clear_cache(folder: Path) -> None:
-    load_kernel(fresh()[0])
-    load_kernel(fresh()[0])
+    KERNELS.load(fresh()[0])
+    KERNELS.load(fresh()[0])
     (folder / "notes.txt").write_text("not a kernel")
     assert clear_cache() == 2
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
@@ -236,7 +233,7 @@ def test_clear_cache(folder: Path) -> None:
 def test_threads_compile_a_kernel_once(folder: Path) -> None:
     source, number = fresh()
     with ThreadPoolExecutor(4) as pool:
-        kernels = list(pool.map(load_kernel, [source] * 8))
+        kernels = list(pool.map(KERNELS.load, [source] * 8))
     assert [kernel.cached for kernel in kernels].count(False) == 1
     assert {kernel.address for kernel in kernels} == {kernels[0].address}
     assert result(kernels[0]) == number
@@ -255,7 +252,7 @@ def test_processes_share_a_folder(folder: Path) -> None:
 
 def test_libm_is_reached_from_a_cached_kernel(folder: Path) -> None:
     source, number = fresh(LIBM)
-    kernel = load_kernel(source)
+    kernel = KERNELS.load(source)
     machine_code = unseal(kernel.path.with_suffix(".o").read_bytes(), kernel.key)
     assert machine_code is not None
     assert undefined_symbols(machine_code) == {"sin"}
@@ -286,7 +283,7 @@ def test_libm_is_reached_from_a_cached_kernel(folder: Path) -> None:
 )
 def test_bad_kernels(folder: Path, body: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message) as caught:
-        load_kernel(body)
+        KERNELS.load(body)
     text = " ".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
-    assert kernel_key(body)[:40] in text
+    assert KERNELS.key(body)[:40] in text
     assert not list(folder.glob("*.o"))

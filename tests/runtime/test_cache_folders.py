@@ -17,28 +17,23 @@ import pytest
 from kernel_texts import fresh, result
 
 from keraunos.runtime import cache_files, cache_folders, trust
-from keraunos.runtime.cache import (
-    _symbol,
-    cache_info,
-    clear_cache,
-    is_compiled,
-    kernel_key,
-    load_kernel,
-)
+from keraunos.runtime.cache import _symbol, cache_info, clear_cache
 from keraunos.runtime.cache_files import evict, seal, unseal
 from keraunos.runtime.config import config
 from keraunos.runtime.cpu import ahead, machine_code
 from keraunos.runtime.cpu.ahead import FEWEST, load_kernels
 from keraunos.runtime.cpu.kernel_compiler import compile_text
-from keraunos.runtime.cpu.machine_code import KernelError, load_object
+from keraunos.runtime.cpu.machine_code import load_object
+from keraunos.runtime.cpu.toolchain import KERNELS
+from keraunos.runtime.kernels import KernelError
 
 Disown = Callable[[Path], None]
 
 CHILD = """
 import json, sys
 from kernel_texts import result
-from keraunos.runtime.cache import load_kernel
-kernel = load_kernel(json.load(sys.stdin))
+from keraunos.runtime.cpu.toolchain import KERNELS
+kernel = KERNELS.load(json.load(sys.stdin))
 print(json.dumps([kernel.cached, result(kernel)]))
 """
 
@@ -61,7 +56,7 @@ def in_child(folder: Path, source: str) -> list[object]:
 def planted(folder: Path, source: str, instead: str) -> Path:
     """Puts well-formed machine code of another text where a kernel is looked for."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    key = kernel_key(source)
+    key = KERNELS.key(source)
     code = compile_text(instead, folder / "planted.py", _symbol(key))
     path = folder / f"{key}.o"
     path.write_bytes(seal(code, key))
@@ -97,7 +92,7 @@ def refused(folder: Path, source: str, number: int, match: str) -> None:
     before = sorted(folder.iterdir())
     with config.update(cache_dir=folder):
         with pytest.warns(RuntimeWarning, match=match) as told:
-            kernel = load_kernel(source)
+            kernel = KERNELS.load(source)
         assert len(told) == 1
         assert "KERAUNOS_CACHE_DIR" in str(told[0].message)
         assert not kernel.cached
@@ -114,7 +109,7 @@ def test_folders_are_made_for_this_user_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         with config.update(cache_dir=tmp_path / "a" / "b"):
-            kernel = load_kernel(fresh()[0])
+            kernel = KERNELS.load(fresh()[0])
     finally:
         os.umask(before)
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a", "a/b")]
@@ -156,7 +151,7 @@ def test_a_folder_within_one_that_is_sticky_cannot_be_replaced(tmp_path: Path) -
     (tmp_path / "sticky").chmod(0o1777)
     with config.update(cache_dir=tmp_path / "sticky" / "kernels"), warnings.catch_warnings():
         warnings.simplefilter("error")
-        kernel = load_kernel(fresh()[0])
+        kernel = KERNELS.load(fresh()[0])
     assert kernel.path.parent == tmp_path / "sticky" / "kernels"
 
 
@@ -201,7 +196,7 @@ def test_files_that_others_can_have_written_are_not_loaded(
         disown(path)
     else:
         path.chmod(0o602 if whose == "writable by all" else 0o620)
-    kernel = load_kernel(source)
+    kernel = KERNELS.load(source)
     assert (kernel.cached, result(kernel)) == (False, number)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert in_child(folder, source) == [True, number]
@@ -212,7 +207,7 @@ def test_what_this_user_planted_is_loaded(folder: Path) -> None:
     source, _ = fresh()
     other, number = fresh()
     planted(folder, source, other)
-    kernel = load_kernel(source)
+    kernel = KERNELS.load(source)
     assert (kernel.cached, result(kernel)) == (True, number)
 
 
@@ -226,7 +221,7 @@ def test_each_user_has_a_folder_in_one_for_all(tmp_path: Path) -> None:
     own = tmp_path / f"keraunos-{os.geteuid()}"
     with config.update(cache_dir=tmp_path), warnings.catch_warnings():
         warnings.simplefilter("error")
-        kernel = load_kernel(source)
+        kernel = KERNELS.load(source)
         assert cache_info().dir == own
     assert (kernel.cached, result(kernel)) == (False, number)
     assert kernel.path.parent == own
@@ -268,12 +263,12 @@ def test_a_cache_that_can_only_be_read_is_read(
     monkeypatch.setattr(trust.os, "access", lambda path, *_, **__: Path(path) != folder)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        kernel = load_kernel(known)
+        kernel = KERNELS.load(known)
     assert (kernel.cached, result(kernel), kernel.path.parent) == (True, number, folder)
     with pytest.warns(RuntimeWarning, match="no permission to write"):
-        kernel = load_kernel(lacking)
+        kernel = KERNELS.load(lacking)
     assert (kernel.cached, result(kernel)) == (False, other)
-    assert is_compiled(lacking)
+    assert KERNELS.is_compiled(lacking)
     assert kernel.path.parent != folder
     assert cache_info().dir == folder
     assert cache_info().entries == 2
@@ -297,20 +292,20 @@ def test_a_link_to_a_folder_is_followed_once(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "kernels")
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
     with config.update(cache_dir=tmp_path / "link"):
-        assert load_kernel(fresh()[0]).path.parent == tmp_path / "kernels"
+        assert KERNELS.load(fresh()[0]).path.parent == tmp_path / "kernels"
     source, number = fresh()
     with config.update(cache_dir=tmp_path / "circle"), pytest.warns(RuntimeWarning):
-        assert result(load_kernel(source)) == number
+        assert result(KERNELS.load(source)) == number
 
 
 def test_a_folder_that_was_removed_is_made_again(folder: Path) -> None:
-    load_kernel(fresh()[0])
+    KERNELS.load(fresh()[0])
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
     source, _ = fresh()
-    assert not is_compiled(source)
-    assert load_kernel(source).path.parent == folder
+    assert not KERNELS.is_compiled(source)
+    assert KERNELS.load(source).path.parent == folder
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
@@ -323,40 +318,87 @@ def test_no_place_to_write_to_stops_no_kernel(
     monkeypatch.setattr(cache_folders, "write_file", full)
     source, number = fresh()
     with pytest.warns(RuntimeWarning, match="No space left"):
-        assert result(load_kernel(source)) == number
+        assert result(KERNELS.load(source)) == number
     assert "is not kept" in caplog.text
 
 
-def test_a_temporary_folder_goes_with_the_process_that_made_it(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    code = """
+FORKING = """
 import os, sys, warnings
 from kernel_texts import fresh, result
-from keraunos.runtime.cache import load_kernel
+from keraunos.runtime.cpu.toolchain import KERNELS
 warnings.simplefilter("ignore")
-folder = load_kernel(fresh()[0]).path.parent
-child = os.fork()
-if child == 0:
-    print(load_kernel(fresh()[0]).path.parent, flush=True)
-    sys.exit()
-assert os.waitpid(child, 0)[1] == 0
-assert folder.is_dir() and len(list(folder.iterdir())) == 2
-source, number = fresh()
-assert result(load_kernel(source)) == number
-print(folder)
+
+def folder():
+    source, number = fresh()
+    kernel = KERNELS.load(source)
+    assert result(kernel) == number
+    return str(kernel.path.parent)
+
+def in_child(work):
+    child = os.fork()
+    if child == 0:
+        work()
+        sys.exit()
+    return child
 """
+
+
+def lines_of(code: str, folder: Path) -> list[str]:
+    """What a process says that does this, and may not write to the cache; it has to end well."""
+    temporary = folder / "temporary"
+    temporary.mkdir(exist_ok=True)
+    (folder / "kernels").mkdir(exist_ok=True)
+    (folder / "kernels").chmod(0o777)
     path = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    settings = {"KERAUNOS_CACHE_DIR": str(folder / "kernels"), "TMPDIR": str(temporary)}
     done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"KERAUNOS_CACHE_DIR": str(tmp_path), "PYTHONPATH": path},
+        [sys.executable, "-c", FORKING + code],
+        env=os.environ | settings | {"PYTHONPATH": path},
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    folders = done.stdout.split()
-    assert len(set(folders)) == 2
-    assert not any(Path(folder).exists() for folder in folders)
+    return done.stdout.split()
+
+
+def test_a_temporary_folder_is_that_of_children_too_and_goes_with_the_last(tmp_path: Path) -> None:
+    code = """
+before = folder()
+child = in_child(lambda: print(folder(), flush=True))
+assert os.waitpid(child, 0)[1] == 0
+print(before, folder(), flush=True)
+waits, ends = os.pipe()
+def on():
+    os.close(ends)
+    os.read(waits, 1)  # until the parent is gone
+    print(folder(), os.path.isdir(before), flush=True)
+in_child(on)
+"""
+    *folders, was_there = lines_of(code, tmp_path)
+    assert len(folders) == 4
+    assert len(set(folders)) == 1
+    assert was_there == "True"
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_what_killed_processes_leave_behind_is_removed_by_others(tmp_path: Path) -> None:
+    (left,) = lines_of("print(folder(), flush=True); os._exit(0)", tmp_path)
+    assert Path(left).is_dir()
+    other = tmp_path / "temporary" / "keraunos-0"
+    other.mkdir()
+    foreign = tmp_path / "temporary" / "keraunos-private-link"
+    foreign.symlink_to(tmp_path / "kernels")
+    code = f"""
+child = in_child(lambda: print(folder(), flush=True))
+assert os.waitpid(child, 0)[1] == 0
+print(folder(), os.path.exists({left!r}))
+"""
+    *folders, is_left = lines_of(code, tmp_path)
+    assert is_left == "False"
+    assert left not in folders
+    assert sorted((tmp_path / "temporary").iterdir()) == [other, foreign]
+    assert (tmp_path / "kernels").is_dir()
 
 
 # Wrong entries
@@ -364,7 +406,7 @@ print(folder)
 
 def put_in_place(path: Path, kind: str, source: str) -> None:
     """Something wrong at the path of a kernel's file."""
-    key = kernel_key(source)
+    key = KERNELS.key(source)
     other = compile_text(fresh()[0], path, _symbol("0" * 64))
     content = {
         "empty": b"",
@@ -407,11 +449,11 @@ PLACES = ["a folder", "a pipe", "a link", "a link to itself", "a socket"]
 def test_what_is_wrong_is_built_again(folder: Path, kind: str, ending: str) -> None:
     folder.mkdir(mode=0o700)
     source, number = fresh()
-    path = folder / f"{kernel_key(source)}.{ending}"
+    path = folder / f"{KERNELS.key(source)}.{ending}"
     put_in_place(path, kind, source)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        kernel = load_kernel(source)
+        kernel = KERNELS.load(source)
     assert (kernel.cached, result(kernel)) == (False, number)
     # Only a folder cannot be replaced, and so its kernel goes elsewhere.
     assert len(told) == (kind == "a folder")
@@ -426,14 +468,14 @@ def test_exchanged_files_are_noticed(folder: Path, caplog: pytest.LogCaptureFixt
     pairs = [fresh() for _ in range(2)]
     for source, _ in pairs:
         planted(folder, source, source)
-    one, other = (folder / f"{kernel_key(source)}.o" for source, _ in pairs)
+    one, other = (folder / f"{KERNELS.key(source)}.o" for source, _ in pairs)
     both = one.read_bytes(), other.read_bytes()
     other.write_bytes(both[0])
     one.write_bytes(both[1])
     for source, number in pairs:
-        assert result(load_kernel(source)) == number
+        assert result(KERNELS.load(source)) == number
     assert caplog.text.count("damaged and is rebuilt") == 2
-    assert unseal(one.read_bytes(), kernel_key(pairs[0][0])) is not None
+    assert unseal(one.read_bytes(), KERNELS.key(pairs[0][0])) is not None
 
 
 def test_objects_that_llvm_would_end_the_process_over() -> None:

@@ -11,8 +11,8 @@ import pytest
 from kernel_texts import fresh
 
 from keraunos.compiler.cpu.emit.writer import Writer
-from keraunos.runtime import cache
-from keraunos.runtime.cache import LAYER, kernel_key
+from keraunos.runtime.cpu import toolchain
+from keraunos.runtime.cpu.toolchain import KERNELS, LAYER
 
 PACKAGE = "keraunos.runtime"
 
@@ -35,7 +35,7 @@ def imports(text: str, package: str = f"{PACKAGE}.cpu") -> Iterator[str]:
 
 def kernel_texts() -> list[str]:
     """Modules of the package that are compiled as kernels are."""
-    texts = [path.read_text("utf-8") for path in cache.RUNTIME.rglob("*.py")]
+    texts = [path.read_text("utf-8") for path in toolchain.RUNTIME.rglob("*.py")]
     return [text for text in texts if "\n@kernel_jit\ndef kernel(" in text]
 
 
@@ -43,7 +43,7 @@ def closure(files: set[str]) -> set[str]:
     reached: set[str] = set()
     while files:
         name = files.pop()
-        path = cache.RUNTIME / name
+        path = toolchain.RUNTIME / name
         if name not in reached and path.exists():  # a name that was imported may be a function's
             reached.add(name)
             package = ".".join([PACKAGE, *Path(name).parent.parts])
@@ -69,29 +69,29 @@ def test_it_covers_what_kernels_import_and_what_that_imports() -> None:
 @pytest.fixture
 def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of runtime/ whose files the key is made of."""
-    shutil.copytree(cache.RUNTIME, tmp_path / "runtime")
-    monkeypatch.setattr(cache, "RUNTIME", tmp_path / "runtime")
-    cache._fingerprint.cache_clear()
+    shutil.copytree(toolchain.RUNTIME, tmp_path / "runtime")
+    monkeypatch.setattr(toolchain, "RUNTIME", tmp_path / "runtime")
+    toolchain._fingerprint.cache_clear()
     yield tmp_path / "runtime"
     monkeypatch.undo()
-    cache._fingerprint.cache_clear()
+    toolchain._fingerprint.cache_clear()
 
 
 def test_it_changes_with_each_file(copied: Path) -> None:
     source, _ = fresh()
-    keys = [kernel_key(source)]
+    keys = [KERNELS.key(source)]
     for name in (*LAYER, "cpu/walker.py"):
-        cache._fingerprint.cache_clear()
-        assert kernel_key(source) == keys[-1]
+        toolchain._fingerprint.cache_clear()
+        assert KERNELS.key(source) == keys[-1]
         with (copied / name).open("a") as file:
             file.write("\n# changed\n")
-        cache._fingerprint.cache_clear()
-        keys.append(kernel_key(source))
+        toolchain._fingerprint.cache_clear()
+        keys.append(KERNELS.key(source))
     # The walker's text is a kernel itself, and no part of others.
     assert len(set(keys)) == len(LAYER) + 1 and keys[-1] == keys[-2]
 
 
 def test_it_changes_with_the_text() -> None:
     source, _ = fresh()
-    assert kernel_key(source) == kernel_key(source)
-    assert kernel_key(source + " ") != kernel_key(source)
+    assert KERNELS.key(source) == KERNELS.key(source)
+    assert KERNELS.key(source + " ") != KERNELS.key(source)

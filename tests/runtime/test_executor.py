@@ -9,9 +9,10 @@ import pytest
 import keraunos as keras
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir.parser import parse_ir
-from keraunos.runtime import memory
+from keraunos.compiler.report.profile import profile
+from keraunos.runtime import arrays
+from keraunos.runtime.arrays import fitting
 from keraunos.runtime.config import config
-from keraunos.runtime.memory import fitting
 
 DTYPES = ("float32", "float64", "int32", "int64", "uint8", "bool")
 KIND = {"float32": "f32", "float64": "f64", "int32": "i32", "int64": "i64", "uint8": "u8"}
@@ -118,7 +119,7 @@ class Named(np.ndarray):
     name = "own"
 
 
-@pytest.mark.parametrize("of", [memory.address_of, memory._address_by_layout])
+@pytest.mark.parametrize("of", [arrays.address_of, arrays._address_by_layout])
 def test_addresses_are_those_that_numpy_tells(of):
     base = np.arange(24.0).reshape(4, 6)
     kept = [
@@ -144,7 +145,7 @@ def test_profiles_are_held_to_the_same():
     run(x, YES)
     for wrong in (x.astype("float64"), x.T.copy().T, unaligned(x)):
         with pytest.raises(ValueError, match="argument x"):
-            run.profile(wrong, YES, repeats=1)
+            profile(run, wrong, YES, repeats=1)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -28,7 +28,8 @@ import numpy as np
 from kernel_texts import fresh, result
 from keraunos.frontend import lazy
 from keraunos.runtime import cache, forks
-from keraunos.runtime.cache import clear_cache, load_kernel
+from keraunos.runtime.cache import clear_cache
+from keraunos.runtime.cpu.toolchain import KERNELS
 
 def in_child(check):
     "How a child ends that does this, 0 if well; it is given minutes."
@@ -44,7 +45,7 @@ def in_child(check):
 
 def compiles():
     source, number = fresh()
-    return result(load_kernel(source)) == number
+    return result(KERNELS.load(source)) == number
 
 def beside(work):
     "Does it in another thread, over and over."
@@ -169,7 +170,7 @@ def test_what_does_not_end_is_not_waited_for_and_the_child_says_so(tmp_path: Pat
     code = """
 forks.PATIENCE = 0.2
 known, number = fresh()
-load_kernel(known)
+KERNELS.load(known)
 held, end = threading.Event(), threading.Event()
 def work():
     with forks.work:
@@ -188,7 +189,7 @@ def refuses():
         compiles()
     except forks.ForkError:
         return True
-print(in_child(lambda: result(load_kernel(known)) == number), in_child(says_so))
+print(in_child(lambda: result(KERNELS.load(known)) == number), in_child(says_so))
 end.set()
 forks.PATIENCE = 1000
 print(in_child(compiles))

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from keraunos.runtime.config import ConfigError
-from keraunos.runtime.cpu.host import FALLBACK_BYTES, cache_bytes, forced_lanes, host, parse_size
+from keraunos.runtime.cpu.host import (
+    FALLBACK_BYTES,
+    USUAL_GHZ,
+    cache_bytes,
+    clock_ghz,
+    forced_lanes,
+    host,
+    parse_size,
+)
 
 
 def test_host_is_plausible() -> None:
@@ -39,3 +47,15 @@ def test_lanes_may_only_be_lowered() -> None:
     assert forced_lanes(16, "8") == 8
     with pytest.raises(ConfigError, match=r"KERAUNOS_LANES: expected one of \[4, 8\] here"):
         forced_lanes(8, "16")
+
+
+def test_the_clock_is_what_the_system_tells(tmp_path: Path) -> None:
+    frequency, info = tmp_path / "cpuinfo_max_freq", tmp_path / "cpuinfo"
+    assert clock_ghz(frequency, info) == USUAL_GHZ
+    info.write_text("processor : 0\ncpu MHz\t\t: 2445.5\nflags : fma\n")
+    assert clock_ghz(frequency, info) == 2.4455
+    frequency.write_text("3400000\n")
+    assert clock_ghz(frequency, info) == 3.4
+    frequency.write_text("unknown")
+    info.write_text("flags : fma\n")
+    assert clock_ghz(frequency, info) == USUAL_GHZ

@@ -10,9 +10,9 @@ import pytest
 from counting import counted_calls
 from numba import types
 
-from keraunos.runtime.cache import kernel_assembly
 from keraunos.runtime.cpu import kernel_compiler
 from keraunos.runtime.cpu.host import host
+from keraunos.runtime.cpu.toolchain import KERNELS
 
 from .conftest import kernel_source
 
@@ -35,7 +35,7 @@ def block(rows: int, vectors: int, lanes: int) -> str:
 
 @pytest.mark.skipif(host().lanes != 16, reason="counts AVX-512 registers")
 def test_a_register_block_stays_in_registers() -> None:
-    text = kernel_assembly(block(14, 2, 16))
+    text = KERNELS.assembly(block(14, 2, 16))
     inner = [line for line in text.split("\n") if "vfmadd" in line]
     assert len(inner) % 28 == 0
     assert "(%rsp)" not in "".join(line for line in text.split("\n") if "zmm" in line)
@@ -44,7 +44,7 @@ def test_a_register_block_stays_in_registers() -> None:
 @pytest.mark.skipif("fma" not in host().features, reason="needs FMA")
 def test_elementary_functions_are_inline() -> None:
     body = "x = pointer_f32(args[0])\nstore(x, 0, tanh(exp(load(x, 0))))"
-    text = kernel_assembly(kernel_source(body))
+    text = KERNELS.assembly(kernel_source(body))
     assert "call" not in text
     assert "movabs" not in text
 
@@ -76,7 +76,7 @@ def test_types_of_calls_are_found_once_a_kernel(monkeypatch: pytest.MonkeyPatch)
     found: Counter[Any] = Counter()
     find = types.BaseFunction.get_call_type
     monkeypatch.setattr(types.BaseFunction, "get_call_type", seen)
-    kernel_assembly(block(14, 2, host().lanes))
+    KERNELS.assembly(block(14, 2, host().lanes))
     assert found
     assert set(found.values()) == {1}
     assert types.BaseFunction.get_call_type is seen
@@ -94,7 +94,7 @@ def test_llvm_is_given_little_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     after: list[int] = []
     optimize = kernel_compiler._back_end
     monkeypatch.setattr(kernel_compiler, "_back_end", counting)
-    kernel_assembly(block(14, 2, host().lanes))
+    KERNELS.assembly(block(14, 2, host().lanes))
     assert len(before) == 1
     assert before[0] < 1000
     assert after[0] < before[0] / 3
@@ -106,5 +106,5 @@ def instructions(module: Any) -> int:
 
 def test_assembly_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    kernel_assembly(kernel_source("x = 1"))
+    KERNELS.assembly(kernel_source("x = 1"))
     assert not list(tmp_path.iterdir())

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from keraunos.runtime.cache import load_kernel
 from keraunos.runtime.cpu import team
 from keraunos.runtime.cpu.dispatcher import Dispatch
 from keraunos.runtime.cpu.team import Team, current_team
+from keraunos.runtime.cpu.toolchain import KERNELS
 
 from .conftest import kernel_source
 
@@ -33,7 +33,7 @@ put(x, 0, get(x, 0) + 1)
 PROGRAM = """
 import os, sys, threading
 import numpy as np
-from keraunos.runtime.cache import load_kernel
+from keraunos.runtime.cpu.toolchain import KERNELS
 from keraunos.runtime.cpu.dispatcher import Dispatch
 
 SOURCE = '''
@@ -47,7 +47,7 @@ def kernel(args, thread, threads):
 '''
 
 def run(threads):
-    address = load_kernel(SOURCE).address
+    address = KERNELS.load(SOURCE).address
     x, y = np.arange(100), np.zeros(100, np.int64)
     rows = [[0, 1, address, 2 * (k % 2), 2, 0, 0, 0] for k in range(40)]
     args = [a.ctypes.data for a in (x, y, y, x)]
@@ -68,7 +68,7 @@ EXIT = "\nsys.exit(0 if run(3) else 1)\n"
 
 def reversing(threads: int, rows: int = 40) -> tuple[Dispatch, np.ndarray]:
     """A dispatch whose rows each depend on all of the one before."""
-    address = load_kernel(kernel_source(REVERSE)).address
+    address = KERNELS.load(kernel_source(REVERSE)).address
     arrays = np.arange(100), np.zeros(100, np.int64)
     code = [[0, 1, address, 2 * (k % 2), 2, 0, 0, 0] for k in range(rows)]
     args = [arrays[k].ctypes.data for k in (0, 1, 1, 0)]
@@ -101,7 +101,7 @@ def test_members_that_never_come_hold_nobody_up(monkeypatch: pytest.MonkeyPatch)
 
 def test_members_help() -> None:
     counts = np.zeros((2, 8), np.int64)
-    address = load_kernel(kernel_source(SLOW)).address
+    address = KERNELS.load(kernel_source(SLOW)).address
     rows = np.array([[0, 1, address, 0, 1, 0, 1, 2]])
     # Each thread counts in a row of its own: counter 0 is the thread.
     patches = np.array([0, 0, counts.strides[0]])

@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ...ir.types import FLOAT32
 from ...loops.kernel import Kernel
+from ..arguments import ContractArguments, CutArguments, WinogradArguments
 from ..bodies import Contract, RegisterBlock, Winograd
 from .epilogue import cells, filter_mask, finish_block
 from .writer import Writer
+
+ARG = ContractArguments[str, str].names()
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop of the sum: its index, its steps, and the strides of both operands along it."""
+
+    index: str
+    steps: str
+    x: str
+    w: str
+
+
+LOOPS = (
+    Loop("ky", ARG.kys, ARG.x_ky, ARG.w_ky),
+    Loop("kx", ARG.kxs, ARG.x_kx, ARG.w_kx),
+    Loop("c", ARG.run, ARG.x_run, ARG.w_run),
+)
 
 # Two multiply-adds start a cycle and each takes four: eight must be under way.
 MIN_CHAINS = 8
@@ -25,19 +47,20 @@ def emit_contract(writer: Writer, kernel: Kernel, body: Contract) -> None:
     for name, value in body.fixed:
         writer.line(f"{name} = {value}")
     rounding = f" + {block.rows - 1}" if block.rows > 1 else ""
-    writer.line(f"row_blocks = (rows{rounding}) // {block.rows}")
+    writer.line(f"row_blocks = ({ARG.rows}{rounding}) // {block.rows}")
     if body.tail == "single":
-        writer.line(f"whole = cols // {block.columns}")
-        writer.line(f"col_blocks = whole + {_divided(f'cols % {block.columns}', _unit(body))}")
+        writer.line(f"whole = {ARG.cols} // {block.columns}")
+        rest = _divided(f"{ARG.cols} % {block.columns}", _unit(body))
+        writer.line(f"col_blocks = whole + {rest}")
     else:
-        writer.line(f"col_blocks = (cols + {block.columns - 1}) // {block.columns}")
-    writer.line("blocks = images * row_blocks * col_blocks")
+        writer.line(f"col_blocks = ({ARG.cols} + {block.columns - 1}) // {block.columns}")
+    writer.line(f"blocks = {ARG.images} * row_blocks * col_blocks")
     for loop in body.cuts:
         writer.line(f"{loop}_part = {loop}")
     if not body.in_place:
-        writer.line(f"panel_size = kys * kxs * run * {width}")
-    writer.line("unit = blocks * panels * thread // threads")
-    writer.line("end = blocks * panels * (thread + 1) // threads")
+        writer.line(f"panel_size = {ARG.kys} * {ARG.kxs} * {ARG.run} * {width}")
+    writer.line(f"unit = blocks * {ARG.panels} * thread // threads")
+    writer.line(f"end = blocks * {ARG.panels} * (thread + 1) // threads")
     with writer.block("while unit < end:"):
         _decode(writer)
         _panel_setup(writer, body, width)
@@ -49,9 +72,9 @@ def emit_contract(writer: Writer, kernel: Kernel, body: Contract) -> None:
 
 def _decode(writer: Writer) -> None:
     """Blocks come in chunks that stay in cache while every panel of weights passes over them."""
-    writer.line("head = unit // (chunk * panels) * chunk")
-    writer.line("size = minimum(chunk, blocks - head)")
-    writer.line("rest = unit - head * panels")
+    writer.line(f"head = unit // ({ARG.chunk} * {ARG.panels}) * {ARG.chunk}")
+    writer.line(f"size = minimum({ARG.chunk}, blocks - head)")
+    writer.line(f"rest = unit - head * {ARG.panels}")
     writer.line("panel = rest // size")
     writer.line("block = head + rest % size")
     writer.line("stop = minimum(head + size, block + end - unit)")
@@ -62,19 +85,24 @@ def _decode(writer: Writer) -> None:
 
 
 def _panel_setup(writer: Writer, body: Contract, width: int) -> None:
-    writer.line("group = panel // group_panels")
-    writer.line(f"o = panel % group_panels * {width}")
-    writer.line("channel = group * channels + o")
+    writer.line(f"group = panel // {ARG.group_panels}")
+    writer.line(f"o = panel % {ARG.group_panels} * {width}")
+    writer.line(f"channel = group * {ARG.channels} + o")
     writer.line("wi = channel" if body.in_place else "wi = panel * panel_size")
     if body.streamed:
         writer.line("begin = block")
         writer.line("slices = 0")
         with writer.block("while 2 << slices <= stop - begin:"):
             writer.line("slices += 1")
-    channel_setup(writer, body, body.block.vectors)
+    channel_setup(writer, body, body.block.vectors, ARG)
 
 
-def channel_setup(writer: Writer, body: Contract | Winograd, vectors: int) -> None:
+def channel_setup(
+    writer: Writer,
+    body: Contract | Winograd,
+    vectors: int,
+    arg: ContractArguments[str, str] | WinogradArguments[str, str],
+) -> None:
     """Masks, and what is one value a filter, of so many vectors of them from ``o`` on.
 
     Those of all groups are counted by ``channel``.
@@ -82,9 +110,9 @@ def channel_setup(writer: Writer, body: Contract | Winograd, vectors: int) -> No
     for j in range(vectors):
         offset = f" - {j * writer.lanes}" if j else ""
         if body.masked:
-            writer.line(f"m{j} = {writer.call('first', f'channels - o{offset}')}")
+            writer.line(f"m{j} = {writer.call('first', f'{arg.channels} - o{offset}')}")
         if body.bias:
-            writer.line(f"b{j} = {_channel_load(writer, body, 'bias', j)}")
+            writer.line(f"b{j} = {_channel_load(writer, body, arg.epilogue.bias, j)}")
         for load in body.epilogue.loads:
             if load.kind == "channel":
                 writer.line(f"{load.name}_{j} = {_channel_load(writer, body, load.pointer, j)}")
@@ -102,10 +130,10 @@ def _channel_load(writer: Writer, body: Contract | Winograd, pointer: str, j: in
 
 def _one_block(writer: Writer, body: Contract) -> None:
     block = body.block
-    oy = "row" if block.rows == 1 else f"minimum(row * {block.rows}, rows - {block.rows})"
+    oy = "row" if block.rows == 1 else f"minimum(row * {block.rows}, {ARG.rows} - {block.rows})"
     writer.line(f"oy = {oy}")
     if body.tail == "overlap":
-        writer.line(f"ox = minimum(col * {block.columns}, cols - {block.columns})")
+        writer.line(f"ox = minimum(col * {block.columns}, {ARG.cols} - {block.columns})")
         _micro_kernel(writer, body, block)
         return
     with writer.block("if col < whole:"):
@@ -131,8 +159,9 @@ def _times(text: str, factor: int) -> str:
 
 
 def _micro_kernel(writer: Writer, body: Contract, block: RegisterBlock) -> None:
-    writer.line("xi = image * x_image + oy * x_row + ox * x_col + group * x_group")
-    writer.line("wj = wi + image * w_image")
+    place = f"image * {ARG.x_image} + oy * {ARG.x_row} + ox * {ARG.x_col}"
+    writer.line(f"xi = {place} + group * {ARG.x_group}")
+    writer.line(f"wj = wi + image * {ARG.w_image}")
     if body.cuts:
         _cut(writer, body)
     if body.in_place:
@@ -145,48 +174,46 @@ def _micro_kernel(writer: Writer, body: Contract, block: RegisterBlock) -> None:
     if body.clipped:
         _clip(writer, body, block)
     _loops(writer, body, block, zero)
-    finish_block(writer, body.epilogue, block, filter_mask(body.masked))
+    finish_block(writer, body.epilogue, block, filter_mask(body.masked), ARG.epilogue)
 
 
 def _clip(writer: Writer, body: Contract, block: RegisterBlock) -> None:
     """The rows of the window that see any row of the image."""
     last = f" - {block.rows - 1}" if block.rows > 1 else ""
-    writer.line(f"first_ky = {writer.call('maximum', f'above - oy{last}', '0')}")
-    writer.line(f"stop_ky = {writer.call('minimum', 'kys', 'height + above - oy')}")
+    writer.line(f"first_ky = {writer.call('maximum', f'{ARG.above} - oy{last}', '0')}")
+    stop = writer.call("minimum", ARG.kys, f"{ARG.height} + {ARG.above} - oy")
+    writer.line(f"stop_ky = {stop}")
     if not body.in_place:
-        writer.line(f"wj += first_ky * kxs * run * {block.vectors * writer.lanes}")
+        writer.line(f"wj += first_ky * {ARG.kxs} * {ARG.run} * {block.vectors * writer.lanes}")
 
 
 def _cut(writer: Writer, body: Contract) -> None:
     """Where the part of the sum starts that this image is, and its steps: the last has fewer."""
     writer.line("left = image")
-    for loop in reversed(body.cuts):
-        stride = STRIDES[loop]
-        writer.line(f"skipped = left % {loop}_parts * {loop}_part")
-        writer.line(f"left = left // {loop}_parts")
-        writer.line(f"{loop} = minimum({loop}_part, {loop}_total - skipped)")
-        writer.line(f"xi += skipped * x_{stride}")
-        writer.line(f"wj += skipped * w_{stride}")
-
-
-LOOPS = (("ky", "kys"), ("kx", "kxs"), ("c", "run"))
-STRIDES = {"kys": "ky", "kxs": "kx", "run": "run"}
+    for loop in reversed([loop for loop in LOOPS if loop.steps in body.cuts]):
+        steps = loop.steps
+        cut = CutArguments[str, str].names(steps)
+        writer.line(f"skipped = left % {cut.parts} * {steps}_part")
+        writer.line(f"left = left // {cut.parts}")
+        writer.line(f"{steps} = minimum({steps}_part, {cut.total} - skipped)")
+        writer.line(f"xi += skipped * {loop.x}")
+        writer.line(f"wj += skipped * {loop.w}")
 
 
 def _loops(writer: Writer, body: Contract, block: RegisterBlock, zero: str, outer: int = 0) -> None:
     """The loops of a sum, from number ``outer`` on; one may be made of shorter stretches."""
-    index, steps = LOOPS[outer]
+    index, steps = LOOPS[outer].index, LOOPS[outer].steps
     if body.stretched != steps:
         _loop(writer, body, block, zero, outer, ("0", steps))
         return
     if body.carried:
         for r, p, j in cells(block):
             writer.line(f"e{r}_{p}_{j} = {zero}")
-    with writer.block(f"for {index}_start in range(0, {steps}, stretch):"):
+    with writer.block(f"for {index}_start in range(0, {steps}, {ARG.stretch}):"):
         for r, p, j in cells(block):
             writer.line(f"s{r}_{p}_{j} = a{r}_{p}_{j}")
             writer.line(f"a{r}_{p}_{j} = {f'e{r}_{p}_{j}' if body.carried else zero}")
-        writer.line(f"{index}_stop = minimum({steps}, {index}_start + stretch)")
+        writer.line(f"{index}_stop = minimum({steps}, {index}_start + {ARG.stretch})")
         _loop(writer, body, block, zero, outer, (f"{index}_start", f"{index}_stop"))
         if body.carried:
             _carry(writer, block, zero, f"{index}_stop < {steps}")
@@ -219,11 +246,11 @@ def _loop(
     if outer == 0 and body.clipped:
         first, stop = "first_ky", "stop_ky"
     head = stop if first == "0" else f"{first}, {stop}"
-    with writer.block(f"for {LOOPS[outer][0]} in range({head}):"):
+    with writer.block(f"for {LOOPS[outer].index} in range({head}):"):
         if outer == len(LOOPS) - 2:
-            writer.line("xk = xi + ky * x_ky + kx * x_kx")
+            writer.line(f"xk = xi + ky * {ARG.x_ky} + kx * {ARG.x_kx}")
             if body.in_place:
-                writer.line("wj = wk + ky * w_ky + kx * w_kx")
+                writer.line(f"wj = wk + ky * {ARG.w_ky} + kx * {ARG.w_kx}")
         _loops(writer, body, block, zero, outer + 1)
 
 
@@ -275,13 +302,13 @@ def _prefetch(writer: Writer, body: Contract, block: RegisterBlock) -> None:
     if body.fixed or body.in_place or _chains(body, block) > 1:
         return
     if body.streamed:
-        writer.line(writer.call("prefetch", "w", "ahead + (wj - wi >> slices)"))
+        writer.line(writer.call("prefetch", ARG.w, "ahead + (wj - wi >> slices)"))
         return
     if not body.prefetched:
         return
     for j in range(block.vectors):
         ahead = PREFETCH_AHEAD + j * writer.lanes
-        writer.line(writer.call("prefetch", "w", f"wj + {ahead}"))
+        writer.line(writer.call("prefetch", ARG.w, f"wj + {ahead}"))
 
 
 def _multiply(
@@ -290,39 +317,41 @@ def _multiply(
     for j in range(block.vectors):
         offset = f" + {j * writer.lanes}" if j else ""
         if body.in_place and body.masked:
-            value = writer.call("load_masked", "w", f"wj{offset}", f"m{j}")
+            value = writer.call("load_masked", ARG.w, f"wj{offset}", f"m{j}")
         else:
-            value = writer.call("load", "w", f"wj{offset}")
+            value = writer.call("load", ARG.w, f"wj{offset}")
         writer.line(f"w{j} = {value}")
     for r in range(block.rows):
         for p in range(block.columns):
-            value = writer.call("load_splat", "x", _operand(body, r, p, step))
+            value = writer.call("load_splat", ARG.x, _operand(body, r, p, step))
             writer.line(f"v = {value}")
             for j in range(block.vectors):
                 name = accumulator(r, p, j, chain)
                 writer.line(f"{name} = {writer.call('fma', 'v', f'w{j}', name)}")
     _ask(writer, body, block)
     if body.turned:
-        writer.line("xk += x_run")
-    writer.line("wj += w_run" if body.in_place else f"wj += {block.vectors * writer.lanes}")
+        writer.line(f"xk += {ARG.x_run}")
+    writer.line(f"wj += {ARG.w_run if body.in_place else block.vectors * writer.lanes}")
 
 
 def _ask(writer: Writer, body: Contract, block: RegisterBlock) -> None:
     """Asks for rows that lie far apart: the hardware's own prefetching stops at every page."""
-    last = {"x": block.columns - 1, "w": (block.vectors - 1) * writer.lanes}
+    last = {ARG.x: block.columns - 1, ARG.w: (block.vectors - 1) * writer.lanes}
+    rows = {ARG.x: ("xk", ARG.x_run), ARG.w: ("wj", ARG.w_run)}
     for pointer in body.far:
-        row = f"{'xk' if pointer == 'x' else 'wj'} + {ROWS_AHEAD} * {pointer}_run"
+        at, run = rows[pointer]
+        row = f"{at} + {ROWS_AHEAD} * {run}"
         for offset in range(0, last[pointer] + writer.lanes, writer.lanes):
-            at = min(offset, last[pointer])
-            writer.line(writer.call("prefetch", pointer, f"{row} + {at}"))
+            further = min(offset, last[pointer])
+            writer.line(writer.call("prefetch", pointer, f"{row} + {further}"))
 
 
 def _operand(body: Contract, r: int, p: int, step: int) -> str:
     """The index of what row ``r`` and column ``p`` of the block multiply with, a step on."""
-    row = f" + {r} * x_row" if r else ""
+    row = f" + {r} * {ARG.x_row}" if r else ""
     if body.turned:
         return f"xk{row}{f' + {p}' if p else ''}"
-    col = f" + {p} * x_col" if p else ""
+    col = f" + {p} * {ARG.x_col}" if p else ""
     return f"xk{row}{col} + c{f' + {step}' if step else ''}"
 
 

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from ...ir.types import FLOAT32
-from ...loops.kernel import Epilogue, Pool
+from ...loops.arguments import EpilogueArguments, ImageArguments
+from ...loops.kernel import Epilogue, EpilogueLoad, Pool
 from ..bodies import RegisterBlock
 from .writer import Writer
 
 Cell: TypeAlias = tuple[int, int, int]  # row, column, vector
+Names: TypeAlias = EpilogueArguments[str, str]
 
 
 def cells(block: RegisterBlock) -> Iterator[Cell]:
@@ -30,9 +32,11 @@ def filter_mask(masked: bool) -> MaskOf:
     return lambda cell: f"m{cell[2]}" if masked else None
 
 
-def finish_block(writer: Writer, epilogue: Epilogue, block: RegisterBlock, mask_of: MaskOf) -> None:
+def finish_block(
+    writer: Writer, epilogue: Epilogue, block: RegisterBlock, mask_of: MaskOf, arg: Names
+) -> None:
     """Applies ``epilogue`` to every accumulator and stores the results."""
-    _offsets(writer, epilogue)
+    _offsets(writer, epilogue, arg)
     results: dict[Cell, dict[str, str]] = {}
     for r, p, j in cells(block):
         names = {"acc": f"a{r}_{p}_{j}"}
@@ -41,22 +45,24 @@ def finish_block(writer: Writer, epilogue: Epilogue, block: RegisterBlock, mask_
         results[r, p, j] = names
     if epilogue.pool is None:
         for (r, p, j), names in results.items():
-            _store(writer, names[epilogue.result], (r, p, j), mask_of((r, p, j)))
+            _store(writer, names[epilogue.result], (r, p, j), mask_of((r, p, j)), arg)
         return
     for r in range(0, block.rows, epilogue.pool.rows):
         for p in range(0, block.columns, epilogue.pool.columns):
             for j in range(block.vectors):
-                _pooled(writer, epilogue, epilogue.pool, results, (r, p, j), mask_of)
+                _pooled(writer, epilogue, epilogue.pool, results, (r, p, j), mask_of, arg)
 
 
-def _offsets(writer: Writer, epilogue: Epilogue) -> None:
+def _offsets(writer: Writer, epilogue: Epilogue, arg: Names) -> None:
     rows = f" // {epilogue.pool.rows}" if epilogue.pool else ""
     cols = f" // {epilogue.pool.columns}" if epilogue.pool else ""
-    writer.line(f"yi = image * y_image + oy{rows} * y_row + ox{cols} * y_col + channel")
+    y = arg.y
+    writer.line(f"yi = image * {y.image} + oy{rows} * {y.row} + ox{cols} * {y.col} + channel")
     for load in epilogue.loads:
         if load.kind == "element":
-            p = load.pointer
-            writer.line(f"{p}i = image * {p}_image + oy * {p}_row + ox * {p}_col + channel")
+            z = operand_names(load)
+            index = f"image * {z.image} + oy * {z.row} + ox * {z.col} + channel"
+            writer.line(f"{z.at}i = {index}")
 
 
 def _element_loads(
@@ -73,7 +79,7 @@ def _element_loads(
         elif load.kind == "channel":
             names[load.name] = f"{load.name}_{j}"
         else:
-            index = f"{load.pointer}i" + _cell_offset(load.pointer, cell, writer.lanes)
+            index = f"{load.pointer}i" + _cell_offset(operand_names(load), cell, writer.lanes)
             mask = mask_of(cell)
             call = (
                 writer.call("load", load.pointer, index)
@@ -84,10 +90,15 @@ def _element_loads(
             writer.line(f"{names[load.name]} = {call}")
 
 
-def _cell_offset(pointer: str, cell: Cell, lanes: int) -> str:
+def operand_names(load: EpilogueLoad) -> ImageArguments[str, str]:
+    """The arguments of an operand of the epilogue."""
+    return ImageArguments[str, str].names(load.pointer)
+
+
+def _cell_offset(array: ImageArguments[str, str], cell: Cell, lanes: int) -> str:
     r, p, j = cell
-    row = f" + {r} * {pointer}_row" if r else ""
-    col = f" + {p} * {pointer}_col" if p else ""
+    row = f" + {r} * {array.row}" if r else ""
+    col = f" + {p} * {array.col}" if p else ""
     return f"{row}{col}{f' + {j * lanes}' if j else ''}"
 
 
@@ -98,6 +109,7 @@ def _pooled(
     results: dict[Cell, dict[str, str]],
     cell: Cell,
     mask_of: MaskOf,
+    arg: Names,
 ) -> None:
     r, p, j = cell
     window = [(r + i, p + k, j) for i in range(pool.rows) for k in range(pool.columns)]
@@ -115,12 +127,12 @@ def _pooled(
     names = {**results[cell], "pooled": name}
     writer.emit_block(epilogue.after, names, vector=True, suffix=f"_{r}_{p}_{j}")
     pooled_cell = (r // pool.rows, p // pool.columns, j)
-    _store(writer, names[epilogue.result], pooled_cell, mask_of(cell))
+    _store(writer, names[epilogue.result], pooled_cell, mask_of(cell), arg)
 
 
-def _store(writer: Writer, value: str, cell: Cell, mask: str | None) -> None:
-    index = "yi" + _cell_offset("y", cell, writer.lanes)
+def _store(writer: Writer, value: str, cell: Cell, mask: str | None, arg: Names) -> None:
+    index = "yi" + _cell_offset(arg.y, cell, writer.lanes)
     if mask is None:
-        writer.line(writer.call("store", "y", index, value))
+        writer.line(writer.call("store", arg.y.at, index, value))
     else:
-        writer.line(writer.call("store_masked", "y", index, value, mask))
+        writer.line(writer.call("store_masked", arg.y.at, index, value, mask))

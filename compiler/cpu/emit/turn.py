@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from ...loops.kernel import Kernel
+from ..arguments import TurnArguments
 from ..bodies import Turn
 from .writer import Writer
+
+ARG = TurnArguments[str, str].names()
 
 
 def emit_turn(writer: Writer, kernel: Kernel, body: Turn) -> None:
     """Writes the kernel; each thread takes a contiguous share of the squares."""
     writer.unpack(kernel.params)
     lanes = writer.lanes
-    writer.line(f"row_tiles = (rows + {lanes - 1}) // {lanes}")
-    writer.line(f"col_tiles = (cols + {lanes - 1}) // {lanes}")
-    writer.line("units = n0 * n1 * n2 * row_tiles * col_tiles")
+    writer.line(f"row_tiles = ({ARG.rows} + {lanes - 1}) // {lanes}")
+    writer.line(f"col_tiles = ({ARG.cols} + {lanes - 1}) // {lanes}")
+    writer.line(f"units = {ARG.n0} * {ARG.n1} * {ARG.n2} * row_tiles * col_tiles")
     with writer.units():
         writer.line(f"row = unit % row_tiles * {lanes}")
         writer.line(f"col = unit // row_tiles % col_tiles * {lanes}")
         writer.line("outer = unit // row_tiles // col_tiles")
-        writer.line("i0 = outer // n2 // n1")
-        writer.line("i1 = outer // n2 % n1")
-        writer.line("i2 = outer % n2")
-        writer.line("xi = i0 * x0 + i1 * x1 + i2 * x2 + row * x_row + col")
-        writer.line("yi = i0 * y0 + i1 * y1 + i2 * y2 + col * y_col + row")
-        read, write = ("x", "xi", "x_row", "rows - row"), ("y", "yi", "y_col", "cols - col")
+        writer.line(f"i0 = outer // {ARG.n2} // {ARG.n1}")
+        writer.line(f"i1 = outer // {ARG.n2} % {ARG.n1}")
+        writer.line(f"i2 = outer % {ARG.n2}")
+        writer.line(f"xi = i0 * {ARG.x0} + i1 * {ARG.x1} + i2 * {ARG.x2} + row * {ARG.x_row} + col")
+        writer.line(f"yi = i0 * {ARG.y0} + i1 * {ARG.y1} + i2 * {ARG.y2} + col * {ARG.y_col} + row")
+        read = (ARG.x, "xi", ARG.x_row, f"{ARG.rows} - row")
+        write = (ARG.y, "yi", ARG.y_col, f"{ARG.cols} - col")
         writer.line(writer.call("turn", *read, *write))

@@ -11,11 +11,15 @@ import math
 from dataclasses import replace
 
 from ...ir.types import FLOAT32
+from ...loops.arguments import ImageArguments
 from ...loops.kernel import Epilogue, Kernel
+from ..arguments import UnpoolArguments
 from ..bodies import RegisterBlock, Unpool
 from .epilogue import cells, filter_mask, finish_block
 from .slide import begin_channels, load
 from .writer import Writer
+
+ARG = UnpoolArguments[str, str].names()
 
 ONE = RegisterBlock(1, 1, 1)
 
@@ -30,54 +34,58 @@ def emit_unpool(writer: Writer, kernel: Kernel, body: Unpool) -> None:
         _images(writer, body)
 
 
-def _index(pointer: str, row: str, column: str) -> str:
-    return f"image * {pointer}_image + {row} * {pointer}_row + {column} * {pointer}_col + channel"
+def _load(writer: Writer, body: Unpool, array: ImageArguments[str, str], row: str, col: str) -> str:
+    return load(writer, body, array.at, _index(array, row, col))
+
+
+def _index(array: ImageArguments[str, str], row: str, column: str) -> str:
+    return f"image * {array.image} + {row} * {array.row} + {column} * {array.col} + channel"
 
 
 def _every_channel(writer: Writer) -> str:
-    return f"for channel in range(0, channels, {writer.lanes}):"
+    return f"for channel in range(0, {ARG.channels}, {writer.lanes}):"
 
 
 # Windows that tile
 
 
 def _tiles(writer: Writer, body: Unpool) -> None:
-    writer.line("units = images * window_rows")
+    writer.line(f"units = {ARG.images} * {ARG.window_rows}")
     with writer.units():
-        writer.line("image = unit // window_rows")
-        writer.line("at_row = unit % window_rows")
+        writer.line(f"image = unit // {ARG.window_rows}")
+        writer.line(f"at_row = unit % {ARG.window_rows}")
         writer.line(f"below = at_row * {body.rows} + {body.rows}")
-        with writer.block("for at_col in range(window_cols):"):
+        with writer.block(f"for at_col in range({ARG.window_cols}):"):
             writer.line(f"oy = at_row * {body.rows}")
             writer.line(f"ox = at_col * {body.columns}")
             with writer.block(_every_channel(writer)):
                 _tile(writer, body)
-        writer.line(f"right = window_cols * {body.columns}")
-        _nothing(writer, body, f"below - {body.rows}, below", "right, cols")
-        with writer.block("if at_row == window_rows - 1:"):
-            _nothing(writer, body, "below, rows", "0, cols")
+        writer.line(f"right = {ARG.window_cols} * {body.columns}")
+        _nothing(writer, body, f"below - {body.rows}, below", f"right, {ARG.cols}")
+        with writer.block(f"if at_row == {ARG.window_rows} - 1:"):
+            _nothing(writer, body, f"below, {ARG.rows}", f"0, {ARG.cols}")
 
 
 def _tile(writer: Writer, body: Unpool) -> None:
-    begin_channels(writer, body)
+    begin_channels(writer, body, ARG)
     block = RegisterBlock(body.rows, body.columns, 1)
-    writer.line(f"slope = {load(writer, body, 'grad', _index('grad', 'at_row', 'at_col'))}")
+    writer.line(f"slope = {_load(writer, body, ARG.grad, 'at_row', 'at_col')}")
     if body.combine == "maximum":
         _largest_takes_all(writer, body, block)
     else:
         count = writer.constant(float(body.rows * body.columns), FLOAT32, True)
         for r, p, j in cells(block):
             writer.line(f"a{r}_{p}_{j} = slope / {count}")
-    finish_block(writer, body.epilogue, block, filter_mask(body.masked))
+    finish_block(writer, body.epilogue, block, filter_mask(body.masked), ARG.epilogue)
 
 
 def _largest_takes_all(writer: Writer, body: Unpool, block: RegisterBlock) -> None:
     """The first element that is not below the largest of its window receives the slope."""
     zero = writer.constant(0.0, FLOAT32, True)
-    writer.line(f"xi = {_index('x', 'oy', 'ox')}")
+    writer.line(f"xi = {_index(ARG.x, 'oy', 'ox')}")
     _best(writer, body)
     for r, p, j in cells(block):
-        value = load(writer, body, "x", f"xi + {r} * x_row + {p} * x_col")
+        value = load(writer, body, ARG.x.at, f"xi + {r} * {ARG.x.row} + {p} * {ARG.x.col}")
         writer.line(f"hit = ~({value} < best)")
         taking = "hit & ~taken" if (r, p) != (0, 0) else "hit"
         writer.line(f"a{r}_{p}_{j} = {writer.call('select', taking, 'slope', zero)}")
@@ -86,7 +94,7 @@ def _largest_takes_all(writer: Writer, body: Unpool, block: RegisterBlock) -> No
 
 def _best(writer: Writer, body: Unpool) -> None:
     """The largest of one window: infinite where one is NaN, which is not below it either."""
-    writer.line(f"best = {load(writer, body, 'pooled', _index('pooled', 'at_row', 'at_col'))}")
+    writer.line(f"best = {_load(writer, body, ARG.pooled, 'at_row', 'at_col')}")
     infinite = writer.constant(math.inf, FLOAT32, True)
     writer.line(f"best = {writer.call('select', 'best != best', infinite, 'best')}")
 
@@ -98,25 +106,27 @@ def _nothing(writer: Writer, body: Unpool, rows: str, columns: str) -> None:
         writer.block(f"for ox in range({columns}):"),
         writer.block(_every_channel(writer)),
     ):
-        begin_channels(writer, body)
+        begin_channels(writer, body, ARG)
         writer.line(f"a0_0_0 = {writer.constant(0.0, FLOAT32, True)}")
-        finish_block(writer, body.epilogue, ONE, filter_mask(body.masked))
+        finish_block(writer, body.epilogue, ONE, filter_mask(body.masked), ARG.epilogue)
 
 
 # Windows that may overlap, reach beyond the image, or leave places out
 
 
 def _images(writer: Writer, body: Unpool) -> None:
-    share = "images * thread // threads, images * (thread + 1) // threads"
+    share = f"{ARG.images} * thread // threads, {ARG.images} * (thread + 1) // threads"
     with writer.block(f"for image in range({share}):"):
         writer.line("opened = 0")
         writer.line("finished = 0")
-        with writer.block("for at_row in range(window_rows):"):
-            writer.line("top = at_row * stride_y - pad_y")
+        with writer.block(f"for at_row in range({ARG.window_rows}):"):
+            writer.line(f"top = at_row * {ARG.stride_y} - {ARG.pad_y}")
             # Rows above the next windows are done with; below the last ones none follow.
-            writer.line("done = top + stride_y if at_row < window_rows - 1 else rows")
-            writer.line("reached = minimum(rows, maximum(top + kys, done))")
-            _nothing(writer, replace(body, epilogue=Epilogue()), "opened, reached", "0, cols")
+            more = f"at_row < {ARG.window_rows} - 1"
+            writer.line(f"done = top + {ARG.stride_y} if {more} else {ARG.rows}")
+            writer.line(f"reached = minimum({ARG.rows}, maximum(top + {ARG.kys}, done))")
+            plain = replace(body, epilogue=Epilogue())
+            _nothing(writer, plain, "opened, reached", f"0, {ARG.cols}")
             writer.line("opened = maximum(opened, reached)")
             _row_of_windows(writer, body)
             if body.epilogue.block:
@@ -124,12 +134,12 @@ def _images(writer: Writer, body: Unpool) -> None:
 
 
 def _row_of_windows(writer: Writer, body: Unpool) -> None:
-    writer.line("y_start, y_stop = maximum(0, -top), minimum(kys, rows - top)")
-    with writer.block("for at_col in range(window_cols):"):
-        writer.line("left = at_col * stride_x - pad_x")
-        writer.line("x_start, x_stop = maximum(0, -left), minimum(kxs, cols - left)")
+    writer.line(f"y_start, y_stop = maximum(0, -top), minimum({ARG.kys}, {ARG.rows} - top)")
+    with writer.block(f"for at_col in range({ARG.window_cols}):"):
+        writer.line(f"left = at_col * {ARG.stride_x} - {ARG.pad_x}")
+        writer.line(f"x_start, x_stop = maximum(0, -left), minimum({ARG.kxs}, {ARG.cols} - left)")
         with writer.block(_every_channel(writer)):
-            begin_channels(writer, replace(body, epilogue=Epilogue()))
+            begin_channels(writer, replace(body, epilogue=Epilogue()), ARG)
             _slope(writer, body)
             with (
                 writer.block("for oy in range(top + y_start, top + y_stop):"),
@@ -140,7 +150,7 @@ def _row_of_windows(writer: Writer, body: Unpool) -> None:
 
 def _slope(writer: Writer, body: Unpool) -> None:
     """What one window received, and of what it is the gradient."""
-    writer.line(f"slope = {load(writer, body, 'grad', _index('grad', 'at_row', 'at_col'))}")
+    writer.line(f"slope = {_load(writer, body, ARG.grad, 'at_row', 'at_col')}")
     if body.combine == "maximum":
         _best(writer, body)
         writer.line(f"free = {writer.call('first', str(writer.lanes))}")
@@ -151,23 +161,23 @@ def _slope(writer: Writer, body: Unpool) -> None:
 
 def _add(writer: Writer, body: Unpool) -> None:
     """Adds to one place what it receives from one window."""
-    writer.line(f"so_far = {load(writer, body, 'y', _index('y', 'oy', 'ox'))}")
+    writer.line(f"so_far = {_load(writer, body, ARG.epilogue.y, 'oy', 'ox')}")
     share = "slope"
     if body.combine == "maximum":
-        writer.line(f"hit = ~({load(writer, body, 'x', _index('x', 'oy', 'ox'))} < best) & free")
+        writer.line(f"hit = ~({_load(writer, body, ARG.x, 'oy', 'ox')} < best) & free")
         writer.line("free = free & ~hit")
         share = writer.call("select", "hit", "slope", writer.constant(0.0, FLOAT32, True))
     writer.line(f"a0_0_0 = so_far + {share}")
-    finish_block(writer, Epilogue(), ONE, filter_mask(body.masked))
+    finish_block(writer, Epilogue(), ONE, filter_mask(body.masked), ARG.epilogue)
 
 
 def _finish_rows(writer: Writer, body: Unpool) -> None:
     with (
-        writer.block("for oy in range(finished, minimum(rows, done)):"),
-        writer.block("for ox in range(cols):"),
+        writer.block(f"for oy in range(finished, minimum({ARG.rows}, done)):"),
+        writer.block(f"for ox in range({ARG.cols}):"),
         writer.block(_every_channel(writer)),
     ):
-        begin_channels(writer, body)
-        writer.line(f"a0_0_0 = {load(writer, body, 'y', _index('y', 'oy', 'ox'))}")
-        finish_block(writer, body.epilogue, ONE, filter_mask(body.masked))
+        begin_channels(writer, body, ARG)
+        writer.line(f"a0_0_0 = {_load(writer, body, ARG.epilogue.y, 'oy', 'ox')}")
+        finish_block(writer, body.epilogue, ONE, filter_mask(body.masked), ARG.epilogue)
     writer.line("finished = maximum(finished, done)")

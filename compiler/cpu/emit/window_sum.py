@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from ...ir.types import FLOAT32
 from ...loops.kernel import Kernel
+from ..arguments import WindowSumArguments
 from ..bodies import WindowSum
 from .slide import load
 from .writer import Writer
+
+ARG = WindowSumArguments[str, str].names()
 
 # A multiply-add waits for the one before it in its sum: so many sums must be under way.
 MIN_CHAINS = 8
@@ -17,21 +20,21 @@ def emit_window_sum(writer: Writer, kernel: Kernel, body: WindowSum) -> None:
     writer.use("minimum")
     writer.unpack(kernel.params)
     zero = writer.constant(0.0, FLOAT32, True)
-    writer.line(f"vectors = (channels + {writer.lanes - 1}) // {writer.lanes}")
-    writer.line(f"bands = kys // {body.rows}")
-    writer.line("units = image_parts * line_parts * bands * vectors")
+    writer.line(f"vectors = ({ARG.channels} + {writer.lanes - 1}) // {writer.lanes}")
+    writer.line(f"bands = {ARG.kys} // {body.rows}")
+    writer.line(f"units = {ARG.image_parts} * {ARG.line_parts} * bands * vectors")
     with writer.units():
         writer.line(f"channel = unit % vectors * {writer.lanes}")
         writer.line(f"ky = unit // vectors % bands * {body.rows}")
         writer.line("part = unit // vectors // bands")
         if body.masked:
-            writer.line(f"m0 = {writer.call('first', 'channels - channel')}")
+            writer.line(f"m0 = {writer.call('first', f'{ARG.channels} - channel')}")
         for row in range(body.rows):
             for kx in range(body.width):
                 for chain in range(_chains(body)):
                     writer.line(f"a{row}_{kx}_{chain} = {zero}")
         _images(writer, body)
-        writer.line(f"yi = (part * kys + ky) * {body.width} * channels + channel")
+        writer.line(f"yi = (part * {ARG.kys} + ky) * {body.width} * {ARG.channels} + channel")
         for row in range(body.rows):
             for kx in range(body.width):
                 _store(writer, body, row, kx)
@@ -44,36 +47,36 @@ def _chains(body: WindowSum) -> int:
 
 def _images(writer: Writer, body: WindowSum) -> None:
     """All lines of a part."""
-    writer.line("image = part // line_parts * images_part")
-    writer.line("line = part % line_parts * lines_part")
-    writer.line("last_image = minimum(image + images_part, images)")
-    writer.line("last_line = minimum(line + lines_part, lines)")
-    writer.line(f"whole = cols // {body.columns} * {body.columns}")
+    writer.line(f"image = part // {ARG.line_parts} * {ARG.images_part}")
+    writer.line(f"line = part % {ARG.line_parts} * {ARG.lines_part}")
+    writer.line(f"last_image = minimum(image + {ARG.images_part}, {ARG.images})")
+    writer.line(f"last_line = minimum(line + {ARG.lines_part}, {ARG.lines})")
+    writer.line(f"whole = {ARG.cols} // {body.columns} * {body.columns}")
     with (
         writer.block("for n in range(image, last_image):"),
         writer.block("for oy in range(line, last_line):"),
     ):
-        writer.line("xi = n * x_image + oy * x_row + ky * x_ky + channel")
-        writer.line("gi = n * w_image + oy * w_row + channel")
+        writer.line(f"xi = n * {ARG.x_image} + oy * {ARG.x_row} + ky * {ARG.x_ky} + channel")
+        writer.line(f"gi = n * {ARG.w_image} + oy * {ARG.w_row} + channel")
         with writer.block(f"for ox in range(0, whole, {body.columns}):"):
             _multiply(writer, body, body.columns)
-        with writer.block("for ox in range(whole, cols):"):
+        with writer.block(f"for ox in range(whole, {ARG.cols}):"):
             _multiply(writer, body, 1)
 
 
 def _multiply(writer: Writer, body: WindowSum, columns: int) -> None:
     """Some positions of a line; neighbours share the columns of the image they both see."""
-    writer.line("go = gi + ox * w_col")
+    writer.line(f"go = gi + ox * {ARG.w_col}")
     for p in range(columns):
-        writer.line(f"g{p} = {load(writer, body, 'w', f'go + {p} * w_col')}")
+        writer.line(f"g{p} = {load(writer, body, ARG.w, f'go + {p} * {ARG.w_col}')}")
     uses: dict[int, list[tuple[int, int]]] = {}
     for p in range(columns):
         for kx in range(body.width):
             uses.setdefault(p * body.stride + kx * body.dilation, []).append((p, kx))
     for row in range(body.rows):
-        writer.line(f"xo = xi + ox * x_col + {row} * x_ky")
+        writer.line(f"xo = xi + ox * {ARG.x_col} + {row} * {ARG.x_ky}")
         for column in sorted(uses):
-            writer.line(f"v = {load(writer, body, 'x', f'xo + {column} * x_pixel')}")
+            writer.line(f"v = {load(writer, body, ARG.x, f'xo + {column} * {ARG.x_pixel}')}")
             for p, kx in uses[column]:
                 name = f"a{row}_{kx}_{p % _chains(body)}"
                 writer.line(f"{name} = {writer.call('fma', 'v', f'g{p}', name)}")
@@ -81,8 +84,8 @@ def _multiply(writer: Writer, body: WindowSum, columns: int) -> None:
 
 def _store(writer: Writer, body: WindowSum, row: int, kx: int) -> None:
     total = " + ".join(f"a{row}_{kx}_{chain}" for chain in range(_chains(body)))
-    index = f"yi + {row * body.width + kx} * channels"
+    index = f"yi + {row * body.width + kx} * {ARG.channels}"
     if body.masked:
-        writer.line(writer.call("store_masked", "y", index, total, "m0"))
+        writer.line(writer.call("store_masked", ARG.y, index, total, "m0"))
     else:
-        writer.line(writer.call("store", "y", index, total))
+        writer.line(writer.call("store", ARG.y, index, total))

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeAlias
 
 from ...ir.types import FLOAT32
 from ...loops.kernel import Kernel
 from ...ops.winograd import PLACES, SEEN, TILE, WINDOW
+from ..arguments import WinogradArguments, WinogradSumArguments
 from ..bodies import PLACES_APART, RegisterBlock, Winograd
 from .contract import advance_position, channel_setup
 from .epilogue import Cell, MaskOf, cells, filter_mask, finish_block
 from .writer import Writer
+
+ARG = WinogradArguments[str, str].names()
+# Of what is made of tiles.
+Tiled: TypeAlias = "WinogradArguments[str, str] | WinogradSumArguments[str, str]"
 
 
 def emit_winograd(writer: Writer, kernel: Kernel, body: Winograd) -> None:
@@ -23,26 +29,26 @@ def emit_winograd(writer: Writer, kernel: Kernel, body: Winograd) -> None:
     writer.unpack(kernel.params)
     writer.use("minimum")
     width = body.block.vectors * writer.lanes
-    count_tiles(writer)
+    count_tiles(writer, ARG)
     writer.line(f"goes = (tiles + {body.tiles - 1}) // {body.tiles}")
-    writer.line(f"v_place = {body.tiles} * v_tile + {PLACES_APART}")
-    writer.line("unit = goes * panels * thread // threads")
-    writer.line("end = goes * panels * (thread + 1) // threads")
+    writer.line(f"v_place = {body.tiles} * {ARG.v_tile} + {PLACES_APART}")
+    writer.line(f"unit = goes * {ARG.panels} * thread // threads")
+    writer.line(f"end = goes * {ARG.panels} * (thread + 1) // threads")
     with writer.block("while unit < end:"):
-        writer.line("go = unit // panels")
-        writer.line("panel = unit % panels")
-        writer.line("stop = minimum(panels, panel + end - unit)")
+        writer.line(f"go = unit // {ARG.panels}")
+        writer.line(f"panel = unit % {ARG.panels}")
+        writer.line(f"stop = minimum({ARG.panels}, panel + end - unit)")
         writer.line("unit += stop - panel")
         writer.line("head = tiles * go // goes")
         writer.line("count = tiles * (go + 1) // goes - head")
-        with each_tile(writer):
-            transform_pixels(writer)
+        with each_tile(writer, ARG):
+            transform_pixels(writer, ARG)
         with writer.block("while panel < stop:"):
             _multiply(writer, body, width)
-            with each_vector(writer, width):
+            with each_vector(writer, width, ARG):
                 writer.line("channel = o")
-                channel_setup(writer, body, 1)
-                with each_tile(writer):
+                channel_setup(writer, body, 1, ARG)
+                with each_tile(writer, ARG):
                     _lead_back(writer, body, width)
             writer.line("panel += 1")
 
@@ -52,15 +58,15 @@ def _m_place(body: Winograd, width: int) -> int:
     return body.tiles * width + PLACES_APART
 
 
-def count_tiles(writer: Writer) -> None:
+def count_tiles(writer: Writer, arg: Tiled) -> None:
     """Tiles in a column and a row of an image, and in all."""
-    writer.line(f"tile_rows = (rows + {TILE - 1}) // {TILE}")
-    writer.line(f"tile_cols = (cols + {TILE - 1}) // {TILE}")
-    writer.line("tiles = images * tile_rows * tile_cols")
+    writer.line(f"tile_rows = ({arg.rows} + {TILE - 1}) // {TILE}")
+    writer.line(f"tile_cols = ({arg.cols} + {TILE - 1}) // {TILE}")
+    writer.line(f"tiles = {arg.images} * tile_rows * tile_cols")
 
 
 @contextmanager
-def each_tile(writer: Writer) -> Iterator[None]:
+def each_tile(writer: Writer, arg: Tiled) -> Iterator[None]:
     """A loop over the ``count`` tiles from ``head`` on: tile ``t`` makes (oy, ox) of ``image``.
 
     The last tile of an odd row or column lies one place further back, over the one before.
@@ -69,37 +75,42 @@ def each_tile(writer: Writer) -> Iterator[None]:
     writer.line("row = head // tile_cols % tile_rows")
     writer.line("col = head % tile_cols")
     with writer.block("for t in range(count):"):
-        writer.line(f"oy = minimum(row * {TILE}, rows - {TILE})")
-        writer.line(f"ox = minimum(col * {TILE}, cols - {TILE})")
+        writer.line(f"oy = minimum(row * {TILE}, {arg.rows} - {TILE})")
+        writer.line(f"ox = minimum(col * {TILE}, {arg.cols} - {TILE})")
         yield
         advance_position(writer, "tile_rows", "tile_cols")
 
 
 @contextmanager
-def each_vector(writer: Writer, width: int) -> Iterator[None]:
+def each_vector(writer: Writer, width: int, arg: Tiled) -> Iterator[None]:
     """A loop over a panel's filters, a vector of them from ``o`` on, ``at`` in the panel."""
-    writer.line(f"width = minimum({width}, channels - panel * {width})")
+    writer.line(f"width = minimum({width}, {arg.channels} - panel * {width})")
     with writer.block(f"for at in range(0, width, {writer.lanes}):"):
         writer.line(f"o = panel * {width} + at")
         yield
 
 
-def transform_pixels(writer: Writer, ahead: bool = False) -> None:
+def transform_pixels(writer: Writer, arg: Tiled, ahead: bool = False) -> None:
     """``B' d B`` of the pixels of a tile, all channels: first down the columns, then across.
 
     ``ahead``: asks for as many pixels of the tiles that come next.
     """
-    writer.line("xi = image * x_image + oy * x_row + ox * x_col")
-    writer.line("vi = t * v_tile")
+    writer.line(f"xi = image * {arg.x_image} + oy * {arg.x_row} + ox * {arg.x_col}")
+    writer.line(f"vi = t * {arg.v_tile}")
     if ahead:
         writer.line("pi = (head + count + t) * x_tile")
-    with writer.block(f"for c in range(0, run, {writer.lanes}):"):
+
+    def pixel(writer: Writer, row: int, column: int) -> str:
+        index = f"xi + {row} * {arg.x_row} + {column} * {arg.x_col} + c"
+        return writer.call("load", arg.x, index)
+
+    with writer.block(f"for c in range(0, {arg.run}, {writer.lanes}):"):
         if ahead:
             for i in range(TILE * TILE):
                 index = f"pi + {TILE * TILE} * c + {i * writer.lanes}"
-                writer.line(writer.call("prefetch", "x", index))
-        for place, text in enumerate(both_ways(writer, SEEN, _pixel, _pixels)):
-            writer.line(writer.call("store", "v", f"vi + {place} * v_place + c", text))
+                writer.line(writer.call("prefetch", arg.x, index))
+        for place, text in enumerate(both_ways(writer, SEEN, pixel, _pixels)):
+            writer.line(writer.call("store", arg.v, f"vi + {place} * v_place + c", text))
 
 
 def both_ways(
@@ -124,10 +135,6 @@ def both_ways(
         yield from transform(*(f"t{i}_{k}" for k in range(size)))
 
 
-def _pixel(writer: Writer, row: int, column: int) -> str:
-    return writer.call("load", "x", f"xi + {row} * x_row + {column} * x_col + c")
-
-
 def _pixels(d0: str, d1: str, d2: str, d3: str) -> tuple[str, ...]:
     """``B'`` times a column."""
     return f"{d0} - {d2}", f"{d1} + {d2}", f"{d2} - {d1}", f"{d1} - {d3}"
@@ -137,28 +144,28 @@ def _multiply(writer: Writer, body: Winograd, width: int) -> None:
     """The product of each place: tiles by channels, channels by a panel of filters."""
     block = body.block
     if body.in_place and body.masked:
-        filter_masks(writer, width, block.vectors, "m", "channels")
+        filter_masks(writer, width, block.vectors, "m", ARG.channels)
     zero = writer.constant(0.0, FLOAT32, True)
     places = writer.block(f"for place in range({PLACES}):")
     with places, writer.block(f"for begin in range(0, count, {block.columns}):"):
         writer.line(f"first_tile = minimum(begin, count - {block.columns})")
-        writer.line("vj = place * v_place + first_tile * v_tile")
-        writer.line("wj = place * w_place + panel * w_panel")
+        writer.line(f"vj = place * v_place + first_tile * {ARG.v_tile}")
+        writer.line(f"wj = place * {ARG.w_place} + panel * {ARG.w_panel}")
         for _, p, j in cells(block):
             writer.line(f"a{p}_{j} = {zero}")
-        with writer.block("for c in range(run):"):
+        with writer.block(f"for c in range({ARG.run}):"):
             for j in range(block.vectors):
                 writer.line(f"w{j} = {_weights(writer, body, j)}")
             for p in range(block.columns):
-                tile = f" + {p} * v_tile" if p else ""
-                writer.line(f"s = {writer.call('load_splat', 'v', f'vj{tile} + c')}")
+                tile = f" + {p} * {ARG.v_tile}" if p else ""
+                writer.line(f"s = {writer.call('load_splat', ARG.v, f'vj{tile} + c')}")
                 for j in range(block.vectors):
                     writer.line(f"a{p}_{j} = {writer.call('fma', 's', f'w{j}', f'a{p}_{j}')}")
-            writer.line("wj += w_run")
+            writer.line(f"wj += {ARG.w_run}")
         writer.line(f"mj = place * {_m_place(body, width)} + first_tile * {width}")
         for _, p, j in cells(block):
             index = f"mj + {p * width + j * writer.lanes}"
-            writer.line(writer.call("store", "m", index, f"a{p}_{j}"))
+            writer.line(writer.call("store", ARG.m, index, f"a{p}_{j}"))
 
 
 def filter_masks(writer: Writer, width: int, vectors: int, name: str, end: str) -> None:
@@ -171,8 +178,8 @@ def filter_masks(writer: Writer, width: int, vectors: int, name: str, end: str) 
 def _weights(writer: Writer, body: Winograd, j: int) -> str:
     index = f"wj + {j * writer.lanes}" if j else "wj"
     if body.in_place and body.masked:
-        return writer.call("load_masked", "w", index, f"m{j}")
-    return writer.call("load", "w", index)
+        return writer.call("load_masked", ARG.w, index, f"m{j}")
+    return writer.call("load", ARG.w, index)
 
 
 def _lead_back(writer: Writer, body: Winograd, width: int) -> None:
@@ -181,7 +188,7 @@ def _lead_back(writer: Writer, body: Winograd, width: int) -> None:
     block = RegisterBlock(TILE, TILE, 1)
 
     def product(writer: Writer, row: int, column: int) -> str:
-        return writer.call("load", "m", f"mi + {(row * SEEN + column) * _m_place(body, width)}")
+        return writer.call("load", ARG.m, f"mi + {(row * SEEN + column) * _m_place(body, width)}")
 
     results = both_ways(writer, SEEN, product, _results)
     names = [f"a{r}_{p}_0" for r, p, _ in cells(block)]
@@ -192,7 +199,7 @@ def _lead_back(writer: Writer, body: Winograd, width: int) -> None:
     if body.bias:
         for name in names:
             writer.line(f"{name} = b0 + {name}")
-    finish_block(writer, body.epilogue, block, _result_mask(writer, body))
+    finish_block(writer, body.epilogue, block, _result_mask(writer, body), ARG.epilogue)
 
 
 @contextmanager
@@ -208,22 +215,24 @@ def _sum_directly(writer: Writer, body: Winograd, block: RegisterBlock) -> None:
     """The results of a tile as sums over its windows, each place of them a sum of its own."""
     zero = writer.constant(0.0, FLOAT32, True)
     names = [f"{r}_{p}" for r, p, _ in cells(block)]
-    writer.line("xi = image * x_image + oy * x_row + ox * x_col")
+    writer.line(f"xi = image * {ARG.x_image} + oy * {ARG.x_row} + ox * {ARG.x_col}")
     for name in names:
         writer.line(f"a{name}_0 = {zero}")
     down, across = (f"for {k} in range({n}):" for k, n in zip(("ky", "kx"), WINDOW, strict=True))
     with writer.block(down), writer.block(across):
-        writer.line("xk = xi + ky * x_row + kx * x_col")
-        writer.line("tk = ky * t_ky + kx * t_kx + o")
+        writer.line(f"xk = xi + ky * {ARG.x_row} + kx * {ARG.x_col}")
+        writer.line(f"tk = ky * {ARG.t_ky} + kx * {ARG.t_kx} + o")
         for name in names:
             writer.line(f"d{name} = {zero}")
-        with writer.block("for c in range(run):"):
-            load = ("load_masked", "taps", "tk", "m0") if body.masked else ("load", "taps", "tk")
-            writer.line(f"tap = {writer.call(*load)}")
+        with writer.block(f"for c in range({ARG.run}):"):
+            mask = ["m0"] if body.masked else []
+            load = "load_masked" if body.masked else "load"
+            writer.line(f"tap = {writer.call(load, ARG.taps, 'tk', *mask)}")
             for r, p, _ in cells(block):
-                pixel = writer.call("load_splat", "x", f"xk + {r} * x_row + {p} * x_col + c")
+                index = f"xk + {r} * {ARG.x_row} + {p} * {ARG.x_col} + c"
+                pixel = writer.call("load_splat", ARG.x, index)
                 writer.line(f"d{r}_{p} = {writer.call('fma', pixel, 'tap', f'd{r}_{p}')}")
-            writer.line("tk += t_run")
+            writer.line(f"tk += {ARG.t_run}")
         for name in names:
             writer.line(f"a{name}_0 = a{name}_0 + d{name}")
 
@@ -236,7 +245,7 @@ def _result_mask(writer: Writer, body: Winograd) -> MaskOf:
     writer.line(f"across = ox == col * {TILE}")
     conditions = {(0, 0): "down and across", (0, 1): "down", (1, 0): "across"}
     for (r, p), condition in conditions.items():
-        mask = writer.call("first", f"channels - o if {condition} else 0")
+        mask = writer.call("first", f"{ARG.channels} - o if {condition} else 0")
         writer.line(f"new{r}_{p} = {mask}")
     filters = filter_mask(body.masked)
 

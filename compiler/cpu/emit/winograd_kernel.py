@@ -5,9 +5,12 @@ from __future__ import annotations
 from ...ir.types import FLOAT32
 from ...loops.kernel import Kernel
 from ...ops.winograd import SEEN, WINDOW
+from ..arguments import WinogradKernelArguments
 from ..bodies import WinogradKernel
 from .winograd import both_ways, if_not_finite
 from .writer import Writer
+
+ARG = WinogradKernelArguments[str, str].names()
 
 TAPS = [(ky, kx) for ky in range(WINDOW[0]) for kx in range(WINDOW[1])]
 
@@ -15,7 +18,7 @@ TAPS = [(ky, kx) for ky in range(WINDOW[0]) for kx in range(WINDOW[1])]
 def emit_winograd_kernel(writer: Writer, kernel: Kernel, body: WinogradKernel) -> None:
     """Writes the kernel; each thread takes a contiguous share of (channel, vector of filters)."""
     writer.unpack(kernel.params)
-    writer.line("units = run * vectors")
+    writer.line(f"units = {ARG.run} * {ARG.vectors}")
     half = writer.constant(0.5, FLOAT32, True)
 
     def kernels(p0: str, p1: str, p2: str, p3: str) -> tuple[str, ...]:
@@ -24,25 +27,25 @@ def emit_winograd_kernel(writer: Writer, kernel: Kernel, body: WinogradKernel) -
         return f"{p0} + {both}", f"({p1} - {p2}) * {half}", f"{both} + {p3}"
 
     def place(writer: Writer, row: int, column: int) -> str:
-        return _load(writer, body, "p", f"pi + {row * SEEN + column} * p_place")
+        return _load(writer, body, ARG.p, f"pi + {row * SEEN + column} * {ARG.p_place}")
 
     with writer.units():
-        writer.line("c = unit // vectors")
-        writer.line(f"o = unit % vectors * {writer.lanes}")
+        writer.line(f"c = unit // {ARG.vectors}")
+        writer.line(f"o = unit % {ARG.vectors} * {writer.lanes}")
         if body.masked:
-            writer.line(f"m0 = {writer.call('first', 'channels - o')}")
-        writer.line("pi = c * p_run + o")
+            writer.line(f"m0 = {writer.call('first', f'{ARG.channels} - o')}")
+        writer.line(f"pi = c * {ARG.p_run} + o")
         names = [f"a{ky}_{kx}" for ky, kx in TAPS]
         for name, text in zip(names, both_ways(writer, SEEN, place, kernels), strict=True):
             writer.line(f"{name} = {text}")
         with if_not_finite(writer, names):
             _sum_directly(writer, body)
         for ky, kx in TAPS:
-            index = f"c * y_run + o + {ky} * y_ky + {kx} * y_kx"
+            index = f"c * {ARG.y_run} + o + {ky} * {ARG.y_ky} + {kx} * {ARG.y_kx}"
             if body.masked:
-                writer.line(writer.call("store_masked", "y", index, f"a{ky}_{kx}", "m0"))
+                writer.line(writer.call("store_masked", ARG.y, index, f"a{ky}_{kx}", "m0"))
             else:
-                writer.line(writer.call("store", "y", index, f"a{ky}_{kx}"))
+                writer.line(writer.call("store", ARG.y, index, f"a{ky}_{kx}"))
 
 
 def _sum_directly(writer: Writer, body: WinogradKernel) -> None:
@@ -50,18 +53,22 @@ def _sum_directly(writer: Writer, body: WinogradKernel) -> None:
     zero = writer.constant(0.0, FLOAT32, True)
     for ky, kx in TAPS:
         writer.line(f"a{ky}_{kx} = {zero}")
-    with writer.block("for n in range(images):"), writer.block("for r in range(rows):"):
-        writer.line("xi = n * x_image + r * x_row + c")
-        writer.line("gi = n * g_image + r * g_row + o")
+    with (
+        writer.block(f"for n in range({ARG.images}):"),
+        writer.block(f"for r in range({ARG.rows}):"),
+    ):
+        writer.line(f"xi = n * {ARG.x_image} + r * {ARG.x_row} + c")
+        writer.line(f"gi = n * {ARG.g_image} + r * {ARG.g_row} + o")
         for ky, kx in TAPS:
             writer.line(f"d{ky}_{kx} = {zero}")
-        with writer.block("for col in range(cols):"):
-            writer.line(f"slope = {_load(writer, body, 'g', 'gi')}")
+        with writer.block(f"for col in range({ARG.cols}):"):
+            writer.line(f"slope = {_load(writer, body, ARG.g, 'gi')}")
             for ky, kx in TAPS:
-                pixel = writer.call("load_splat", "x", f"xi + {ky} * x_row + {kx} * x_col")
+                index = f"xi + {ky} * {ARG.x_row} + {kx} * {ARG.x_col}"
+                pixel = writer.call("load_splat", ARG.x, index)
                 writer.line(f"d{ky}_{kx} = {writer.call('fma', pixel, 'slope', f'd{ky}_{kx}')}")
-            writer.line("xi += x_col")
-            writer.line("gi += g_col")
+            writer.line(f"xi += {ARG.x_col}")
+            writer.line(f"gi += {ARG.g_col}")
         for ky, kx in TAPS:
             writer.line(f"a{ky}_{kx} = a{ky}_{kx} + d{ky}_{kx}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...ir.types import FLOAT32
 from ...loops.kernel import Kernel
 from ...ops.winograd import PLACES, TILE
+from ..arguments import WinogradSumArguments
 from ..bodies import PLACES_APART, WinogradSum
 from .epilogue import cells
 from .winograd import (
@@ -17,6 +18,8 @@ from .winograd import (
 )
 from .writer import Writer
 
+ARG = WinogradSumArguments[str, str].names()
+
 
 def emit_winograd_sum(writer: Writer, kernel: Kernel, body: WinogradSum) -> None:
     """Writes the kernel; each thread takes a contiguous share of (part, panel) units."""
@@ -24,47 +27,48 @@ def emit_winograd_sum(writer: Writer, kernel: Kernel, body: WinogradSum) -> None
     writer.use("minimum")
     width = body.block.vectors * writer.lanes
     d_place = body.tiles * width + PLACES_APART
-    count_tiles(writer)
-    writer.line("x_tile = x_image // (tile_rows * tile_cols)")
-    writer.line("w_tile = w_image // (tile_rows * tile_cols)")
-    writer.line("parts = (images + part - 1) // part")
-    writer.line(f"v_place = {body.tiles} * v_tile + {PLACES_APART}")
-    writer.line("unit = parts * panels * thread // threads")
-    writer.line("end = parts * panels * (thread + 1) // threads")
+    count_tiles(writer, ARG)
+    writer.line(f"x_tile = {ARG.x_image} // (tile_rows * tile_cols)")
+    writer.line(f"w_tile = {ARG.w_image} // (tile_rows * tile_cols)")
+    writer.line(f"parts = ({ARG.images} + {ARG.part} - 1) // {ARG.part}")
+    writer.line(f"v_place = {body.tiles} * {ARG.v_tile} + {PLACES_APART}")
+    writer.line(f"unit = parts * {ARG.panels} * thread // threads")
+    writer.line(f"end = parts * {ARG.panels} * (thread + 1) // threads")
     with writer.block("while unit < end:"):
-        writer.line("index = unit // panels")
-        writer.line("first_panel = unit % panels")
-        writer.line("stop_panel = minimum(panels, first_panel + end - unit)")
+        writer.line(f"index = unit // {ARG.panels}")
+        writer.line(f"first_panel = unit % {ARG.panels}")
+        writer.line(f"stop_panel = minimum({ARG.panels}, first_panel + end - unit)")
         writer.line("unit += stop_panel - first_panel")
         for name, part in (("start", "index"), ("stop", "(index + 1)")):
-            writer.line(f"{name} = images * {part} // parts * tile_rows * tile_cols")
+            writer.line(f"{name} = {ARG.images} * {part} // parts * tile_rows * tile_cols")
         with writer.block(f"for head in range(start, stop, {body.tiles}):"):
             writer.line(f"count = minimum({body.tiles}, stop - head)")
-            with each_tile(writer):
-                transform_pixels(writer, ahead=True)
+            with each_tile(writer, ARG):
+                transform_pixels(writer, ARG, ahead=True)
             with writer.block("for panel in range(first_panel, stop_panel):"):
-                with each_vector(writer, width), each_tile(writer):
+                with each_vector(writer, width, ARG), each_tile(writer, ARG):
                     _transform_gradients(writer, width, d_place)
                 _add_products(writer, body, width, d_place)
 
 
 def _transform_gradients(writer: Writer, width: int, d_place: int) -> None:
     """``A g A'`` of the gradients of a tile; those that the tile before has are 0 in this one."""
-    writer.line("gi = image * w_image + oy * w_row + ox * w_col + o")
+    writer.line(f"gi = image * {ARG.w_image} + oy * {ARG.w_row} + ox * {ARG.w_col} + o")
     writer.line(f"pi = (head + count + t) * w_tile + {TILE * TILE} * o")
     for i in range(TILE * TILE):
-        writer.line(writer.call("prefetch", "w", f"pi + {i * writer.lanes}"))
+        writer.line(writer.call("prefetch", ARG.w, f"pi + {i * writer.lanes}"))
     writer.line(f"down = oy == row * {TILE}")
     writer.line(f"across = ox == col * {TILE}")
     writer.line(f"di = t * {width} + at")
     for place, text in enumerate(both_ways(writer, TILE, _gradient, _gradients)):
-        writer.line(writer.call("store", "d", f"di + {place * d_place}", text))
+        writer.line(writer.call("store", ARG.d, f"di + {place * d_place}", text))
 
 
 def _gradient(writer: Writer, row: int, column: int) -> str:
     new = (("down and across", "down"), ("across", "True"))[row][column]
-    mask = writer.call("first", f"channels - o if {new} else 0")
-    return writer.call("load_masked", "w", f"gi + {row} * w_row + {column} * w_col", mask)
+    mask = writer.call("first", f"{ARG.channels} - o if {new} else 0")
+    index = f"gi + {row} * {ARG.w_row} + {column} * {ARG.w_col}"
+    return writer.call("load_masked", ARG.w, index, mask)
 
 
 def _gradients(g0: str, g1: str) -> tuple[str, ...]:
@@ -75,13 +79,13 @@ def _gradients(g0: str, g1: str) -> tuple[str, ...]:
 def _add_products(writer: Writer, body: WinogradSum, width: int, d_place: int) -> None:
     """Adds what these tiles make to the sums of the part; the first ones start them."""
     block = body.block
-    filter_masks(writer, width, block.vectors, "m", "channels")
+    filter_masks(writer, width, block.vectors, "m", ARG.channels)
     # The sums so far are those of the tiles before: none of the first ones.
-    writer.line("known = channels if head > start else 0")
+    writer.line(f"known = {ARG.channels} if head > start else 0")
     filter_masks(writer, width, block.vectors, "n", "known")
     zero = writer.constant(0.0, FLOAT32, True)
     places = writer.block(f"for place in range({PLACES}):")
-    with places, writer.block(f"for first_channel in range(0, run, {block.columns}):"):
+    with places, writer.block(f"for first_channel in range(0, {ARG.run}, {block.columns}):"):
         writer.line("vj = place * v_place + first_channel")
         writer.line(f"dj = place * {d_place}")
         for _, p, j in cells(block):
@@ -89,16 +93,17 @@ def _add_products(writer: Writer, body: WinogradSum, width: int, d_place: int) -
         with writer.block("for t in range(count):"):
             for j in range(block.vectors):
                 index = f"dj + {j * writer.lanes}"
-                writer.line(f"d{j} = {writer.call('load', 'd', index)}")
+                writer.line(f"d{j} = {writer.call('load', ARG.d, index)}")
             for p in range(block.columns):
-                writer.line(f"s = {writer.call('load_splat', 'v', f'vj + {p}')}")
+                writer.line(f"s = {writer.call('load_splat', ARG.v, f'vj + {p}')}")
                 for j in range(block.vectors):
                     writer.line(f"a{p}_{j} = {writer.call('fma', 's', f'd{j}', f'a{p}_{j}')}")
-            writer.line("vj += v_tile")
+            writer.line(f"vj += {ARG.v_tile}")
             writer.line(f"dj += {width}")
-        writer.line("yj = index * y_part + place * y_place + first_channel * y_run")
+        part = f"index * {ARG.y_part} + place * {ARG.y_place}"
+        writer.line(f"yj = {part} + first_channel * {ARG.y_run}")
         writer.line(f"yj += panel * {width}")
         for _, p, j in cells(block):
-            index = f"yj + {p} * y_run + {j * writer.lanes}"
-            value = f"{writer.call('load_masked', 'y', index, f'n{j}')} + a{p}_{j}"
-            writer.line(writer.call("store_masked", "y", index, value, f"m{j}"))
+            index = f"yj + {p} * {ARG.y_run} + {j * writer.lanes}"
+            value = f"{writer.call('load_masked', ARG.y, index, f'n{j}')} + a{p}_{j}"
+            writer.line(writer.call("store_masked", ARG.y, index, value, f"m{j}"))

@@ -12,10 +12,13 @@ so they are copied first. Runs when groups are settled: what reads a value decid
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ....runtime.cpu.host import Host
 from ...context import Context
-from ...ir.graph import Graph, Node, apply, on_operands, origin_scope, rewrite
+from ...ir.graph import Graph, Node, apply, on_operands
 from ...ir.kinds import Region
+from ...ir.rewrite import remade, rewrite
 from ...ops.core import FUSED, copy
 from ...prologue import fixed_nodes
 from ..layouts import free_layout, wanted_halo
@@ -26,7 +29,8 @@ def borders(graph: Graph, context: Context[Host]) -> Graph:
     graph = rewrite(graph, lambda node: _in_steps(node, context))
     while True:
         fixed = fixed_nodes(graph)
-        wanted = {node: wanted_halo(node) for node in graph.nodes if node.inputs}
+        called = [node for node in graph.nodes if node.inputs and node not in fixed]
+        wanted = {node: wanted_halo(node) for node in called}
         crowded = {
             node: found[0]
             for node, found in wanted.items()
@@ -47,10 +51,9 @@ def _in_steps(node: Node, context: Context[Host]) -> Node | None:
 
 def _copied(graph: Graph, crowded: dict[Node, Node]) -> Graph:
     """``graph`` where each of these nodes reads a copy of that operand."""
-    new: dict[Node, Node] = {}
-    for node in graph.nodes:
-        padded = crowded.get(node)
-        with origin_scope(*node.origins):
-            inputs = [copy(new[i]) if i is padded else new[i] for i in node.inputs]
-            new[node] = on_operands(node, inputs)
-    return graph.with_outputs(new[node] for node in graph.outputs)
+
+    def make(node: Node, operands: Sequence[Node]) -> Node:
+        padded, pairs = crowded.get(node), zip(node.inputs, operands, strict=True)
+        return on_operands(node, [copy(new) if old is padded else new for old, new in pairs])
+
+    return remade(graph, make)

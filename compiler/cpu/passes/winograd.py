@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from ....runtime.cpu.host import Host
 from ...context import Context
-from ...decisions import Decision
+from ...decisions import Decision, Refusal
+from ...engine import Convolution, Engine, engines_for, least_work
 from ...ir.graph import Graph, Node
-from ...ir.types import FLOAT32, Shape, Size
+from ...ir.rewrite import rewrite_everywhere
 from ...ops.registry import ops
 from ...ops.windowing import resolve_padding
-from ...ops.winograd import PLACES, TILE, WINDOW, transformed_kernel
-from ...passes.rewriting import rewrite_everywhere
+from ...ops.winograd import WINDOW, transformed_kernel
 
-# Cycles of a tile, a vector of channels each: to transform its pixels, and its results.
-PIXEL_CYCLES, RESULT_CYCLES = 64, 48
-USUAL_IMAGES = 8  # that a transformed kernel serves, where weights change with every call
-LEAST_GAIN = 1.2
-MOST_CHANNELS = 512  # the transformed pixels of some tiles are to fit in a core's cache: 1 MB
+DIRECT, TRANSFORMED = "conv2d", "winograd_conv2d"  # kinds of contractions
+LEAST_GAIN = 1.2  # times less work by estimate, for a rewrite
 
 
 def winograd(graph: Graph, context: Context[Host]) -> Graph:
@@ -42,15 +39,15 @@ def winograd(graph: Graph, context: Context[Host]) -> Graph:
     ``ops/winograd.py`` states the bound.
     """
 
-    lanes = context.target.machine.lanes
+    engines = context.target.engines
 
     def rule(node: Node) -> Node | None:
         convolution = _convolution(node)
-        if convolution is None:
+        if convolution is None or not engines_for(TRANSFORMED, convolution.dtype, engines):
             return None
-        refusal = _refusal(convolution, lanes)
+        refusal = _refusal(convolution, engines)
         action = "rewritten" if refusal is None else "declined"
-        reason = refusal or ("FEWER_PRODUCTS", _estimate(convolution, lanes))
+        reason = refusal or ("FEWER_PRODUCTS", _estimate(convolution, engines))
         context.decisions.add(Decision("winograd", node.op.name, node.layers, action, *reason))
         return _rewritten(node) if refusal is None else None
 
@@ -66,23 +63,9 @@ def _rewritten(node: Node) -> Node:
     return ops.winograd_kernel(places, *node.inputs, padding=padding)
 
 
-@dataclass(frozen=True)
-class _Convolution:
-    """A 3 x 3 window that moves by single pixels: its places, and what it leads from and to.
-
-    ``above`` and ``height`` say which rows of it lie in the image, where only those are summed.
-    """
-
-    places: Shape
-    channels: int
-    filters: int
-    above: Size = 0
-    height: Size | None = None
-
-
-def _convolution(node: Node) -> _Convolution | None:
+def _convolution(node: Node) -> Convolution | None:
     """What a convolution, or the gradient of its kernel, works on; None if its window differs."""
-    if node.op not in (ops.conv2d, ops.conv2d_kernel_gradient) or node.dtype != FLOAT32:
+    if node.op not in (ops.conv2d, ops.conv2d_kernel_gradient):
         return None
     attrs = node.attrs
     if (attrs["strides"], attrs["dilation"], attrs["groups"]) != ((1, 1), (1, 1), 1):
@@ -95,50 +78,28 @@ def _convolution(node: Node) -> _Convolution | None:
         return None
     places = made.shape[1:3]
     if node.op is ops.conv2d_kernel_gradient:
-        return _Convolution(places, channels, filters)
+        return Convolution(node.dtype, WINDOW, places, channels, filters)
     spatial = node.inputs[0].shape[1:3]
     (above, _), _ = resolve_padding(spatial, WINDOW, (1, 1), (1, 1), attrs["padding"])
-    return _Convolution(places, channels, filters, above, spatial[0])
+    return Convolution(node.dtype, WINDOW, places, channels, filters, above, spatial[0])
 
 
-def _refusal(convolution: _Convolution, lanes: int) -> tuple[str, str] | None:
-    """Why a convolution stays as it is: a code and a sentence; None if it does not."""
-    channels = convolution.channels
-    places = [size for size in convolution.places if isinstance(size, int)]
-    if len(places) < len(convolution.places):
-        return "UNKNOWN_SIZE", "the size of the images is known at a call only"
-    if min(places) < TILE:
-        return "SMALL", f"a tile has {TILE} x {TILE} results"
-    if channels % lanes or channels > MOST_CHANNELS:
-        return (
-            "CHANNELS",
-            f"{channels}, where a multiple of {lanes} up to {MOST_CHANNELS} is needed",
-        )
-    if _gain(convolution, lanes) < LEAST_GAIN:
-        return "LITTLE_GAIN", _estimate(convolution, lanes)
+def _refusal(convolution: Convolution, engines: Sequence[Engine]) -> Refusal | None:
+    """Why a convolution stays as it is; None if it does not."""
+    able = engines_for(TRANSFORMED, convolution.dtype, engines)
+    refusals = [engine.refusal(convolution) for engine in able]
+    if None not in refusals:
+        return refusals[0]
+    if _gain(convolution, engines) < LEAST_GAIN:
+        return "LITTLE_GAIN", _estimate(convolution, engines)
     return None
 
 
-def _estimate(convolution: _Convolution, lanes: int) -> str:
-    return f"{_gain(convolution, lanes):.2f} times less work by estimate"
+def _estimate(convolution: Convolution, engines: Sequence[Engine]) -> str:
+    return f"{_gain(convolution, engines):.2f} times less work by estimate"
 
 
-def _gain(convolution: _Convolution, lanes: int) -> float:
-    """How many times less long it should take so, in cycles of a core that does a vector each."""
-    rows, columns = (size for size in convolution.places if isinstance(size, int))
-    channels = convolution.channels
-    seen, made = channels / lanes, -(-convolution.filters // lanes)
-    direct = _rows_seen(convolution, rows) * columns * WINDOW[1] * channels * made
-    tiles = -(-rows // TILE) * -(-columns // TILE)
-    tile = PLACES * channels * made + PIXEL_CYCLES * seen + RESULT_CYCLES * made
-    kernel = (WINDOW[0] * WINDOW[1] + 2) * PLACES * seen * made
-    return float(direct / (tiles * tile + kernel / USUAL_IMAGES))
-
-
-def _rows_seen(convolution: _Convolution, rows: int) -> int:
-    """Rows of windows in a column of so many, without those that lie above or below the image."""
-    above, height = convolution.above, convolution.height
-    if not isinstance(above, int) or not isinstance(height, int):
-        return rows * WINDOW[0]
-    spans = ((max(0, row - above), min(height, row - above + WINDOW[0])) for row in range(rows))
-    return sum(stop - first for first, stop in spans)
+def _gain(convolution: Convolution, engines: Sequence[Engine]) -> float:
+    """How many times less long it should take so."""
+    direct, transformed = (least_work(kind, convolution, engines) for kind in (DIRECT, TRANSFORMED))
+    return direct / transformed

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from ...ir.types import FLOAT32, Size
-from ...layout import Address, Launch, Layout
-from ...loops.kernel import Kernel, Param
+from ...loops.arguments import Pointer
+from ...loops.kernel import Kernel
+from ...loops.layout import Address, Launch, Layout
+from ..arguments import BorderArguments
 from ..bodies import Border
 
 
@@ -15,17 +17,17 @@ def build_border(layout: Layout, slot: int) -> Launch:
     """
     images, height, width, channels = layout.padded_shape
     _, (top, bottom), (left, right), _ = layout.halo
-    sizes: list[tuple[str, Size]] = [
-        ("images", images),
-        ("height", height),
-        ("image", layout.strides[0]),
-        ("row", width * channels),
-        ("top", top),
-        ("bottom", bottom),
-        ("left", left * channels),
-        ("right", right * channels),
-    ]
-    params = (Param("y", FLOAT32), *(Param(name) for name, _ in sizes))
-    values = (Address(slot), *(size for _, size in sizes))
+    arguments: BorderArguments[Pointer, Size] = BorderArguments(
+        y=Pointer(Address(slot)),
+        images=images,
+        height=height,
+        image=layout.strides[0],
+        row=width * channels,
+        top=top,
+        bottom=bottom,
+        left=left * channels,
+        right=right * channels,
+    )
+    kernel = Kernel("border", arguments.params, Border(0.0))
     halo = layout.elements - layout.type.elements
-    return Launch(Kernel("border", params, Border(0.0)), values, 0, halo * FLOAT32.itemsize)
+    return Launch(kernel, arguments.values, 0, halo * FLOAT32.itemsize)

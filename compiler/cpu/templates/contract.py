@@ -10,12 +10,15 @@ in place, the left one across its rows.
 
 from __future__ import annotations
 
-from ....runtime.cpu.host import Host
+from dataclasses import replace
+from functools import partial
+
 from ...ir.graph import Graph
-from ...ir.kinds import Contraction, KernelGradient
+from ...ir.kinds import Contraction
 from ...ir.types import FLOAT32, Size
-from ...layout import Launch, Placed
-from ...loops.anchored import Anchored, Sizes, match_anchored
+from ...loops.anchored import Anchored, Strides, match_anchored
+from ...loops.arguments import ABSENT, Pointer
+from ...loops.layout import Launch, Placed
 from ...loops.problems import (
     Problem,
     conv_problem,
@@ -24,9 +27,11 @@ from ...loops.problems import (
     matmul_problem,
     transposed_problem,
 )
-from ..blocking import Extent, choose_block, is_short, prefetches, unrolled_steps
+from ..arguments import ContractArguments, CutArguments
+from ..blocking import BlockEngine, Choice, Extent, choose
 from ..bodies import Contract, RegisterBlock
-from ..packing import Panels
+
+ARG = ContractArguments[str, str].names()
 
 LONG_DEPTH = 640  # products from which rounding calls for a sum of sums
 STRETCH = 512  # products of one of those: rounding grows with the length of each
@@ -43,49 +48,38 @@ def build_contract(
     operands: tuple[Placed, ...],
     results: tuple[Placed, ...],
     name: str,
-    machine: Host,
+    engines: tuple[BlockEngine, ...],
 ) -> Launch | None:
     """The launch for a group around one contraction, or None where the kernel does not fit it."""
     group = match_anchored(body, operands, results, Contraction)
     problem = None if group is None else _problem(group)
-    return None if group is None or problem is None else _launch(group, problem, name, machine)
+    return None if group is None or problem is None else _launch(group, problem, name, engines)
 
 
 def build_kernel_gradient(
-    body: Graph,
-    operands: tuple[Placed, ...],
-    results: tuple[Placed, ...],
-    name: str,
-    machine: Host,
+    group: Anchored, name: str, engines: tuple[BlockEngine, ...]
 ) -> tuple[Launch, ...]:
     """The launches for a ``conv2d_kernel_gradient`` in parts."""
-    group = match_anchored(body, operands, results, KernelGradient)
-    assert group is not None, "kernel gradients of float32 are groups of their own"
-    return tuple(
-        _launch(group, problem, name, machine) for problem in kernel_gradient_problems(group)
-    )
+    problems = kernel_gradient_problems(group)
+    launches = [_launch(group, problem, name, engines) for problem in problems]
+    found = tuple(launch for launch in launches if launch is not None)
+    assert len(found) == len(launches), "some engine multiplies what is read in place"
+    return found
 
 
-def _launch(group: Anchored, problem: Problem, name: str, machine: Host) -> Launch:
+def _launch(
+    group: Anchored, problem: Problem, name: str, engines: tuple[BlockEngine, ...]
+) -> Launch | None:
     rows, columns = group.parts.covered(problem.rows, problem.columns)
     extent = _extent(group, problem, rows, columns)
-    block = choose_block(extent, machine)
-    width = block.vectors * machine.lanes
-    fixed = _fixed_sizes(problem) if is_short(extent) and not problem.turned else ()
-    contract = _contract(group, problem, extent, block, fixed, machine)
-    sizes = _sizes(problem, rows, columns, block, width)
-    for pointer, layout in _results(group):
-        sizes += _result_strides(pointer, layout, problem)
-    if contract.clipped and problem.clip is not None:
-        sizes += [("above", problem.clip.above), ("height", problem.clip.height)]
-    sizes = [(size, value) for size, value in sizes if size not in dict(fixed)]
-    starts = {"x": problem.x_offset, "y": problem.y_offset}
-    packing = None
-    if problem.right is None:
-        packing = Panels(width, problem.groups, problem.batch_axes)
-    else:
-        starts["w"] = problem.right.offset
-    return group.launch(name, contract, starts, packing, sizes, problem.flops)
+    choice = choose(group.anchor.op.lowering.kind, extent, engines)
+    if choice is None:
+        return None
+    short = choice.engine.is_short(extent) and not problem.turned
+    contract = _contract(group, problem, extent, choice, _fixed_sizes(problem) if short else ())
+    arguments = _arguments(group, problem, contract, choice)
+    fixed = dict(contract.fixed)
+    return group.launch(name, contract, arguments.without(fixed), problem.flops)
 
 
 def _problem(group: Anchored) -> Problem | None:
@@ -112,6 +106,8 @@ def _extent(group: Anchored, problem: Problem, rows: Size, columns: Size) -> Ext
         row_unit=pool.rows if pool else 1,
         column_unit=pool.columns if pool else 1,
         adjacent=problem.turned,
+        in_place=problem.right is not None,
+        dtype=group.anchor.inputs[0].dtype,
     )
 
 
@@ -119,13 +115,12 @@ def _contract(
     group: Anchored,
     problem: Problem,
     extent: Extent,
-    block: RegisterBlock,
+    choice: Choice,
     fixed: tuple[tuple[str, int], ...],
-    machine: Host,
 ) -> Contract:
-    parts, width = group.parts, block.vectors * machine.lanes
+    parts, width, engine = group.parts, choice.width, choice.engine
     return Contract(
-        block=block,
+        block=choice.block,
         tail="single" if extent.columns is None else "overlap",
         masked=not isinstance(problem.channels, int) or problem.channels % width != 0,
         epilogue=parts.epilogue,
@@ -139,8 +134,10 @@ def _contract(
         cuts=tuple(cut.loop for cut in problem.cuts),
         far=_far(problem),
         clipped=_is_clipped(problem, fixed),
-        unrolled=1 if fixed else unrolled_steps(machine),
-        prefetched=prefetches(machine),
+        unrolled=1 if fixed else engine.unrolled,
+        prefetched=engine.prefetches,
+        engine=engine.name,
+        accumulator=engine.accumulator,
     )
 
 
@@ -153,7 +150,7 @@ def _far(problem: Problem) -> tuple[str, ...]:
     """The operands of a gradient whose rows lie so far apart that they are asked for in time."""
     if not problem.turned:
         return ()
-    rows = {"x": problem.x_run, "w": problem.right.run if problem.right is not None else 0}
+    rows = {ARG.x: problem.x_run, ARG.w: problem.right.run if problem.right is not None else 0}
     return tuple(name for name, row in rows.items() if isinstance(row, int) and row >= FAR_ROW)
 
 
@@ -180,68 +177,75 @@ def _is_streamed(problem: Problem, extent: Extent) -> bool:
 
 def _fixed_sizes(problem: Problem) -> tuple[tuple[str, int], ...]:
     """The sizes of a sum so short that its loops cost more than its products."""
-    sums = (("kys", problem.kys), ("kxs", problem.kxs), ("run", problem.run))
-    fixed = (*sums, ("x_col", problem.x_col), ("x_kx", problem.x_kx))
+    sums = ((ARG.kys, problem.kys), (ARG.kxs, problem.kxs), (ARG.run, problem.run))
+    fixed = (*sums, (ARG.x_col, problem.x_col), (ARG.x_kx, problem.x_kx))
     known = tuple((name, size) for name, size in fixed if isinstance(size, int))
     return known if len(known) == len(fixed) else ()
 
 
-def _sizes(problem: Problem, rows: Size, columns: Size, block: RegisterBlock, width: int) -> Sizes:
-    panels = (problem.channels + width - 1) // width
-    sizes: Sizes = [
-        ("images", problem.images),
-        ("rows", rows),
-        ("cols", columns),
-        ("panels", panels * problem.groups),
-        ("group_panels", panels),
-        ("channels", problem.channels),
-        ("kys", problem.kys),
-        ("kxs", problem.kxs),
-        ("run", problem.run),
-        ("chunk", _chunk(problem, rows, columns, block)),
-        ("x_image", problem.x_image),
-        ("x_row", problem.x_row),
-        ("x_col", problem.x_col),
-        ("x_ky", problem.x_ky),
-        ("x_kx", problem.x_kx),
-        ("x_group", problem.x_group),
-    ]
-    if problem.turned:
-        sizes.append(("x_run", problem.x_run))
-    if _stretched(problem)[0]:
-        sizes.append(("stretch", _stretched(problem)[1]))
-    return sizes + _right_sizes(problem, panels * width) + _cut_sizes(problem)
+def _arguments(
+    group: Anchored, problem: Problem, body: Contract, choice: Choice
+) -> ContractArguments[Pointer, Size]:
+    rows, columns = group.parts.covered(problem.rows, problem.columns)
+    panels = (problem.channels + choice.width - 1) // choice.width
+    left, right = group.anchor.inputs
+    packed = choice.packing(problem.groups, problem.batch_axes)
+    arguments: ContractArguments[Pointer, Size] = ContractArguments(
+        x=group.pointer(left, problem.x_offset),
+        w=group.pointer(right, packing=packed),
+        images=problem.images,
+        rows=rows,
+        cols=columns,
+        panels=panels * problem.groups,
+        group_panels=panels,
+        channels=problem.channels,
+        kys=problem.kys,
+        kxs=problem.kxs,
+        run=problem.run,
+        chunk=_chunk(problem, rows, columns, body.block),
+        x_image=problem.x_image,
+        x_row=problem.x_row,
+        x_col=problem.x_col,
+        x_ky=problem.x_ky,
+        x_kx=problem.x_kx,
+        x_group=problem.x_group,
+        x_run=problem.x_run if problem.turned else ABSENT,
+        stretch=_stretched(problem)[1] if body.stretched else ABSENT,
+        w_image=packed.matrix(problem.depth, problem.channels) if problem.batch_axes else 0,
+        cuts=_cuts(problem),
+        epilogue=group.epilogue(partial(_walked, problem), problem.y_offset),
+    )
+    arguments = _read_in_place(arguments, group, problem)
+    if not body.clipped or problem.clip is None:
+        return arguments
+    return replace(arguments, above=problem.clip.above, height=problem.clip.height)
 
 
-def _right_sizes(problem: Problem, channels: Size) -> Sizes:
-    """The strides of the right operand; those of panels follow from their sizes."""
+def _read_in_place(
+    arguments: ContractArguments[Pointer, Size], group: Anchored, problem: Problem
+) -> ContractArguments[Pointer, Size]:
+    """With the strides of a right operand that is not packed: those of panels follow from sizes."""
     right = problem.right
     if right is None:
-        return [("w_image", problem.depth * channels if problem.batch_axes else 0)]
-    strides = [right.image, right.ky, right.kx, right.run]
-    return list(zip(("w_image", "w_ky", "w_kx", "w_run"), strides, strict=True))
+        return arguments
+    w = group.pointer(group.anchor.inputs[1], right.offset)
+    return replace(
+        arguments, w=w, w_image=right.image, w_ky=right.ky, w_kx=right.kx, w_run=right.run
+    )
 
 
-def _cut_sizes(problem: Problem) -> Sizes:
-    """Of each loop that is cut, all its steps, and in how many parts they fall."""
-    sizes: Sizes = []
+def _cuts(problem: Problem) -> dict[str, CutArguments[Pointer, Size]]:
+    found: dict[str, CutArguments[Pointer, Size]] = {}
     for cut in problem.cuts:
         part = getattr(problem, cut.loop)
-        parts = (cut.total + part - 1) // part
-        sizes += [(f"{cut.loop}_total", cut.total), (f"{cut.loop}_parts", parts)]
-    return sizes
+        found[cut.loop] = CutArguments(total=cut.total, parts=(cut.total + part - 1) // part)
+    return found
 
 
-def _results(group: Anchored) -> list[tuple[str, Placed]]:
-    """The arrays with the shape of the output: the result, and full-size epilogue operands."""
-    loads = [(load.pointer, group.layout(load.node)) for load in group.parts.element_loads]
-    return [("y", group.result), *loads]
-
-
-def _result_strides(name: str, layout: Placed, problem: Problem) -> Sizes:
+def _walked(problem: Problem, layout: Placed) -> Strides:
     """(image, row, column) strides of an array with the shape of the output."""
-    strides = (0 if axis is None else layout.strides[axis] for axis in problem.walked)
-    return [(f"{name}_{what}", s) for what, s in zip(("image", "row", "col"), strides, strict=True)]
+    image, row, col = (0 if axis is None else layout.strides[axis] for axis in problem.walked)
+    return image, row, col
 
 
 def _chunk(problem: Problem, rows: Size, columns: Size, block: RegisterBlock) -> int:

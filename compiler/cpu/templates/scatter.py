@@ -5,9 +5,11 @@ from __future__ import annotations
 from ....runtime.cpu.host import Host
 from ...ir.graph import Graph, Node
 from ...ir.types import FLOAT32, DType, Size, product
-from ...layout import Address, Launch, Placed
-from ...loops.kernel import Kernel, Param
+from ...loops.arguments import Pointer
+from ...loops.kernel import Kernel
+from ...loops.layout import Address, Launch, Placed
 from ...loops.scalars import sum_bytes
+from ..arguments import ScatterArguments
 from ..bodies import Scatter
 
 
@@ -26,22 +28,18 @@ def build_scatter(
     scatter = Scatter(
         axis > 0, _kind(node.dtype, tail, machine), node.dtype, node.attrs["from_end"]
     )
-    pointers = [
-        ("x", rows.dtype, _address(body, rows)),
-        ("picks", indices.dtype, _address(body, indices)),
-        ("y", node.dtype, Address(len(operands))),
-    ]
-    sizes = [
-        ("tables", product(rows.shape[:axis])),
-        ("count", indices.tensor_type.elements),
-        ("size", node.shape[axis]),
-        ("width", tail),
-    ]
-    params = (*(Param(n, dtype) for n, dtype, _ in pointers), *(Param(n) for n, _ in sizes))
-    values = (*(address for _, _, address in pointers), *(size for _, size in sizes))
-    kernel = Kernel(name, params, scatter)
+    arguments: ScatterArguments[Pointer, Size] = ScatterArguments(
+        x=_pointer(body, rows),
+        picks=_pointer(body, indices),
+        y=Pointer(Address(len(operands)), node.dtype),
+        tables=product(rows.shape[:axis]),
+        count=indices.tensor_type.elements,
+        size=node.shape[axis],
+        width=tail,
+    )
+    kernel = Kernel(name, arguments.params, scatter)
     flops = rows.tensor_type.elements
-    return (Launch(kernel, values, flops, sum_bytes(operands, results)),)
+    return (Launch(kernel, arguments.values, flops, sum_bytes(operands, results)),)
 
 
 def _kind(dtype: DType, width: Size, machine: Host) -> str:
@@ -52,8 +50,8 @@ def _kind(dtype: DType, width: Size, machine: Host) -> str:
     return "masked" if _is_ragged(width, machine) else "whole"
 
 
-def _address(body: Graph, node: Node) -> Address:
-    return Address(body.inputs.index(node))
+def _pointer(body: Graph, node: Node) -> Pointer:
+    return Pointer(Address(body.inputs.index(node)), node.dtype)
 
 
 def _is_ragged(width: Size, machine: Host) -> bool:

@@ -6,10 +6,13 @@ from ....runtime.cpu.host import Host
 from ...ir.graph import Graph
 from ...ir.kinds import Window
 from ...ir.types import Size
-from ...layout import Launch, Placed
-from ...loops.anchored import Anchored, Sizes, match_anchored
+from ...loops.anchored import Anchored, match_anchored
+from ...loops.arguments import Pointer
 from ...loops.kernel import Epilogue
+from ...loops.layout import Launch, Placed
+from ...loops.problems import first_seen
 from ...ops.windowing import resolve_padding
+from ..arguments import DepthwiseArguments, PoolArguments
 from ..bodies import Slide
 
 MAX_WIDTH = 15  # the row of a window is unrolled
@@ -53,19 +56,24 @@ def _depthwise(name: str, group: Anchored, machine: Host) -> Launch | None:
         stride=sx,
         dilation=dx,
     )
-    sizes: Sizes = [
-        *_common_sizes(group),
-        ("x_row", row * sy),
-        ("x_col", pixel * sx),
-        ("x_ky", row * dy),
-        ("x_pixel", pixel),
-        ("kys", kh),
-        ("x_image", image),
-        *all_strides(group),
-    ]
-    start = x.origin - padding[0][0] * row - padding[1][0] * pixel
+    images, rows, cols, channels = anchor.shape
+    arguments: DepthwiseArguments[Pointer, Size] = DepthwiseArguments(
+        x=group.pointer(anchor.inputs[0], first_seen(x, padding)),
+        w=group.pointer(anchor.inputs[1]),
+        images=images,
+        rows=rows,
+        cols=cols,
+        channels=channels,
+        x_row=row * sy,
+        x_col=pixel * sx,
+        x_ky=row * dy,
+        x_pixel=pixel,
+        kys=kh,
+        x_image=image,
+        epilogue=group.epilogue(),
+    )
     flops = anchor.tensor_type.elements * (2 * kh * kw)
-    return group.launch(name, slide, {"x": start}, None, sizes, flops)
+    return group.launch(name, slide, arguments, flops)
 
 
 def _pooling(name: str, group: Anchored, machine: Host) -> Launch:
@@ -79,23 +87,28 @@ def _pooling(name: str, group: Anchored, machine: Host) -> Launch:
         epilogue=epilogue_of(group),
         bias=group.parts.bias is not None,
     )
-    sizes: Sizes = [
-        *_common_sizes(group),
-        ("stride_y", sy),
-        ("stride_x", sx),
-        ("pad_y", padding[0][0]),
-        ("pad_x", padding[1][0]),
-        ("height", x.type.shape[1]),
-        ("breadth", x.type.shape[2]),
-        ("kys", kh),
-        ("kxs", kw),
-        ("x_image", image),
-        ("x_line", row),
-        ("x_pixel", pixel),
-        *all_strides(group),
-    ]
+    images, rows, cols, channels = group.anchor.shape
+    arguments: PoolArguments[Pointer, Size] = PoolArguments(
+        x=group.origin(group.anchor.inputs[0]),
+        images=images,
+        rows=rows,
+        cols=cols,
+        channels=channels,
+        stride_y=sy,
+        stride_x=sx,
+        pad_y=padding[0][0],
+        pad_x=padding[1][0],
+        height=x.type.shape[1],
+        breadth=x.type.shape[2],
+        kys=kh,
+        kxs=kw,
+        x_image=image,
+        x_line=row,
+        x_pixel=pixel,
+        epilogue=group.epilogue(),
+    )
     flops = group.anchor.tensor_type.elements * (kh * kw)
-    return group.launch(name, slide, {"x": x.origin}, None, sizes, flops)
+    return group.launch(name, slide, arguments, flops)
 
 
 def is_masked(group: Anchored, machine: Host) -> bool:
@@ -113,20 +126,3 @@ def _columns(size: Size) -> int:
 def epilogue_of(group: Anchored) -> Epilogue:
     parts = group.parts
     return Epilogue(parts.loads, parts.block, parts.pooled, None, (), parts.result)
-
-
-def _common_sizes(group: Anchored) -> Sizes:
-    return list(zip(("images", "rows", "cols", "channels"), group.anchor.shape, strict=True))
-
-
-def all_strides(group: Anchored) -> Sizes:
-    """Strides of the result and of the epilogue's full-size operands."""
-    sizes = strides_of("y", group.result)
-    for load in group.parts.element_loads:
-        sizes += strides_of(load.pointer, group.layout(load.node))
-    return sizes
-
-
-def strides_of(name: str, layout: Placed) -> Sizes:
-    named = zip(("image", "row", "col"), layout.strides, strict=False)
-    return [(f"{name}_{axis}", stride) for axis, stride in named]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ....runtime.cpu.host import Host
 from ...ir.graph import Graph
 from ...ir.kinds import Movement
 from ...ir.types import FLOAT32, Size
-from ...layout import Address, Launch, Placed
 from ...loops.accesses import Accesses, Group, Strided, extent, loop_groups
+from ...loops.arguments import Pointer
 from ...loops.domain import Domain, Values
-from ...loops.kernel import Kernel, Param
+from ...loops.kernel import Kernel
+from ...loops.layout import Address, Launch, Placed
 from ...loops.scalars import sum_bytes
+from ..arguments import TurnArguments
 from ..bodies import Turn
 
 OUTER = 3  # loops around the two axes that change places
@@ -33,7 +34,6 @@ def build_turn(
     operands: tuple[Placed, ...],
     results: tuple[Placed, ...],
     name: str,
-    machine: Host,
 ) -> Launch | None:
     """The launch for a transpose that moves the last axis, or None where ``body`` is none."""
     moved = [node for node in body.nodes if node.inputs]
@@ -49,10 +49,10 @@ def build_turn(
     turned = _turned(axes)
     if turned is None:
         return None
-    kernel, sizes = _kernel(name, *turned)
-    pointers = (Address(read.slot, read.offset), Address(write.slot, write.offset))
+    x, y = (Pointer(Address(access.slot, access.offset)) for access in (read, write))
+    arguments = _arguments(x, y, *turned)
     total = sum_bytes(operands, results)
-    return Launch(kernel, (*pointers, *sizes), 0, total)
+    return Launch(Kernel(name, arguments.params, Turn()), arguments.values, 0, total)
 
 
 def _axis(domain: Domain, group: Group, read: Strided, write: Strided) -> _Axis:
@@ -73,17 +73,24 @@ def _turned(axes: list[_Axis]) -> tuple[_Axis, _Axis, list[_Axis]] | None:
     return before[0], after[0], others
 
 
-def _kernel(
-    name: str, before: _Axis, after: _Axis, others: list[_Axis]
-) -> tuple[Kernel, tuple[Size, ...]]:
-    sizes: list[tuple[str, Size]] = [
-        ("rows", after.steps),
-        ("cols", before.steps),
-        ("x_row", after.read),
-        ("y_col", before.write),
-    ]
-    filled = [*others, *[_Axis(1, 0, 0)] * (OUTER - len(others))]
-    for index, axis in enumerate(filled):
-        sizes += [(f"n{index}", axis.steps), (f"x{index}", axis.read), (f"y{index}", axis.write)]
-    params = (Param("x", FLOAT32), Param("y", FLOAT32), *(Param(name) for name, _ in sizes))
-    return Kernel(name, params, Turn()), tuple(size for _, size in sizes)
+def _arguments(
+    x: Pointer, y: Pointer, before: _Axis, after: _Axis, others: list[_Axis]
+) -> TurnArguments[Pointer, Size]:
+    first, second, third = [*others, *[_Axis(1, 0, 0)] * (OUTER - len(others))]
+    return TurnArguments(
+        x=x,
+        y=y,
+        rows=after.steps,
+        cols=before.steps,
+        x_row=after.read,
+        y_col=before.write,
+        n0=first.steps,
+        x0=first.read,
+        y0=first.write,
+        n1=second.steps,
+        x1=second.read,
+        y1=second.write,
+        n2=third.steps,
+        x2=third.read,
+        y2=third.write,
+    )

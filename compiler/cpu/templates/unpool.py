@@ -5,11 +5,14 @@ from __future__ import annotations
 from ....runtime.cpu.host import Host
 from ...ir.graph import Graph, Node
 from ...ir.kinds import WindowGradient
-from ...layout import Address, Launch, Placed
-from ...loops.anchored import Anchored, Sizes, match_anchored
+from ...ir.types import Size
+from ...loops.anchored import Anchored, image_arguments, image_strides, match_anchored
+from ...loops.arguments import ABSENT, ImageArguments, Pointer
+from ...loops.layout import Launch, Placed
 from ...ops.windowing import Pairs, resolve_padding
+from ..arguments import UnpoolArguments
 from ..bodies import Unpool
-from .slide import all_strides, epilogue_of, is_masked, strides_of
+from .slide import epilogue_of, is_masked
 
 LARGEST = 4  # places in a window that tiles, along each axis: its elements lie in registers
 
@@ -31,27 +34,31 @@ def build_unpool(
     rows, columns = (kh, kw) if _tiles(group, padding) else (0, 0)
     combine, masked = anchor.op.lowering.combine, is_masked(group, machine)
     unpool = Unpool(combine, masked, epilogue_of(group), rows, columns)
-    sizes: Sizes = [
-        *zip(("images", "rows", "cols", "channels"), anchor.shape, strict=True),
-        *zip(("window_rows", "window_cols"), anchor.inputs[-1].shape[1:3], strict=True),
-        ("stride_y", sy),
-        ("stride_x", sx),
-        ("pad_y", padding[0][0]),
-        ("pad_x", padding[1][0]),
-        ("kys", kh),
-        ("kxs", kw),
-    ]
-    pointers: list[tuple[str, Address]] = []
-    for role, operand in zip(_roles(anchor), anchor.inputs, strict=True):
-        pointers.append((role, group.origin(operand)))
-        sizes += strides_of(role, group.layout(operand))
-    sizes += all_strides(group)
+    images, image_rows, image_cols, channels = anchor.shape
+    arguments: UnpoolArguments[Pointer, Size] = UnpoolArguments(
+        images=images,
+        rows=image_rows,
+        cols=image_cols,
+        channels=channels,
+        window_rows=anchor.inputs[-1].shape[1],
+        window_cols=anchor.inputs[-1].shape[2],
+        stride_y=sy,
+        stride_x=sx,
+        pad_y=padding[0][0],
+        pad_x=padding[1][0],
+        kys=kh,
+        kxs=kw,
+        x=_image(group, anchor.inputs[0]) if combine == "maximum" else ABSENT,
+        pooled=_image(group, anchor.inputs[1]) if combine == "maximum" else ABSENT,
+        grad=_image(group, anchor.inputs[-1]),
+        epilogue=group.epilogue(),
+    )
     flops = anchor.inputs[-1].tensor_type.elements * (kh * kw)
-    return group.launch_on(pointers, name, unpool, sizes, flops)
+    return group.launch(name, unpool, arguments, flops)
 
 
-def _roles(anchor: Node) -> tuple[str, ...]:
-    return ("x", "pooled", "grad") if anchor.op.lowering.combine == "maximum" else ("grad",)
+def _image(group: Anchored, operand: Node) -> ImageArguments[Pointer, Size]:
+    return image_arguments(group.origin(operand), image_strides(group.layout(operand)))
 
 
 def _tiles(group: Anchored, padding: Pairs) -> bool:

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from ....runtime.cpu.host import Host
-from ...ir.graph import Graph
-from ...ir.kinds import KernelGradient
 from ...ir.types import Size
-from ...layout import Launch, Placed
-from ...loops.anchored import Sizes, match_anchored
+from ...loops.anchored import Anchored, image_strides
+from ...loops.arguments import Pointer
+from ...loops.layout import Launch
+from ...loops.problems import first_seen
 from ...ops.kernel_gradients import part_counts
 from ...ops.windowing import resolve_padding
+from ..arguments import WindowSumArguments
 from ..bodies import WindowSum
 
 WINDOW_REGISTERS = 25  # of 32: a window of so many places is summed at once
 MOST_COLUMNS = 8
 
 
-def build_window_sum(
-    body: Graph,
-    operands: tuple[Placed, ...],
-    results: tuple[Placed, ...],
-    name: str,
-    machine: Host,
-) -> tuple[Launch, ...]:
+def build_window_sum(group: Anchored, name: str, machine: Host) -> Launch:
     """The launch for a ``depthwise_kernel_gradient`` in parts, one filter a channel."""
-    group = match_anchored(body, operands, results, KernelGradient)
-    assert group is not None, "kernel gradients of float32 are groups of their own"
     anchor, x, grad = group.anchor, group.x, group.layout(group.anchor.inputs[1])
     attrs, (kh, kw) = anchor.attrs, anchor.attrs["window"]
     (sy, sx), (dy, dx) = attrs["strides"], attrs["dilation"]
@@ -34,28 +27,33 @@ def build_window_sum(
     images, lines, cols, channels = grad.type.shape
     image_parts, line_parts = part_counts(grad.type.shape, attrs["part"])
     assert isinstance(channels, int), "kernels have known channels"
-    sizes: Sizes = [
-        ("images", images),
-        ("lines", lines),
-        ("cols", cols),
-        ("channels", channels),
-        ("kys", kh),
-        ("images_part", attrs["part"][0]),
-        ("lines_part", attrs["part"][1]),
-        ("image_parts", image_parts),
-        ("line_parts", line_parts),
-        ("x_image", image),
-        ("x_row", row * sy),
-        ("x_col", pixel * sx),
-        ("x_ky", row * dy),
-        ("x_pixel", pixel),
-        *zip(("w_image", "w_row", "w_col"), grad.strides, strict=False),
-    ]
+    w_image, w_row, w_col = image_strides(grad)
+    arguments: WindowSumArguments[Pointer, Size] = WindowSumArguments(
+        x=group.pointer(anchor.inputs[0], first_seen(x, padding)),
+        w=group.origin(anchor.inputs[1]),
+        y=group.stored(),
+        images=images,
+        lines=lines,
+        cols=cols,
+        channels=channels,
+        kys=kh,
+        images_part=attrs["part"][0],
+        lines_part=attrs["part"][1],
+        image_parts=image_parts,
+        line_parts=line_parts,
+        x_image=image,
+        x_row=row * sy,
+        x_col=pixel * sx,
+        x_ky=row * dy,
+        x_pixel=pixel,
+        w_image=w_image,
+        w_row=w_row,
+        w_col=w_col,
+    )
     rows, columns = _block(kh, kw, cols, machine)
     kernel = WindowSum(channels % machine.lanes != 0, rows, columns, kw, sx, dx)
-    first = x.origin - padding[0][0] * row - padding[1][0] * pixel
     flops = grad.type.elements * (2 * kh * kw)
-    return (group.launch(name, kernel, {"x": first, "w": grad.origin}, None, sizes, flops),)
+    return group.launch(name, kernel, arguments, flops)
 
 
 def _block(height: int, width: int, cols: Size, machine: Host) -> tuple[int, int]:

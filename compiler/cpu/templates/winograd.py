@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ....runtime.cpu.host import Host
 from ....runtime.program import Scratch
 from ...ir.graph import Graph, Node
 from ...ir.kinds import Contraction
 from ...ir.types import FLOAT32, Size
-from ...layout import CACHE_LINE, CONFLICTING, Address, Launch, Placed
-from ...loops.anchored import Anchored, Sizes, match_anchored
+from ...loops.anchored import Anchored, image_strides, match_anchored
+from ...loops.arguments import Pointer
+from ...loops.layout import CACHE_LINE, CONFLICTING, Address, Launch, Placed
 from ...loops.problems import first_seen, pays_packing
 from ...ops.windowing import resolve_padding
 from ...ops.winograd import PLACES, TILE, WINDOW
-from ..blocking import Extent, choose_block
+from ..arguments import WinogradArguments
+from ..blocking import BlockEngine, Extent, choose
 from ..bodies import PLACES_APART, Winograd
-from ..packing import Panels
-from .slide import all_strides, strides_of
 
 TILES = 24  # transformed at a time, or a few more: they stay in a core's nearest cache
 
@@ -27,20 +26,21 @@ def build_winograd(
     operands: tuple[Placed, ...],
     results: tuple[Placed, ...],
     name: str,
-    machine: Host,
+    engines: tuple[BlockEngine, ...],
 ) -> Launch | None:
     """The launch for a group around a ``winograd_conv2d``, or None where there is none."""
     group = match_anchored(body, operands, results, Contraction)
     if group is None or group.anchor.op.lowering.kind != "winograd_conv2d":
         return None
-    if group.anchor.inputs[0].shape[3] % machine.lanes:
-        return None
     parts = group.parts
     rows, columns = known_sizes(parts.covered(*group.anchor.shape[1:3]))
     channels, filters = known_sizes(group.anchor.inputs[1].shape[1:])
     down, across = -(-rows // TILE), -(-columns // TILE)
-    block = choose_block(Extent(1, down * across, filters, channels), machine)
-    width = block.vectors * machine.lanes
+    extent = Extent(1, down * across, filters, channels)
+    choice = choose(group.anchor.op.lowering.kind, extent, engines)
+    if choice is None or channels % choice.engine.lanes:
+        return None
+    block, width = choice.block, choice.width
     packed = pays_packing(group)
     kernel = Winograd(
         block=block,
@@ -52,32 +52,37 @@ def build_winograd(
         in_place=not packed,
     )
     images = group.anchor.shape[0]
-    taps = group.layout(group.anchor.inputs[2])
-    sizes: Sizes = [
-        ("images", images),
-        ("rows", rows),
-        ("cols", columns),
-        ("panels", -(-filters // width)),
-        ("channels", filters),
-        ("run", channels),
-        ("v_tile", tile_stride(channels)),
-        *zip(("w_place", "w_panel", "w_run"), _weight_strides(group, width, packed), strict=True),
-        *zip(("t_ky", "t_kx", "t_run"), taps.strides, strict=False),
-        *strides_of("x", group.x),
-        *all_strides(group),
-    ]
-    x, w, k = (group.slot(operand) for operand in group.anchor.inputs)
-    packing = Panels(width, batch_axes=1) if packed else None
-    start = 0 if packed else group.layout(group.anchor.inputs[1]).origin
-    pointers: list[tuple[str, Address | Scratch]] = [
-        ("x", Address(x, start_of(group.x, group.anchor))),
-        ("w", Address(w, start, packing)),
-        ("taps", Address(k, taps.origin, seldom=True)),
-        ("v", scratch_of(kernel.tiles, tile_stride(channels))),
-        ("m", scratch_of(kernel.tiles, width)),
-    ]
+    x, w, k = group.anchor.inputs
+    taps = group.layout(k)
+    t_ky, t_kx, t_run, _ = taps.strides
+    x_image, x_row, x_col = image_strides(group.x)
+    w_place, w_panel, w_run = _weight_strides(group, width, packed)
+    arguments: WinogradArguments[Pointer, Size] = WinogradArguments(
+        x=group.pointer(x, start_of(group.x, group.anchor)),
+        w=group.pointer(w, packing=choice.packing(batch_axes=1)) if packed else group.origin(w),
+        taps=Pointer(Address(group.slot(k), taps.origin, seldom=True)),
+        v=scratch_of(kernel.tiles, tile_stride(channels)),
+        m=scratch_of(kernel.tiles, width),
+        images=images,
+        rows=rows,
+        cols=columns,
+        panels=-(-filters // width),
+        channels=filters,
+        run=channels,
+        v_tile=tile_stride(channels),
+        w_place=w_place,
+        w_panel=w_panel,
+        w_run=w_run,
+        t_ky=t_ky,
+        t_kx=t_kx,
+        t_run=t_run,
+        x_image=x_image,
+        x_row=x_row,
+        x_col=x_col,
+        epilogue=group.epilogue(),
+    )
     flops = images * (2 * PLACES * down * across * channels * filters)
-    return group.launch_on(pointers, name, kernel, sizes, flops)
+    return group.launch(name, kernel, arguments, flops)
 
 
 def known_sizes(shape: Sequence[Size]) -> list[int]:
@@ -92,9 +97,9 @@ def tile_stride(channels: int) -> int:
     return channels + (CACHE_LINE if channels % CONFLICTING == 0 else 0)
 
 
-def scratch_of(tiles: int, elements: int) -> Scratch:
+def scratch_of(tiles: int, elements: int) -> Pointer:
     """Room for so many tiles of so many elements at each place."""
-    return Scratch(PLACES * (tiles * elements + PLACES_APART) * FLOAT32.itemsize)
+    return Pointer(Scratch(PLACES * (tiles * elements + PLACES_APART) * FLOAT32.itemsize))
 
 
 def _weight_strides(group: Anchored, width: int, packed: bool) -> tuple[Size, Size, Size]:

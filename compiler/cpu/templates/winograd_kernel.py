@@ -5,11 +5,13 @@ from __future__ import annotations
 from ....runtime.cpu.host import Host
 from ...ir.graph import Graph
 from ...ir.kinds import KernelTransform
-from ...layout import Address, Launch, Placed
-from ...loops.anchored import Sizes, match_anchored
+from ...ir.types import Size
+from ...loops.anchored import image_strides, match_anchored
+from ...loops.arguments import Pointer
+from ...loops.layout import Launch, Placed
 from ...ops.winograd import PLACES, WINDOW
+from ..arguments import WinogradKernelArguments
 from ..bodies import WinogradKernel
-from .slide import strides_of
 from .winograd import known_sizes, start_of
 
 
@@ -29,23 +31,31 @@ def build_winograd_kernel(
     rows, columns, filters = known_sizes(grad.type.shape[1:])
     (channels,) = known_sizes(x.type.shape[3:])
     lanes = machine.lanes
-    sizes: Sizes = [
-        ("images", grad.type.shape[0]),
-        ("rows", rows),
-        ("cols", columns),
-        ("vectors", -(-filters // lanes)),
-        ("channels", filters),
-        ("run", channels),
-        ("p_place", places.strides[0]),
-        ("p_run", places.strides[1]),
-        *strides_of("x", x),
-        *strides_of("g", grad),
-        *zip(("y_ky", "y_kx", "y_run"), group.result.strides, strict=False),
-    ]
-    starts = (places.origin, start_of(x, anchor), grad.origin)
-    pointers = [
-        (pointer, Address(group.slot(operand), start))
-        for pointer, operand, start in zip("pxg", anchor.inputs, starts, strict=True)
-    ]
+    x_image, x_row, x_col = image_strides(x)
+    g_image, g_row, g_col = image_strides(grad)
+    y_ky, y_kx, y_run, _ = group.result.strides
+    arguments: WinogradKernelArguments[Pointer, Size] = WinogradKernelArguments(
+        p=group.origin(anchor.inputs[0]),
+        x=group.pointer(anchor.inputs[1], start_of(x, anchor)),
+        g=group.origin(anchor.inputs[2]),
+        y=group.stored(),
+        images=grad.type.shape[0],
+        rows=rows,
+        cols=columns,
+        vectors=-(-filters // lanes),
+        channels=filters,
+        run=channels,
+        p_place=places.strides[0],
+        p_run=places.strides[1],
+        x_image=x_image,
+        x_row=x_row,
+        x_col=x_col,
+        g_image=g_image,
+        g_row=g_row,
+        g_col=g_col,
+        y_ky=y_ky,
+        y_kx=y_kx,
+        y_run=y_run,
+    )
     flops = channels * filters * (PLACES + WINDOW[0] * WINDOW[1])
-    return group.launch_on(pointers, name, WinogradKernel(filters % lanes != 0), sizes, flops)
+    return group.launch(name, WinogradKernel(filters % lanes != 0), arguments, flops)

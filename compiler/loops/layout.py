@@ -1,0 +1,147 @@
+"""Where the elements of a value lie in memory, and the arguments of launches that say so."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+
+from ...runtime.forks import cached_property
+from ...runtime.program import Scratch
+from ..ir.types import Size, TensorType
+from .kernel import Kernel
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Row-major, with a border of ``halo[axis] = (before, after)`` elements around the value.
+
+    What is ``kept`` is read many times before it changes: by many calls, or all steps of a loop.
+    """
+
+    type: TensorType
+    halo: tuple[tuple[Size, Size], ...] = ()
+    kept: bool = False
+
+    @cached_property
+    def padded_shape(self) -> tuple[Size, ...]:
+        halo = self.halo or ((0, 0),) * self.type.rank
+        return tuple(n + a + b for n, (a, b) in zip(self.type.shape, halo, strict=True))
+
+    @cached_property
+    def strides(self) -> tuple[Size, ...]:
+        """Elements between neighbours along each axis."""
+        strides: list[Size] = []
+        step: Size = 1
+        for size in reversed(self.padded_shape):
+            strides.append(step)
+            step = step * size
+        return tuple(reversed(strides))
+
+    @property
+    def origin(self) -> Size:
+        """Elements from the start of the memory to the first element of the value."""
+        if not self.halo:
+            return 0
+        total: Size = 0
+        for (before, _), stride in zip(self.halo, self.strides, strict=True):
+            total = total + before * stride
+        return total
+
+    @property
+    def elements(self) -> Size:
+        total: Size = 1
+        for size in self.padded_shape:
+            total = total * size
+        return total
+
+    @property
+    def bytes(self) -> Size:
+        return self.elements * self.type.dtype.itemsize
+
+    @property
+    def has_border(self) -> bool:
+        """Whether there are gaps between pixels' rows or images (not only between pixels)."""
+        return any(a != 0 or b != 0 for a, b in self.halo[:-1])
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of a wider value: a type of its own, the wide one's strides."""
+
+    type: TensorType
+    strides: tuple[Size, ...]
+    origin: Size
+    kept: bool = False
+
+    @property
+    def has_border(self) -> bool:
+        """Around it lies the rest of the wider value: there is no border to fill."""
+        return False
+
+
+Placed: TypeAlias = "Layout | Part"
+
+
+def at_index(whole: Placed, axis: int) -> Part:
+    """What lies at index 0 along ``axis``; the others follow at ``whole.strides[axis]``."""
+    shape, strides = whole.type.shape, whole.strides
+    type_ = whole.type.with_shape((*shape[:axis], *shape[axis + 1 :]))
+    return Part(type_, (*strides[:axis], *strides[axis + 1 :]), whole.origin)
+
+
+def are_even(layout: Placed, first: int, last: int) -> bool:
+    """Whether the axes from ``first`` to ``last`` can be walked as one."""
+    shape, strides = layout.type.shape, layout.strides
+    # Along an axis of one element nothing is walked: those around it follow one another.
+    axes = [*(axis for axis in range(first, last) if shape[axis] != 1), last]
+    return all(strides[a] == strides[b] * shape[b] for a, b in pairwise(axes))
+
+
+class Packing(ABC):
+    """The order in which a kernel wants an operand, where it is another than that of its axes."""
+
+    @abstractmethod
+    def elements(self, type_: TensorType) -> Size:
+        """Elements of the packed array of a value of ``type_``."""
+
+    @abstractmethod
+    def pack(self, array: np.ndarray) -> np.ndarray:
+        """A weight, packed once before all calls."""
+
+    @abstractmethod
+    def launch(self, source: Layout) -> Launch:
+        """The launch that packs what is computed at run time: from slot 0 to slot 1."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """The address of a group's operand (``slot`` counts operands, then results) plus elements.
+
+    What is ``seldom`` read, such as where a result is not finite, takes no part of a cache.
+    """
+
+    slot: int
+    offset: Size = 0
+    packing: Packing | None = None
+    seldom: bool = False
+
+
+# Float32 elements: rows a multiple of 2 KB apart evict each other, a cache line more keeps them.
+CONFLICTING = 512
+CACHE_LINE = 16
+
+Argument: TypeAlias = "Address | Scratch | Size"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A kernel and its arguments. ``flops`` and ``bytes`` are what the launch costs."""
+
+    kernel: Kernel
+    args: tuple[Argument, ...]
+    flops: Size
+    bytes: Size

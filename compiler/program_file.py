@@ -1,0 +1,149 @@
+"""Programs in files: saved as data, and made to run again, their kernels' texts emitted anew.
+
+A file holds kernels as the dialect has them, never their texts: what is compiled is what this
+installation's own emitter writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..runtime.devices import runs_here, targets_here
+from ..runtime.dim import Dim, evaluate
+from ..runtime.executor import Arrays, Executor
+from ..runtime.memory import align
+from ..runtime.program import KernelText, Program, Slot
+from ..runtime.program_check import check_program
+from ..runtime.program_file import ProgramFileError, read_program, write_program
+from ..runtime.records import SIZE, RecordError, Records, Scalar
+from .ir.types import DType, dtype_of
+from .loops.kernel import Kernel
+from .targets import target_named
+
+# Strings in kernels become parts of texts: names and numbers alone.
+NAME_OR_NUMBER = re.compile(r"[A-Za-z_]\w*|-?\d+(\.\d+)?(e[+-]?\d+)?|-?inf|\?|", re.ASCII)
+OF_PROGRAMS = Records({Dim: SIZE})
+OF_KERNELS = Records({DType: Scalar(lambda dtype: str(dtype.name), dtype_of)}, NAME_OR_NUMBER)
+PROGRAM, KERNELS, TEXTS = "program", "kernels", "texts"
+
+
+def save_program(
+    path: str | os.PathLike[str], program: Program, kernels: Sequence[Kernel], executor: Executor
+) -> None:
+    """Writes a program, its prepared weights and its state to a file, whole or not at all.
+
+    Args:
+        kernels: those that the program's texts were made of.
+        executor: of the program, for the weights and the state.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    description = {
+        PROGRAM: OF_PROGRAMS.encode(replace(program, kernels=())),
+        KERNELS: [OF_KERNELS.encode(kernel) for kernel in kernels],
+        TEXTS: [_digest(kernel.source) for kernel in program.kernels],
+    }
+    state = [buffer.read() for buffer in executor.state.values()]
+    write_program(path, description, [*executor.weights, *state])
+
+
+def load_program(path: str | os.PathLike[str], trusted: bool = False) -> Executor:
+    """The program of a file, ready to be called with arrays.
+
+    Raises:
+        ProgramFileError: the file is no program, damaged, of another version or target, or of an
+            installation with other kernels; or not yours, unless it is ``trusted``.
+        OSError: there is no such file, or it may not be read.
+    """
+    description, weights = read_program(path, trusted)
+    try:
+        program = _program(description)
+        arrays = _arrays(program, weights)
+    except (RecordError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ProgramFileError(f"{os.fspath(path)}: {error}") from error
+    executor = Executor(program)
+    executor.on_empty = partial(_empty, executor)
+    for slot in program.constants:
+        executor.set_constant(slot, arrays[slot])
+    for name, slot in program.state.items():
+        executor.state[name].write(arrays[slot])
+    return executor
+
+
+def _program(description: Any) -> Program:
+    """The program, with its kernels' texts; raises ``ValueError`` on what cannot be one."""
+    if type(description) is not dict or description.keys() != {PROGRAM, KERNELS, TEXTS}:
+        raise RecordError("expected a program, its kernels, and digests of their texts")
+    program = OF_PROGRAMS.decode(Program, description[PROGRAM])
+    kernels = OF_KERNELS.decode(tuple[Kernel, ...], description[KERNELS])
+    if program.kernels:
+        raise RecordError("expected kernels of the dialect, got texts")
+    if not runs_here(program.target):
+        here = " or ".join(targets_here())
+        raise ValueError(
+            f"expected a program for {here}, which this machine runs; got one for "
+            f"{program.target!r}. Compile the model here"
+        )
+    texts = tuple(KernelText(kernel.name, _text(kernel, program.target)) for kernel in kernels)
+    if [_digest(text.source) for text in texts] != description[TEXTS]:
+        raise ValueError(
+            "expected the kernels of this installation; it was saved by one that has others. "
+            "Compile the model here and save it anew"
+        )
+    program = replace(program, kernels=texts)
+    check_program(program, [[p.dtype is not None for p in k.params] for k in kernels])
+    return program
+
+
+def _text(kernel: Kernel, target: str) -> str:
+    try:
+        return target_named(target).emit(kernel)
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError) as error:
+        raise ValueError(f"expected a kernel that can be emitted, got {kernel.name!r}") from error
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _arrays(program: Program, content: memoryview) -> dict[int, np.ndarray]:
+    """Weights and state by their slots, in the order in which they were written."""
+    arrays: dict[int, np.ndarray] = {}
+    start = end = 0
+    for slot in (*program.constants, *program.state.values()):
+        size = evaluate(program.slots[slot].bytes, {})
+        end = start + size
+        if end > len(content):
+            break
+        arrays[slot] = _array(program.slots[slot], content[start:end])
+        start = align(end)
+    if len(arrays) < len(program.constants) + len(program.state) or end != len(content):
+        raise ValueError("expected as many bytes of weights as its slots have")
+    return arrays
+
+
+def _array(slot: Slot, content: memoryview) -> np.ndarray:
+    shape = tuple(evaluate(size, {}) for size in slot.shape)
+    return np.frombuffer(content, np.dtype(slot.dtype)).reshape(shape)
+
+
+def _empty(executor: Executor, arrays: Arrays) -> Arrays:
+    """The results of empty inputs, where they are empty too."""
+    slots, sizes = executor.program.slots, executor.sizes([array.shape for array in arrays])
+    outputs = [slots[i] for i in executor.program.outputs]
+    shapes = [tuple(evaluate(size, sizes) for size in slot.shape) for slot in outputs]
+    if not all(0 in shape for shape in shapes):
+        raise ValueError(
+            f"{executor.program.name}: expected arguments with elements; a program from a file "
+            "sums up nothing over none"
+        )
+    return tuple(map(np.empty, shapes, [np.dtype(slot.dtype) for slot in outputs]))

@@ -1,0 +1,314 @@
+"""Turns a schedule into a plan: rows in order, a slot of memory for every value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from ...runtime.program import (
+    ARENA,
+    INPUT,
+    OUTPUT,
+    STATE,
+    Condition,
+    LaunchRow,
+    LoopRow,
+    Move,
+    Operand,
+    Row,
+    Slot,
+    TileRow,
+    listing,
+)
+from ..ir.graph import Node
+from ..ir.types import Size, TensorType
+from ..loops.kernel import Kernel
+from ..loops.layout import Address, Launch, Layout, Packing, Placed
+from ..ops.stepping import parts_of, steps_of
+from .conditions import conditions
+from .schedule import Loop, Schedule, Step, Tile
+from .slots import Prepared, Slots, value_name
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A program whose kernels are no texts yet; see ``runtime.program.Program``.
+
+    ``prepared`` says which weight, in which form, goes in which of the constant slots.
+    """
+
+    name: str
+    kernels: tuple[Kernel, ...]
+    slots: tuple[Slot, ...]
+    rows: tuple[Row, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    symbols: tuple[str, ...]
+    conditions: tuple[Condition, ...]
+    prepared: Mapping[int, Prepared]
+
+    def __str__(self) -> str:
+        kernels = [kernel.name for kernel in self.kernels]
+        return f"plan {self.name}\n{listing(kernels, self.slots, self.rows)}"
+
+
+def plan(schedule: Schedule, tiles: tuple[Tile, ...] = ()) -> Plan:
+    """The plan of a lowered schedule, with these stretches of it tiled over the batch."""
+    return _Planner(schedule, tiles).plan()
+
+
+@dataclass
+class _Scope:
+    """A schedule whose rows are being made: the graph's, or that of a loop's body.
+
+    ``values`` says where values lie, ``packed`` where those that kernels want in panels.
+    """
+
+    schedule: Schedule
+    values: dict[Node, Operand] = field(default_factory=dict)
+    packed: dict[tuple[Node, Packing], Operand] = field(default_factory=dict)
+    loops: int = 0  # around it
+
+
+class _Planner:
+    def __init__(self, schedule: Schedule, tiles: tuple[Tile, ...]) -> None:
+        self.tiles = tiles
+        self.scope = _Scope(schedule)
+        self.kernels: dict[Kernel, int] = {}
+        self.rows: list[Row] = []
+        self.slots = Slots(self.rows)
+
+    def plan(self) -> Plan:
+        graph = self.scope.schedule.graph
+        inputs = [self._add_value(node, INPUT).slot for node in graph.inputs]
+        outputs = [self._add_value(node, OUTPUT).slot for node in graph.returned]
+        self._add_state()
+        self._add_steps()
+        self._copy_updates()
+        return Plan(
+            graph.name,
+            tuple(self.kernels),
+            tuple(self.slots.made),
+            tuple(self.rows),
+            tuple(inputs),
+            tuple(outputs),
+            graph.symbols,
+            conditions(graph),
+            {place.slot: p for p, place in self.slots.prepared.items()},
+        )
+
+    def _add_state(self) -> None:
+        """Memory for the updated parameters, in which most next values are written at once."""
+        schedule = self.scope.schedule
+        for parameter, value in schedule.graph.next_values.items():
+            place = self._add_value(parameter, STATE)
+            if parameter in schedule.overwritten:
+                self.scope.values[value] = place
+
+    def _copy_updates(self) -> None:
+        schedule = self.scope.schedule
+        values = schedule.graph.next_values
+        for parameter, launches in schedule.copies.items():
+            places = self._value(values[parameter]), self._value(parameter)
+            self._add_copy(launches, *places, f"update {value_name(parameter)}")
+
+    def _add_steps(self) -> None:
+        """All rows: those of a tile after a row that counts them."""
+        opening = {tile.first: tile for tile in self.tiles}
+        closing = {tile.last: tile for tile in self.tiles}
+        start = 0
+        for index, step in enumerate(self.scope.schedule.steps):
+            if index in opening:
+                start = len(self.rows)
+                self.rows.append(_tile_row(opening[index], 0))
+            self._add_step(step)
+            if index in closing:
+                self.rows[start] = _tile_row(closing[index], len(self.rows) - 1 - start)
+
+    def _add_step(self, step: Step) -> None:
+        if step.loop is not None:
+            self._add_loop(step, step.loop)
+        for launch in step.launches:
+            for arg in launch.args:
+                if isinstance(arg, Address) and arg.packing is not None:
+                    self._pack(step.operands[arg.slot], arg.packing, step.label)
+            self._add_launch(launch, partial(self._place, step), len(step.operands), step.label)
+
+    def _add_launch(
+        self, launch: Launch, place: Callable[[Address], Operand], results: int, label: str
+    ) -> None:
+        """A row; slots of the launch from number ``results`` on are written."""
+        places = {arg: place(arg) for arg in launch.args if isinstance(arg, Address)}
+        read = dict.fromkeys(p.slot for arg, p in places.items() if arg.slot < results)
+        written = dict.fromkeys(p.slot for arg, p in places.items() if arg.slot >= results)
+        self.slots.touch((*read, *written))
+        self.rows.append(
+            LaunchRow(
+                self._kernel(launch.kernel),
+                tuple(places[a] if isinstance(a, Address) else a for a in launch.args),
+                tuple(read),
+                tuple(written),
+                label,
+                launch.flops,
+                launch.bytes,
+                launch.kernel.body.fills_border,
+            )
+        )
+
+    def _add_copy(
+        self, launches: Iterable[Launch], source: Operand, to: Operand, label: str
+    ) -> None:
+        """Rows of launches from slot 0 to slot 1."""
+        for launch in launches:
+            self._add_launch(launch, partial(self._among, (source, to)), 1, label)
+
+    def _pack(self, node: Node, packing: Packing, label: str) -> None:
+        """A row that packs an operand which is no weight, unless there is one."""
+        scope = self.scope
+        if scope.schedule.weight(node) is not None or (node, packing) in scope.packed:
+            return
+        source, layout = self._value(node), scope.schedule.layouts[node]
+        assert isinstance(layout, Layout), "what is packed has no gaps between its rows"
+        type_ = TensorType(node.dtype, (packing.elements(node.tensor_type),))
+        panels = self.slots.add(f"packed {value_name(node)}", ARENA, type_)
+        scope.packed[node, packing] = panels
+        self._add_copy([packing.launch(layout)], source, panels, f"pack ({label})")
+
+    # Loops
+
+    def _add_loop(self, step: Step, loop: Loop) -> None:
+        """The carries' starts, the rows of a step after one that counts them, the last carries."""
+        node, label = step.node, step.label
+        outer = parts_of(node, node.inputs)
+        items = {item.attrs["index"]: item for item in step.results}
+        types = (carry.both.type for carry in loop.carries)
+        carries = [self.slots.add(f"carry of {label}", ARENA, type_) for type_ in types]
+        for launches, start, carry in zip(loop.starts, outer.carries, carries, strict=True):
+            self._add_copy(launches, self._any_value(start), carry, label)
+        inner = self._scope_of(step, loop, carries, items)
+        head = len(self.rows)
+        self.rows.append(LoopRow(0, loop.steps, label))
+        around, self.scope = self.scope, inner
+        for each in loop.body.steps:
+            self._add_step(each)
+        self.scope = around
+        self.rows[head] = LoopRow(len(self.rows) - 1 - head, loop.steps, label)
+        self.slots.keep_through(head)
+        for index, (launches, carry) in enumerate(zip(loop.finals, carries, strict=True)):
+            last = Operand(carry.slot, loop.steps % 2 * loop.carries[index].apart)
+            if launches:
+                self._add_copy(launches, last, self._value(items[index]), label)
+
+    def _scope_of(
+        self, step: Step, loop: Loop, carries: Sequence[Operand], items: Mapping[int, Node]
+    ) -> _Scope:
+        """The scope of the steps of a loop: where what they share with the graph around lies."""
+        node, around = step.node, self.scope
+        outer, own = parts_of(node, node.inputs), parts_of(node, loop.body.graph.inputs)
+        results = loop.body.graph.outputs[len(carries) :]
+        scope = _Scope(loop.body, self._carried(loop, carries), loops=around.loops + 1)
+        for value, sequence in zip(own.sequences, outer.sequences, strict=True):
+            layout = around.schedule.layouts[sequence]
+            scope.values[value] = self._sliced(node, self._any_value(sequence), layout)
+        for index, (value, layout) in enumerate(zip(results, loop.stacked, strict=True)):
+            place = self._stacked(items.get(len(carries) + index), layout, step.label)
+            scope.values[value] = self._sliced(node, place, layout)
+        pairs = zip(own.captured, outer.captured, strict=True)
+        captured = {value: n for value, n in pairs if value not in loop.body.weights}
+        for value, packing in packings(loop.body):
+            if value in captured:
+                self._pack(captured[value], packing, step.label)
+                scope.packed[value, packing] = around.packed[captured[value], packing]
+        scope.values |= {value: self._value(n) for value, n in captured.items()}
+        return scope
+
+    def _carried(self, loop: Loop, carries: Sequence[Operand]) -> dict[Node, Operand]:
+        """Each step reads a carry where the last one wrote it, and writes it to the other place."""
+        graph, depth = loop.body.graph, self.scope.loops
+        found = {}
+        for index, (place, carry) in enumerate(zip(carries, loop.carries, strict=True)):
+            there, back = (Move(depth, carry.apart * way, alternate=True) for way in (1, -1))
+            found[graph.inputs[index]] = _moving(place, 0, there)
+            found[graph.outputs[index]] = _moving(place, carry.apart, back)
+        return found
+
+    def _stacked(self, item: Node | None, layout: Layout, label: str) -> Operand:
+        """The memory of a stacked result, which perhaps nobody reads."""
+        if item is not None:
+            return self._value(item)
+        return self.slots.add(f"unread of {label}", ARENA, layout.type)
+
+    def _sliced(self, node: Node, whole: Operand, layout: Placed) -> Operand:
+        """The slice of a sequence that the first step sees; the next is one further on."""
+        stride = layout.strides[node.attrs["axis"]] * layout.type.dtype.itemsize
+        if not node.attrs["reverse"]:
+            return _moving(whole, 0, Move(self.scope.loops, stride))
+        return _moving(whole, (steps_of(node) - 1) * stride, Move(self.scope.loops, stride * -1))
+
+    # Places
+
+    def _place(self, step: Step, address: Address) -> Operand:
+        """Where an operand or result of a step lies."""
+        node = _value(step, address.slot)
+        if address.packing is None or self.scope.schedule.weight(node) is not None:
+            found = self._any_value(node, address.packing)
+        else:
+            found = self.scope.packed[node, address.packing]
+        return _moving(found, address.offset * node.dtype.itemsize)
+
+    def _among(self, places: Sequence[Operand], address: Address) -> Operand:
+        place = places[address.slot]
+        return _moving(place, address.offset * self.slots.itemsize(place))
+
+    def _any_value(self, node: Node, packing: Packing | None = None) -> Operand:
+        """Where a value lies, a weight perhaps."""
+        weight = self.scope.schedule.weight(node)
+        return (
+            self._value(node) if weight is None else self.slots.constant(Prepared(weight, packing))
+        )
+
+    def _value(self, node: Node) -> Operand:
+        home = self.scope.schedule.homes[node]
+        weight = self.scope.schedule.weight(home)
+        if weight is not None:
+            return self.slots.constant(Prepared(weight))
+        known = self.scope.values.get(home)
+        return self._add_value(home, ARENA) if known is None else known
+
+    def _add_value(self, node: Node, kind: str) -> Operand:
+        layout = self.scope.schedule.layouts[node]
+        assert isinstance(layout, Layout), "a part of a value has no memory of its own"
+        place = self.slots.add(value_name(node), kind, layout.type, layout)
+        self.scope.values[node] = place
+        return place
+
+    def _kernel(self, kernel: Kernel) -> int:
+        return self.kernels.setdefault(kernel, len(self.kernels))
+
+
+def packings(schedule: Schedule) -> Iterator[tuple[Node, Packing]]:
+    """The operands that the kernels of a schedule, its loops' included, want in panels."""
+    for step in schedule.steps:
+        for launch in step.launches:
+            for arg in launch.args:
+                if isinstance(arg, Address) and arg.packing is not None:
+                    yield step.operands[arg.slot], arg.packing
+        if step.loop is not None:
+            own = step.node.attrs["body"].inputs
+            outer = dict(zip(own, step.node.inputs, strict=True))
+            inner = packings(step.loop.body)
+            yield from ((outer[node], packing) for node, packing in inner if node in outer)
+
+
+def _tile_row(tile: Tile, rows: int) -> TileRow:
+    return TileRow(rows, tile.samples, tile.least, unit=tile.unit)
+
+
+def _moving(place: Operand, bytes_: Size, *moves: Move) -> Operand:
+    return Operand(place.slot, place.offset + bytes_, (*place.moves, *moves))
+
+
+def _value(step: Step, slot: int) -> Node:
+    operands = len(step.operands)
+    return step.operands[slot] if slot < operands else step.results[slot - operands]

@@ -1,0 +1,237 @@
+"""Orders a graph's groups and decides where each value is stored.
+
+A ``Schedule`` is what remains of the graph once it is a sequence: ``Step`` after ``Step``, each a
+group of ops; which values are views of others; which have a border of zeros around them; and what
+is computed from weights alone, once, before all steps. ``lower`` adds the launches.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from ..ir.graph import Graph, Node
+from ..ir.kinds import Projection, View
+from ..ir.types import Size, TupleType
+from ..loops.layout import Launch, Layout, Placed, at_index
+from ..ops.core import fuse_nodes
+from ..ops.registry import ops
+from ..ops.stepping import parts_of, steps_of
+from ..prologue import fixed_nodes
+from .carry import Carry
+from .state import order_updates
+
+
+class LayoutPolicy(ABC):
+    """What scheduling asks of a target."""
+
+    @abstractmethod
+    def layouts(self, graph: Graph, fixed: frozenset[Node]) -> dict[Node, Layout]:
+        """Where each value of ``graph`` lies; those in ``fixed`` are computed before all calls."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One group: the node it computes, the values it reads and makes, its ops, its launches.
+
+    Of a scan the results are those that are used, and in place of a body ``loop`` says how it is
+    done. ``launches`` are none before ``lower``.
+    """
+
+    node: Node
+    operands: tuple[Node, ...]
+    results: tuple[Node, ...]
+    body: Graph | None = None
+    loop: Loop | None = None
+    launches: tuple[Launch, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What the step does and for which layers, e.g. ``conv2d+relu (conv2d_1)``."""
+        name = self.node.attrs.get("label") or self.node.op.name
+        layers = ", ".join(self.node.layers)
+        return f"{name} ({layers})" if layers else str(name)
+
+    @property
+    def flops(self) -> Size:
+        total: Size = 0
+        for launch in self.launches:
+            total = total + launch.flops
+        return total if self.loop is None else self.loop.flops
+
+
+@dataclass(frozen=True)
+class Loop:
+    """How a scan is done: the schedule of a step, run ``steps`` times, copies before and after.
+
+    Of each carry ``starts`` has the launches from the operand (slot 0) to its first place (slot 1),
+    ``finals`` those from a place (slot 0) to the result (slot 1): none if that is not used. Both
+    are empty before ``lower``.
+    """
+
+    body: Schedule
+    steps: Size
+    carries: tuple[Carry, ...]
+    stacked: tuple[Layout, ...]  # results
+    starts: tuple[tuple[Launch, ...], ...] = ()
+    finals: tuple[tuple[Launch, ...], ...] = ()
+
+    @property
+    def flops(self) -> Size:
+        each: Size = 0
+        for step in self.body.steps:
+            each = each + step.flops
+        return each * self.steps
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Steps ``first`` to ``last`` run ``samples`` at a time; see ``runtime.program.TileRow``."""
+
+    first: int
+    last: int
+    samples: int
+    least: int
+    unit: int = 1
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps in order; ``homes`` maps each value to the one whose memory it lies in.
+
+    ``weights`` are the inputs that stand for weights: those of a loop's body that captured some.
+    ``overwritten`` are the updated parameters whose next value takes the place of the old one;
+    ``copies`` has, once lowered, the launches that bring the others theirs, from slot 0 to slot 1.
+    """
+
+    graph: Graph
+    steps: tuple[Step, ...]
+    layouts: Mapping[Node, Placed]
+    homes: Mapping[Node, Node]
+    fixed: frozenset[Node]
+    weights: Mapping[Node, Node] = field(default_factory=dict)
+    overwritten: frozenset[Node] = frozenset()
+    copies: Mapping[Node, tuple[Launch, ...]] = field(default_factory=dict)
+
+    def weight(self, node: Node) -> Node | None:
+        """What is computed before all steps and lies where ``node`` is read; None if nothing."""
+        return node if node in self.fixed else self.weights.get(node)
+
+    def __str__(self) -> str:
+        lines = [f"schedule {self.graph.name}: {len(self.steps)} steps"]
+        return "\n".join([*lines, *_lines(self, "  ")])
+
+
+def _lines(schedule: Schedule, indent: str) -> list[str]:
+    lines = []
+    for i, step in enumerate(schedule.steps):
+        if step.loop is not None:
+            lines.append(f"{indent}{i:3}  {step.label:50}  {step.loop.steps} times:")
+            lines += _lines(step.loop.body, f"{indent}     ")
+            continue
+        lines.append(f"{indent}{i:3}  {step.label:50}  {_made(step)}")
+    return lines
+
+
+def _made(step: Step) -> str:
+    """The kernels of a step; before it is lowered the types of its results."""
+    if not step.launches:
+        return ", ".join(str(result.type) for result in step.results)
+    kernels = ", ".join(launch.kernel.name for launch in step.launches)
+    return f"{kernels}  {step.flops} flops"
+
+
+def schedule(graph: Graph, target: LayoutPolicy) -> Schedule:
+    """The schedule of a legalized graph: in its own order, but for updates that have to wait."""
+    return _scheduled(graph, target, {}, {})
+
+
+def _scheduled(
+    graph: Graph,
+    target: LayoutPolicy,
+    placed: Mapping[Node, Placed],
+    weights: Mapping[Node, Node],
+) -> Schedule:
+    """Of a loop's body some values are ``placed`` already, and some inputs are ``weights``."""
+    fixed = fixed_nodes(graph)
+    layouts = {**target.layouts(graph, fixed), **placed}
+    known = Schedule(graph, (), layouts, _homes(graph, fixed), fixed, weights)
+    steps = tuple(
+        _loop_step(node, known, target) if node.op is ops.scan else _step(node, graph)
+        for node in graph.nodes
+        if node.inputs and node not in fixed and not _is_alias(node)
+    )
+    if not graph.updates:
+        return replace(known, steps=steps)
+    order, overwritten = order_updates(steps, graph, known.homes)
+    return replace(known, steps=tuple(steps[i] for i in order), overwritten=overwritten)
+
+
+def _is_alias(node: Node) -> bool:
+    return isinstance(node.op.lowering, (View, Projection))
+
+
+def _homes(graph: Graph, fixed: frozenset[Node]) -> dict[Node, Node]:
+    homes: dict[Node, Node] = {}
+    for node in graph.nodes:
+        view = isinstance(node.op.lowering, View) and node.inputs and node not in fixed
+        homes[node] = homes[node.inputs[0]] if view else node
+    return homes
+
+
+def _step(node: Node, graph: Graph) -> Step:
+    group = as_group(node)
+    return Step(node, group.inputs, _results(node, graph), group.attrs["body"])
+
+
+def as_group(node: Node) -> Node:
+    """A ``fused`` node itself; of any other node, the group it makes alone.
+
+    Its operands may be fewer: each once, and no constants of one element, which are in the body.
+    """
+    return node if node.op.name == "fused" else fuse_nodes((node,), (node,), node.op.name)
+
+
+def _results(node: Node, graph: Graph) -> tuple[Node, ...]:
+    if not isinstance(node.type, TupleType):
+        return (node,)
+    items = {user.attrs["index"]: user for user in graph.users[node]}
+    return tuple(items[i] for i in range(len(node.type.items)))
+
+
+# Loops
+
+
+def _loop_step(node: Node, known: Schedule, target: LayoutPolicy) -> Step:
+    items = {user.attrs["index"]: user for user in known.graph.users[node]}
+    outer = parts_of(node, node.inputs)
+    carries = tuple(Carry(start.tensor_type) for start in outer.carries)
+    places = tuple(carry.place for carry in carries)
+    stacked = _result_layouts(node, items, known)[len(carries) :]
+    body: Graph = node.attrs["body"]
+    own = parts_of(node, body.inputs)
+    axis: int = node.attrs["axis"]
+    slices = (at_index(known.layouts[n], axis) for n in outer.sequences)
+    results = (at_index(layout, axis) for layout in stacked)
+    captured = (replace(known.layouts[n], kept=True) for n in outer.captured)
+    placed = zip(
+        (*body.inputs, *body.outputs),
+        (*places, *slices, *captured, *places, *results),
+        strict=True,
+    )
+    pairs = zip(own.captured, map(known.weight, outer.captured), strict=True)
+    weights = {value: weight for value, weight in pairs if weight is not None}
+    loop_body = _scheduled(body, target, dict(placed), weights)
+    loop = Loop(loop_body, steps_of(node), carries, stacked)
+    return Step(node, node.inputs, tuple(items[i] for i in sorted(items)), loop=loop)
+
+
+def _result_layouts(node: Node, items: Mapping[int, Node], known: Schedule) -> tuple[Layout, ...]:
+    assert isinstance(node.type, TupleType)
+    found = []
+    for index, type_ in enumerate(node.type.items):
+        layout = known.layouts[items[index]] if index in items else Layout(type_)
+        assert isinstance(layout, Layout), "only the body of a loop has values in parts"
+        found.append(layout)
+    return tuple(found)

@@ -1,0 +1,136 @@
+"""Whether a program that comes from outside hangs together: what its parts name is there.
+
+A program that passes is one that can be bound and printed. Whether its kernels stay within its
+memory is beyond this: see SECURITY.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from .arrays import is_float
+from .dim import Size, symbols_of
+from .program import (
+    ARENA,
+    CONSTANT,
+    INPUT,
+    OUTPUT,
+    STATE,
+    HostRow,
+    LaunchRow,
+    LoopRow,
+    Operand,
+    Program,
+    Scratch,
+    Slot,
+    TileRow,
+)
+
+KINDS = (INPUT, OUTPUT, CONSTANT, STATE, ARENA)
+
+
+def check_program(program: Program, parameters: Sequence[Sequence[bool]]) -> None:
+    """Raises ``ValueError`` at the first contradiction.
+
+    ``parameters`` says of each kernel which of its arguments are addresses.
+    """
+    _require(len(parameters) == len(program.kernels), "as many kernels as are described")
+    known = frozenset(program.symbols)
+    for size in _sizes(program):
+        _require(symbols_of(size) <= known, f"sizes of {', '.join(known) or 'numbers'}; got {size}")
+    for index, slot in enumerate(program.slots):
+        _check_slot(index, slot, len(program.rows))
+    for name, kind in (("inputs", INPUT), ("outputs", OUTPUT)):
+        for slot_index in getattr(program, name):
+            _check_index(slot_index, program, name)
+            _require(program.slots[slot_index].kind == kind, f"{name} among the slots of {kind}s")
+    _check_nesting(program)
+    for index, row in enumerate(program.rows):
+        if isinstance(row, (LaunchRow, HostRow)):
+            for slot_index in (*row.reads, *row.writes):
+                _check_index(slot_index, program, f"row {index}")
+        if isinstance(row, LaunchRow):
+            _check_launch(index, row, program, parameters)
+
+
+def _check_slot(index: int, slot: Slot, rows: int) -> None:
+    _require(slot.kind in KINDS, f"slot {index}: a kind of slot; got {slot.kind!r}")
+    _require(_is_dtype(slot.dtype), f"slot {index}: a dtype of numbers; got {slot.dtype!r}")
+    _require(0 <= slot.first <= rows and 0 <= slot.last <= rows, f"slot {index}: rows there are")
+    if slot.kind in (CONSTANT, STATE):
+        sizes = (slot.bytes, *slot.shape)
+        fixed = all(isinstance(size, int) and size >= 0 for size in sizes)
+        _require(fixed, f"slot {index}: a size that is known")
+    if slot.kind != ARENA:
+        own: Size = np.dtype(slot.dtype).itemsize
+        for size in slot.shape:
+            own = own * size
+        _require(own == slot.bytes, f"slot {index}: bytes of its shape")
+
+
+def _is_dtype(name: str) -> bool:
+    try:
+        dtype = np.dtype(name)
+    except TypeError:
+        return False
+    return (dtype.kind in "biu" or is_float(dtype)) and dtype.name == name
+
+
+def _check_nesting(program: Program) -> None:
+    ends = [len(program.rows)]
+    for index, row in enumerate(program.rows):
+        while len(ends) > 1 and ends[-1] <= index:
+            ends.pop()
+        if isinstance(row, (TileRow, LoopRow)):
+            ends.append(index + 1 + row.rows)
+            _require(row.rows >= 0 and ends[-1] <= ends[-2], f"row {index}: rows that it holds")
+        if isinstance(row, TileRow):
+            _require(row.tile > 0 and row.unit > 0, f"row {index}: samples to a tile")
+            _require(row.symbol in program.symbols, f"row {index}: a size to tile")
+            inside = any(isinstance(program.rows[i], TileRow) for i in program.around[index])
+            _require(not inside, f"row {index}: no tile in a tile")
+
+
+def _check_launch(
+    index: int, row: LaunchRow, program: Program, parameters: Sequence[Sequence[bool]]
+) -> None:
+    _require(0 <= row.kernel < len(parameters), f"row {index}: a kernel that there is")
+    wanted = tuple(parameters[row.kernel])
+    given = tuple(isinstance(each, (Operand, Scratch)) for each in row.arguments)
+    _require(given == wanted, f"row {index}: the arguments of its kernel")
+    loops = sum(isinstance(program.rows[head], LoopRow) for head in program.around[index])
+    for argument in row.arguments:
+        if isinstance(argument, Scratch):
+            _require(argument.bytes >= 0, f"row {index}: bytes of scratch")
+        elif isinstance(argument, Operand):
+            _check_index(argument.slot, program, f"row {index}")
+            for move in argument.moves:
+                _require(0 <= move.loop < loops, f"row {index}: loops around it")
+
+
+def _check_index(slot: int, program: Program, place: str) -> None:
+    _require(0 <= slot < len(program.slots), f"{place}: a slot that there is; got {slot}")
+
+
+def _sizes(program: Program) -> Iterator[Size]:
+    for slot in program.slots:
+        yield from (*slot.shape, slot.bytes)
+    for condition in program.conditions:
+        yield from (condition.low, condition.high)
+    for row in program.rows:
+        if isinstance(row, LoopRow):
+            yield row.trips
+        elif isinstance(row, LaunchRow):
+            yield from (row.flops, row.bytes)
+            for argument in row.arguments:
+                if isinstance(argument, Operand):
+                    yield from (argument.offset, *(move.bytes for move in argument.moves))
+                elif not isinstance(argument, Scratch):
+                    yield argument
+
+
+def _require(holds: bool, expected: str) -> None:
+    if not holds:
+        raise ValueError(f"expected {expected}")
