@@ -82,9 +82,8 @@ def _to_odd(doubles: np.ndarray) -> np.ndarray:
     floats = doubles.astype(np.float32)
     away, inexact = np.abs(floats) > np.abs(doubles), floats != doubles
     bits = floats.view(np.uint32) - (away & inexact)
-    odd = np.where(inexact & ~np.isnan(doubles), bits | 1, bits)
-    floats = odd.astype(np.uint32).view(np.float32)
-    return floats
+    odd: np.ndarray = np.asarray(bits | (inexact & ~np.isnan(doubles)))
+    return odd.view(np.float32)
 
 
 FLOAT32 = DType("float32", "f32", 4)
