@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from ..runtime.arrays import is_float
 from ..runtime.dim import Dim
 
 
@@ -30,9 +31,13 @@ def is_int(value: Any) -> bool:
 def is_number(value: Any) -> bool:
     """A real number, infinities among them."""
     if isinstance(value, np.ndarray):
-        return value.ndim == 0 and value.dtype.kind in "iuf" and not np.isnan(value)
+        return value.ndim == 0 and _is_real(value.dtype) and not np.isnan(value)
     is_real = isinstance(value, (int, float, np.integer, np.floating))
     return is_real and not isinstance(value, bool) and not math.isnan(value)
+
+
+def _is_real(dtype: np.dtype) -> bool:
+    return dtype.kind in "iu" or is_float(dtype)
 
 
 def is_flag(value: Any) -> bool:

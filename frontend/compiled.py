@@ -18,6 +18,7 @@ from ..compiler.report.diff import stage_diff
 from ..compiler.report.difference import Difference
 from ..compiler.report.explain import Explanation, explain
 from ..compiler.report.profile import Profile, profile
+from ..runtime.arrays import is_float
 from ..runtime.dim import Size
 from . import tree
 from .dtypes import as_array, fitted_array
@@ -205,7 +206,7 @@ def _fit(graph: Graph, node: Node, given: Any) -> np.ndarray:
         one = array.ndim == wanted.rank - 1
         hint = ". One sample? Add the batch axis with x[None]" if one else ""
         raise UsageError(f"{name}: expected {wanted}; received shape {array.shape}{hint}")
-    if array.dtype.kind == "f" and not wanted.dtype.is_float:
+    if is_float(array.dtype) and not wanted.dtype.is_float:
         raise UsageError(f"{name}: expected {wanted}; received {array.dtype}. Round it first")
     try:
         return fitted_array(array, wanted.dtype.numpy)

@@ -17,7 +17,7 @@ from ..compiler.ir.types import (
     DType,
     dtype_of,
 )
-from ..runtime.arrays import fitting
+from ..runtime.arrays import fitting, is_float
 from .errors import UsageError, UsageTypeError
 from .watching import Watched
 
@@ -168,7 +168,7 @@ def as_array(value: Any) -> np.ndarray:
         array = np.from_dlpack(value)
     else:
         array = _from_nested(value)
-    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+    if array.dtype.kind not in "iub" and not is_float(array.dtype):
         raise UsageTypeError(
             f"expected numbers; received an array of dtype {array.dtype} and shape {array.shape}. "
             "Convert it first, for example with np.asarray(x, dtype='float32')"

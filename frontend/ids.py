@@ -13,6 +13,7 @@ import numpy as np
 
 from ..compiler import ops as ir
 from ..compiler.ir.graph import Graph, Node, Origin
+from ..runtime.arrays import is_float
 from .errors import UsageError
 
 Block = tuple[slice, ...]
@@ -43,7 +44,7 @@ class IdCheck:
         ids = arrays[self.position]
         if self.block:
             ids = ids[self.block]
-        if ids.dtype.kind == "f":
+        if is_float(ids.dtype):
             within = bool(((ids > -1) & (ids < self.rows)).all())
         else:
             within = all_below(ids, self.rows)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..runtime.arrays import is_float
 from .accepted import AnyFloat, Natural
 from .allocation import require_memory
 from .arguments import checked
@@ -32,7 +33,7 @@ def to_categorical(x: Any, num_classes: Natural | None = None) -> np.ndarray:
         ValueError: a class is negative, or not below ``num_classes``.
     """
     array = as_array(x)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if is_float(array.dtype) and not np.isfinite(array).all():
         raise UsageError("to_categorical: expected finite classes; received NaN or infinity")
     classes = array.astype("int64")
     if classes.ndim > 1 and classes.shape[-1] == 1:

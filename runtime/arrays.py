@@ -1,4 +1,7 @@
-"""Arrays on the host: aligned, as programs take them, and where they lie."""
+"""Arrays on the host: aligned, as programs take them, and where they lie.
+
+Names of dtypes are numpy's, which knows bfloat16 once ``ml_dtypes`` is imported.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,17 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from .memory import ALIGNMENT
+
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+
+
+def is_float(dtype: np.dtype) -> bool:
+    """Whether it is of floating point numbers; bfloat16 has a kind of its own in numpy."""
+    return dtype.kind == "f" or dtype == BFLOAT16
 
 
 def aligned_array(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from .arrays import is_float
 from .dim import Size
 from .executor import Arrays, Executor
 from .host_functions import REQUIRE_FINITE, REQUIRE_NO_NAN, NotFiniteError
@@ -100,4 +101,4 @@ def _is_plain(slot: Slot) -> bool:
     own: Size = dtype.itemsize
     for size in slot.shape:
         own = own * size
-    return slot.kind not in (INPUT, CONSTANT) and dtype.kind == "f" and own == slot.bytes
+    return slot.kind not in (INPUT, CONSTANT) and is_float(dtype) and own == slot.bytes

@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-import ml_dtypes  # noqa: F401  (slots name dtypes as numpy does, which learns of bfloat16 here)
-
 from .columns import columns
 from .dim import Size
 from .forks import cached_property

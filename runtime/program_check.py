@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from .arrays import is_float
 from .dim import Size, symbols_of
 from .program import (
     ARENA,
@@ -74,7 +75,7 @@ def _is_dtype(name: str) -> bool:
         dtype = np.dtype(name)
     except TypeError:
         return False
-    return dtype.name == name and (dtype.kind in "biuf" or name == "bfloat16")
+    return (dtype.kind in "biu" or is_float(dtype)) and dtype.name == name
 
 
 def _check_nesting(program: Program) -> None:

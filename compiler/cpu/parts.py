@@ -16,7 +16,7 @@ from __future__ import annotations
 from ...runtime.cpu.host import Host
 from ..ir.graph import Node, apply
 from ..ir.kinds import KernelGradient
-from ..ir.types import FLOAT32, Shape, Size
+from ..ir.types import Shape, Size
 from ..ops.building import reshaped
 from ..ops.registry import ops
 
@@ -42,7 +42,7 @@ def _kernel_gradient(node: Node, machine: Host) -> Node | None:
         return _in_whole_images(node)
     x, grad = node.inputs
     lines, width = (_known(size) for size in grad.shape[1:3])
-    image_bytes = (_elements(x.shape[1:]) + _elements(grad.shape[1:])) * FLOAT32.itemsize
+    image_bytes = (_elements(x.shape[1:]) + _elements(grad.shape[1:])) * x.dtype.itemsize
     line_bytes = max(1, image_bytes // max(1, lines))
     part_lines = _lines(_elements(node.shape), line_bytes, max(1, width), machine)
     part = (-(-part_lines // max(1, lines)), max(1, min(lines, part_lines)))
@@ -75,7 +75,7 @@ def _product(node: Node, machine: Host) -> Node | None:
     outputs = _elements(node.shape)
     if not _is_long(x.shape[0]) or outputs > MANY_OUTPUTS:
         return None
-    row_bytes = (_elements(x.shape[1:]) + _elements(y.shape[1:])) * FLOAT32.itemsize
+    row_bytes = (_elements(x.shape[1:]) + _elements(y.shape[1:])) * x.dtype.itemsize
     part = _lines(outputs, row_bytes, 1, machine)
     return _added(apply(node.op, node.inputs, node.attrs | {"part": part}), node.shape)
 

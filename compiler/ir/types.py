@@ -82,7 +82,7 @@ def _to_odd(doubles: np.ndarray) -> np.ndarray:
     floats = doubles.astype(np.float32)
     away, inexact = np.abs(floats) > np.abs(doubles), floats != doubles
     bits = floats.view(np.uint32) - (away & inexact)
-    odd: np.ndarray = np.where(inexact & ~np.isnan(doubles), bits | 1, bits).astype(np.uint32)
+    odd: np.ndarray = np.asarray(bits | (inexact & ~np.isnan(doubles)))
     return odd.view(np.float32)
 
 

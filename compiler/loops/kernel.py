@@ -16,7 +16,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..ir.types import BOOL, DType
+from ..ir.types import BOOL, FLOAT32, DType
+
+VECTOR = FLOAT32  # what lanes of vectors hold; what is computed in other types goes one by one
 
 
 @dataclass(frozen=True)

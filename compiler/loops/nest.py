@@ -21,6 +21,7 @@ from .domain import (
     is_reduction,
 )
 from .kernel import (
+    VECTOR,
     Access,
     Accumulate,
     AnyLoad,
@@ -239,7 +240,7 @@ class _Builder:
 
 def _in_vectors(value: Value) -> bool:
     if is_load(value.node):
-        return value.node.dtype.computed == FLOAT32
+        return value.node.dtype.computed == VECTOR
     return in_vectors(value.node)
 
 
@@ -252,7 +253,7 @@ def _is_contiguous(load: AnyLoad, axis: str) -> bool:
 
 
 def _is_stored(store: Store, axis: str) -> bool:
-    return store.access.dtype.computed == FLOAT32 and store.access.stride_along(axis) == "1"
+    return store.access.dtype.computed == VECTOR and store.access.stride_along(axis) == "1"
 
 
 def _has_work(stage: Stage) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from ..ir.graph import Node
 from ..ir.kinds import Elementwise, Reduction
-from ..ir.types import BOOL, FLOAT32, Size
-from .kernel import Let, Number, ScalarArg
+from ..ir.types import BOOL, Size
+from .kernel import VECTOR, Let, Number, ScalarArg
 from .layout import Placed
 
 
@@ -45,14 +45,14 @@ COMPARISONS = frozenset(["equal", "not_equal", "less", "less_equal", "greater", 
 def in_vectors(node: Node) -> bool:
     """Whether vectors compute ``node``.
 
-    They hold what is computed as float32. Masks, their truth values, can be combined but not
+    They hold what is computed as ``VECTOR``. Masks, their truth values, can be combined but not
     compared.
     """
     inputs = {operand.dtype.computed for operand in node.inputs}
     reduces = isinstance(node.op.lowering, Reduction)
     if node.dtype == BOOL and (reduces or BOOL in inputs):
         return not reduces and node.op.name not in COMPARISONS
-    return node.dtype.computed in (FLOAT32, BOOL) and inputs <= {FLOAT32, BOOL}
+    return node.dtype.computed in (VECTOR, BOOL) and inputs <= {VECTOR, BOOL}
 
 
 def sum_bytes(*layouts: Iterable[Placed]) -> Size:

@@ -173,9 +173,9 @@ def promoted(*values: Any) -> list[Node]:
 
 def _scalar(value: bool | int | float, dtype: DType) -> np.ndarray:
     try:
-        if dtype.wide is None:
-            return np.asarray(value, dtype.numpy)
-        return dtype.of(np.asarray(value, np.float64))
+        if dtype.wide is not None:
+            return dtype.of(np.asarray(value, np.float64))
+        return np.asarray(value, dtype.numpy)
     except OverflowError:
         raise UsageError(
             f"expected a number that {dtype.name} holds, as the tensor beside it does; received "

@@ -49,6 +49,17 @@ def write_array(group: h5py.Group, name: str, array: np.ndarray) -> None:
         dataset.write(h5s.ALL, h5s.ALL, contiguous)
 
 
+def is_opaque(dataset: h5py.Dataset) -> bool:
+    """Whether its bytes are a bfloat16 each."""
+    return dataset.attrs.get("dtype") == _OPAQUE and dataset.dtype.itemsize == 2
+
+
+def read_array(dataset: h5py.Dataset) -> np.ndarray:
+    """The array of a dataset of this project's or of Keras."""
+    array = np.asarray(dataset[()])
+    return array.view(_OPAQUE) if is_opaque(dataset) else array
+
+
 def members(file: h5py.File) -> Iterator[tuple[str, Any]]:
     """All groups and arrays of a file with their paths, each at one of them; links lead nowhere.
 
@@ -67,17 +78,6 @@ def members(file: h5py.File) -> Iterator[tuple[str, Any]]:
         if isinstance(member, h5py.Group):
             names = [n for n in member if isinstance(member.get(n, getlink=True), h5py.HardLink)]
             waiting += [(f"{path}/{n}" if path else n, member[n]) for n in reversed(names)]
-
-
-def is_opaque(dataset: h5py.Dataset) -> bool:
-    """Whether its bytes are a bfloat16 each."""
-    return dataset.attrs.get("dtype") == _OPAQUE and dataset.dtype.itemsize == 2
-
-
-def read_array(dataset: h5py.Dataset) -> np.ndarray:
-    """The array of a dataset of this project's or of Keras."""
-    array = np.asarray(dataset[()])
-    return array.view(_OPAQUE) if is_opaque(dataset) else array
 
 
 def _chunk(array: np.ndarray) -> tuple[int, ...]:

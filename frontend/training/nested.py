@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ...runtime.arrays import fitting
+from ...runtime.arrays import fitting, is_float
 from ..dtypes import canonical_array, floatx
 from ..errors import UsageError, UsageTypeError
 
@@ -115,7 +115,7 @@ class Intake:
 
     def _floats(self, value: Any) -> np.ndarray:
         array = as_contiguous(value, self.targets)
-        return array if array.dtype.kind == "f" else array.astype(self.targets())
+        return array if is_float(array.dtype) else array.astype(self.targets())
 
 
 def shapes(data: Any) -> str:

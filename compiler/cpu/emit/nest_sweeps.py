@@ -139,7 +139,7 @@ class Sweeps:
         name = self._running(accumulate)
         if self.sweep_vector is not None:
             value = writer.call(
-                "select", "mask", value, writer.constant(accumulate.initial, FLOAT32, True)
+                "select", "mask", value, writer.constant(accumulate.initial, accumulate.dtype, True)
             )
         if accumulate.combine in COMBINE:
             text = COMBINE[accumulate.combine].format(name, value)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
-from ...ir.types import BOOL, FLOAT32, DType
-from ...loops.kernel import Block, Kernel, Let, Number, Param
+from ...ir.types import BOOL, DType
+from ...loops.kernel import VECTOR, Block, Kernel, Let, Number, Param
 
 INFIX = {
     "add": "+",
@@ -82,7 +82,7 @@ class Writer:
         """The name of a constant, defined once at the head of the kernel; as a vector, spread."""
         number = value if isinstance(value, Number) else Number.of(value, dtype)
         text = _literal(number)
-        if vector and number.dtype.computed == FLOAT32:
+        if vector and number.dtype.computed == VECTOR:
             text = self.call("splat", text)
         elif vector and number.dtype == BOOL:
             text = self.call("first", str(self.lanes if number.value else 0))
@@ -110,7 +110,7 @@ class Writer:
         if let.fn in INFIX:
             return f"{args[0]} {INFIX[let.fn]} {args[1]}"
         if let.fn in SPELLINGS:
-            dtype = let.dtype if let.dtype != BOOL else FLOAT32
+            dtype = let.dtype if let.dtype != BOOL else VECTOR
             return SPELLINGS[let.fn](self, args, lambda value: self.constant(value, dtype, vector))
         if let.fn in BOUNDS and not integers and any(map(_is_bound, let.args)):
             value, bound = (args[0], args[1]) if _is_bound(let.args[1]) else (args[1], args[0])
