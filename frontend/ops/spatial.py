@@ -94,8 +94,9 @@ def conv(
     rank = image.tensor_type.rank - 2
     steps, dilation = pair(strides, rank, "strides"), pair(dilation_rate, rank, "dilation_rate")
     channels, each = image.shape[-1], weight.shape[-2]
-    known = isinstance(channels, int) and isinstance(each, int) and each
-    groups = channels // each if known else 1
+    groups = 1
+    if isinstance(channels, int) and isinstance(each, int) and each:
+        groups = channels // each
     around = _causal(weight, dilation) if padding == "causal" else padding
     op = ir.conv1d if rank == 1 else ir.conv2d
     result = op(image, weight, strides=steps, padding=around, dilation=dilation, groups=groups)
