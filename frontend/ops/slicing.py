@@ -12,6 +12,9 @@ from ..errors import UsageError, UsageTypeError
 from ..scope import active_scope
 from .core import ir, require_size
 
+# Elements; no axis has as many. Sizes and distances in memory are of 64 bits.
+_FARTHEST = 2**36
+
 
 def part_of(node: Node, axis: int, start: Size, stop: Size, step: int = 1) -> Node:
     """Elements ``start, start + step, ...`` below ``stop`` along one axis, where they lie."""
@@ -29,7 +32,8 @@ def sliced(node: Node, axis: int, entry: slice) -> Node:
     step = 1 if entry.step is None else _whole(entry.step)
     if not isinstance(step, int) or step == 0:
         raise UsageError(f"x[...]: expected a step that is an int other than 0; received {step}")
-    start, stop = (None if each is None else _whole(each) for each in (entry.start, entry.stop))
+    ends = (None if each is None else _whole(each) for each in (entry.start, entry.stop))
+    start, stop = (_near(end) if isinstance(end, int) else end for end in ends)
     if step < 0:
         # Backwards all counts from the other end: x[a:b:-1] is flip(x)[-1 - a : -1 - b].
         extent = node.shape[axis]
@@ -37,7 +41,12 @@ def sliced(node: Node, axis: int, entry: slice) -> Node:
         start, stop = (_mirrored(each, extent) for each in (start, stop))
     if start is None and stop is None and abs(step) == 1:
         return node
-    return part_of(node, axis, *bounds(node, axis, start, stop), abs(step))
+    return part_of(node, axis, *bounds(node, axis, start, stop), abs(_near(step)))
+
+
+def _near(place: int) -> int:
+    """A place, or a step, beyond the end of any axis stands for any other there."""
+    return max(-_FARTHEST, min(place, _FARTHEST))
 
 
 def _whole(value: Any) -> Size:
