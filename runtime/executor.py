@@ -172,9 +172,9 @@ def _buffer(slot: Slot, given: Mapping[str, Buffer] | None) -> Buffer:
     buffer = (given or {}).get(slot.name)
     if buffer is None:
         return Buffer(shape, dtype)
-    if buffer.shape != shape or buffer.dtype != dtype:
+    if not isinstance(buffer, Buffer) or buffer.shape != shape or buffer.dtype != dtype:
+        got = f"{type(buffer).__name__} of {buffer.dtype} and shape {buffer.shape}"
         raise ValueError(
-            f"state {slot.name!r}: expected a buffer of {dtype} and shape {shape}; got one of "
-            f"{buffer.dtype} and shape {buffer.shape}"
+            f"state {slot.name!r}: expected a Buffer of {dtype} and shape {shape}; got {got}"
         )
     return buffer

@@ -20,7 +20,6 @@ from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.program_file import OF_KERNELS, load_program, save_program
 from keraunos.compiler.targets import NAMES
 from keraunos.runtime import host_functions
-from keraunos.runtime.device import Buffer
 from keraunos.runtime.devices import targets_here
 from keraunos.runtime.executor import Executor
 from keraunos.runtime.program import HostRow
@@ -436,11 +435,3 @@ def test_deep_descriptions_are_refused(tmp_path: Path) -> None:
     write_program(tmp_path / "p", deep, [])
     with pytest.raises(ProgramFileError):
         load_program(tmp_path / "p")
-
-
-def test_state_of_another_kind_is_refused() -> None:
-    graph = parse_ir(UPDATE)
-    with pytest.raises(
-        ValueError, match=r"state 'w': expected a buffer of float32 and shape \(4,\)"
-    ):
-        compile_graph(graph, state={"w": Buffer((5,), np.dtype("float32"))})
