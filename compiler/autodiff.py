@@ -1,8 +1,9 @@
 """Reverse-mode differentiation: a graph of a number to the graph of its gradients.
 
-Nodes are visited from the output back. Each hands the gradient that reached it on to its operands
-by the rule of its op; a composite without a rule of its own does so through its expansion, and
-stays whole in the forward part, where passes can still match it.
+Nodes are visited in reverse order, from the output. The gradient rule of an op turns the cotangent
+of its result into cotangents of its operands, which accumulate. A composite without a rule is
+differentiated through its expansion, and stays whole in the forward graph, where passes can still
+match it.
 """
 
 from __future__ import annotations
@@ -55,16 +56,16 @@ def gradients(output: Node, wrt: Sequence[Node]) -> tuple[Node, ...]:
 
 
 def pullback(
-    outputs: Sequence[Node], slopes: Sequence[Node | None], wrt: Sequence[Node]
+    outputs: Sequence[Node], cotangents: Sequence[Node | None], wrt: Sequence[Node]
 ) -> tuple[Node | None, ...]:
-    """What the gradients ``slopes`` of ``outputs`` make of those of ``wrt``; None is no gradient.
+    """The cotangents of ``wrt``, given those of ``outputs``; None stands for no gradient.
 
-    Nodes of ``wrt`` count as independent of one another, and are not looked beyond.
+    Nodes of ``wrt`` count as independent of one another; nothing before them is visited.
 
     Raises:
         IRError: an op on the way has no gradient.
     """
-    pairs = [(n, s) for n, s in zip(outputs, slopes, strict=True) if s is not None]
+    pairs = [(n, s) for n, s in zip(outputs, cotangents, strict=True) if s is not None]
     found = _flow([n for n, _ in pairs], [s for _, s in pairs], wrt, local=True)
     return tuple(found.get(node) for node in wrt)
 
@@ -75,74 +76,78 @@ Seed: TypeAlias = "Node | Sequence[Node | None]"
 def _flow(
     outputs: Sequence[Node], seeds: Sequence[Seed], targets: Sequence[Node], local: bool = False
 ) -> dict[Node, Node]:
-    """The gradients that reach ``targets``; if ``local`` nothing is looked at beyond these."""
+    """The cotangents of ``targets``; with ``local`` nothing before them is visited."""
     order = between(outputs, frozenset(targets) if local else frozenset())
     moving = varying(order, targets)
-    arrived = _Arrived()
+    sums = _CotangentSums()
     for output, seed in zip(outputs, seeds, strict=True):
-        arrived.put(output, seed)
+        sums.accumulate(output, seed)
     for node in reversed(order):
-        received = arrived.at(node)
+        received = sums.at(node)
         if received is None or not any(i in moving for i in node.inputs):
             continue
         if local and node in targets:
             continue
         with origin_scope(*node.origins):
-            arrived.hand_on(node, received, moving)
-    plain = {node: arrived.at(node) for node in targets}
-    return {node: slope for node, slope in plain.items() if isinstance(slope, Node)}
+            sums.propagate(node, received, moving)
+    plain = {node: sums.at(node) for node in targets}
+    return {node: cotangent for node, cotangent in plain.items() if isinstance(cotangent, Node)}
 
 
-class _Arrived:
-    """The sum of the gradients that have reached each result of each node so far."""
+class _CotangentSums:
+    """The cotangents of each result of each node, summed as they arrive."""
 
     def __init__(self) -> None:
         self._sums: dict[tuple[Node, int], Node] = {}
 
     def at(self, node: Node) -> Node | tuple[Node | None, ...] | None:
-        """What a node received: one gradient, or for a tuple one per result; None if nothing."""
+        """The cotangent of a node: one, or for a tuple one per result; None if there is none."""
         if not isinstance(node.type, TupleType):
             return self._sums.get((node, 0))
-        parts = tuple(self._sums.get((node, i)) for i in range(len(node.type.items)))
-        return parts if any(part is not None for part in parts) else None
+        found = tuple(self._sums.get((node, i)) for i in range(len(node.type.items)))
+        return found if any(each is not None for each in found) else None
 
-    def put(self, node: Node, slope: Seed, index: int = 0) -> None:
-        if not isinstance(slope, Node):
-            for i, part in enumerate(slope):
-                if part is not None:
-                    self.put(node, part, i)
+    def accumulate(self, node: Node, cotangent: Seed, index: int = 0) -> None:
+        if not isinstance(cotangent, Node):
+            for i, each in enumerate(cotangent):
+                if each is not None:
+                    self.accumulate(node, each, i)
             return
         known = self._sums.get((node, index))
-        self._sums[node, index] = slope if known is None else ops.add(known, slope)
+        self._sums[node, index] = cotangent if known is None else ops.add(known, cotangent)
 
-    def hand_on(self, node: Node, received: Any, moving: Collection[Node]) -> None:
-        """Gives the operands of ``node`` among ``moving`` their share of what it received."""
+    def propagate(self, node: Node, received: Any, moving: Collection[Node]) -> None:
+        """Accumulates the cotangents of those operands of ``node`` that are among ``moving``."""
         if node.op is ITEM:
-            self.put(node.inputs[0], received, node.attrs["index"])
+            self.accumulate(node.inputs[0], received, node.attrs["index"])
             return
-        slopes = _slopes(node, received, moving)
-        for operand, slope in zip(node.inputs, slopes, strict=True):
-            if slope is None or operand not in moving or not _is_float(operand):
+        cotangents = _cotangents_of_operands(node, received, moving)
+        for operand, cotangent in zip(node.inputs, cotangents, strict=True):
+            if cotangent is None or operand not in moving or not _is_float(operand):
                 continue
-            assert slope.type == operand.type, f"{node.op.name}: {slope.type}, not {operand.type}"
-            self.put(operand, slope)
+            assert cotangent.type == operand.type, (
+                f"{node.op.name}: {cotangent.type}, not {operand.type}"
+            )
+            self.accumulate(operand, cotangent)
 
 
-def _slopes(node: Node, received: Any, moving: Collection[Node]) -> Sequence[Node | None]:
-    """One gradient (or None) per operand, by the rule of the op or through its expansion."""
+def _cotangents_of_operands(
+    node: Node, received: Any, moving: Collection[Node]
+) -> Sequence[Node | None]:
+    """One cotangent (or None) per operand, by the rule of the op or through its expansion."""
     rule = node.op.gradient
     if isinstance(rule, NoGrad):
         raise IRError(_refusal(node, rule.reason))
     if rule is not None:
-        # The gradient of a region is made of the gradient of its body.
-        more = (pullback, moving) if isinstance(node.op.lowering, Region) else ()
-        slopes: Sequence[Node | None] = rule(node, received, *more)
-        return slopes
-    assert isinstance(node.op.lowering, Composite), f"{node.op.name} has no gradient entry"
-    expansion = node.op.lowering.expand(node)
+        # The gradient of a region is built from the gradient of its body.
+        more = (pullback, moving) if isinstance(node.op.kind, Region) else ()
+        cotangents: Sequence[Node | None] = rule(node, received, *more)
+        return cotangents
+    assert isinstance(node.op.kind, Composite), f"{node.op.name} has no gradient entry"
+    expansion = node.op.kind.expand(node)
     operands = tuple(dict.fromkeys(node.inputs))
     found = _flow([expansion], [received], operands, local=True)
-    # An operand used twice gets the whole once.
+    # An operand used twice gets its whole cotangent once.
     return [found.pop(operand, None) for operand in node.inputs]
 
 
@@ -156,25 +161,29 @@ def _is_float(node: Node) -> bool:
 
 
 def _check_nothing(output: Node, nodes: Sequence[Node]) -> None:
-    """An error if one of ``nodes``, which no gradient reached, became a float by way of others.
+    """Raises if one of ``nodes``, which no gradient reached, is converted to a float on the way.
 
-    An index or an answer made a number again (an accuracy, say) would look like a loss that does
-    not learn. As a condition or as the index of a ``gather`` it may well be all there is.
+    An integer or a boolean that is cast to a float (an accuracy, say) would look like a loss that
+    does not learn. A parameter that is only a condition, or only the index of a ``gather``, is
+    fine.
     """
     if not nodes:
         return
     order = between([output])
-    for part, moving in _with_bodies(order, varying(order, nodes)):
-        for user in part:
-            if user in moving and _turns(user):
-                raise IRError(_blocked(user, part, moving))
+    for nodes_read, moving in _with_bodies(order, varying(order, nodes)):
+        for user in nodes_read:
+            if user in moving and _becomes_float(user):
+                raise IRError(_blocked(user, nodes_read, moving))
 
 
-Part: TypeAlias = "tuple[Sequence[Node], Collection[Node]]"
+_Scope: TypeAlias = "tuple[Sequence[Node], Collection[Node]]"
 
 
-def _with_bodies(order: Sequence[Node], moving: Collection[Node]) -> Iterator[Part]:
-    """What is read in bodies of loops, innermost first, then ``order``; each with what moves."""
+def _with_bodies(order: Sequence[Node], moving: Collection[Node]) -> Iterator[_Scope]:
+    """The nodes read in bodies of loops, innermost first, then ``order``.
+
+    Each with the varying ones.
+    """
     read: dict[Node, set[int]] = {}  # of each loop the results that something reads
     for node in order:
         if node.op is ITEM:
@@ -186,18 +195,18 @@ def _with_bodies(order: Sequence[Node], moving: Collection[Node]) -> Iterator[Pa
     yield order, moving
 
 
-def _turns(user: Node) -> bool:
-    """Whether ``user`` makes floats of what is none."""
+def _becomes_float(user: Node) -> bool:
+    """Whether ``user`` computes a float from operands that are not floats."""
     if not _is_float(user) or not user.inputs or any(map(_is_float, user.inputs)):
         return False
     return user.op is ops.cast or isinstance(user.op.gradient, NoGrad)
 
 
-def _blocked(user: Node, part: Sequence[Node], moving: Collection[Node]) -> str:
-    """What to say of the first op on the way to ``user`` whose result has no slope."""
+def _blocked(user: Node, nodes_read: Sequence[Node], moving: Collection[Node]) -> str:
+    """The message for the first op on the way to ``user`` whose result has no derivative."""
     above = between([user])
-    # What a loop carries from step to step is not above its user.
-    for order in (above, part):
+    # A loop's carries do not come before their user in its body.
+    for order in (above, nodes_read):
         for nodes, inside in _with_bodies(order, moving):
             for node in nodes:
                 if node in inside and _stops(node):
@@ -206,7 +215,7 @@ def _blocked(user: Node, part: Sequence[Node], moving: Collection[Node]) -> str:
 
 
 def _stops(node: Node) -> bool:
-    """Whether ``node`` makes something else of floats."""
+    """Whether ``node`` computes something other than a float from floats."""
     return not _is_float(node) and node.op is not ITEM and any(map(_is_float, node.inputs))
 
 

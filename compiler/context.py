@@ -1,4 +1,4 @@
-"""What a pass is given beside the graph: what is compiled for, and the log of decisions."""
+"""The context of a pass: the target, and the log of decisions."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ class Costs(ABC, Generic[Machine]):
         """What multiplies there, and is chosen from; of equal ones the first."""
 
     @abstractmethod
-    def is_dear(self, function: str) -> bool:
-        """Whether a scalar function, by its op's name, costs more than to read its value back."""
+    def is_expensive(self, function: str) -> bool:
+        """Whether computing a scalar function, by its op's name, costs more than reading its
+        value."""
 
     @abstractmethod
-    def in_parts(self, node: Node) -> Node | None:
-        """A sum over all samples as the sum of its parts; None where it stays whole."""
+    def split_sum(self, node: Node) -> Node | None:
+        """A sum over all samples as the sum of partial sums; None where it is not split."""
 
     @abstractmethod
     def refusal(self, body: Graph) -> Refusal | None:
@@ -39,7 +40,7 @@ class Costs(ABC, Generic[Machine]):
 
 @dataclass(frozen=True)
 class Context(Generic[Machine]):
-    """For whom a graph is rewritten, and where each pass says what it decided."""
+    """The target a graph is rewritten for, and the decisions of the passes."""
 
     target: Costs[Machine]
     decisions: Decisions

@@ -1,4 +1,5 @@
-"""What the compiler decided and why: every rewrite made, and every one refused with its reason."""
+"""Decisions of the compiler: every rewrite that was made, and every one declined, with its
+reason."""
 
 from __future__ import annotations
 

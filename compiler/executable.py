@@ -139,7 +139,7 @@ class Executable:
         self.bind_parameters({name: np.array(values[name]) for name in values if name in names})
 
     def bind_parameters(self, values: Mapping[str, np.ndarray]) -> None:
-        """As ``set_parameters`` for arrays that stay as they are until others take their place.
+        """Like ``set_parameters``, for arrays that do not change until the next call.
 
         They are kept and not copied.
         """
@@ -210,11 +210,11 @@ def compile_graph(
     threads: int | None = None,
     state: Mapping[str, Buffer] | None = None,
 ) -> Executable:
-    """The executable of ``graph``; raises ``IRError`` or ``ValueError`` on what cannot be.
+    """Compiles ``graph``; raises ``IRError`` or ``ValueError`` where that is not possible.
 
-    What is compiled for a target that this machine is not can be read, and not be run.
-    ``state`` gives buffers for parameters that the graph updates: calls read and write them. Others
-    are the executable's own, set by ``set_parameters``.
+    An executable for another target than this machine can be inspected, but not run. ``state``
+    gives buffers for parameters that the graph updates: calls read and write them. Others are the
+    executable's own, set by ``set_parameters``.
     """
     start = time.perf_counter()
     passes, disable = listed(passes), listed(disable)
@@ -244,7 +244,7 @@ def compile_graph(
 def _empty(
     graph: Graph, weights: _Weights, executor: Executor, arrays: tuple[np.ndarray, ...]
 ) -> tuple[np.ndarray, ...]:
-    """The results of empty inputs: empty too, unless something is summed up over nothing."""
+    """The results for empty inputs: empty too, except for reductions over no elements."""
     bindings = bind_sizes(graph, [array.shape for array in arrays])
     types = [node.tensor_type for node in graph.returned]
     shapes = [tuple(size_of(size, bindings) for size in type_.shape) for type_ in types]
@@ -258,7 +258,7 @@ def _empty(
 
 
 class _Weights:
-    """Computes what depends on parameters alone, whenever they change.
+    """Weight preprocessing: computes what depends on parameters alone, whenever they change.
 
     Attributes:
         values: those set last, by name; None before.
@@ -271,7 +271,7 @@ class _Weights:
         values = dict.fromkeys(p.node for p in prepared.values())
         computed = [node for node in values if node.inputs]
         self.direct = [node for node in values if not node.inputs]
-        self.prologue = Graph("prologue", (), tuple(computed))
+        self.preprocessing = Graph("preprocessing", (), tuple(computed))
 
     def prepare(self, values: Mapping[str, np.ndarray], executor: Executor) -> None:
         for node in self.graph.parameters:
@@ -280,13 +280,14 @@ class _Weights:
             if not np.may_share_memory(buffer.read(), values[name]):
                 buffer.write(values[name])
         arrays: dict[Node, np.ndarray] = {node: _leaf(node, values) for node in self.direct}
-        if self.prologue.outputs:
+        if self.preprocessing.outputs:
             # In float64, rounded once: folding costs no accuracy.
             wanted = {
-                node.attrs["name"]: values[node.attrs["name"]] for node in self.prologue.parameters
+                node.attrs["name"]: values[node.attrs["name"]]
+                for node in self.preprocessing.parameters
             }
-            results = evaluate(self.prologue, (), wanted, dtype="float64")
-            arrays.update(zip(self.prologue.outputs, results, strict=True))
+            results = evaluate(self.preprocessing, (), wanted, dtype="float64")
+            arrays.update(zip(self.preprocessing.outputs, results, strict=True))
         for slot, prepared in self.prepared.items():
             array = arrays[prepared.node].astype(prepared.node.dtype.numpy, copy=False)
             packing = prepared.packing

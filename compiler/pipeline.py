@@ -85,10 +85,9 @@ def optimize(
     """Runs the passes over ``graph`` for ``target``; each says in ``decisions`` what it decided.
 
     ``passes`` is ``"default"``, ``"none"`` or names to choose from the list, whose order stays;
-    ``disable`` names passes to leave out. After the stage ``stop_after``, and under ``"none"``,
-    only the passes still run without which there are no kernels (``required``). A pass that runs
-    twice answers to its name, each run to its stage name. Verifies after each pass unless
-    ``config.verify`` is off.
+    ``disable`` names passes to skip. After the stage ``stop_after``, and under ``"none"``, only the
+    ``mandatory`` passes run, without which there are no kernels. A pass that runs twice answers to
+    its name, each run to its stage name. Verifies after each pass unless ``config.verify`` is off.
 
     Raises:
         IRError: a name is unknown, or a pass made a malformed graph, which is a bug.
@@ -110,9 +109,9 @@ def passes_for(target: Target[Any]) -> tuple[PassFunction, ...]:
     return (*NEUTRAL, *target.passes)
 
 
-def required(target: Target[Any]) -> frozenset[PassFunction]:
-    """Kernels are made of primitives, laid out as they read them: these run whatever is asked."""
-    return frozenset({widen, expand, *target.required})
+def mandatory(target: Target[Any]) -> frozenset[PassFunction]:
+    """The passes that always run: kernels need primitives, laid out as they read them."""
+    return frozenset({widen, expand, *target.mandatory})
 
 
 def stage_names(target: Target[Any]) -> tuple[str, ...]:
@@ -140,7 +139,7 @@ def _choose(
     names = stage_names(target)
     wanted = _wanted(passes, names)
     left_out = _known(listed(disable), "disable", names)
-    needed = required(target)
+    needed = mandatory(target)
     _check_optional(left_out, needed)
     last = _known([stop_after] if stop_after is not None else [], "stop_after", names)
     chosen: list[tuple[str, PassFunction]] = []
@@ -161,10 +160,10 @@ def _wanted(passes: str | Iterable[str], stages: Sequence[str]) -> frozenset[str
     return frozenset() if names == ("none",) else _known(names, "passes", stages)
 
 
-def _check_optional(disabled: frozenset[str], required: frozenset[PassFunction]) -> None:
-    needed = sorted(disabled & {run.__name__ for run in required})
+def _check_optional(disabled: frozenset[str], mandatory: frozenset[PassFunction]) -> None:
+    needed = sorted(disabled & {run.__name__ for run in mandatory})
     if needed:
-        raise IRError(f"disable: {', '.join(needed)} cannot be left out; kernels need it")
+        raise IRError(f"disable: {', '.join(needed)} cannot be disabled; kernels need it")
 
 
 def _known(names: Sequence[str], option: str, stages: Sequence[str]) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""What a graph is compiled for: everything that passes, schedule, plan and texts depend on."""
+"""Targets: everything that passes, schedule, plan and kernel texts depend on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .decisions import Decisions
 from .ir.graph import Graph
 from .loops.kernel import Kernel
 from .scheduling.lower import Lowering
-from .scheduling.schedule import LayoutPolicy, Schedule, Tile
+from .scheduling.schedule import BatchTile, LayoutPolicy, Schedule
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Peaks:
 
 
 class Target(Costs[Machine], LayoutPolicy, Lowering):
-    """A kind of machine. Data that never change, equal where they give the same programs.
+    """A kind of machine. Immutable; targets that give the same programs are equal.
 
     Attributes:
         name: as ``target=`` takes it: ``"cpu:avx2"``.
@@ -44,12 +44,13 @@ class Target(Costs[Machine], LayoutPolicy, Lowering):
 
     @property
     @abstractmethod
-    def required(self) -> frozenset[PassFunction]:
-        """Those of ``passes`` without which there are no kernels."""
+    def mandatory(self) -> frozenset[PassFunction]:
+        """Those of ``passes`` that always run, because kernels need them."""
 
     @abstractmethod
-    def tiles(self, schedule: Schedule, decisions: Decisions) -> tuple[Tile, ...]:
-        """The stretches of a schedule that are worth running some samples at a time."""
+    def tiles(self, schedule: Schedule, decisions: Decisions) -> tuple[BatchTile, ...]:
+        """The segments of a schedule that are worth running in batch tiles, some samples at a
+        time."""
 
     @abstractmethod
     def emit(self, kernel: Kernel) -> str:

@@ -30,7 +30,7 @@ def main():
     for batch in (1, 64):
         profile = executable.profile(images[:batch], repeats=50)
         print(profile)
-        launches = [each for each in profile.launches if not each.has_parts]
+        launches = [each for each in profile.launches if not each.has_body]
         longest = max(launches, key=lambda each: each.nanoseconds)
         print(f"Longest: {longest.kernel} for {longest.layers}\n")
 

@@ -31,11 +31,11 @@ def require_memory(what: str, shape: Sequence[Any], dtype: Any) -> None:
     if size > memory_of_machine():
         raise TooLarge(
             f"{what}: expected sizes that fit into the memory of this machine, "
-            f"{_told(memory_of_machine())}; received shape {tuple(shape)} of {dtype.name}, "
-            f"which takes {_told(size)}"
+            f"{_shown(memory_of_machine())}; received shape {tuple(shape)} of {dtype.name}, "
+            f"which takes {_shown(size)}"
         )
 
 
-def _told(size: int) -> str:
+def _shown(size: int) -> str:
     power = min((max(size, 1).bit_length() - 1) // 10, len(_UNITS) - 1)
     return f"{size / 2 ** (10 * power):.3g} {_UNITS[power]}"

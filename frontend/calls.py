@@ -10,7 +10,7 @@ from ..runtime.arrays import fitting
 from . import tree
 from .dtypes import as_array, canonical_array
 from .errors import NO_RESULT, LayerError, shown
-from .programs import Identity, Program, kept
+from .programs import Identity, TracedProgram, kept
 from .scope import Scope, entered
 from .tensor import KerasTensor
 from .tracing import Spec, trace_call
@@ -28,7 +28,7 @@ def call_on_arrays(
 
 def program_for_arrays(
     layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], exact: bool = False
-) -> tuple[Program, list[np.ndarray]]:
+) -> tuple[TracedProgram, list[np.ndarray]]:
     """The program for a kind of arguments, and its inputs.
 
     Programs are kept by dtypes and sizes, the batch size left out unless they are to be ``exact``:
@@ -51,16 +51,16 @@ def program_for_arrays(
     return program, [fitting(array, array.dtype) for array in arrays]
 
 
-def _program(layer: Any, structure: Any, specs: list[Any]) -> Program:
+def _program(layer: Any, structure: Any, specs: list[Any]) -> TracedProgram:
     key = (_nesting(structure), *map(_key_of, specs))
 
-    def make() -> Program:
+    def make() -> TracedProgram:
         note_values(layer, *specs)
         args, kwargs = tree.pack_as(structure, specs)
         traced = trace_call(layer, args, kwargs, bool(kwargs.get("training")))
         if traced.structure is None:
             raise LayerError(layer, NO_RESULT)
-        return Program(traced)
+        return TracedProgram(traced)
 
     return kept(layer.programs, key, make, MOST_PROGRAMS)
 

@@ -23,7 +23,7 @@ from ..runtime.dim import Size
 from . import tree
 from .dtypes import as_array, fitted_array
 from .errors import UsageError, UsageTypeError, shown, user_facing
-from .programs import Program
+from .programs import TracedProgram
 from .saving.atomic import check_place
 from .tensor import KerasTensor
 from .tracing import Traced, specs_of, trace_call
@@ -40,12 +40,12 @@ class CompiledModel(Executable):
     """
 
     traced: Traced
-    runs: Program
+    runs: TracedProgram
 
     @staticmethod
     def of(traced: Traced, executable: Executable) -> CompiledModel:
         own = {each.name: getattr(executable, each.name) for each in fields(Executable)}
-        runs = Program(traced, executable)
+        runs = TracedProgram(traced, executable)
         return CompiledModel(**own, traced=traced, runs=runs)
 
     @user_facing

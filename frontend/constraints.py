@@ -86,8 +86,8 @@ class MinMaxNorm(Constraint):
 
     def __call__(self, w: Any) -> Any:
         length = _length(w, self.axis)
-        held = ops.clip(length, self.min_value, self.max_value)
-        wanted = self.rate * held + (1 - self.rate) * length
+        clipped = ops.clip(length, self.min_value, self.max_value)
+        wanted = self.rate * clipped + (1 - self.rate) * length
         return ops.multiply(w, ops.divide(wanted, epsilon() + length))
 
 

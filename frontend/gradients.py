@@ -213,7 +213,7 @@ class Gradient:
         if not isinstance(result, (list, tuple)) or len(result) != 2:
             raise UsageError(
                 f"{self.name}: expected a pair of a scalar and something more as the function's "
-                f"result, as has_aux=True; received {_told(result)}"
+                f"result, as has_aux=True; received {_shown(result)}"
             )
         return self._scalar(result[0]), result[1]
 
@@ -222,12 +222,14 @@ class Gradient:
         if isinstance(result, (list, tuple, dict)) or result is None:
             raise UsageError(
                 f"{self.name}: expected one scalar tensor as the function's result; received "
-                f"{_told(result)}. Give the loss alone, or pass has_aux=True for (loss, more)"
+                f"{_shown(result)}. Give the loss alone, or pass has_aux=True for (loss, more)"
             )
         node = as_node(result)
         if node.shape == () and node.dtype.is_float:
             return node
-        how = "Take keraunos.ops.mean or sum of it" if node.dtype.is_float else "It has no slope"
+        how = (
+            "Take keraunos.ops.mean or sum of it" if node.dtype.is_float else "It has no derivative"
+        )
         shape = tuple(n if isinstance(n, int) else None for n in node.shape)
         raise UsageError(
             f"{self.name}: expected a float scalar as the function's result; received shape "
@@ -235,7 +237,7 @@ class Gradient:
         )
 
 
-def _told(result: Any) -> str:
+def _shown(result: Any) -> str:
     return "None" if result is None else f"a {type(result).__name__}"
 
 

@@ -89,11 +89,11 @@ def _check(graph: Graph, lookup: Node) -> IdCheck | None:
     if source is None or not isinstance(rows, int):
         return None
     node, block = source
-    layer = _told(lookup.origins[0]) if lookup.origins else lookup.op.name
+    layer = _shown(lookup.origins[0]) if lookup.origins else lookup.op.name
     return IdCheck(graph.inputs.index(node), block, rows, layer, node.attrs["name"])
 
 
-def _told(origin: Origin) -> str:
+def _shown(origin: Origin) -> str:
     """The layer of a lookup, or the line, in a message."""
     place = f"{origin.file}:{origin.line}" if origin.file else ""
     if not origin.layer:

@@ -91,7 +91,7 @@ def kept_with_reads(programs: Store, key: Any, make: Callable[[], Any], most: in
     return current
 
 
-class Program:
+class TracedProgram:
     """A traced call and its executable, whose weights follow the variables.
 
     Those that the call updates are read and written where the variables keep them; calls of such a

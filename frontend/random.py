@@ -83,8 +83,8 @@ def truncated_normal(
     edge = math.erf(math.sqrt(2.0))
     level = _even(shape, seed) * (2 * edge) - edge
     drawn = tensor(ir.erf_inverse(level.node)) * math.sqrt(2.0)
-    held = tensor(ir.clip(drawn.node, low=-2.0, high=2.0))
-    return cast(held * stddev + mean, standard_dtype(dtype).name)
+    clipped = tensor(ir.clip(drawn.node, low=-2.0, high=2.0))
+    return cast(clipped * stddev + mean, standard_dtype(dtype).name)
 
 
 def _truncated(shape: Any, stream: np.random.Generator) -> np.ndarray:

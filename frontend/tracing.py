@@ -179,8 +179,8 @@ class TraceScope(Scope):
         # Layers make weights and further layers on their first call: then the walk is repeated,
         # but not for each weight of an optimizer, which the model does not hold.
         if id(member) not in self._paths:
-            held = isinstance(member, (Weighted, Variable)) and isinstance(self._root, Weighted)
-            if held and self._walked != Generation.structure:
+            tracked = isinstance(member, (Weighted, Variable)) and isinstance(self._root, Weighted)
+            if tracked and self._walked != Generation.structure:
                 self._walked = Generation.structure
                 self._paths |= dict(_named_members(self._root))
             self._paths.setdefault(id(member), "")

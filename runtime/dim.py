@@ -24,7 +24,7 @@ Bindings: TypeAlias = Mapping[str, int]
 Atom: TypeAlias = "str | Function"
 Monomial: TypeAlias = tuple[Atom, ...]
 
-MOST_PARTS = 1 << 16  # names and numbers in one size: a product of sums has more than its text
+MOST_COMPLEX = 1 << 16  # names and numbers in one size: a product of sums has more than its text
 MOST_PRODUCTS = 1 << 18  # terms times terms, before equal ones are added up
 MOST_DIVISIONS = 40  # and maxima, within each other
 MOST = 1 << 63  # what counts bytes and elements has 64 bits, one of them the sign
@@ -48,9 +48,9 @@ class Function:
     size: Dim
 
     @cached_property
-    def parts(self) -> int:
-        """How many names and numbers stand in its text."""
-        return 1 + self.size.parts
+    def complexity(self) -> int:
+        """How many names and numbers its text has."""
+        return 1 + self.size.complexity
 
     @cached_property
     def divisions(self) -> int:
@@ -94,9 +94,11 @@ class Dim:
     terms: tuple[tuple[Monomial, int], ...]
 
     @cached_property
-    def parts(self) -> int:
-        """How many names and numbers stand in its text."""
-        atoms = (1 if isinstance(a, str) else a.parts for atoms, _ in self.terms for a in atoms)
+    def complexity(self) -> int:
+        """How many names and numbers its text has."""
+        atoms = (
+            1 if isinstance(a, str) else a.complexity for atoms, _ in self.terms for a in atoms
+        )
         return len(self.terms) + sum(atoms)
 
     @cached_property
@@ -327,13 +329,15 @@ def _normal(terms: Mapping[Monomial, int]) -> Size:
 def _bounded(size: Dim) -> Dim:
     if any(not -MOST <= factor < MOST for _, factor in size.terms):
         raise SizeError("a factor of a symbolic size has more than 64 bits")
-    if size.parts > MOST_PARTS:
-        raise SizeError(f"a size of {size.parts} names and numbers; at most {MOST_PARTS} are taken")
+    if size.complexity > MOST_COMPLEX:
+        raise SizeError(
+            f"a size of {size.complexity} names and numbers; at most {MOST_COMPLEX} are taken"
+        )
     if size.divisions > MOST_DIVISIONS:
         raise SizeError(
             f"a size of more than {MOST_DIVISIONS} divisions and maxima within each other"
         )
-    spend(size.parts)
+    spend(size.complexity)
     return size
 
 
@@ -345,7 +349,7 @@ _WORK_LEFT: ContextVar[list[int] | None] = ContextVar("work_left", default=None)
 
 @contextmanager
 def limited_work(most: int) -> Iterator[None]:
-    """Inside, arithmetic on sizes raises ``SizeError`` once it made ``most`` parts of sizes."""
+    """Inside, arithmetic on sizes raises ``SizeError`` once it made ``most`` names and numbers."""
     token = _WORK_LEFT.set([most])
     try:
         yield
@@ -353,12 +357,12 @@ def limited_work(most: int) -> Iterator[None]:
         _WORK_LEFT.reset(token)
 
 
-def spend(parts: int) -> None:
-    """Counts ``parts`` of sizes as made, where ``limited_work`` bounds them."""
+def spend(complexity: int) -> None:
+    """Counts names and numbers of sizes as made, where ``limited_work`` bounds them."""
     left = _WORK_LEFT.get()
     if left is None:
         return
-    left[0] -= parts
+    left[0] -= complexity
     if left[0] < 0:
         raise SizeError("the symbolic sizes take too much work for the length of the text")
 

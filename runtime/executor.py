@@ -29,8 +29,8 @@ class Executor:
     Those of a program with state come one after another. ``state`` holds what calls update, by
     name: the buffers given, which stay the caller's to read and write, or new ones of zeros.
 
-    Every way into a program leads through ``__call__`` or ``addresses``: kernels read memory as
-    they find it, so what does not fit is refused here.
+    All calls go through ``__call__`` or ``addresses``, which check the arguments: kernels read
+    memory without checks.
 
     Attributes:
         on_empty: gives the results where an argument has no elements, which kernels do not serve.
@@ -56,7 +56,7 @@ class Executor:
             i: self.state[name].place(self.device) for name, i in program.state.items()
         }
         self._pools: OrderedDict[Any, list[Prepared]] = OrderedDict()
-        self._doors = [_door(program.slots[i]) for i in program.inputs]
+        self._checks = [_argument_check(program.slots[i]) for i in program.inputs]
         self.on_empty: Callable[[Arrays], Arrays] | None = None
         self._output_dtypes = [np.dtype(program.slots[i].dtype) for i in program.outputs]
         self._lock = Lock()
@@ -101,7 +101,7 @@ class Executor:
         """Where the arguments lie. Raises as a call does, but for shapes, which ``bind`` checks."""
         found = []
         try:
-            for array, (dtype, beyond) in zip(arrays, self._doors, strict=True):
+            for array, (dtype, beyond) in zip(arrays, self._checks, strict=True):
                 # Others may say where they lie too, in memory that is gone by then.
                 if not isinstance(array, np.ndarray) or array.dtype != dtype:
                     raise ValueError
@@ -118,7 +118,7 @@ class Executor:
         slots = [self.program.slots[i] for i in self.program.inputs]
         if len(arrays) != len(slots):
             return ValueError(f"expected {len(slots)} arguments, got {len(arrays)}")
-        for array, slot, (_, beyond) in zip(arrays, slots, self._doors, strict=True):
+        for array, slot, (_, beyond) in zip(arrays, slots, self._checks, strict=True):
             wanted = f"argument {slot.name}: expected a contiguous array of {slot.dtype}"
             if not isinstance(array, np.ndarray):
                 return TypeError(f"{wanted}, got {type(array).__name__}. Pass np.asarray(x)")
@@ -161,8 +161,9 @@ class Executor:
             return pool
 
 
-def _door(slot: Slot) -> tuple[np.dtype, int]:
-    """What an argument's memory has to be: its dtype, and the bits of its address that are 0."""
+def _argument_check(slot: Slot) -> tuple[np.dtype, int]:
+    """The requirements on an argument's memory: its dtype, and the bits of its address that are
+    0."""
     dtype = np.dtype(slot.dtype)
     return dtype, dtype.itemsize - 1
 

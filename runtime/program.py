@@ -31,7 +31,7 @@ class Slot:
 
     State is read and written by each call, and kept from one to the next.
 
-    ``shape`` and ``dtype`` are the value's; ``bytes`` may be more (a border around it, panels).
+    ``shape`` and ``dtype`` are the value's; ``bytes`` may be more (a halo around it, panels).
     ``first`` and ``last`` are the rows between which an arena slot holds its value.
     """
 
@@ -48,8 +48,8 @@ class Slot:
 class Move:
     """How an address moves with the trips of a loop: ``bytes`` further on each.
 
-    ``loop`` counts the loops around the row from the outside. An ``alternate`` move goes to and
-    fro between two places: it is ``bytes`` on every second trip, nothing on the others.
+    ``loop`` counts the loops around the row from the outside. An ``alternate`` move switches
+    between two buffers: it is ``bytes`` on every second trip, 0 on the others.
     """
 
     loop: int
@@ -58,8 +58,9 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Operand:
-    """An address: a slot's start plus ``offset`` bytes, and what loops around the row add."""
+class Location:
+    """A location in memory: a slot's start plus ``offset`` bytes, and the moves of loops around the
+    row."""
 
     slot: int
     offset: Size = 0
@@ -73,12 +74,12 @@ class Scratch:
     bytes: int
 
 
-Argument: TypeAlias = "Operand | Scratch | Size"
+Argument: TypeAlias = "Location | Scratch | Size"
 
 
 @dataclass(frozen=True)
 class LaunchRow:
-    """One launch. ``border`` rows write beside, never inside, the value their slot holds."""
+    """One launch. ``halo`` rows write around, never inside, the value of their slot."""
 
     kernel: int
     arguments: tuple[Argument, ...]
@@ -87,7 +88,7 @@ class LaunchRow:
     label: str
     flops: Size
     bytes: Size
-    border: bool = False
+    halo: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from .program import (
     STATE,
     HostRow,
     LaunchRow,
+    Location,
     LoopRow,
-    Operand,
     Program,
     Scratch,
     Slot,
@@ -98,13 +98,13 @@ def _check_launch(
 ) -> None:
     _require(0 <= row.kernel < len(parameters), f"row {index}: a kernel that there is")
     wanted = tuple(parameters[row.kernel])
-    given = tuple(isinstance(each, (Operand, Scratch)) for each in row.arguments)
+    given = tuple(isinstance(each, (Location, Scratch)) for each in row.arguments)
     _require(given == wanted, f"row {index}: the arguments of its kernel")
     loops = sum(isinstance(program.rows[head], LoopRow) for head in program.around[index])
     for argument in row.arguments:
         if isinstance(argument, Scratch):
             _require(argument.bytes >= 0, f"row {index}: bytes of scratch")
-        elif isinstance(argument, Operand):
+        elif isinstance(argument, Location):
             _check_index(argument.slot, program, f"row {index}")
             for move in argument.moves:
                 _require(0 <= move.loop < loops, f"row {index}: loops around it")
@@ -125,7 +125,7 @@ def _sizes(program: Program) -> Iterator[Size]:
         elif isinstance(row, LaunchRow):
             yield from (row.flops, row.bytes)
             for argument in row.arguments:
-                if isinstance(argument, Operand):
+                if isinstance(argument, Location):
                     yield from (argument.offset, *(move.bytes for move in argument.moves))
                 elif not isinstance(argument, Scratch):
                     yield argument

@@ -77,8 +77,8 @@ def is_elementwise(op: Op) -> bool:
     """Whether elements of the result are functions of at most three beside each other."""
     if len(op.samples[0].types if op.samples else ()) not in (1, 2, 3):
         return False
-    if not isinstance(op.lowering, Composite):
-        return isinstance(op.lowering, Elementwise)
+    if not isinstance(op.kind, Composite):
+        return isinstance(op.kind, Elementwise)
     kinds = [TensorType(DTYPES[0], (3,)) for _ in op.samples[0].types]
     inputs = tuple(input_(f"x{i}", kind) for i, kind in enumerate(kinds))
     try:
@@ -89,15 +89,15 @@ def is_elementwise(op: Op) -> bool:
 
 
 def _is_plain(node: Node) -> bool:
-    return node.op.name in ("input", "constant") or isinstance(node.op.lowering, Elementwise)
+    return node.op.name in ("input", "constant") or isinstance(node.op.kind, Elementwise)
 
 
 def expanded(node: Node) -> Node:
     """``node`` in ops that are no composites."""
     inputs = tuple(map(expanded, node.inputs))
     same = node if inputs == node.inputs else apply(node.op, inputs, node.attrs)
-    composite = isinstance(same.op.lowering, Composite)
-    return expanded(same.op.lowering.expand(same)) if composite else same
+    composite = isinstance(same.op.kind, Composite)
+    return expanded(same.op.kind.expand(same)) if composite else same
 
 
 def trials() -> Iterator[Trial]:

@@ -386,7 +386,7 @@ def _same_shape_functions() -> list[tuple[Op, Mapping[str, Any], float, float]]:
     """Functions of one float value that keep its type, with the bounds they can be tried on."""
     found = []
     for op in all_ops():
-        fitting = isinstance(op.lowering, (Elementwise, Composite)) and op.name not in JUMPS
+        fitting = isinstance(op.kind, (Elementwise, Composite)) and op.name not in JUMPS
         for sample in op.samples if fitting else ():
             if _keeps_type(op, sample.types, sample.attrs):
                 found.append((op, sample.attrs, sample.low, sample.high))

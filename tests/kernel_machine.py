@@ -40,7 +40,7 @@ from keraunos.runtime.cpu.dispatcher import LAUNCH, LOOP, ROW
 from keraunos.runtime.dim import evaluate
 from keraunos.runtime.dim_solver import solve
 from keraunos.runtime.erf_inverse import erf_inverse
-from keraunos.runtime.program import ARENA, CONSTANT, LaunchRow, Operand, Program, Scratch
+from keraunos.runtime.program import ARENA, CONSTANT, LaunchRow, Location, Program, Scratch
 from keraunos.runtime.threefry import uniform
 
 WHOLE = ("power", "mod", "floor_divide", "left_shift", "right_shift")  # of Python's integers too
@@ -179,7 +179,7 @@ def _runs(mask: np.ndarray) -> Iterable[slice]:
     return (slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True))
 
 
-def _turn(
+def _transpose(
     p: Pointer, i: int, step: int, rows: int, q: Pointer, o: int, stride: int, cols: int
 ) -> None:
     rows, cols = min(rows, LANES), min(cols, LANES)
@@ -331,7 +331,7 @@ VOCABULARY: dict[str, Any] = {
     "store": lambda p, i, v: p.write(i, v),
     "store_masked": _store_masked,
     "get": _get,
-    "turn": _turn,
+    "transpose": _transpose,
     "put": _put,
     "splat": _splat,
     "first": _first,
@@ -404,8 +404,8 @@ class Unit:
 
     number: int
     row: int
-    part: int
-    parts: int
+    task: int
+    tasks: int
     thread: int
     counters: tuple[int, ...]
 
@@ -460,12 +460,12 @@ class Machine:
     def units(self, index: int, number: int, counters: tuple[int, ...]) -> list[Unit]:
         row, threads = self.rows[index], self.binding.threads
         if row[0] == LAUNCH:
-            parts = row[7] or threads
+            tasks = row[7] or threads
         else:
-            parts = -(-row[3] // row[4])
+            tasks = -(-row[3] // row[4])
         return [
-            Unit(number + k, index, k, parts, k % threads, (k % threads, *counters[1:]))
-            for k in range(parts)
+            Unit(number + k, index, k, tasks, k % threads, (k % threads, *counters[1:]))
+            for k in range(tasks)
         ]
 
     def work(self, units: list[Unit]) -> None:
@@ -473,9 +473,9 @@ class Machine:
         for unit in self.order(units):
             row = self.rows[unit.row]
             if row[0] == LAUNCH:
-                self.launch(unit, unit.row, unit.counters, unit.part, unit.parts)
+                self.launch(unit, unit.row, unit.counters, unit.task, unit.tasks)
                 continue
-            start = unit.part * row[4]
+            start = unit.task * row[4]
             counters = list(unit.counters)
             counters[row[5]], counters[row[6]] = start, min(row[4], row[3] - start)
             for inner in self.walk(unit.row + 1, unit.row + 1 + row[2], counters):
@@ -485,7 +485,7 @@ class Machine:
             memory.barrier()
 
     def launch(
-        self, unit: Unit, index: int, counters: tuple[int, ...], part: int, parts: int
+        self, unit: Unit, index: int, counters: tuple[int, ...], task: int, tasks: int
     ) -> None:
         _, _, kernel, first, count, patch, patches, _ = self.rows[index]
         dispatch = self.binding.dispatch
@@ -500,7 +500,7 @@ class Machine:
         function, lanes = read_kernel(self.program.kernels[kernel].source)
         globals()["LANES"] = lanes
         try:
-            function(words, part, parts)
+            function(words, task, tasks)
         except MemoryFault as fault:
             raise MemoryFault(f"row {index}, {source.label}: {fault}") from fault
 
@@ -510,7 +510,7 @@ class Machine:
             memory = Memory(np.full(argument.bytes // 4, np.nan, np.float32))
             region = Region(memory, "scratch", memory.start, memory.bytes.size, True, 1)
             return word(memory.start, region)
-        if not isinstance(argument, Operand):
+        if not isinstance(argument, Location):
             return word(value, None)
         slot = self.program.slots[argument.slot]
         array = self.array(argument.slot)

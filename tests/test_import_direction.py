@@ -24,7 +24,7 @@ LAYERS = ("runtime", "compiler", "frontend")  # each may import itself and what 
 IMPORTED_LATE = {"h5py", "onnx", "rich", "tensorboard", "typer"}
 
 # Its text is compiled from the kernel cache, as a generated kernel is, so it names the package.
-KERNEL_TEXTS = {"runtime/cpu/walker.py"}
+KERNEL_TEXTS = {"runtime/cpu/interpreter.py"}
 
 # What imports a module by a string, and what that is relative to; None is the caller's package.
 LOADERS = {"importlib.import_module": None, "lazy.load": "keraunos.frontend"}

@@ -615,5 +615,5 @@ def attend(b: Wild, x: Made) -> Made | None:
         return None
     axes = (*range(x.rank - 2), x.rank - 1, x.rank - 2)
     other = b.settled(b.rng.choice([v for v in b.values if v.node.type == x.node.type] or [x]))
-    turned = ops.transpose(ops.tanh(other.node), axes=axes)
-    return Made(ops.matmul(x.node, turned), 20 * x.bound, False)
+    transposed = ops.transpose(ops.tanh(other.node), axes=axes)
+    return Made(ops.matmul(x.node, transposed), 20 * x.bound, False)

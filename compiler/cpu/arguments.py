@@ -20,22 +20,23 @@ from ..loops.arguments import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class CutArguments(ArgumentRecord[P, S]):
-    """Of a loop that is cut: all its steps, and in how many parts they fall: ``kys_total``."""
+class SplitArguments(ArgumentRecord[P, S]):
+    """Of a loop that is split: all its steps, and the number of splits: ``kys_total``."""
 
     total: S
-    parts: S
+    splits: S
 
     @classmethod
-    def named(cls, name: str, part: str) -> str:
-        return f"{name}_{part}"
+    def named(cls, name: str, member: str) -> str:
+        return f"{name}_{member}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ContractArguments(ArgumentRecord[P, S]):
     """Of a ``Contract``: operands ``x`` and ``w``, extents, strides along the loops of the sum.
 
-    ``x_run`` is that of a ``turned`` operand; ``w_ky``, ``w_kx`` and ``w_run`` of one ``in_place``.
+    ``x_run`` is that of a ``transposed`` operand; ``w_ky``, ``w_kx`` and ``w_run`` of one
+    ``in_place``.
     """
 
     x: P
@@ -57,12 +58,12 @@ class ContractArguments(ArgumentRecord[P, S]):
     x_kx: S
     x_group: S
     x_run: S = ABSENT
-    stretch: S = ABSENT
+    sum_block: S = ABSENT
     w_image: S
     w_ky: S = ABSENT
     w_kx: S = ABSENT
     w_run: S = ABSENT
-    cuts: Mapping[str, CutArguments[P, S]] = field(default_factory=dict)
+    splits: Mapping[str, SplitArguments[P, S]] = field(default_factory=dict)
     epilogue: EpilogueArguments[P, S] = field(metadata=holds(EpilogueArguments))
     above: S = ABSENT
     height: S = ABSENT
@@ -97,8 +98,11 @@ class WinogradArguments(ArgumentRecord[P, S]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WinogradSumArguments(ArgumentRecord[P, S]):
-    """Of a ``WinogradSum``: pixels ``x``, gradients ``w``; ``v`` and ``d`` are scratch."""
+class WinogradKernelGradientArguments(ArgumentRecord[P, S]):
+    """Of a ``WinogradKernelGradient``: pixels ``x``, gradients ``w``.
+
+    ``v`` and ``d`` are scratch.
+    """
 
     x: P
     w: P
@@ -106,7 +110,7 @@ class WinogradSumArguments(ArgumentRecord[P, S]):
     d: P
     y: P
     images: S
-    part: S
+    split_images: S
     rows: S
     cols: S
     panels: S
@@ -119,14 +123,15 @@ class WinogradSumArguments(ArgumentRecord[P, S]):
     w_image: S
     w_row: S
     w_col: S
-    y_part: S
+    y_split: S
     y_place: S
     y_run: S
 
 
 @dataclass(frozen=True, kw_only=True)
-class WinogradKernelArguments(ArgumentRecord[P, S]):
-    """Of a ``WinogradKernel``: the transform's gradient ``p``, images ``x`` and gradients ``g``."""
+class WinogradKernelTransformArguments(ArgumentRecord[P, S]):
+    """Of a ``WinogradKernelTransform``: the transform's gradient ``p``, images ``x`` and gradients
+    ``g``."""
 
     p: P
     x: P
@@ -153,7 +158,7 @@ class WinogradKernelArguments(ArgumentRecord[P, S]):
 
 @dataclass(frozen=True, kw_only=True)
 class DepthwiseArguments(ArgumentRecord[P, S]):
-    """Of a ``Slide`` with filters: ``x_pixel`` lies between columns of the image.
+    """Of a ``SlidingWindow`` with filters: ``x_pixel`` lies between columns of the image.
 
     ``x_row`` and ``x_col`` lie between windows, ``x_ky`` between the rows of one.
     """
@@ -175,7 +180,7 @@ class DepthwiseArguments(ArgumentRecord[P, S]):
 
 @dataclass(frozen=True, kw_only=True)
 class PoolArguments(ArgumentRecord[P, S]):
-    """Of a ``Slide`` without filters, over images of ``height`` x ``breadth``."""
+    """Of a ``SlidingWindow`` without filters, over images of ``height`` x ``breadth``."""
 
     x: P
     images: S
@@ -197,8 +202,9 @@ class PoolArguments(ArgumentRecord[P, S]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WindowSumArguments(ArgumentRecord[P, S]):
-    """Of a ``WindowSum``: images ``x``, as in ``DepthwiseArguments``, and gradients ``w``."""
+class DepthwiseKernelGradientArguments(ArgumentRecord[P, S]):
+    """Of a ``DepthwiseKernelGradient``: images ``x``, as in ``DepthwiseArguments``, and gradients
+    ``w``."""
 
     x: P
     w: P
@@ -208,10 +214,10 @@ class WindowSumArguments(ArgumentRecord[P, S]):
     cols: S
     channels: S
     kys: S
-    images_part: S
-    lines_part: S
-    image_parts: S
-    line_parts: S
+    split_images: S
+    split_lines: S
+    image_splits: S
+    line_splits: S
     x_image: S
     x_row: S
     x_col: S
@@ -223,8 +229,9 @@ class WindowSumArguments(ArgumentRecord[P, S]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnpoolArguments(ArgumentRecord[P, S]):
-    """Of an ``Unpool``: what was pooled, ``x``, and what came of it are read for "maximum" only."""
+class PoolingGradientArguments(ArgumentRecord[P, S]):
+    """Of a ``PoolingGradient``: the image ``x`` and its ``pooled`` result are read for "maximum"
+    only."""
 
     images: S
     rows: S
@@ -245,8 +252,8 @@ class UnpoolArguments(ArgumentRecord[P, S]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TurnArguments(ArgumentRecord[P, S]):
-    """Of a ``Turn``: of each of three loops around its rows and columns, steps and strides."""
+class TransposeArguments(ArgumentRecord[P, S]):
+    """Of a ``Transpose``: of each of three loops around its rows and columns, steps and strides."""
 
     x: P
     y: P
@@ -279,8 +286,8 @@ class ScatterArguments(ArgumentRecord[P, S]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BorderArguments(ArgumentRecord[P, S]):
-    """Of a ``Border``: rows of ``row`` elements, and how many at each side are the border's."""
+class HaloFillArguments(ArgumentRecord[P, S]):
+    """Of a ``HaloFill``: rows of ``row`` elements, and how many at each side are the halo's."""
 
     y: P
     images: S

@@ -118,5 +118,5 @@ def choose(kind: str, extent: Extent, engines: tuple[BlockEngine, ...]) -> Choic
 
 
 def batch_block(registers: int) -> int:
-    """Columns a block where their number is a batch that nobody knows yet."""
+    """Columns a block where their number is a batch of unknown size."""
     return registers // 4

@@ -33,21 +33,21 @@ class Contract(Body):
 
     ``y[n, oy, ox, o] = sum over ky, kx, c of x[n, oy, ox; ky, kx, c] * w[panel(o), ky, kx, c, o]``
     with every stride an argument. The weights ``w`` are packed in panels, or read ``in_place``:
-    channels side by side, strides along the sums. ``turned``: columns of ``x`` lie side by side,
-    and what is summed over has a stride. ``cuts`` lists loops of the sum (``kys``, ``kxs``,
-    ``run``) that are left in parts, from the outermost on: each image is the sum of one part.
+    channels side by side, strides along the sums. ``transposed``: columns of ``x`` are contiguous,
+    and the axis that is summed over has a stride. ``splits`` lists the loops of the sum (``kys``,
+    ``kxs``, ``run``) that are split (split-K), from the outermost on: each image is one partial
+    sum.
 
     ``tail`` says what happens where the columns are no multiple of the block: ``"overlap"``
     computes the last block again further left, ``"single"`` finishes column by column. ``masked``:
     the last panel has fewer channels than the block. ``fixed`` sizes are structure: so short a sum
-    is unrolled. ``stretched`` names the loop of so long a sum that it is made of shorter ones;
-    ``carried``: of so many that what rounding takes from one is added to the next.
-    ``streamed``: the weights are too many for the work; the next panel's are asked for in time.
-    ``far`` lists operands (``x``, ``w``) whose rows along the sum are asked for in time.
-    ``clipped``: rows of the window that lie above or below the image are left out.
-    ``unrolled``: steps of the innermost loop written out. ``prefetched``: packed weights are asked
-    for ahead of their use, though not ``streamed``. ``engine`` names what adds up the products, in
-    ``accumulator``.
+    is unrolled. ``blocked_sum`` names the loop in which a long sum is blocked; ``carried``: the
+    rounding error of each block is added to the next (compensated summation). ``prefetch_panels``:
+    there are many weights for little work, so the next panel's are prefetched. ``prefetch_rows``
+    lists operands (``x``, ``w``) whose rows along the sum are prefetched. ``clipped``: rows of the
+    window above or below the image are skipped. ``unrolled``: how often the innermost loop is
+    unrolled. ``prefetch_weights``: packed weights are prefetched within their panel, unless
+    ``prefetch_panels``. ``engine`` names what adds up the products, in ``accumulator``.
 
     Where the epilogue has several accumulators, a block, and a panel, holds the same units of each
     gate: vectors of the first gate, as many of the second, and so on.
@@ -59,16 +59,16 @@ class Contract(Body):
     epilogue: Epilogue
     bias: bool
     fixed: tuple[tuple[str, int], ...] = ()
-    stretched: str = ""
+    blocked_sum: str = ""
     carried: bool = False
-    streamed: bool = False
+    prefetch_panels: bool = False
     in_place: bool = False
-    turned: bool = False
-    cuts: tuple[str, ...] = ()
-    far: tuple[str, ...] = ()
+    transposed: bool = False
+    splits: tuple[str, ...] = ()
+    prefetch_rows: tuple[str, ...] = ()
     clipped: bool = False
     unrolled: int = 1
-    prefetched: bool = True
+    prefetch_weights: bool = True
     engine: str = "fma"
     accumulator: DType = FLOAT32
 
@@ -85,8 +85,9 @@ class Winograd(Body):
     At most ``tiles`` of them are transformed at a time, wherever they lie: 16 matrices
     ``v[place][tile, channel]``, each of which a matrix ``w[place][channel, filter]`` is multiplied
     with. ``block`` says how much of a product is held in registers: tiles are its columns. The
-    products of a tile are led back to 2 x 2 results, to which the epilogue applies. Where one of
-    them is not finite, all four are summed from the kernel ``taps[ky, kx, channel, filter]``.
+    inverse transform of a tile's products gives 2 x 2 results, to which the epilogue applies. Where
+    one of them is not finite, all four are summed from the kernel ``taps[ky, kx, channel,
+    filter]``.
 
     ``v`` and the products ``m`` are scratch.
 
@@ -105,12 +106,12 @@ class Winograd(Body):
 
 
 @dataclass(frozen=True)
-class WinogradSum(Body):
+class WinogradKernelGradient(Body):
     """The gradient of a transformed kernel: a sum over tiles, at each of 16 places.
 
-    ``y[part, place, channel, filter] = sum over tiles of v[place][tile, channel] * d[place][tile,
+    ``y[split, place, channel, filter] = sum over tiles of v[place][tile, channel] * d[place][tile,
     filter]``: of pixels and gradients transformed, at most ``tiles`` at a time, in scratch. Images
-    are cut in even parts. Columns of ``block`` are channels, of which it divides the number.
+    are split evenly. Columns of ``block`` are channels, of which it divides the number.
     """
 
     block: RegisterBlock
@@ -118,7 +119,7 @@ class WinogradSum(Body):
 
 
 @dataclass(frozen=True)
-class WinogradKernel(Body):
+class WinogradKernelTransform(Body):
     """The gradient of a kernel from that of its transform, at all 3 x 3 places.
 
     Where one of them is not finite, they are summed from images ``x`` and gradients ``g``.
@@ -129,10 +130,10 @@ class WinogradKernel(Body):
 
 
 @dataclass(frozen=True)
-class Slide(Body):
+class SlidingWindow(Body):
     """A window over channels-last images, one filter (or none) a channel: depthwise, pooling.
 
-    ``combine`` "dot" reads a border of zeros around the image and holds ``columns`` outputs of a
+    ``combine`` "dot" reads a halo of zeros around the image and holds ``columns`` outputs of a
     row at a time; ``width``, ``stride`` and ``dilation`` along the row are fixed because the code
     is unrolled over them. "maximum" and "mean" stay inside the image, whatever the window.
     """
@@ -148,12 +149,13 @@ class Slide(Body):
 
 
 @dataclass(frozen=True)
-class WindowSum(Body):
+class DepthwiseKernelGradient(Body):
     """Filters of one channel each, as sums over positions: the gradient of depthwise filters.
 
-    ``y[part, ky, kx, c] = sum over n, oy, ox of x[n, oy + ky, ox + kx, c] * g[n, oy, ox, c]`` for
-    the images and lines of a part. ``rows`` of the window are summed at once, over ``columns``
-    positions of a line at a time; ``width``, ``stride`` and ``dilation`` are fixed as in ``Slide``.
+    ``y[split, ky, kx, c] = sum over n, oy, ox of x[n, oy + ky, ox + kx, c] * g[n, oy, ox, c]`` for
+    the images and lines of a split. ``rows`` of the window are summed at once, over ``columns``
+    positions of a line at a time; ``width``, ``stride`` and ``dilation`` are fixed as in
+    ``SlidingWindow``.
     """
 
     masked: bool
@@ -165,12 +167,12 @@ class WindowSum(Body):
 
 
 @dataclass(frozen=True)
-class Unpool(Body):
+class PoolingGradient(Body):
     """The gradient of pooling, by the image: "maximum" or "mean", a vector of channels at a time.
 
-    Windows of ``rows`` x ``columns`` that tile the image are done each at once. With 0 rows they
-    may overlap: sums grow in the rows of the image that windows still reach, and are finished after
-    that.
+    Windows of ``rows`` x ``columns`` that tile the image are computed one at a time. With 0 rows
+    they may overlap: gradients accumulate in the rows of the image that windows still reach, and
+    are finished after that.
     """
 
     combine: str
@@ -181,7 +183,7 @@ class Unpool(Body):
 
 
 @dataclass(frozen=True)
-class Turn(Body):
+class Transpose(Body):
     """Copies ``y[i0, i1, i2, col, row] = x[i0, i1, i2, row, col]``: columns become rows.
 
     Rows of ``x`` and columns of ``y`` are contiguous, the other strides are arguments.
@@ -190,12 +192,12 @@ class Turn(Body):
 
 @dataclass(frozen=True)
 class Scatter(Body):
-    """Rows added to the rows of zeros that integers name: what picks rows, led back.
+    """Adds rows to the rows of zeros that integers name: the gradient of a gather.
 
     ``by_table``: there are several tables, for the same integers. ``row`` says how long rows are:
     ``"one"`` element, a ``"whole"`` number of vectors, or any, ``"masked"``; or any, of a type that
-    vectors do not hold, ``"scalar"``. ``from_end``: integers below 0 count from the end. What none
-    of a table's rows is meant by is left out.
+    vectors do not hold, ``"scalar"``. ``from_end``: integers below 0 count from the end. Integers
+    out of range are skipped.
     """
 
     by_table: bool
@@ -205,13 +207,13 @@ class Scatter(Body):
 
 
 @dataclass(frozen=True)
-class Border(Body):
-    """Fills the border around images of channels with ``value``."""
+class HaloFill(Body):
+    """Fills the halo around images of channels with ``value``."""
 
     value: float
 
     @property
-    def fills_border(self) -> bool:
+    def fills_halo(self) -> bool:
         return True
 
 

@@ -26,8 +26,8 @@ Run = Callable[[], object]
 Measure = Callable[[Sequence[Run], Callable[[], float]], list[float]]
 
 # Rows, depth and channels of products: one in a core's caches, one whose weights are beyond them.
-NEAR, FAR = (192, 256, 256), (48, 2048, 512)
-TEAM = (1536, 256, 256)
+IN_CACHE, IN_MEMORY = (192, 256, 256), (48, 2048, 512)
+POOL = (1536, 256, 256)
 MEMORY_BYTES = 2**27  # more than caches hold
 ROUND_SECONDS, SECONDS = 0.01, 0.5  # a function's turn; all the turns of one
 GAIN = 0.98  # a loop that is not the table's is to be so much faster
@@ -53,21 +53,27 @@ def calibrate(compiled: CompiledFor, measure: Measure = fastest) -> Figures:
     ``compiled`` gives executables, ``measure`` the seconds of functions, as ``fastest`` does.
     """
     usual, threads = host(), config.threads
-    machines = [replace(usual, unrolled=steps, prefetches=ahead) for steps, ahead in VARIANTS]
+    machines = [
+        replace(usual, unrolled=steps, prefetches=prefetching) for steps, prefetching in VARIANTS
+    ]
     with config.update(threads=1):
-        runs = [_product(machine, size, compiled) for size in (NEAR, FAR) for machine in machines]
+        runs = [
+            _product(machine, size, compiled)
+            for size in (IN_CACHE, IN_MEMORY)
+            for machine in machines
+        ]
         # The time of a thread: what others on the machine do counts less.
         seconds = measure(runs, time.thread_time)
-    near, far = seconds[: len(VARIANTS)], seconds[len(VARIANTS) :]
+    in_cache, in_memory = seconds[: len(VARIANTS)], seconds[len(VARIANTS) :]
     engine = Fma(machine=usual)
-    chosen = _best(near, far, VARIANTS.index((engine.unrolled, engine.prefetches)))
-    (whole,) = measure([_product(machines[chosen], TEAM, compiled)], time.perf_counter)
+    chosen = _best(in_cache, in_memory, VARIANTS.index((engine.unrolled, engine.prefetches)))
+    (whole,) = measure([_product(machines[chosen], POOL, compiled)], time.perf_counter)
     read, written = measure(_memory(), time.thread_time)
     with ThreadPoolExecutor(threads) as pool:
         (read_by_all,) = measure([_memory_of_all(pool, threads)], time.perf_counter)
     return Figures(
-        thread_gflops=2 * math.prod(NEAR) / min(near) / 1e9,
-        team_gflops=2 * math.prod(TEAM) / whole / 1e9,
+        thread_gflops=2 * math.prod(IN_CACHE) / min(in_cache) / 1e9,
+        pool_gflops=2 * math.prod(POOL) / whole / 1e9,
         threads=threads,
         read_gbs=MEMORY_BYTES / read / 1e9,
         write_gbs=MEMORY_BYTES / written / 1e9,
@@ -77,9 +83,12 @@ def calibrate(compiled: CompiledFor, measure: Measure = fastest) -> Figures:
     )
 
 
-def _best(near: Sequence[float], far: Sequence[float], usual: int) -> int:
+def _best(in_cache: Sequence[float], in_memory: Sequence[float], usual: int) -> int:
     """Which loop is the fastest for both products; the usual one unless that is clearly slower."""
-    times = [(n / near[usual] + f / far[usual]) / 2 for n, f in zip(near, far, strict=True)]
+    times = [
+        (n / in_cache[usual] + f / in_memory[usual]) / 2
+        for n, f in zip(in_cache, in_memory, strict=True)
+    ]
     best = min(range(len(times)), key=lambda index: times[index])
     return best if times[best] < GAIN else usual
 

@@ -21,16 +21,16 @@ def group_refusal(body: Graph, engines: tuple[BlockEngine, ...]) -> Refusal | No
     gates = gates_of(body, anchor)
     if gates is None:
         return "UNEQUAL_GATES", "slices of its channels differ in width"
-    parts = match_epilogue(body, anchor)
-    if parts is None:
+    matched = match_epilogue(body, anchor)
+    if matched is None:
         return "OPERAND_SHAPE", "an operand is neither one value, one a channel nor one an element"
-    return None if parts.is_single else _several_refusal(anchor, gates, engines)
+    return None if matched.is_single else _several_refusal(anchor, gates, engines)
 
 
 def _several_refusal(anchor: Node, gates: int, engines: tuple[BlockEngine, ...]) -> Refusal | None:
     """Why a kernel cannot have several accumulators an element, or several results."""
-    facet, name = anchor.op.lowering, anchor.op.name
-    kind = facet.kind if isinstance(facet, Contraction) else ""
+    kind, name = anchor.op.kind, anchor.op.name
+    kind = kind.form if isinstance(kind, Contraction) else ""
     able = engines_for(kind, anchor.inputs[0].dtype, engines)
     if not able or kind == "winograd_conv2d":
         return "ONE_RESULT", f"the kernel of {name} makes one result of one accumulator"

@@ -1,4 +1,4 @@
-"""Where values lie on CPUs: borders of zeros around images, cache lines between channels."""
+"""Where values lie on CPUs: halos of zeros around images, cache lines between channels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Halo: TypeAlias = tuple[tuple[Size, Size], ...]
 
 
 def choose_layouts(graph: Graph, fixed: frozenset[Node]) -> dict[Node, Layout]:
-    """Where each value lies: with a border of zeros where a padded convolution reads it."""
+    """Where each value lies: with a halo of zeros where a padded convolution reads it."""
     halos: dict[Node, Halo] = {}
     for node in graph.nodes:
         found = wanted_halo(node) if node.inputs and node not in fixed else None
@@ -56,7 +56,7 @@ def is_convolution(node: Node) -> bool:
 
 
 def merge_halos(first: Halo, second: Halo) -> Halo:
-    """A border wide enough for both; where a symbol hides which is wider, their sum."""
+    """A halo wide enough for both; where a symbol hides which is wider, their sum."""
 
     def wider(a: Size, b: Size) -> Size:
         if a == b:
@@ -67,7 +67,7 @@ def merge_halos(first: Halo, second: Halo) -> Halo:
 
 
 def wanted_halo(node: Node) -> tuple[Node, Halo] | None:
-    """The operand around which ``node`` reads a border, and how wide; None if there is none."""
+    """The operand around which ``node`` reads a halo, and how wide; None if there is none."""
     if node.op is FUSED:
         body: Graph = node.attrs["body"]
         for inner in body.nodes:
@@ -88,10 +88,10 @@ def wanted_halo(node: Node) -> tuple[Node, Halo] | None:
 
 
 def _window(node: Node) -> tuple[int, ...] | None:
-    """The window of an op that reads a border; None for others."""
+    """The window of an op that reads a halo; None for others."""
     if node.op in (ops.winograd_conv2d, ops.winograd_kernel_gradient, ops.winograd_kernel):
         return WINDOW
-    if isinstance(node.op.lowering, KernelGradient):
+    if isinstance(node.op.kind, KernelGradient):
         window: tuple[int, ...] = node.attrs["window"]
         return window
     if node.op.name not in ("conv2d", "depthwise_conv2d"):
@@ -100,21 +100,21 @@ def _window(node: Node) -> tuple[int, ...] | None:
 
 
 def free_layout(node: Node, graph: Graph) -> bool:
-    """Whether kernels alone make and read ``node``, so that gaps may lie between its elements."""
-    if isinstance(node.op.lowering, Leaf) or node in graph.results:
+    """Whether only kernels write and read ``node``, so that it may have a halo."""
+    if isinstance(node.op.kind, Leaf) or node in graph.results:
         return False
     return not any(map(_wants_rows, (_maker(node), *graph.users[node])))
 
 
 def _maker(node: Node) -> Node:
-    return node.inputs[0] if isinstance(node.op.lowering, Projection) else node
+    return node.inputs[0] if isinstance(node.op.kind, Projection) else node
 
 
 def _wants_rows(node: Node) -> bool:
-    """Whether ``node`` reads and makes values without gaps only."""
+    """Whether ``node`` reads and writes contiguous values only."""
     if node.op is FUSED:
         body: Graph = node.attrs["body"]
         return any(map(_wants_rows, body.nodes))
     kinds = (View, Concatenation, Region, ScatterAdd)
     products = ("matmul", "transposed_matmul")
-    return node.op.name in products or isinstance(node.op.lowering, kinds)
+    return node.op.name in products or isinstance(node.op.kind, kinds)

@@ -13,22 +13,22 @@ from ..loops.layout import Launch, Layout, Placed
 from ..loops.nest import build_nest
 from ..scheduling.lower import describe, kernel_name
 from .blocking import BlockEngine
-from .templates.border import build_border
 from .templates.contract import build_contract, build_kernel_gradient
+from .templates.depthwise_kernel_gradient import build_depthwise_kernel_gradient
+from .templates.halo_fill import build_halo_fill
+from .templates.pooling_gradient import build_pooling_gradient
 from .templates.scatter import build_scatter
-from .templates.slide import build_slide
-from .templates.turn import build_turn
-from .templates.unpool import build_unpool
-from .templates.window_sum import build_window_sum
+from .templates.transpose import build_transpose
+from .templates.window import build_window
 from .templates.winograd import build_winograd
-from .templates.winograd_kernel import build_winograd_kernel
-from .templates.winograd_sum import build_winograd_sum
+from .templates.winograd_kernel_gradient import build_winograd_kernel_gradient
+from .templates.winograd_kernel_transform import build_winograd_kernel_transform
 
 # Tried in turn: contractions, by whichever engine; what a vector of channels does; and copies that
 # are turned. The nest takes all that is no heavy op.
 CONTRACTIONS = (build_contract, build_winograd)
-BY_VECTORS = (build_winograd_kernel, build_slide, build_unpool)
-ANY_MACHINE = (build_turn, build_nest)
+BY_VECTORS = (build_winograd_kernel_transform, build_window, build_pooling_gradient)
+ANY_MACHINE = (build_transpose, build_nest)
 
 
 def lower_group(
@@ -39,12 +39,12 @@ def lower_group(
     engines: tuple[BlockEngine, ...],
 ) -> tuple[Launch, ...]:
     """The launches that compute ``body``; raises ``IRError`` if no template takes it."""
-    borders = tuple(
-        build_border(layout, len(operands) + i)
+    halos = tuple(
+        build_halo_fill(layout, len(operands) + i)
         for i, layout in enumerate(results)
-        if isinstance(layout, Layout) and layout.has_border
+        if isinstance(layout, Layout) and layout.has_halo
     )
-    return (*borders, *_compute(body, operands, results, machine, engines))
+    return (*halos, *_compute(body, operands, results, machine, engines))
 
 
 def _compute(
@@ -54,17 +54,17 @@ def _compute(
     machine: Host,
     engines: tuple[BlockEngine, ...],
 ) -> tuple[Launch, ...]:
-    if isinstance(body.outputs[0].op.lowering, Concatenation):
+    if isinstance(body.outputs[0].op.kind, Concatenation):
         return build_concatenate(body, operands, results)
-    if isinstance(body.outputs[0].op.lowering, Interleaving):
+    if isinstance(body.outputs[0].op.kind, Interleaving):
         return build_interleave(body, operands, results)
     name = kernel_name(body)
-    facet = body.outputs[0].op.lowering
-    if isinstance(facet, KernelGradient):
+    kind = body.outputs[0].op.kind
+    if isinstance(kind, KernelGradient):
         group = match_anchored(body, operands, results, KernelGradient)
         assert group is not None, "kernel gradients of float32 are groups of their own"
         return _kernel_gradient(group, name, machine, engines)
-    if isinstance(facet, ScatterAdd):
+    if isinstance(kind, ScatterAdd):
         return build_scatter(body, operands, results, name, machine)
     tried = itertools.chain(
         (build(body, operands, results, name, engines) for build in CONTRACTIONS),
@@ -80,10 +80,10 @@ def _compute(
 def _kernel_gradient(
     group: Anchored, name: str, machine: Host, engines: tuple[BlockEngine, ...]
 ) -> tuple[Launch, ...]:
-    match group.anchor.op.lowering.kind:
+    match group.anchor.op.kind.form:
         case "depthwise_conv2d":
-            return (build_window_sum(group, name, machine),)
+            return (build_depthwise_kernel_gradient(group, name, machine),)
         case "winograd_conv2d":
-            return (build_winograd_sum(group, name, engines),)
+            return (build_winograd_kernel_gradient(group, name, engines),)
         case _:
             return build_kernel_gradient(group, name, engines)

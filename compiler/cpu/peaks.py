@@ -15,7 +15,7 @@ def peaks(machine: Host, measured: Figures | None, threads: int) -> Peaks:
         flops = ADDERS * machine.lanes * (2 if machine.has_fma else 1)
         each = machine.clock_ghz * flops, machine.core_gbs
         return Peaks(each[0] * threads, each[1] * threads, measured=False)
-    gflops = _scaled(measured.thread_gflops, measured.team_gflops, measured.threads, threads)
+    gflops = _scaled(measured.thread_gflops, measured.pool_gflops, measured.threads, threads)
     gbs = _scaled(measured.read_gbs, measured.team_read_gbs, measured.threads, threads)
     return Peaks(gflops, gbs, measured=True)
 

@@ -13,7 +13,7 @@ from ..loops.kernel import Kernel
 from ..loops.layout import Launch, Layout, Placed
 from ..passes.fuse import fuse
 from ..passes.legalize import legalize
-from ..scheduling.schedule import Schedule, Tile
+from ..scheduling.schedule import BatchTile, Schedule
 from ..target import Peaks, Target
 from .blocking import BlockEngine
 from .emit.kernel import emit
@@ -23,10 +23,10 @@ from .engines.winograd import Winograd
 from .groups import group_refusal
 from .layouts import choose_layouts
 from .lower import lower_group
-from .parts import in_parts
-from .passes.borders import borders
+from .passes.halos import halos
 from .passes.winograd import winograd
 from .peaks import peaks
+from .split_sums import split_sum
 from .tiling import choose_tiles
 
 
@@ -43,21 +43,21 @@ class CpuTarget(Target[Host]):
 
     @property
     def passes(self) -> tuple[PassFunction, ...]:
-        return (winograd, legalize, fuse, borders)
+        return (winograd, legalize, fuse, halos)
 
     @property
-    def required(self) -> frozenset[PassFunction]:
-        return frozenset({legalize, borders})
+    def mandatory(self) -> frozenset[PassFunction]:
+        return frozenset({legalize, halos})
 
     @property
     def engines(self) -> tuple[BlockEngine, ...]:
         return (Fma(machine=self.machine), Winograd(machine=self.machine))
 
-    def is_dear(self, function: str) -> bool:
+    def is_expensive(self, function: str) -> bool:
         return function in MATH
 
-    def in_parts(self, node: Node) -> Node | None:
-        return in_parts(node, self.machine)
+    def split_sum(self, node: Node) -> Node | None:
+        return split_sum(node, self.machine)
 
     def refusal(self, body: Graph) -> Refusal | None:
         return group_refusal(body, self.engines)
@@ -70,7 +70,7 @@ class CpuTarget(Target[Host]):
     ) -> tuple[Launch, ...]:
         return lower_group(body, operands, results, self.machine, self.engines)
 
-    def tiles(self, schedule: Schedule, decisions: Decisions) -> tuple[Tile, ...]:
+    def tiles(self, schedule: Schedule, decisions: Decisions) -> tuple[BatchTile, ...]:
         return choose_tiles(schedule, decisions, self.machine)
 
     def emit(self, kernel: Kernel) -> str:

@@ -1,8 +1,8 @@
-"""Depth-first batch tiling: which stretches of a schedule a thread runs sample by sample.
+"""Batch tiling: which segments of a schedule a thread runs depth first, a few samples at a time.
 
 Instead of layer after layer over the whole batch, a thread takes a few samples through many layers,
 so that what passes between them stays in its own cache, and no barriers are needed. It pays while
-the stretch's weights stay in the cache too, or are read rarely against the work done with them.
+the segment's weights stay in the cache too, or are read rarely against the work done with them.
 """
 
 from __future__ import annotations
@@ -28,36 +28,36 @@ from ..ir.kinds import (
 )
 from ..ir.types import TupleType
 from ..loops.layout import Address, Argument, Launch
-from ..scheduling.schedule import Loop, Schedule, Step, Tile
+from ..scheduling.schedule import BatchTile, Loop, Schedule, Step
 from ..units import BATCH, count_of, format_bytes
 from .arguments import ContractArguments
 from .blocking import batch_block
 from .bodies import Contract
-from .stretches import Stretch, live_bytes, stored_bytes, weight_bytes
+from .segments import Segment, live_bytes, stored_bytes, weight_bytes
 
 TILES = (16, 8, 4, 2, 1)
 
 
-def choose_tiles(schedule: Schedule, decisions: Decisions, machine: Host) -> tuple[Tile, ...]:
-    """The stretches worth tiling, with the decision on each recorded."""
-    tiles: list[Tile] = []
-    stretch = Stretch(schedule, machine)
+def choose_tiles(schedule: Schedule, decisions: Decisions, machine: Host) -> tuple[BatchTile, ...]:
+    """The segments worth tiling, with the decision on each recorded."""
+    tiles: list[BatchTile] = []
+    segment = Segment(schedule, machine)
     for index, step in enumerate(schedule.steps):
         reason = _refusal(step, schedule, machine)
         tiled = reason is None and not any(map(_blocks_samples, step.launches))
         # A loop wants more samples at a time than what makes its sequences has cache for.
         alone = step.loop is not None or (index > 0 and schedule.steps[index - 1].loop is not None)
-        if tiled and not alone and stretch.take(index):
+        if tiled and not alone and segment.take(index):
             continue
-        _close(stretch.steps, schedule, tiles, decisions, machine)
-        stretch = Stretch(schedule, machine)
+        _close(segment.steps, schedule, tiles, decisions, machine)
+        segment = Segment(schedule, machine)
         if tiled:
-            stretch.take(index, always=step.loop is not None)
-        # What belongs to no sample, such as an update of weights, ends a stretch by nature.
+            segment.take(index, always=step.loop is not None)
+        # A step without samples, such as an update of weights, always ends a segment.
         missed = any(BATCH in result.tensor_type.symbols for result in step.results)
         if reason is not None and missed:
             decisions.add(Decision("tile", step.label, step.node.layers, "declined", *reason))
-    _close(stretch.steps, schedule, tiles, decisions, machine)
+    _close(segment.steps, schedule, tiles, decisions, machine)
     return tuple(tiles)
 
 
@@ -74,7 +74,7 @@ def _refusal(step: Step, schedule: Schedule, machine: Host) -> tuple[str, str] |
     mixing = [n for n in nodes if not keeps_samples_apart(n)]
     if mixing:
         return "MIXES_SAMPLES", f"{mixing[0].op.name} combines or reorders samples"
-    values = (schedule.homes[value] for value in (*step.operands, *step.results))
+    values = (schedule.owners[value] for value in (*step.operands, *step.results))
     sizes = (stored_bytes(schedule.layouts[value]) for value in values)
     even = all(coefficient(size, BATCH) is not None for size in sizes)
     if not even or not all(map(_is_linear, step.launches)):
@@ -85,10 +85,10 @@ def _refusal(step: Step, schedule: Schedule, machine: Host) -> tuple[str, str] |
 
 
 def _blocks_samples(launch: Launch) -> bool:
-    """Whether the launch treats samples in blocks, and what is left over in another way.
+    """Whether the launch computes samples in blocks, and the remainder in another way.
 
-    What is left over depends on where a batch is cut; the same bits must come out wherever that is.
-    The blocks are worth more than the cache, so nothing is missed and nothing reported.
+    The remainder depends on how a batch is tiled, but the bits must not. Blocks are worth more than
+    the cache, so this is no missed optimization and is not reported.
     """
     body = launch.kernel.body
     if not isinstance(body, Contract) or body.tail != "single":
@@ -101,7 +101,7 @@ def _blocks_samples(launch: Launch) -> bool:
 def _packs_shared(arg: Argument, step: Step, schedule: Schedule) -> bool:
     if not isinstance(arg, Address) or arg.packing is None:
         return False
-    weights = step.operands[arg.slot]
+    weights = step.operands[arg.index]
     return schedule.weight(weights) is None and not _is_batched(weights)
 
 
@@ -131,7 +131,7 @@ def _is_batched(node: Node) -> bool:
 
 def counts_samples(node: Node) -> bool:
     """Whether an element is made of an index that its sample's number is part of."""
-    if not isinstance(node.op.lowering, FromIndex) or not _is_batched(node):
+    if not isinstance(node.op.kind, FromIndex) or not _is_batched(node):
         return False
     return bool(node.attrs.get("axis", 0) % node.tensor_type.rank == 0)
 
@@ -143,8 +143,8 @@ def keeps_samples_apart(node: Node) -> bool:
         return False
     if not _is_batched(node):
         return False
-    facet, rank = node.op.lowering, node.tensor_type.rank
-    match facet:
+    kind, rank = node.op.kind, node.tensor_type.rank
+    match kind:
         case Elementwise():
             return all(i.tensor_type.rank == rank for i in batched)
         case Reduction():
@@ -156,7 +156,7 @@ def keeps_samples_apart(node: Node) -> bool:
         case Movement():
             if not batched:
                 return False
-            first = facet.index(node).axes[0]
+            first = kind.index(node).axes[0]
             return (first.axis, first.stride, first.offset, first.divisor) == (0, 1, 0, 1)
         case Concatenation():
             return bool(node.attrs["axis"] % rank != 0)
@@ -178,34 +178,34 @@ def _is_linear(launch: Launch) -> bool:
 
 
 def _close(
-    stretch: list[int],
+    segment: list[int],
     schedule: Schedule,
-    tiles: list[Tile],
+    tiles: list[BatchTile],
     decisions: Decisions,
     machine: Host,
 ) -> None:
-    if len(stretch) < 2 and not any(schedule.steps[i].loop for i in stretch):
+    if len(segment) < 2 and not any(schedule.steps[i].loop for i in segment):
         return
-    live = live_bytes(stretch, schedule)
+    live = live_bytes(segment, schedule)
     cache = machine.l2_bytes // 2
     fitting = [t for t in TILES if live * t <= cache]
     samples = fitting[0] if fitting else 1
     least, unit = max(2, config.threads * 2), 1
-    if any(schedule.steps[i].loop for i in stretch):
+    if any(schedule.steps[i].loop for i in segment):
         # With fewer samples the threads share the weights of each step instead.
         unit = batch_block(machine.vector_registers)
         samples, least = max(samples, unit), unit * config.threads
-    tiles.append(Tile(stretch[0], stretch[-1], samples, least, unit))
-    layers = tuple(dict.fromkeys(layer for i in stretch for layer in schedule.steps[i].node.layers))
+    tiles.append(BatchTile(segment[0], segment[-1], samples, least, unit))
+    layers = tuple(dict.fromkeys(layer for i in segment for layer in schedule.steps[i].node.layers))
     decisions.add(
         Decision(
             "tile",
-            count_of(len(stretch), "step"),
+            count_of(len(segment), "step"),
             layers,
             "tiled",
             "DEPTH_FIRST",
             f"{count_of(samples, 'sample')} at a time from batch {least}: "
             f"{format_bytes(live)} live a sample, "
-            f"{format_bytes(weight_bytes(stretch, schedule))} of weights",
+            f"{format_bytes(weight_bytes(segment, schedule))} of weights",
         )
     )

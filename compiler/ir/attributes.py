@@ -1,4 +1,4 @@
-"""What the attributes of ops are: a name means the same kind of value in every op.
+"""Kinds of attributes: an attribute's name means the same kind of value in every op.
 
 Checked as a node is made, before the type rule, which then asks only whether values fit.
 """
@@ -16,14 +16,14 @@ Check: TypeAlias = Callable[[Any], bool]
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of value: in words, and as a question."""
+class AttributeKind:
+    """A kind of value: in words, and as a predicate."""
 
     words: str
     holds: Check
 
 
-def kind_of(op: str, attribute: str) -> Kind | None:
+def attribute_kind(op: str, attribute: str) -> AttributeKind | None:
     """What ``attribute`` of the op called ``op`` is; None for a name that has no kind."""
     return _OF_ONE_OP.get((op, attribute)) or _KINDS.get(attribute)
 
@@ -70,26 +70,28 @@ def _either(*checks: Check) -> Check:
 
 
 # Graphs and arrays have classes that lie above this module: the type rules ask for them.
-_ANY = Kind("a value", lambda value: True)
-_INT = Kind("a whole number of 64 bits", _is_int)
-_INTS = Kind("whole numbers as a tuple such as (1, 2)", _each(_is_int))
-_NUMBER = Kind("a number", _is_number)
-_SIZE = Kind("a size such as 28 or N", _is_size)
-_SIZES = Kind("sizes as a tuple such as (N, 28)", _each(_is_size))
-_AXES = Kind("axes as a tuple such as (1, 2)", _each(_is_int))
-_FLAG = Kind("True or False", _is_flag)
-_DTYPE = Kind("a dtype such as f32", _is_dtype)
-_TEXT = Kind("a string", _is_text)
-_PADDING = Kind(
+_ANY = AttributeKind("a value", lambda value: True)
+_INT = AttributeKind("a whole number of 64 bits", _is_int)
+_INTS = AttributeKind("whole numbers as a tuple such as (1, 2)", _each(_is_int))
+_NUMBER = AttributeKind("a number", _is_number)
+_SIZE = AttributeKind("a size such as 28 or N", _is_size)
+_SIZES = AttributeKind("sizes as a tuple such as (N, 28)", _each(_is_size))
+_AXES = AttributeKind("axes as a tuple such as (1, 2)", _each(_is_int))
+_FLAG = AttributeKind("True or False", _is_flag)
+_DTYPE = AttributeKind("a dtype such as f32", _is_dtype)
+_TEXT = AttributeKind("a string", _is_text)
+_PADDING = AttributeKind(
     'padding "valid", "same" or pairs ((1, 1), (0, 2))', _either(_is_text, _each(_each(_is_size)))
 )
-_PART = Kind("a part: None, a number, or a pair", _or_none(_either(_is_int, _each(_is_int))))
+_PART = AttributeKind(
+    "a split: None, a number, or a pair", _or_none(_either(_is_int, _each(_is_int)))
+)
 
-_KINDS: dict[str, Kind] = {
+_KINDS: dict[str, AttributeKind] = {
     "alpha": _NUMBER,
     "approximate": _FLAG,
     "axes": _AXES,
-    "axis": Kind("an axis such as -1", _is_int),
+    "axis": AttributeKind("an axis such as -1", _is_int),
     "b": _NUMBER,
     "body": _ANY,
     "carries": _INT,
@@ -98,7 +100,7 @@ _KINDS: dict[str, Kind] = {
     "dtype": _DTYPE,
     "epsilon": _NUMBER,
     "factors": _INTS,
-    "fill": Kind("None, a number, True or False", _or_none(_either(_is_flag, _is_number))),
+    "fill": AttributeKind("None, a number, True or False", _or_none(_either(_is_flag, _is_number))),
     "from_end": _FLAG,
     "groups": _INT,
     "high": _SIZES,
@@ -108,11 +110,11 @@ _KINDS: dict[str, Kind] = {
     "label": _TEXT,
     "low": _SIZES,
     "name": _TEXT,
-    "output_padding": Kind(
+    "output_padding": AttributeKind(
         "None, or for each axis a number or None", _or_none(_each(_or_none(_is_int)))
     ),
     "padding": _PADDING,
-    "part": _PART,
+    "split": _PART,
     "reverse": _FLAG,
     "sequences": _INT,
     "shape": _SIZES,
@@ -125,18 +127,18 @@ _KINDS: dict[str, Kind] = {
     "stop": _SIZES,
     "strides": _INTS,
     "threshold": _NUMBER,
-    "type": Kind("a type such as f32[N, 4]", lambda value: isinstance(value, TensorType)),
+    "type": AttributeKind("a type such as f32[N, 4]", lambda value: isinstance(value, TensorType)),
     "value": _NUMBER,
     "window": _INTS,
 }
 
 # The few names that mean something else in one op.
-_OF_ONE_OP: dict[tuple[str, str], Kind] = {
+_OF_ONE_OP: dict[tuple[str, str], AttributeKind] = {
     ("clip", "high"): _NUMBER,
     ("clip", "low"): _NUMBER,
     ("constant", "value"): _ANY,
     ("interleave", "size"): _SIZES,
-    ("layer_norm", "axis"): Kind(
+    ("layer_norm", "axis"): AttributeKind(
         "an axis such as -1, or axes as a tuple such as (1, 2)", _either(_is_int, _each(_is_int))
     ),
 }

@@ -1,6 +1,6 @@
-"""Lowering facets: what kind of computation an op is, as the kernel builders need to know it.
+"""Op kinds: which kind of computation an op is, as the kernel builders need to know it.
 
-Each op names one facet. A facet describes dataflow only, never a target.
+Each op has one kind. A kind describes dataflow only, never a target.
 """
 
 from __future__ import annotations
@@ -127,30 +127,30 @@ class Contraction:
     (channels last, HWIO kernel), or ``"winograd_conv2d"`` (the kernel transformed, and as it was).
     """
 
-    kind: str
+    form: str
 
 
 @dataclass(frozen=True)
 class KernelGradient:
-    """Sums over images what a window saw, times the gradient of what was made of it.
+    """The gradient of a kernel: a sum over images of window elements times the result's gradient.
 
     ``"conv2d"``, ``"depthwise_conv2d"``, or ``"winograd_conv2d"`` (of the transformed kernel).
     """
 
-    kind: str
+    form: str
 
 
 @dataclass(frozen=True)
 class KernelTransform:
-    """The gradient of a kernel from that of what Winograd's convolutions made of it.
+    """The gradient of a kernel from that of its Winograd transform.
 
-    Further operands are the images and the gradient, for what is not finite.
+    Further operands are the images and the gradient, for results that are not finite.
     """
 
 
 @dataclass(frozen=True)
 class WindowGradient:
-    """Gives back to the elements of windows what a ``Window`` made of them received.
+    """The gradient of a ``Window`` by its image.
 
     The operands end with that gradient. ``"maximum"``, whose operands begin with the image and what
     the window made of it, or ``"mean"``. ``expand(node)`` gives the equivalent in other ops.
@@ -182,7 +182,7 @@ class Projection:
     """Picks one result of an op that has several."""
 
 
-Lowering: TypeAlias = (
+OpKind: TypeAlias = (
     Leaf
     | Elementwise
     | Reduction

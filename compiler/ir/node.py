@@ -17,7 +17,7 @@ import numpy as np
 
 from ...runtime.dim import Size
 from ...runtime.forks import cached_property
-from .attributes import kind_of
+from .attributes import attribute_kind
 from .types import DType, TensorType, TupleType, Type, check_type
 
 
@@ -70,7 +70,7 @@ OrderRule: TypeAlias = "Callable[[Node], Iterable[Order]]"
 
 
 def no_orders(node: Node) -> Iterable[Order]:
-    """What most ops ask of sizes beyond their type rule: nothing."""
+    """Most ops have no conditions on sizes beyond their type rule."""
     return ()
 
 
@@ -87,15 +87,15 @@ class Op:
     ``gradient(node, grad)`` gives one gradient node (or None) per input, or is a ``NoGrad``
     (an op with several results gets a tuple of gradients; one with a body also ``pullback`` and the
     nodes whose gradients are wanted);
-    ``lowering`` says how kernels are made of it; ``samples`` feed tests and the fuzzer;
-    ``orders(node)`` what must hold of symbolic sizes, which the type rule takes on trust.
-    An op is a function: calling it with nodes and attributes builds a node.
+    ``kind`` says which kind of computation it is; ``samples`` feed tests and the fuzzer;
+    ``orders(node)`` what must hold of symbolic sizes, which the type rule takes on trust. An op is
+    a function: calling it with nodes and attributes builds a node.
     """
 
     name: str
     infer: TypeRule
     reference: Reference
-    lowering: Any
+    kind: Any
     attrs: Mapping[str, Any] = field(default_factory=dict)
     gradient: Any = None
     samples: tuple[Sample, ...] = ()
@@ -260,7 +260,7 @@ def _check_kinds(op: Op, inputs: Sequence[Node], attributes: tuple[tuple[str, An
     for key, value in attributes:
         if value is op.attrs[key]:
             continue
-        kind = kind_of(op.name, key)
+        kind = attribute_kind(op.name, key)
         if kind is not None and not kind.holds(value):
             raise TypeError(f"{key}: expected {kind.words}, got {value!r}")
 

@@ -114,7 +114,7 @@ def _quoted(text: str, plain: re.Pattern[str]) -> str:
 
 
 @dataclass(frozen=True)
-class _Row:
+class _Line:
     """One line in three columns: what is computed, its type, where it comes from."""
 
     text: str
@@ -133,8 +133,8 @@ def _graph_lines(graph: GraphLike, elide: bool) -> Iterator[str]:
     yield "}"
 
 
-def _row(text: str, node: Node) -> _Row:
-    return _Row(text, str(node.type), format_origins(node.origins))
+def _row(text: str, node: Node) -> _Line:
+    return _Line(text, str(node.type), format_origins(node.origins))
 
 
 def _signature(graph: GraphLike) -> Iterator[str]:
@@ -163,25 +163,25 @@ def _result_types(graph: GraphLike) -> str:
 
 def _block(graph: GraphLike, names: Mapping[Node, str], elide: bool) -> list[str]:
     """The lines between the braces: nodes, regions with their bodies, updates, ``return``."""
-    rows: list[_Row | str] = []
+    rows: list[_Line | str] = []
     for node in graph.nodes:
         if _leaf_name(node) is None:
             rows += _node_rows(node, names, elide)
     for parameter, value in graph.next_values.items():
-        rows.append(_Row(f"update {names[parameter]} = {names[value]}"))
-    rows.append(_Row(f"return {', '.join(names[node] for node in graph.returned)}".rstrip()))
+        rows.append(_Line(f"update {names[parameter]} = {names[value]}"))
+    rows.append(_Line(f"return {', '.join(names[node] for node in graph.returned)}".rstrip()))
     return _aligned(rows)
 
 
-def _aligned(rows: Sequence[_Row | str]) -> list[str]:
+def _aligned(rows: Sequence[_Line | str]) -> list[str]:
     """``rows`` indented, their columns lined up; strings are lines of a nested block."""
-    typed = [row for row in rows if isinstance(row, _Row) and row.type and len(row.text) <= WIDE]
+    typed = [row for row in rows if isinstance(row, _Line) and row.type and len(row.text) <= WIDE]
     width = max((len(row.text) for row in typed), default=0)
     type_width = max((len(row.type) for row in typed if row.comment), default=0)
     return [f"  {_columns(row, width, type_width)}" for row in rows]
 
 
-def _columns(row: _Row | str, width: int, type_width: int) -> str:
+def _columns(row: _Line | str, width: int, type_width: int) -> str:
     if isinstance(row, str):
         return row
     if not row.type:
@@ -192,10 +192,10 @@ def _columns(row: _Row | str, width: int, type_width: int) -> str:
     return f"{text:<{width + 3 + type_width}}   # {row.comment}"
 
 
-def _node_rows(node: Node, names: Mapping[Node, str], elide: bool) -> list[_Row | str]:
+def _node_rows(node: Node, names: Mapping[Node, str], elide: bool) -> list[_Line | str]:
     bodies = [(key, value) for key, value in node.attributes if isinstance(value, GraphLike)]
     text = f"{names[node]} = {_call(node, names, elide)}"
-    rows: list[_Row | str] = []
+    rows: list[_Line | str] = []
     for key, body in bodies:
         head = text if key == "body" else f"{text} {key}"
         rows += _body_rows(head, node, body, names, elide)
@@ -205,15 +205,15 @@ def _node_rows(node: Node, names: Mapping[Node, str], elide: bool) -> list[_Row 
 
 def _body_rows(
     head: str, node: Node, body: GraphLike, names: Mapping[Node, str], elide: bool
-) -> list[_Row | str]:
+) -> list[_Line | str]:
     inner = body_names(node, body, names)
     if borrows_names(node, body):
-        return [_Row(f"{head} {{"), *_block(body, inner, elide)]
+        return [_Line(f"{head} {{"), *_block(body, inner, elide)]
     inputs = [f"{inner[node]}: {node.type}" for node in body.inputs]
     line = f"{head} {{ ({', '.join(inputs)})"
     if len(line) <= LINE:
-        return [_Row(line), *_block(body, inner, elide)]
-    return [_Row(f"{head} {{"), *_wrapped(inputs), *_block(body, inner, elide)]
+        return [_Line(line), *_block(body, inner, elide)]
+    return [_Line(f"{head} {{"), *_wrapped(inputs), *_block(body, inner, elide)]
 
 
 def _wrapped(inputs: Sequence[str]) -> list[str]:

@@ -184,7 +184,7 @@ def check_type(type_: Type) -> None:
         bytes_ = item.dtype.itemsize
         for size in item.shape:
             if isinstance(size, Dim):
-                spend(size.parts)
+                spend(size.complexity)
             elif size < 0:
                 raise ValueError(f"expected sizes of 0 or more, got {item}")
             elif size > 1 and bytes_ < MOST:

@@ -54,8 +54,8 @@ class Accesses:
         slot = self.body.inputs.index(node.inputs[0])
         if is_gather(node):
             return self._picked(node, slot, value.axes)
-        assert isinstance(node.op.lowering, Movement)
-        return self._moved(node, node.op.lowering.index(node), slot, value.axes)
+        assert isinstance(node.op.kind, Movement)
+        return self._moved(node, node.op.kind.index(node), slot, value.axes)
 
     def picks(self, value: Value) -> Strided:
         """Where the indices of a gather are read."""

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from ..ir.graph import Graph, Node
 from ..ir.types import FLOAT32, Size
 from .arguments import ABSENT, ArgumentRecord, EpilogueArguments, ImageArguments, Pointer
-from .epilogues import EpilogueParts, match_epilogue, result_name
+from .epilogues import MatchedEpilogue, match_epilogue, result_name
 from .kernel import Body, Kernel
 from .layout import Address, Launch, Packing, Placed
 from .scalars import sum_bytes
@@ -34,7 +34,7 @@ class Anchor:
     """A heavy op of a group, and what follows it, up to the next one."""
 
     node: Node
-    parts: EpilogueParts
+    matched: MatchedEpilogue
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Anchored:
         return anchor.node
 
     @property
-    def parts(self) -> EpilogueParts:
+    def matched(self) -> MatchedEpilogue:
         """What follows the one heavy op."""
         (anchor,) = self.anchors
-        return anchor.parts
+        return anchor.matched
 
     @property
     def result(self) -> Placed:
@@ -79,7 +79,7 @@ class Anchored:
     @property
     def element_layouts(self) -> tuple[Placed, ...]:
         """Where the epilogue's full-size operands lie."""
-        return tuple(self.layout(load.node) for load in self.parts.element_loads)
+        return tuple(self.layout(load.node) for load in self.matched.element_loads)
 
     def pointer(self, node: Node, start: Size = 0, packing: Packing | None = None) -> Pointer:
         """Where the kernel starts in the memory of an operand."""
@@ -101,7 +101,7 @@ class Anchored:
         ``strides`` gives those of arrays with the shape of the anchor's result.
         """
         operands: dict[str, ImageArguments[Pointer, Size]] = {}
-        for load in self.parts.operands:
+        for load in self.matched.operands:
             at = self.origin(load.node)
             operands[load.pointer] = (
                 image_arguments(at, strides(self.layout(load.node)))
@@ -115,7 +115,7 @@ class Anchored:
         return EpilogueArguments(
             y=image_arguments(self.stored(start), strides(self.results[0])),
             others={name: found for name, found in results.items() if name != result_name(0)},
-            bias=ABSENT if self.parts.bias is None else self.origin(self.parts.bias),
+            bias=ABSENT if self.matched.bias is None else self.origin(self.matched.bias),
             operands=operands,
         )
 
@@ -124,7 +124,7 @@ class Anchored:
     ) -> Launch:
         """The launch of ``body``; ``flops`` are the multiplications and additions that it takes."""
         values = arguments.values
-        seldom = {a.slot for a in values if isinstance(a, Address) and a.seldom}
+        seldom = {a.index for a in values if isinstance(a, Address) and a.seldom}
         read = (layout for slot, layout in enumerate(self.operands) if slot not in seldom)
         total = sum_bytes(read, self.results)
         return Launch(Kernel(name, arguments.params, body), values, flops, total)
@@ -134,18 +134,18 @@ def match_anchored(
     body: Graph,
     operands: tuple[Placed, ...],
     results: tuple[Placed, ...],
-    *facets: type,
+    *kinds: type,
     several: bool = False,
 ) -> Anchored | None:
-    """The group seen around its ops of the kinds ``facets``, or None where there is no such view.
+    """The group seen around its ops of the kinds ``kinds``, or None where there is no such view.
 
     Kernels of these kinds compute float32 and read what their anchors do not make from memory.
     Unless they hold ``several``, they make one result from one accumulator an element.
     """
-    nodes = [node for node in body.nodes if isinstance(node.op.lowering, facets)]
-    if len(nodes) != len(facets):
+    nodes = [node for node in body.nodes if isinstance(node.op.kind, kinds)]
+    if len(nodes) != len(kinds):
         return None
-    if not all(isinstance(n.op.lowering, f) for n, f in zip(nodes, facets, strict=True)):
+    if not all(isinstance(n.op.kind, f) for n, f in zip(nodes, kinds, strict=True)):
         return None
     if any(
         n.dtype != FLOAT32 for n in (*body.outputs, *(i for node in nodes for i in node.inputs))
@@ -159,9 +159,9 @@ def match_anchored(
     before: set[Node] = set()
     for node, outputs in zip(nodes, (*((value,) for value in later), body.outputs), strict=True):
         stage = Graph("stage", body.inputs, outputs)
-        parts = match_epilogue(stage, node, before) if node in stage.nodes else None
-        if parts is None or not (several or parts.is_single):
+        matched = match_epilogue(stage, node, before) if node in stage.nodes else None
+        if matched is None or not (several or matched.is_single):
             return None
-        anchors.append(Anchor(node, parts))
+        anchors.append(Anchor(node, matched))
         before.update(stage.nodes)
     return Anchored(body, tuple(anchors), operands, results)

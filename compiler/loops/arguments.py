@@ -51,17 +51,17 @@ class ArgumentRecord(Generic[P, S]):
     def names(cls, name: str = "") -> Self:
         """The record of names: ``name`` is that of the field which holds it, if any does."""
         found: dict[str, Any] = {}
-        for part in fields(cls):
-            inner = cls.named(name, part.name)
-            kind = part.metadata.get(_RECORD)
-            if part.default_factory is MISSING:
-                found[part.name] = inner if kind is None else kind.names(inner)
+        for member in fields(cls):
+            inner = cls.named(name, member.name)
+            kind = member.metadata.get(_RECORD)
+            if member.default_factory is MISSING:
+                found[member.name] = inner if kind is None else kind.names(inner)
         return cls(**found)
 
     @classmethod
-    def named(cls, name: str, part: str) -> str:
+    def named(cls, name: str, member: str) -> str:
         """What a field is called in kernels, in a record that is itself called ``name``."""
-        return part
+        return member
 
     @property
     def params(self) -> tuple[Param, ...]:
@@ -89,8 +89,8 @@ class ArgumentRecord(Generic[P, S]):
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """All single arguments in ``value``, by name."""
     if isinstance(value, ArgumentRecord):
-        for part in fields(value):
-            yield from _leaves(value.named(name, part.name), getattr(value, part.name))
+        for member in fields(value):
+            yield from _leaves(value.named(name, member.name), getattr(value, member.name))
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _leaves(key, inner)
@@ -108,8 +108,8 @@ class ImageArguments(ArgumentRecord[P, S]):
     col: S = ABSENT
 
     @classmethod
-    def named(cls, name: str, part: str) -> str:
-        return name if part == "at" else f"{name}_{part}"
+    def named(cls, name: str, member: str) -> str:
+        return name if member == "at" else f"{name}_{member}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,21 +49,21 @@ def find_domain(body: Graph) -> Domain | None:
 
 
 def is_reduction(node: Node) -> bool:
-    return isinstance(node.op.lowering, Reduction)
+    return isinstance(node.op.kind, Reduction)
 
 
 def is_gather(node: Node) -> bool:
-    return isinstance(node.op.lowering, Gather)
+    return isinstance(node.op.kind, Gather)
 
 
 def is_generated(node: Node) -> bool:
-    return isinstance(node.op.lowering, FromIndex)
+    return isinstance(node.op.kind, FromIndex)
 
 
 def is_load(node: Node) -> bool:
     """Whether a kernel gets the node's elements by their index: from memory, or made of it."""
-    facets = (FromIndex, Gather, Movement)
-    return node.op.name == "input" or isinstance(node.op.lowering, facets)
+    kinds = (FromIndex, Gather, Movement)
+    return node.op.name == "input" or isinstance(node.op.kind, kinds)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Values:
 
     def _fits(self, value: Value) -> bool:
         node, shape = value.node, self.domain.shape
-        if not is_load(node) and not isinstance(node.op.lowering, (Elementwise, Reduction)):
+        if not is_load(node) and not isinstance(node.op.kind, (Elementwise, Reduction)):
             return False
         if len(value.axes) != len(node.shape):
             return False

@@ -27,7 +27,7 @@ class EpilogueOperand:
 
 
 @dataclass(frozen=True)
-class EpilogueParts:
+class MatchedEpilogue:
     """The code after an anchor, in the dialect; see ``kernel.Epilogue``."""
 
     bias: Node | None
@@ -82,7 +82,7 @@ class EpilogueParts:
 
 def match_epilogue(
     body: Graph, anchor: Node, before: Collection[Node] = ()
-) -> EpilogueParts | None:
+) -> MatchedEpilogue | None:
     """The epilogue of ``anchor`` in ``body``, or None where it is more than kernels can do.
 
     They can do elementwise code on float32 and conditions of the anchor's shape, or of that of its
@@ -109,13 +109,13 @@ def operand_kind(operand: Sequence[Size], result: Sequence[Size]) -> str | None:
 
 def pool_of(node: Node) -> Pool | None:
     """The dialect's pooling for a pooling node whose windows tile the image, else None."""
-    facet = node.op.lowering
-    if not isinstance(facet, Window) or facet.combine not in ("maximum", "mean"):
+    kind = node.op.kind
+    if not isinstance(kind, Window) or kind.combine not in ("maximum", "mean"):
         return None
     window = tuple(node.attrs["window"])
     if window != tuple(node.attrs["strides"]) or node.attrs["padding"] not in ("valid", VALID):
         return None
-    return Pool(window[0], window[1], facet.combine) if max(window) <= 4 else None
+    return Pool(window[0], window[1], kind.combine) if max(window) <= 4 else None
 
 
 VALID = ((0, 0), (0, 0))
@@ -123,12 +123,12 @@ VALID = ((0, 0), (0, 0))
 
 def can_pool(anchor: Node, node: Node) -> bool:
     """Whether the pooling ``node`` can be done on what ``anchor`` has in registers."""
-    pool, facet = pool_of(node), anchor.op.lowering
-    if pool is None or not isinstance(facet, Contraction):
+    pool, kind = pool_of(node), anchor.op.kind
+    if pool is None or not isinstance(kind, Contraction):
         return False
-    if facet.kind == "winograd_conv2d":  # windows have to tile its tiles
+    if kind.form == "winograd_conv2d":  # windows have to tile its tiles
         return TILE % pool.rows == 0 and TILE % pool.columns == 0
-    return facet.kind == "conv2d"
+    return kind.form == "conv2d"
 
 
 HEAVY = (Contraction, Window, WindowGradient)
@@ -138,15 +138,15 @@ def anchors_of(body: Graph) -> tuple[Node, ...]:
     """The heavy ops of a group in order: a pooling in the first one's registers is none."""
     found: list[Node] = []
     for node in body.nodes:
-        if isinstance(node.op.lowering, HEAVY) and not (found and can_pool(found[0], node)):
+        if isinstance(node.op.kind, HEAVY) and not (found and can_pool(found[0], node)):
             found.append(node)
     return tuple(found)
 
 
 def _sums(anchor: Node) -> bool:
     """Whether the anchor's accumulators are sums, which can start from a bias."""
-    facet = anchor.op.lowering
-    return not isinstance(facet, Window) or facet.combine == "dot"
+    kind = anchor.op.kind
+    return not isinstance(kind, Window) or kind.combine == "dot"
 
 
 Value: TypeAlias = tuple[Node, int]  # a node, and which gate's stretch of it
@@ -166,7 +166,7 @@ class _Matcher:
         self.pooled = "acc"
         self.shape = anchor.shape if gates == 1 else _narrow(anchor.shape, gates)
 
-    def match(self) -> EpilogueParts | None:
+    def match(self) -> MatchedEpilogue | None:
         before: list[Let] = []
         after: list[Let] = []
         for node in self.body.nodes:
@@ -193,7 +193,7 @@ class _Matcher:
         stores = self._stores()
         if stores is None:
             return None
-        return EpilogueParts(
+        return MatchedEpilogue(
             self.bias,
             tuple(self.operands.values()),
             tuple(before),
@@ -230,7 +230,7 @@ class _Matcher:
 
     def _lets(self, node: Node) -> list[Let] | None:
         """The code of a node, for each gate where it is wide."""
-        if not isinstance(node.op.lowering, Elementwise) or not in_vectors(node):
+        if not isinstance(node.op.kind, Elementwise) or not in_vectors(node):
             return None
         if node.shape not in (self.shape, self._wide):
             return None
@@ -258,7 +258,7 @@ class _Matcher:
             return known
         if operand.op.name == "constant" and operand.tensor_type.rank == 0:
             return scalar_argument(operand)
-        source, stretch = self.sliced.get(operand, (operand, gate))
+        source, sum_block = self.sliced.get(operand, (operand, gate))
         if source not in self.body.inputs or operand.dtype != FLOAT32:
             return None
         kind = operand_kind(operand.shape, user.shape)
@@ -266,7 +266,7 @@ class _Matcher:
             kind = "channel" if user.shape[-1] == 1 else None
         if kind is None or (kind == "element" and self.pool is not None):
             return None
-        return self._operand((source, 0 if kind == "scalar" else stretch), kind)
+        return self._operand((source, 0 if kind == "scalar" else sum_block), kind)
 
     def _operand(self, value: Value, kind: str) -> str:
         """The name of what is read of a group operand."""

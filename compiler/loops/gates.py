@@ -16,9 +16,9 @@ from ..ir.kinds import AxisMap, Movement
 
 def first_channel(node: Node) -> int | None:
     """Where along the last axis a slice starts that has the others whole; None for other nodes."""
-    if not isinstance(node.op.lowering, Movement):
+    if not isinstance(node.op.kind, Movement):
         return None
-    source, index = node.inputs[0].shape, node.op.lowering.index(node)
+    source, index = node.inputs[0].shape, node.op.kind.index(node)
     last = len(source) - 1
     if len(index.axes) != node.tensor_type.rank or index.fill is not None or last < 0:
         return None

@@ -204,8 +204,8 @@ class Body:
     """What a kernel does: loops over any machine's elements (``Nest``), or a target's own."""
 
     @property
-    def fills_border(self) -> bool:
-        """Whether it writes around values only, so that it needs no order among those who do."""
+    def fills_halo(self) -> bool:
+        """Whether it writes halos only, so that it needs no order with writers of the values."""
         return False
 
 
@@ -215,14 +215,14 @@ class Nest(Body):
 
     ``vector`` names the axis whose neighbours are computed together (always the last of
     ``reduce``, or of ``parallel`` when nothing is reduced along the innermost axis).
-    ``stretched``: sums are so long that they are made of shorter ones, which round less.
+    ``blocked_sum``: long sums are computed in blocks (blocked summation), which rounds less.
     """
 
     parallel: tuple[Axis, ...]
     reduce: tuple[Axis, ...]
     stages: tuple[Stage, ...]
     vector: str | None
-    stretched: bool = False
+    blocked_sum: bool = False
 
 
 @dataclass(frozen=True)

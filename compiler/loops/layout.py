@@ -17,9 +17,9 @@ from .kernel import Kernel
 
 @dataclass(frozen=True)
 class Layout:
-    """Row-major, with a border of ``halo[axis] = (before, after)`` elements around the value.
+    """Row-major, with a halo of ``halo[axis] = (before, after)`` elements around the value.
 
-    What is ``kept`` is read many times before it changes: by many calls, or all steps of a loop.
+    A ``kept`` value is read many times before it changes: by many calls, or all steps of a loop.
     """
 
     type: TensorType
@@ -63,14 +63,14 @@ class Layout:
         return self.elements * self.type.dtype.itemsize
 
     @property
-    def has_border(self) -> bool:
+    def has_halo(self) -> bool:
         """Whether there are gaps between pixels' rows or images (not only between pixels)."""
         return any(a != 0 or b != 0 for a, b in self.halo[:-1])
 
 
 @dataclass(frozen=True)
-class Part:
-    """A stretch of a wider value: a type of its own, the wide one's strides."""
+class StridedView:
+    """A strided view of a wider value: a type of its own, with the strides of the wide one."""
 
     type: TensorType
     strides: tuple[Size, ...]
@@ -78,19 +78,19 @@ class Part:
     kept: bool = False
 
     @property
-    def has_border(self) -> bool:
-        """Around it lies the rest of the wider value: there is no border to fill."""
+    def has_halo(self) -> bool:
+        """False: the rest of the wider value lies around it."""
         return False
 
 
-Placed: TypeAlias = "Layout | Part"
+Placed: TypeAlias = "Layout | StridedView"
 
 
-def at_index(whole: Placed, axis: int) -> Part:
+def at_index(whole: Placed, axis: int) -> StridedView:
     """What lies at index 0 along ``axis``; the others follow at ``whole.strides[axis]``."""
     shape, strides = whole.type.shape, whole.strides
     type_ = whole.type.with_shape((*shape[:axis], *shape[axis + 1 :]))
-    return Part(type_, (*strides[:axis], *strides[axis + 1 :]), whole.origin)
+    return StridedView(type_, (*strides[:axis], *strides[axis + 1 :]), whole.origin)
 
 
 def are_even(layout: Placed, first: int, last: int) -> bool:
@@ -119,12 +119,12 @@ class Packing(ABC):
 
 @dataclass(frozen=True)
 class Address:
-    """The address of a group's operand (``slot`` counts operands, then results) plus elements.
+    """The address of a group's operand (``index`` counts operands, then results) plus elements.
 
-    What is ``seldom`` read, such as where a result is not finite, takes no part of a cache.
+    A ``seldom`` read operand, such as one for results that are not finite, counts for no cache.
     """
 
-    slot: int
+    index: int
     offset: Size = 0
     packing: Packing | None = None
     seldom: bool = False

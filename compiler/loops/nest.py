@@ -43,7 +43,7 @@ from .layout import Address, Launch, Placed
 from .scalars import in_vectors, is_constant, let_of, scalar_argument, sum_bytes
 from .sweeps import Output, Sweep, plan_sweeps
 
-LONG_SUM = 512  # terms from which rounding calls for a sum of sums
+LONG_SUM = 512  # terms from which a sum is blocked, for less rounding
 
 
 def build_nest(
@@ -73,17 +73,17 @@ class _Builder:
 
     def launch(self, name: str) -> Launch:
         stages = tuple(filter(_has_work, map(self._stage, self.sweeps)))
-        nest = Nest(self._axes(False), self._axes(True), stages, None, self._is_stretched())
+        nest = Nest(self._axes(False), self._axes(True), stages, None, self._is_blocked())
         kernel = Kernel(name, self.args.params, replace(nest, vector=self._vector_axis(nest)))
         steps = extent(self.domain, self.domain.axes)
         flops = steps * sum(not is_load(value.node) for value in self.values.reachable)
         moved = sum_bytes(self.accesses.operands, self.accesses.results)
         return Launch(kernel, self.args.values, flops, moved)
 
-    def _is_stretched(self) -> bool:
+    def _is_blocked(self) -> bool:
         """Whether a float32 sum has many terms, or nobody knows how many."""
         sums = (v.node for v in self.values.reachable if is_reduction(v.node))
-        if not any(n.dtype == FLOAT32 and n.op.lowering.combine == "add" for n in sums):
+        if not any(n.dtype == FLOAT32 and n.op.kind.combine == "add" for n in sums):
             return False
         terms = extent(self.domain, tuple(self.domain.reduced))
         return not isinstance(terms, int) or terms > LONG_SUM
@@ -172,17 +172,17 @@ class _Builder:
         return Gathered(name, index, access, stride, bound, from_end, fill)
 
     def _generated(self, value: Value) -> Generated:
-        facet, (operand,) = value.node.op.lowering, value.node.inputs
+        kind, (operand,) = value.node.op.kind, value.node.inputs
         addresses = self.accesses.numbers(value)
         numbers = (self.args.pointer("x", operand.dtype, address) for address in addresses)
         terms = self._plain_terms(self.accesses.index(value))
-        return Generated(self._name(value), facet.fn, tuple(numbers), terms, value.node.dtype)
+        return Generated(self._name(value), kind.fn, tuple(numbers), terms, value.node.dtype)
 
     def _accumulate(self, value: Value) -> Accumulate:
-        facet, (operand,) = value.node.op.lowering, self.values.operands(value)
-        initial = Number.of(facet.initial, value.node.dtype)
+        kind, (operand,) = value.node.op.kind, self.values.operands(value)
+        initial = Number.of(kind.initial, value.node.dtype)
         return Accumulate(
-            self._name(value), facet.combine, self._name(operand), initial, value.node.dtype
+            self._name(value), kind.combine, self._name(operand), initial, value.node.dtype
         )
 
     def _block(self, values: Iterable[Value]) -> Block:

@@ -14,7 +14,7 @@ from .layout import Placed, are_even
 
 Walked: TypeAlias = "tuple[int | None, int | None, int | None]"
 FLAT: Walked = (None, None, -2)  # all but the last axis walked as one
-FAR_ROWS = 1024  # elements of a row: 4 KB
+PAGE_ROWS = 1024  # elements of a row: 4 KB
 MANY_WEIGHTS = 2**20
 USUAL_SIZE = 64  # of a size of which nothing is known
 
@@ -31,10 +31,13 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Cut:
-    """A sum that is left in parts, an image each: one of its loops, and all steps of that."""
+class Split:
+    """Split-K: a loop of the sum that is split, each partial sum an image.
 
-    loop: str  # "kys", "kxs" or "run", of which the problem has the steps of a part
+    ``total`` counts all steps.
+    """
+
+    loop: str  # "kys", "kxs" or "run"; the problem has the steps of one split
     total: Size
 
 
@@ -51,7 +54,7 @@ class Problem:
     """A contraction as the kernel sees it: extents, and strides of the operand.
 
     ``walked`` are the axes of the output along which images, rows and columns follow one another.
-    ``right`` is None for weights in panels. Where ``turned``, columns are neighbours in memory.
+    ``right`` is None for weights in panels. With ``transposed``, columns are neighbours in memory.
     """
 
     walked: Walked
@@ -74,8 +77,8 @@ class Problem:
     y_offset: Size = 0
     batch_axes: int = 0
     right: Rows | None = None
-    turned: bool = False
-    cuts: tuple[Cut, ...] = ()
+    transposed: bool = False
+    splits: tuple[Split, ...] = ()
     clip: Clip | None = None
 
     @property
@@ -91,9 +94,9 @@ class Problem:
     @property
     def flops(self) -> Size:
         """What it computes."""
-        totals = {cut.loop: cut.total for cut in self.cuts}
+        totals = {split.loop: split.total for split in self.splits}
         outputs: Size = self.rows * self.columns * (2 * self.channels * self.groups)
-        if not self.cuts:
+        if not self.splits:
             outputs = outputs * self.images
         for loop in ("kys", "kxs", "run"):
             outputs = outputs * totals.get(loop, getattr(self, loop))
@@ -140,19 +143,19 @@ def matmul_problem(group: Anchored, layouts: Sequence[Placed]) -> Problem | None
 
 
 def pays_packing(group: Anchored) -> bool:
-    """Whether weights are worth a launch that packs them.
+    """Whether a launch that packs the weights pays.
 
-    They are if that is done once for many calls, or all steps of a loop; else if they are too many
-    for the cache, and their rows, a page each, are read in pieces again and again.
+    It does where packing is done once for many calls or all steps of a loop, and where the weights
+    exceed the cache and their rows, a page each, would be read in pieces repeatedly.
     """
     weights = group.layout(group.anchor.inputs[1])
     elements = weights.type.elements
     many = isinstance(elements, int) and elements > MANY_WEIGHTS
-    return weights.kept or (many and _is_far(weights.strides[-2]))
+    return weights.kept or (many and _fills_pages(weights.strides[-2]))
 
 
-def _is_far(row: Size) -> bool:
-    return isinstance(row, int) and row >= FAR_ROWS
+def _fills_pages(row: Size) -> bool:
+    return isinstance(row, int) and row >= PAGE_ROWS
 
 
 def _rows_of_matrices(group: Anchored) -> Rows | None:
@@ -188,9 +191,9 @@ def transposed_problem(group: Anchored, layouts: Sequence[Placed]) -> Problem | 
         return None
     if not all(are_even(layout, 0, layout.type.rank - 3) for layout in layouts):
         return None
-    batched, part = x.type.rank > 2, anchor.attrs["part"]
+    batched, split = x.type.rank > 2, anchor.attrs["split"]
     return Problem(
-        walked=(None if not (batched or part) else -3, None, -2),
+        walked=(None if not (batched or split) else -3, None, -2),
         images=product(anchor.shape[:-2]),
         rows=1,
         columns=anchor.shape[-2],
@@ -198,7 +201,7 @@ def transposed_problem(group: Anchored, layouts: Sequence[Placed]) -> Problem | 
         groups=1,
         kys=1,
         kxs=1,
-        run=part or steps,
+        run=split or steps,
         x_offset=x.origin,
         x_image=x.strides[-3] if batched else 0,
         x_row=0,
@@ -207,16 +210,16 @@ def transposed_problem(group: Anchored, layouts: Sequence[Placed]) -> Problem | 
         x_kx=0,
         x_run=x.strides[-2],
         batch_axes=x.type.rank - 2,
-        right=None if not part and _is_far(right.run) else right,
-        turned=True,
-        cuts=(Cut("run", steps),) if part else (),
+        right=None if not split and _fills_pages(right.run) else right,
+        transposed=True,
+        splits=(Split("run", steps),) if split else (),
     )
 
 
 def conv_problem(group: Anchored, layouts: Sequence[Placed]) -> Problem | None:
-    """A convolution: images in place, with a border around them where the padding asks for one."""
+    """A convolution: images in place, with a halo around them where the padding asks for one."""
     anchor, x = group.anchor, group.x
-    flat = all(are_even(layout, 0, 2) for layout in layouts) and group.parts.pool is None
+    flat = all(are_even(layout, 0, 2) for layout in layouts) and group.matched.pool is None
     kh, kw, cin, cout = (size for size in anchor.inputs[1].shape if isinstance(size, int))
     attrs = anchor.attrs
     (sy, sx), (dy, dx), groups = attrs["strides"], attrs["dilation"], attrs["groups"]
@@ -277,9 +280,9 @@ def kernel_gradient_problems(group: Anchored) -> tuple[Problem, ...]:
     images, lines, run, filters = grad.type.shape
     cin = anchor.shape[-2]
     assert isinstance(cin, int) and isinstance(filters, int), "kernels have known channels"
-    part_images, part_lines = attrs["part"]
-    whole_lines = isinstance(lines, int) and lines <= part_lines
-    cuts = [Cut("kys", images)] + ([] if whole_lines else [Cut("kxs", lines)])
+    split_images, split_lines = attrs["split"]
+    whole_lines = isinstance(lines, int) and lines <= split_lines
+    splits = [Split("kys", images)] + ([] if whole_lines else [Split("kxs", lines)])
     whole = dx == 1 and groups == 1 and pixel == cin
     first = first_seen(x, _padding(anchor, x, (kh, kw)))
     return tuple(
@@ -290,8 +293,8 @@ def kernel_gradient_problems(group: Anchored) -> tuple[Problem, ...]:
             columns=kw * cin if whole else cin,
             channels=filters // groups,
             groups=groups,
-            kys=part_images,
-            kxs=lines if whole_lines else part_lines,
+            kys=split_images,
+            kxs=lines if whole_lines else split_lines,
             run=run,
             x_offset=first + pixel * (kx * dx),
             x_image=0,
@@ -303,8 +306,8 @@ def kernel_gradient_problems(group: Anchored) -> tuple[Problem, ...]:
             x_group=cin,
             y_offset=group.result.strides[2] * kx,
             right=Rows(grad.origin, 0, *grad.strides[:3]),
-            turned=True,
-            cuts=tuple(cuts),
+            transposed=True,
+            splits=tuple(splits),
         )
         for kx in range(1 if whole else kw)
     )
@@ -321,7 +324,7 @@ def _padding(anchor: Node, x: Placed, window: tuple[int, int]) -> Padding:
 
 
 def first_seen(x: Placed, padding: Padding) -> Size:
-    """Where the first window starts: in the border, if there is padding."""
+    """Where the first window starts: in the halo, if there is padding."""
     return x.origin - padding[0][0] * x.strides[1] - padding[1][0] * x.strides[2]
 
 

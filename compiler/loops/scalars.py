@@ -23,11 +23,11 @@ def scalar_argument(node: Node) -> Number:
 
 def let_of(node: Node, name: str, args: Sequence[ScalarArg]) -> Let:
     """The dialect's assignment for an elementwise node; attributes follow as constants."""
-    assert isinstance(node.op.lowering, Elementwise), node.op
+    assert isinstance(node.op.kind, Elementwise), node.op
     if node.op.name == "cast":
         return _cast(node, name, args[0])
     fixed = (Number.of(value, node.dtype) for value in node.attrs.values())
-    return Let(name, node.op.lowering.fn, (*args, *fixed), node.dtype)
+    return Let(name, node.op.kind.fn, (*args, *fixed), node.dtype)
 
 
 def _cast(node: Node, name: str, arg: ScalarArg) -> Let:
@@ -49,7 +49,7 @@ def in_vectors(node: Node) -> bool:
     compared.
     """
     inputs = {operand.dtype.computed for operand in node.inputs}
-    reduces = isinstance(node.op.lowering, Reduction)
+    reduces = isinstance(node.op.kind, Reduction)
     if node.dtype == BOOL and (reduces or BOOL in inputs):
         return not reduces and node.op.name not in COMPARISONS
     return node.dtype.computed in (VECTOR, BOOL) and inputs <= {VECTOR, BOOL}

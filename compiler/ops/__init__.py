@@ -1,4 +1,4 @@
-"""The op table: one entry an op with its type rule, reference, gradient and lowering facet."""
+"""The op table: one entry an op with its type rule, reference, gradient and kind."""
 
 from .activations import (
     celu,

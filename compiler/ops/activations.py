@@ -24,15 +24,15 @@ def activation(
     formula: Formula,
     doc: str,
     attrs: Mapping[str, Any] | None = None,
-    slope: Callable[..., Node] | None = None,
+    derivative: Callable[..., Node] | None = None,
     sample: Mapping[str, Any] | None = None,
     passes: Callable[..., Node] | None = None,
 ) -> Op:
     """A composite function of one float value.
 
-    ``formula(x, **attrs)`` is its expansion. ``slope(x, y)`` gives its derivative where that of
-    the expansion would be slower, or wrong in a corner; ``passes(x, y, **attrs)`` says where that
-    is 1, and 0 elsewhere.
+    ``formula(x, **attrs)`` is its expansion. ``derivative(x, y)`` gives its derivative where that
+    of the expansion would be slower, or wrong in a corner; ``passes(x, y, **attrs)`` says where
+    that is 1, and 0 elsewhere.
     """
 
     def infer(x: TensorType, **_: Any) -> TensorType:
@@ -43,8 +43,8 @@ def activation(
         if passes is not None:
             condition = passes(node.inputs[0], node, **node.attrs)
             return (ops.select(condition, grad, number(0, grad)),)
-        assert slope is not None
-        return (ops.multiply(grad, slope(node.inputs[0], node)),)
+        assert derivative is not None
+        return (ops.multiply(grad, derivative(node.inputs[0], node)),)
 
     samples = [Sample(("f32[3, 4]",), each, -4, 4) for each in ({}, sample) if each is not None]
     needs = REQUIRED in (attrs or {}).values()
@@ -56,7 +56,7 @@ def activation(
             reference,
             expand,
             attrs or {},
-            gradient if slope or passes else None,
+            gradient if derivative or passes else None,
             tuple(samples[1:] if needs else samples),
             doc,
         )
@@ -78,7 +78,7 @@ def _scaled(x: Node, factor: float) -> Node:
 def _below(x: Node) -> Node:
     """min(x, 0): keeps exp from overflowing on the side that is not chosen.
 
-    Of ``minimum`` the slope at 0 would be a half.
+    The derivative of ``minimum`` at 0 would be a half.
     """
     return ops.select(ops.greater(x, _zero(x)), _zero(x), x)
 
@@ -150,7 +150,7 @@ def _relu6(x: Node) -> Node:
 
 
 def _relu6_passes(x: Node, y: Node) -> Node:
-    # By the result, as for relu: what led to it need not be kept.
+    # In terms of the result, as for relu: the operand need not be saved for backward.
     return ops.logical_and(ops.greater(y, _zero(y)), ops.less(y, number(6, y)))
 
 
@@ -188,15 +188,15 @@ def _squareplus(x: Node, b: float) -> Node:
     return _scaled(ops.add(x, root), 0.5)
 
 
-def _softplus_slope(x: Node, y: Node) -> Node:
+def _softplus_derivative(x: Node, y: Node) -> Node:
     return ops.sigmoid(x)
 
 
-def _log_sigmoid_slope(x: Node, y: Node) -> Node:
+def _log_sigmoid_derivative(x: Node, y: Node) -> Node:
     return ops.sigmoid(ops.negative(x))
 
 
-def _silu_slope(x: Node, y: Node) -> Node:
+def _silu_derivative(x: Node, y: Node) -> Node:
     share = ops.sigmoid(x)
     return ops.multiply(share, ops.add(ops.subtract(x, y), _one(x)))
 
@@ -246,17 +246,17 @@ silu = activation(
     lambda x: x * _np_sigmoid(x),
     lambda x: ops.multiply(x, ops.sigmoid(x)),
     "x * sigmoid(x).",
-    slope=_silu_slope,
+    derivative=_silu_derivative,
 )
 softplus = activation(
-    "softplus", _np_softplus, _softplus, "log(1 + exp(x)).", slope=_softplus_slope
+    "softplus", _np_softplus, _softplus, "log(1 + exp(x)).", derivative=_softplus_derivative
 )
 log_sigmoid = activation(
     "log_sigmoid",
     lambda x: -_np_softplus(-x),
     lambda x: ops.negative(_softplus(ops.negative(x))),
     "log(sigmoid(x)).",
-    slope=_log_sigmoid_slope,
+    derivative=_log_sigmoid_derivative,
 )
 softsign = activation(
     "softsign",

@@ -14,7 +14,7 @@ from .building import number, sum_to, zero_gradient
 from .registry import ops, register
 from .rules import want_bool, want_float, want_integer, want_number, want_same_dtype
 
-Slopes = Callable[[Node, Node, Node, Node], tuple[Node | None, ...]]
+Vjp = Callable[[Node, Node, Node, Node], tuple[Node | None, ...]]
 
 
 def _broadcast(x: TensorType, y: TensorType) -> TensorType:
@@ -30,15 +30,15 @@ def arithmetic(
     name: str,
     reference: Callable[..., Any],
     doc: str,
-    slopes: Slopes | None,
+    vjp: Vjp | None,
     low: float = -2.0,
     high: float = 2.0,
     check: Callable[[TensorType], None] = want_number,
 ) -> Op:
     """A number of two numbers of one dtype.
 
-    ``slopes(x, y, result, grad)`` gives both gradients in the shape of the result; None stands
-    for slope 0 all over.
+    ``vjp(x, y, result, grad)`` gives both gradients in the shape of the result; None stands for
+    derivatives of 0 everywhere.
     """
 
     def infer(x: TensorType, y: TensorType) -> TensorType:
@@ -47,11 +47,13 @@ def arithmetic(
         return _broadcast(x, y)
 
     def gradient(node: Node, grad: Node) -> tuple[Node | None, ...]:
-        if slopes is None:
+        if vjp is None:
             return zero_gradient(node, grad)
-        found = slopes(node.inputs[0], node.inputs[1], node, grad)
+        found = vjp(node.inputs[0], node.inputs[1], node, grad)
         pairs = zip(found, node.inputs, strict=True)
-        return tuple(None if slope is None else sum_to(slope, x.shape) for slope, x in pairs)
+        return tuple(
+            None if cotangent is None else sum_to(cotangent, x.shape) for cotangent, x in pairs
+        )
 
     samples = _samples("f32", low, high)
     return register(Op(name, infer, reference, Elementwise(name), {}, gradient, samples, doc))
@@ -63,7 +65,7 @@ def comparison(name: str, reference: Callable[..., Any], doc: str) -> Op:
     def infer(x: TensorType, y: TensorType) -> TensorType:
         return _broadcast(x, y).with_dtype(BOOL)
 
-    grad = NoGrad("a comparison answers yes or no, which has no slope")
+    grad = NoGrad("a comparison answers yes or no, which has no derivative")
     samples = (*_samples("f32", -2, 2), *_samples("i32", -2, 2))
     return register(Op(name, infer, reference, Elementwise(name), {}, grad, samples, doc))
 
@@ -76,7 +78,7 @@ def logical(name: str, reference: Callable[..., Any], doc: str) -> Op:
         want_bool(y)
         return _broadcast(x, y)
 
-    grad = NoGrad("booleans have no slope")
+    grad = NoGrad("booleans have no derivative")
     samples = _samples("bool", 0, 1)
     return register(Op(name, infer, reference, Elementwise(name), {}, grad, samples, doc))
 
@@ -89,7 +91,7 @@ def bitwise(name: str, reference: Callable[..., Any], doc: str, arity: int = 2) 
             want_integer(each)
         return TensorType(want_same_dtype(*types), broadcast_shapes(*(t.shape for t in types)))
 
-    grad = NoGrad("bits have no slope")
+    grad = NoGrad("bits have no derivative")
     pairs = _samples("i32", 0, 6)
     samples = pairs if arity == 2 else (Sample(pairs[0].types[:1], low=0, high=6),)
     return register(Op(name, infer, reference, Elementwise(name), {}, grad, samples, doc))
@@ -109,31 +111,31 @@ def _power(x: Any, y: Any) -> Any:
     return np.where(inverse & (np.abs(bases) != 1), bases.dtype.type(0), result)
 
 
-def _power_slopes(x: Node, y: Node, z: Node, g: Node) -> tuple[Node, Node]:
+def _power_vjp(x: Node, y: Node, z: Node, g: Node) -> tuple[Node, Node]:
     zero, one = number(0, x), number(1, x)
     lower = ops.power(x, ops.subtract(y, one))
-    # 0 ** -1 is infinite, but the slope of x ** 0 is 0 there too.
+    # 0 ** -1 is infinite, but the derivative of x ** 0 is 0 there too.
     by_x = ops.select(ops.equal(y, zero), zero, ops.multiply(y, lower))
     logarithm = ops.select(ops.greater(x, zero), ops.log(x), zero)
     return ops.multiply(g, by_x), ops.multiply(g, ops.multiply(z, logarithm))
 
 
-def _divide_slopes(x: Node, y: Node, z: Node, g: Node) -> tuple[Node, Node]:
+def _divide_vjp(x: Node, y: Node, z: Node, g: Node) -> tuple[Node, Node]:
     share = ops.divide(g, y)
     return share, ops.negative(ops.multiply(share, z))
 
 
-def _mod_slopes(x: Node, y: Node, z: Node, g: Node) -> tuple[Node, Node]:
+def _mod_vjp(x: Node, y: Node, z: Node, g: Node) -> tuple[Node, Node]:
     return g, ops.negative(ops.multiply(g, ops.floor_divide(x, y)))
 
 
-def _extreme_slopes(wins: Callable[[Node, Node], Node]) -> Slopes:
+def _extreme_vjp(wins: Callable[[Node, Node], Node]) -> Vjp:
     """Of the one that wins; two that tie get half each, and beside a NaN both g times 0.
 
     The one that loses gets 0 whatever g is: sqrt(maximum(x, 0)) has an infinite one below 0.
     """
 
-    def slopes(x: Node, y: Node, z: Node, g: Node) -> tuple[Node, Node]:
+    def vjp(x: Node, y: Node, z: Node, g: Node) -> tuple[Node, Node]:
         zero, half = number(0, g), number(0.5, g)
         shared = ops.multiply(g, ops.select(ops.equal(x, y), half, zero))
         first, second = wins(x, y), wins(y, x)
@@ -142,7 +144,7 @@ def _extreme_slopes(wins: Callable[[Node, Node], Node]) -> Slopes:
             ops.select(second, g, ops.select(first, zero, shared)),
         )
 
-    return slopes
+    return vjp
 
 
 def _chosen(condition: Node, g: Node) -> tuple[Node, Node]:
@@ -158,23 +160,23 @@ multiply = arithmetic(
     "x * y.",
     lambda x, y, z, g: (ops.multiply(g, y), ops.multiply(g, x)),
 )
-divide = arithmetic("divide", np.divide, "x / y.", _divide_slopes, 0.5, 3.0, want_float)
+divide = arithmetic("divide", np.divide, "x / y.", _divide_vjp, 0.5, 3.0, want_float)
 floor_divide = arithmetic(
     "floor_divide", np.floor_divide, "The quotient rounded down.", None, 0.5, 3.0
 )
-mod = arithmetic("mod", np.mod, "The remainder, with the sign of y.", _mod_slopes, 0.5, 3.0)
-power = arithmetic("power", _power, "x to the power y.", _power_slopes, 0.5, 2.0)
+mod = arithmetic("mod", np.mod, "The remainder, with the sign of y.", _mod_vjp, 0.5, 3.0)
+power = arithmetic("power", _power, "x to the power y.", _power_vjp, 0.5, 2.0)
 maximum = arithmetic(
     "maximum",
     np.maximum,
     "The larger of two; NaN if one is.",
-    _extreme_slopes(lambda x, y: ops.greater(x, y)),
+    _extreme_vjp(lambda x, y: ops.greater(x, y)),
 )
 minimum = arithmetic(
     "minimum",
     np.minimum,
     "The smaller of two; NaN if one is.",
-    _extreme_slopes(lambda x, y: ops.less(x, y)),
+    _extreme_vjp(lambda x, y: ops.less(x, y)),
 )
 equal = comparison("equal", np.equal, "x == y.")
 not_equal = comparison("not_equal", np.not_equal, "x != y.")

@@ -70,7 +70,7 @@ def expanded(node: Node, axes: Sequence[int]) -> Node:
 
 
 def zero_gradient(node: Node, grad: Node) -> tuple[None, ...]:
-    """The gradient of what is flat wherever it has a slope at all."""
+    """The gradient of a function whose derivative is 0 wherever it exists."""
     return (None,) * len(node.inputs)
 
 

@@ -65,17 +65,17 @@ def _matmul_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
     right = y if y.tensor_type.rank > 1 else reshaped(y, (*y.shape, 1))
     rows, columns = left.shape[-2], right.shape[-1]
     batch = broadcast_shapes(left.shape[:-2], right.shape[:-2])
-    slope = reshaped(grad, (*batch, rows, columns))
-    by_left = sum_to(ops.matmul(slope, _swapped(right)), left.shape)
-    return reshaped(by_left, x.shape), reshaped(_by_right(left, right, slope), y.shape)
+    cotangent = reshaped(grad, (*batch, rows, columns))
+    by_left = sum_to(ops.matmul(cotangent, _swapped(right)), left.shape)
+    return reshaped(by_left, x.shape), reshaped(_by_right(left, right, cotangent), y.shape)
 
 
-def _by_right(left: Node, right: Node, slope: Node) -> Node:
+def _by_right(left: Node, right: Node, cotangent: Node) -> Node:
     if right.tensor_type.rank > 2:
-        return sum_to(ops.matmul(_swapped(left), slope), right.shape)
+        return sum_to(ops.matmul(_swapped(left), cotangent), right.shape)
     # One matrix for the whole batch: its rows are rows of one long product.
-    long_left, long_slope = _rows(left), _rows(slope)
-    return ops.matmul(_swapped(long_left), long_slope)
+    long_left, long_cotangent = _rows(left), _rows(cotangent)
+    return ops.matmul(_swapped(long_left), long_cotangent)
 
 
 def _rows(node: Node) -> Node:
@@ -112,31 +112,33 @@ matmul = register(
 # transposed_matmul
 
 
-def _transposed_type(x: TensorType, y: TensorType, *, part: int | None) -> TensorType:
+def _transposed_type(x: TensorType, y: TensorType, *, split: int | None) -> TensorType:
     dtype = want_same_dtype(x, y)
     want_number(x)
     same = x.rank == y.rank >= 2 and all(map(same_size, x.shape[:-1], y.shape[:-1]))
     if not same:
         raise ValueError(f"expected equal batches of as many rows, got {x} and {y}")
     columns = (x.shape[-1], y.shape[-1])
-    if part is None:
+    if split is None:
         return TensorType(dtype, (*x.shape[:-2], *columns))
-    if not isinstance(part, int) or part < 1 or x.rank != 2:
-        raise ValueError(f"expected a part of 1 or more rows of two matrices, got {part!r} of {x}")
-    return TensorType(dtype, ((x.shape[0] + part - 1) // part, *columns))
+    if not isinstance(split, int) or split < 1 or x.rank != 2:
+        raise ValueError(
+            f"expected a split of 1 or more rows of two matrices, got {split!r} of {x}"
+        )
+    return TensorType(dtype, ((x.shape[0] + split - 1) // split, *columns))
 
 
-def _transposed(x: Any, y: Any, *, part: int | None) -> Any:
-    turned = np.swapaxes(x, -1, -2)
-    if part is None:
-        return np.matmul(turned, y)
-    starts = range(0, x.shape[0], part)
-    sums = [turned[:, i : i + part] @ y[i : i + part] for i in starts]
+def _transposed(x: Any, y: Any, *, split: int | None) -> Any:
+    transposed = np.swapaxes(x, -1, -2)
+    if split is None:
+        return np.matmul(transposed, y)
+    starts = range(0, x.shape[0], split)
+    sums = [transposed[:, i : i + split] @ y[i : i + split] for i in starts]
     return np.array(sums, x.dtype).reshape(-1, x.shape[1], y.shape[1])
 
 
 def _transposed_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
-    assert node.attrs["part"] is None, "sums are cut in parts after differentiation"
+    assert node.attrs["split"] is None, "sums are split after differentiation"
     x, y = node.inputs
     return ops.matmul(y, _swapped(grad)), ops.matmul(x, grad)
 
@@ -152,15 +154,15 @@ transposed_matmul = register(
         _transposed_type,
         _transposed,
         Contraction("transposed_matmul"),
-        {"part": None},
+        {"split": None},
         _transposed_gradient,
         (
             Sample(("f32[7, 3]", "f32[7, 5]")),
             Sample(("f32[2, 3, 9, 17]", "f32[2, 3, 9, 4]")),
             Sample(("f32[50, 40]", "f32[50, 33]")),
         ),
-        "The matrix product of x transposed and y: products of their rows, summed. With a part of "
-        "so many rows, the sum of each part, along an axis in front.",
+        "The matrix product of x transposed and y: products of their rows, summed. With "
+        "``split``, one partial sum for each so many rows, along an axis in front.",
         _transposed_orders,
     )
 )
@@ -267,7 +269,7 @@ def _pairs(node: Node) -> Pairs:
 
 
 def swap_filters(kernel: Node, groups: int) -> Node:
-    """A kernel (h, w, C / groups, F) as (h, w, F / groups, C): what leads back, group by group."""
+    """A kernel (h, w, C / groups, F) as (h, w, F / groups, C): its transpose, group by group."""
     height, width, channels, filters = kernel.shape
     if groups == 1:
         return ops.transpose(kernel, axes=(0, 1, 3, 2))
@@ -287,8 +289,8 @@ def transposed_convolution(
 ) -> Node:
     """Spreads ``grad`` over the windows it was computed from: an image of ``spatial`` sizes.
 
-    ``pairs`` is the padding of the convolution that is led back. Its ``kernel``, swapped, slides
-    backwards over ``grad``, between whose elements stand stride - 1 zeros.
+    ``pairs`` is the padding of the convolution that this is the gradient of. Its ``kernel``,
+    swapped, slides backwards over ``grad``, between whose elements stand stride - 1 zeros.
     """
     low, high = [], []
     rows = zip(spatial, grad.shape[1:3], pairs, kernel.shape[:2], strides, dilation, strict=True)

@@ -160,8 +160,8 @@ def _transpose_expand(node: Node) -> Node:
     spread = x
     if any((*low, *high, *interior)):
         spread = ops.pad(x, low=(0, *low, 0), high=(0, *high, 0), interior=(0, *interior, 0))
-    turned = swap_filters(ops.flip(kernel, axes=(0, 1)), 1)
-    return ops.conv2d(spread, turned, dilation=node.attrs["dilation"])
+    flipped = swap_filters(ops.flip(kernel, axes=(0, 1)), 1)
+    return ops.conv2d(spread, flipped, dilation=node.attrs["dilation"])
 
 
 conv2d_transpose = register(
@@ -184,6 +184,6 @@ conv2d_transpose = register(
                 {"strides": (3, 1), "dilation": (1, 2), "output_padding": (2, None)},
             ),
         ),
-        "What leads conv2d back: a kernel (h, w, F, C) spreads each pixel over a window (Keras).",
+        "The transpose of conv2d: a kernel (h, w, F, C) spreads each pixel over a window (Keras).",
     )
 )

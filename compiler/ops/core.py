@@ -182,7 +182,7 @@ def fuse_nodes(
     outputs = tuple(outputs)
     order = list(post_order(outputs, members))
     outside = dict.fromkeys(i for n in order for i in n.inputs if i not in members)
-    moved = {i for n in order if not isinstance(n.op.lowering, Elementwise) for i in n.inputs}
+    moved = {i for n in order if not isinstance(n.op.kind, Elementwise) for i in n.inputs}
     # Arithmetic takes a number as it is; data movement reads even a number from memory.
     operands = [n for n in outside if not is_scalar_constant(n) or n in moved]
     with origin_scope():  # they stand for the operands, wherever the group is made

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from ..ir.graph import Graph, Node, post_order
 from .core import ITEM
 from .registry import ops
-from .stepping import parts_of
+from .stepping import operands_of
 
 
 def between(outputs: Sequence[Node], ends: Collection[Node] = ()) -> tuple[Node, ...]:
@@ -35,7 +35,7 @@ def varying_inside(scan: Node, outside: Collection[Node]) -> set[Node]:
     body: Graph = scan.attrs["body"]
     pairs = zip(body.inputs, scan.inputs, strict=True)
     leaves = {inner for inner, operand in pairs if operand in outside}
-    carries = parts_of(scan, body.inputs).carries
+    carries = operands_of(scan, body.inputs).carries
     while True:
         found = varying(body.nodes, leaves)
         carried = {c for c, new in zip(carries, body.outputs, strict=False) if new in found}
@@ -49,14 +49,14 @@ def _varying_results(scan: Node, outside: Collection[Node]) -> frozenset[int]:
     inside = varying_inside(scan, outside)
     ends = {i for i, output in enumerate(body.outputs) if output in inside}
     # Without a step the last carries are the first.
-    starts = parts_of(scan, body.inputs).carries
+    starts = operands_of(scan, body.inputs).carries
     return frozenset(ends | {i for i, carry in enumerate(starts) if carry in inside})
 
 
 def read_inside(scan: Node, results: Collection[int]) -> tuple[Node, ...]:
     """What a step computes towards these results of ``scan``, operands first."""
     body: Graph = scan.attrs["body"]
-    carries = parts_of(scan, body.inputs).carries
+    carries = operands_of(scan, body.inputs).carries
     wanted = set(results)
     while True:
         order = between([body.outputs[i] for i in sorted(wanted)])

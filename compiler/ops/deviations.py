@@ -130,7 +130,7 @@ VALUES: tuple[Deviation, ...] = (
 GRADIENTS: tuple[Deviation, ...] = (
     Deviation(
         ("abs",),
-        "The slope at 0 is 0, and that at NaN is NaN.",
+        "The derivative at 0 is 0, and that at NaN is NaN.",
         "As in TensorFlow, PyTorch and JAX before 0.10, which has 1 and -1: an error of exactly 0 "
         "would move weights.",
     ),
@@ -146,13 +146,13 @@ GRADIENTS: tuple[Deviation, ...] = (
     ),
     Deviation(
         ("sparse_sigmoid",),
-        "The slope at -1 and 1 is 0.",
+        "The derivative at -1 and 1 is 0.",
         "As in Keras with TensorFlow or PyTorch; JAX has half of that inside.",
     ),
     Deviation(
         ("power",),
-        "By the base, the slope of x ** 0 is 0 for every x; by the exponent, that of bases below "
-        "0 is 0.",
+        "By the base, the derivative of x ** 0 is 0 for every x; by the exponent, that of bases "
+        "below 0 is 0.",
         "JAX has NaN, which spreads to every weight, where x ** 0 is constant, and where the "
         "exponent is a constant anyway.",
     ),

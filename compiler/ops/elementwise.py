@@ -15,7 +15,7 @@ from .building import number, zero_gradient
 from .registry import TypedOp, ops, register
 from .rules import want_bool, want_float, want_number
 
-Slope = Callable[[Node, Node, Node], Node]
+Vjp = Callable[[Node, Node, Node], Node]
 Check = Callable[[TensorType], None]
 
 
@@ -23,14 +23,14 @@ def unary(
     name: str,
     reference: Callable[..., Any],
     doc: str,
-    slope: Slope | None = None,
+    vjp: Vjp | None = None,
     check: Check = want_float,
     low: float = -2.0,
     high: float = 2.0,
 ) -> Op:
     """A function of one value that keeps the dtype.
 
-    ``slope(x, y, grad)`` gives the gradient; None stands for slope 0 all over.
+    ``vjp(x, y, grad)`` gives the gradient; None stands for a derivative of 0 everywhere.
     """
 
     def infer(x: TensorType) -> TensorType:
@@ -38,7 +38,7 @@ def unary(
         return x
 
     def gradient(node: Node, grad: Node) -> tuple[Node | None, ...]:
-        return (slope(node.inputs[0], node, grad),) if slope else zero_gradient(node, grad)
+        return (vjp(node.inputs[0], node, grad),) if vjp else zero_gradient(node, grad)
 
     samples = (Sample(("f32[3, 4]",), low=low, high=high),)
     return register(Op(name, infer, reference, Elementwise(name), {}, gradient, samples, doc))
@@ -51,7 +51,7 @@ def test(name: str, reference: Callable[..., Any], doc: str) -> Op:
         want_float(x)
         return x.with_dtype(BOOL)
 
-    grad = NoGrad("it answers yes or no, which has no slope")
+    grad = NoGrad("it answers yes or no, which has no derivative")
     return register(
         Op(name, infer, reference, Elementwise(name), {}, grad, (Sample(("f32[3, 4]",)),), doc)
     )
@@ -103,18 +103,18 @@ def _over(grad: Node, divisor: Node) -> Node:
     return ops.divide(grad, divisor)
 
 
-def _relu_slope(x: Node, y: Node, grad: Node) -> Node:
-    # By the result, which layers after it keep anyway: what led to it need not be kept.
+def _relu_vjp(x: Node, y: Node, grad: Node) -> Node:
+    # In terms of the result, which later layers save anyway: the operand need not be saved.
     zero = number(0, x)
     return ops.select(ops.greater(y, zero), grad, zero)
 
 
-def _erf_slope(x: Node, y: Node, grad: Node) -> Node:
+def _erf_vjp(x: Node, y: Node, grad: Node) -> Node:
     bell = ops.exp(ops.negative(ops.square(x)))
     return ops.multiply(grad, ops.multiply(number(2 / math.sqrt(math.pi), x), bell))
 
 
-def _rsqrt_slope(x: Node, y: Node, grad: Node) -> Node:
+def _rsqrt_vjp(x: Node, y: Node, grad: Node) -> Node:
     return ops.multiply(grad, ops.multiply(ops.multiply(number(-0.5, x), y), ops.square(y)))
 
 
@@ -135,7 +135,7 @@ sqrt = unary(
     lambda x, y, g: ops.multiply(g, _over(_half(x), y)),
     low=0.1,
 )
-rsqrt = unary("rsqrt", _rsqrt, "1 / sqrt(x).", _rsqrt_slope, low=0.1)
+rsqrt = unary("rsqrt", _rsqrt, "1 / sqrt(x).", _rsqrt_vjp, low=0.1)
 reciprocal = unary(
     "reciprocal",
     np.reciprocal,
@@ -170,8 +170,8 @@ sigmoid = unary(
     "1 / (1 + exp(-x)).",
     lambda x, y, g: ops.multiply(g, ops.multiply(y, _one_minus(y))),
 )
-erf = unary("erf", _erf, "The error function.", _erf_slope)
-relu = unary("relu", _relu, "max(x, 0).", _relu_slope, want_number)
+erf = unary("erf", _erf, "The error function.", _erf_vjp)
+relu = unary("relu", _relu, "max(x, 0).", _relu_vjp, want_number)
 floor = unary("floor", np.floor, "The next integer below.")
 ceil = unary("ceil", np.ceil, "The next integer above.")
 round_ = unary("round", np.round, "The nearest integer, halves to the even one.")
@@ -248,7 +248,7 @@ logical_not = register(
         np.logical_not,
         Elementwise("logical_not"),
         {},
-        NoGrad("booleans have no slope"),
+        NoGrad("booleans have no derivative"),
         (Sample(("bool[3, 4]",)),),
         "Whether x is false.",
     )

@@ -249,7 +249,7 @@ one_hot = register(
         _one_hot,
         Composite(_one_hot_expand),
         {"depth": REQUIRED, "dtype": "float32"},
-        NoGrad("integers have no slope"),
+        NoGrad("integers have no derivative"),
         (Sample(("i32[2, 4]",), {"depth": 5}, -1, 6),),
         "1 at the index that an integer names along a new last axis, else 0.",
     )

@@ -1,9 +1,9 @@
 """From images and the gradient of a convolution's result: the gradient of its kernel.
 
-Each element is a sum over all positions in all images. With ``part=(images, lines)`` the sum is
-left in parts, one for so many images and so many lines of positions in them; the result then has
-an axis of parts in front. A program takes the parts one by one, while what they read is in cache,
-and they may run side by side; added up in their order they give the same bits however they ran.
+Each element is a sum over all positions in all images. With ``split=(images, lines)`` the sum is
+split into partial sums, one for so many images and so many lines of positions in them; the result
+then has an axis of partial sums in front. A program computes them one by one, while their operands
+are in cache, or in parallel. Added up in order they give the same bits either way.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from .windowing import (
 )
 
 Pair = tuple[int, int]
-Part: TypeAlias = "Pair | None"
+Split: TypeAlias = "Pair | None"
 
 
-def part_counts(positions: Shape, part: Pair) -> tuple[Size, Size]:
-    """In how many parts images and lines fall; ``positions`` is ``(images, lines, ...)``."""
-    images, lines = part
+def split_counts(positions: Shape, split: Pair) -> tuple[Size, Size]:
+    """The number of splits of images and of lines; ``positions`` is ``(images, lines, ...)``."""
+    images, lines = split
     return (positions[0] + images - 1) // images, (positions[1] + lines - 1) // lines
 
 
@@ -76,43 +76,43 @@ def _position_orders(node: Node) -> Iterator[Order]:
     yield from equal_sizes(positions, grad)
 
 
-def _in_parts(kernel: TensorType, grad: TensorType, part: Part) -> TensorType:
-    if part is None:
+def _with_splits(kernel: TensorType, grad: TensorType, split: Split) -> TensorType:
+    if split is None:
         return kernel
     if (
-        not isinstance(part, tuple)
-        or len(part) != 2
-        or not all(isinstance(n, int) and n > 0 for n in part)
+        not isinstance(split, tuple)
+        or len(split) != 2
+        or not all(isinstance(n, int) and n > 0 for n in split)
     ):
-        raise ValueError(f"expected a part of (images, lines), both 1 or more, got {part!r}")
-    images, lines = part_counts(grad.shape, part)
+        raise ValueError(f"expected a split of (images, lines), both 1 or more, got {split!r}")
+    images, lines = split_counts(grad.shape, split)
     return kernel.with_shape((images * lines, *kernel.shape))
 
 
-def _sum_parts(
+def _split_sums(
     x: Any, grad: Any, pairs: Any, attrs: dict[str, Any], sum_: Callable[..., Any]
 ) -> Any:
-    """``sum_(seen, slopes)`` of each place in the window, for all positions or part by part."""
+    """``sum_(seen, cotangents)`` of each place in the window, for all positions or each split."""
     padded = pad_image(x, pairs, 0)
     found = []
-    for cut in _cuts(grad.shape, attrs["part"]):
-        slopes = grad[cut]
+    for piece in _splits(grad.shape, attrs["split"]):
+        cotangents = grad[piece]
         places = []
         for at in kernel_positions(attrs["window"]):
             seen = read_position(padded, at, attrs["strides"], attrs["dilation"], grad.shape[1:3])
-            places.append(sum_(seen[cut], slopes))
+            places.append(sum_(seen[piece], cotangents))
         found.append(np.stack(places).reshape(*attrs["window"], *places[0].shape))
-    return found[0] if attrs["part"] is None else np.array(found, x.dtype)
+    return found[0] if attrs["split"] is None else np.array(found, x.dtype)
 
 
-def _cuts(positions: Sequence[int], part: Part) -> Iterator[tuple[slice, slice]]:
-    """The images and lines of each part, in order."""
-    if part is None:
+def _splits(positions: Sequence[int], split: Split) -> Iterator[tuple[slice, slice]]:
+    """The images and lines of each split, in order."""
+    if split is None:
         yield slice(None), slice(None)
         return
-    for image in range(0, positions[0], part[0]):
-        for line in range(0, positions[1], part[1]):
-            yield slice(image, image + part[0]), slice(line, line + part[1])
+    for image in range(0, positions[0], split[0]):
+        for line in range(0, positions[1], split[1]):
+            yield slice(image, image + split[0]), slice(line, line + split[1])
 
 
 # conv2d
@@ -127,13 +127,13 @@ def _conv_type(
     padding: Padding,
     dilation: Pair,
     groups: int,
-    part: Part,
+    split: Split,
 ) -> TensorType:
     _checked_positions(x, grad, window, strides, padding, dilation)
     if groups < 1:
         raise ValueError(f"expected groups of 1 or more, got {groups}")
     kernel = x.with_shape((*window, x.shape[3] // groups, grad.shape[3]))
-    return _in_parts(kernel, grad, part)
+    return _with_splits(kernel, grad, split)
 
 
 def _conv_kernel_gradient(x: Any, grad: Any, **attrs: Any) -> Any:
@@ -142,30 +142,30 @@ def _conv_kernel_gradient(x: Any, grad: Any, **attrs: Any) -> Any:
     )
     groups = attrs["groups"]
 
-    def sum_(seen: Any, slopes: Any) -> Any:
+    def sum_(seen: Any, cotangents: Any) -> Any:
         *lead, channels = seen.shape
-        filters, positions = slopes.shape[3], math.prod(lead)
+        filters, positions = cotangents.shape[3], math.prod(lead)
         rows = seen.reshape(positions, groups, channels // groups)
-        slopes = slopes.reshape(positions, groups, filters // groups)
-        products = np.stack([rows[:, g].T @ slopes[:, g] for g in range(groups)], 1)
+        cotangents = cotangents.reshape(positions, groups, filters // groups)
+        products = np.stack([rows[:, g].T @ cotangents[:, g] for g in range(groups)], 1)
         return products.reshape(channels // groups, filters)
 
-    return _sum_parts(x, grad, pairs, attrs, sum_)
+    return _split_sums(x, grad, pairs, attrs, sum_)
 
 
 def _conv_second_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
-    """Linear in both operands: the same convolution led on, once either way."""
-    x, slope = node.inputs
+    """Linear in both operands: the gradients are the same convolution, by each operand."""
+    x, cotangent = node.inputs
     forward = ops.conv2d(x, grad, **_forward_attrs(node))
-    assert forward.type == slope.type
-    by_x, _ = conv_gradient(forward, slope)
+    assert forward.type == cotangent.type
+    by_x, _ = conv_gradient(forward, cotangent)
     return by_x, forward
 
 
 def _forward_attrs(node: Node) -> dict[str, Any]:
     """The attributes of the convolution."""
-    assert node.attrs["part"] is None, "sums are cut in parts after differentiation"
-    return {k: v for k, v in node.attrs.items() if k not in ("window", "part")}
+    assert node.attrs["split"] is None, "sums are split after differentiation"
+    return {k: v for k, v in node.attrs.items() if k not in ("window", "split")}
 
 
 conv2d_kernel_gradient = register(
@@ -174,7 +174,7 @@ conv2d_kernel_gradient = register(
         _conv_type,
         _conv_kernel_gradient,
         KernelGradient("conv2d"),
-        {"window": REQUIRED, **CONV_ATTRS, "part": None},
+        {"window": REQUIRED, **CONV_ATTRS, "split": None},
         _conv_second_gradient,
         (
             Sample(("f32[2, 5, 6, 3]", "f32[2, 3, 4, 4]"), {"window": (3, 3)}),
@@ -205,7 +205,7 @@ def _depthwise_type(
     strides: Pair,
     padding: Padding,
     dilation: Pair,
-    part: Part,
+    split: Split,
 ) -> TensorType:
     _checked_positions(x, grad, window, strides, padding, dilation)
     channels, results = x.shape[3], grad.shape[3]
@@ -216,7 +216,7 @@ def _depthwise_type(
     ):
         raise ValueError(f"expected a known multiple of {channels} channels, got {grad}")
     kernel = x.with_shape((*window, channels, results // channels))
-    return _in_parts(kernel, grad, part)
+    return _with_splits(kernel, grad, split)
 
 
 def _depthwise_kernel_gradient(x: Any, grad: Any, **attrs: Any) -> Any:
@@ -224,19 +224,20 @@ def _depthwise_kernel_gradient(x: Any, grad: Any, **attrs: Any) -> Any:
         x.shape[1:3], attrs["window"], attrs["strides"], attrs["dilation"], attrs["padding"]
     )
 
-    def sum_(seen: Any, slopes: Any) -> Any:
+    def sum_(seen: Any, cotangents: Any) -> Any:
         return np.sum(
-            seen[..., None] * slopes.reshape(*seen.shape, slopes.shape[3] // max(1, seen.shape[3])),
+            seen[..., None]
+            * cotangents.reshape(*seen.shape, cotangents.shape[3] // max(1, seen.shape[3])),
             (0, 1, 2),
         )
 
-    return _sum_parts(x, grad, pairs, attrs, sum_)
+    return _split_sums(x, grad, pairs, attrs, sum_)
 
 
 def _depthwise_second_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
-    x, slope = node.inputs
+    x, cotangent = node.inputs
     forward = ops.depthwise_conv2d(x, grad, **_forward_attrs(node))
-    by_x, _ = depthwise_gradient(forward, slope)
+    by_x, _ = depthwise_gradient(forward, cotangent)
     return by_x, forward
 
 
@@ -246,7 +247,7 @@ depthwise_kernel_gradient = register(
         _depthwise_type,
         _depthwise_kernel_gradient,
         KernelGradient("depthwise_conv2d"),
-        {"window": REQUIRED, **DEPTHWISE_ATTRS, "part": None},
+        {"window": REQUIRED, **DEPTHWISE_ATTRS, "split": None},
         _depthwise_second_gradient,
         (
             Sample(("f32[2, 5, 6, 3]", "f32[2, 3, 4, 3]"), {"window": (3, 3)}),

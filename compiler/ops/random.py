@@ -100,8 +100,8 @@ def _erf_inverse_type(x: TensorType) -> TensorType:
 
 
 def _erf_inverse_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
-    slope = ops.multiply(ops.exp(ops.square(node)), number(math.sqrt(math.pi) / 2, node))
-    return (ops.multiply(grad, slope),)
+    derivative = ops.multiply(ops.exp(ops.square(node)), number(math.sqrt(math.pi) / 2, node))
+    return (ops.multiply(grad, derivative),)
 
 
 erf_inverse = register(

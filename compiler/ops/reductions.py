@@ -44,7 +44,7 @@ def reduction_type(check: Check) -> Callable[..., TensorType]:
 def reduction(
     name: str,
     reference: Callable[..., Any],
-    lowering: Reduction,
+    kind: Reduction,
     doc: str,
     gradient: Any,
     check: Check = want_number,
@@ -54,7 +54,7 @@ def reduction(
     samples = tuple(Sample((f"{dtype}[2, 3, 4]",), attrs) for attrs in SAMPLE_ATTRS)
     attrs = {"axes": REQUIRED, "keepdims": False}
     infer = reduction_type(check)
-    return register(Op(name, infer, reference, lowering, attrs, gradient, samples, doc))
+    return register(Op(name, infer, reference, kind, attrs, gradient, samples, doc))
 
 
 def kept(node: Node, of: Node) -> Node:
@@ -123,8 +123,10 @@ def _prod_gradient(node: Node, grad: Node) -> tuple[Node, ...]:
     zeros = ops.sum(ops.cast(is_zero, dtype=x.dtype), axes=axes, keepdims=True)
     others = ops.subtract(zeros, ops.cast(is_zero, dtype=x.dtype))
     # 0, but for a NaN or an infinity among the others.
-    slope = ops.select(ops.equal(others, zero), ops.divide(rest, safe), ops.multiply(rest, zero))
-    return (ops.multiply(kept(grad, node), slope),)
+    derivative = ops.select(
+        ops.equal(others, zero), ops.divide(rest, safe), ops.multiply(rest, zero)
+    )
+    return (ops.multiply(kept(grad, node), derivative),)
 
 
 sum_ = reduction("sum", _sum, Reduction("add", 0.0), "The sum.", _sum_gradient)
@@ -143,7 +145,7 @@ min_ = reduction(
     "The smallest element; NaN if one is.",
     _extreme_gradient,
 )
-_BOOLEAN = NoGrad("booleans have no slope")
+_BOOLEAN = NoGrad("booleans have no derivative")
 any_ = reduction("any", _any, Reduction("maximum", 0.0), "Any true.", _BOOLEAN, want_bool)
 all_ = reduction("all", _all, Reduction("minimum", 1.0), "All true.", _BOOLEAN, want_bool)
 
@@ -182,7 +184,7 @@ def argument(name: str, reference: Callable[..., Any], extreme: str, doc: str) -
         Sample(("f32[3, 4]",), {"axis": -1}),
         Sample(("i32[3, 4, 2]",), {"axis": 1}),
     )
-    grad = NoGrad("an index has no slope")
+    grad = NoGrad("an index has no derivative")
     return register(Op(name, infer, compute, Composite(expand), {"axis": -1}, grad, samples, doc))
 
 

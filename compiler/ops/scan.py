@@ -26,7 +26,7 @@ from ..ir.kinds import Region
 from ..ir.types import TensorType, TupleType, Type
 from .registry import register
 from .scan_gradient import scan_gradient
-from .stepping import at_one_step, over_all_steps, parts
+from .stepping import at_one_step, over_all_steps, split_operands
 
 # The type rule
 
@@ -35,7 +35,7 @@ def _scan_type(
     *types: Type, body: Graph, carries: int, sequences: int, axis: int, **_: Any
 ) -> TupleType:
     _check_attributes(body, carries, sequences, axis)
-    given = parts(_tensors(types, carries + sequences), carries, sequences)
+    given = split_operands(_tensors(types, carries + sequences), carries, sequences)
     steps = _common_length(given.sequences, axis)
     slices = (at_one_step(type_, axis) for type_ in given.sequences)
     _check_body_inputs(body, (*given.carries, *slices, *given.captured))
@@ -118,7 +118,7 @@ def _scan_value(
     reverse: bool,
     axis: int,
 ) -> tuple[Any, ...]:
-    given = parts(arrays, carries, sequences)
+    given = split_operands(arrays, carries, sequences)
     state = given.carries
     count = given.sequences[0].shape[axis]
     rows: list[Any] = [()] * count

@@ -1,9 +1,9 @@
 """The gradient of ``scan``: a scan the other way, over the carries that each step began with.
 
-Reverse mode goes through the steps from the last to the first. What it hands from step to step is
-the gradient of the carries, and for each captured value the sum over the steps so far. A step is
-computed again from the carries it began with, which a forward scan stacks; the pass ``trim``
-makes one loop of that scan and the one that was there already.
+Reverse mode goes through the steps from the last to the first. Its carries are the cotangents of
+the carries, and for each captured value the sum over the steps so far. A step is computed again
+from the carries it began with, which a forward scan stacks; the pass ``trim`` makes one loop of
+that scan and the one that was there already.
 """
 
 from __future__ import annotations
@@ -20,27 +20,29 @@ from .building import full, reshaped
 from .core import input_
 from .dependence import varying_inside
 from .registry import ops
-from .stepping import Nodes, Parts, Step, at_one_step, close_scan, items_of, parts_of
+from .stepping import Nodes, ScanOperands, ScanStep, at_one_step, close_scan, items_of, operands_of
 
-Slope: TypeAlias = "Node | None"
-Pullback: TypeAlias = Callable[[Sequence[Node], Sequence[Slope], Sequence[Node]], Sequence[Slope]]
+Cotangent: TypeAlias = "Node | None"
+Pullback: TypeAlias = Callable[
+    [Sequence[Node], Sequence[Cotangent], Sequence[Node]], Sequence[Cotangent]
+]
 
 
 def scan_gradient(
-    node: Node, grads: Sequence[Slope], pullback: Pullback, wanted: Collection[Node]
-) -> tuple[Slope, ...]:
+    node: Node, grads: Sequence[Cotangent], pullback: Pullback, wanted: Collection[Node]
+) -> tuple[Cotangent, ...]:
     """One gradient (or None) per operand, for those that are ``wanted``.
 
     ``pullback`` is ``autodiff.pullback``.
     """
-    return _Backward(node, grads, pullback, wanted).slopes()
+    return _Backward(node, grads, pullback, wanted).cotangents()
 
 
 @dataclass(frozen=True)
 class _Leaves:
-    """What a step back reads: the values of the step that it is the gradient of, and slopes.
+    """What a backward step reads: the values of its forward step, and cotangents.
 
-    ``slices`` are one of each sequence of the loop back: carries, sequences, slopes of results.
+    ``slices`` are one of each sequence of the loop back: carries, sequences, cotangents of results.
     """
 
     slices: Nodes
@@ -54,43 +56,48 @@ class _Backward:
     """The scan back through the scan ``node``, whose results received ``grads``."""
 
     def __init__(
-        self, node: Node, grads: Sequence[Slope], pullback: Pullback, wanted: Collection[Node]
+        self, node: Node, grads: Sequence[Cotangent], pullback: Pullback, wanted: Collection[Node]
     ) -> None:
         self.node = node
         self.body: Graph = node.attrs["body"]
         self.axis: int = node.attrs["axis"]
-        self.outer: Parts[Node] = parts_of(node, node.inputs)
+        self.outer: ScanOperands[Node] = operands_of(node, node.inputs)
         self.pullback = pullback
         self.wanted = wanted
         carries = len(self.outer.carries)
         self.final, self.stacked = tuple(grads[:carries]), tuple(grads[carries:])
 
-    def slopes(self) -> tuple[Slope, ...]:
+    def cotangents(self) -> tuple[Cotangent, ...]:
         outer = self.outer
-        given = (slope for slope in self.stacked if slope is not None)
+        given = (cotangent for cotangent in self.stacked if cotangent is not None)
         sequences = (*self._saved_carries(), *outer.sequences, *given)
         leaves = self._leaves([n.tensor_type for n in sequences])
-        handed, slope_of = self._of_a_step(leaves)
-        summed = tuple(n for n in dict.fromkeys(outer.captured) if n in slope_of)
+        propagated, cotangent_of = self._of_a_step(leaves)
+        summed = tuple(n for n in dict.fromkeys(outer.captured) if n in cotangent_of)
         sums = _inputs("s", [n.tensor_type for n in summed])
-        new_slopes = (slope_of.get(leaves.begun[i]) or zeros(leaves.begun[i]) for i in handed)
-        step = Step(
-            (*(leaves.state[i] for i in handed), *sums),
+        new_cotangents = (
+            cotangent_of.get(leaves.begun[i]) or zeros(leaves.begun[i]) for i in propagated
+        )
+        step = ScanStep(
+            (*(leaves.state[i] for i in propagated), *sums),
             leaves.slices,
-            (*new_slopes, *(ops.add(s, slope_of[n]) for s, n in zip(sums, summed, strict=True))),
-            tuple(slope_of[n] for n in leaves.seen if n in slope_of),
+            (
+                *new_cotangents,
+                *(ops.add(s, cotangent_of[n]) for s, n in zip(sums, summed, strict=True)),
+            ),
+            tuple(cotangent_of[n] for n in leaves.seen if n in cotangent_of),
             frozenset(outer.captured),
         )
         if not (*step.new_state, *step.results):
             return (None,) * len(self.node.inputs)
-        starts = (*map(self._final_slope, handed), *map(zeros, summed))
+        starts = (*map(self._final_cotangent, propagated), *map(zeros, summed))
         reverse = not self.node.attrs["reverse"]
         back = close_scan(step, starts, sequences, axis=self.axis, reverse=reverse)
         items = iter(items_of(back))
-        by_carry = dict(zip(handed, islice(items, len(handed)), strict=True))
+        by_carry = dict(zip(propagated, islice(items, len(propagated)), strict=True))
         by_captured = dict(zip(summed, islice(items, len(summed)), strict=True))
-        by_sequence = [next(items) if n in slope_of else None for n in leaves.seen]
-        stopped = self._stopped(leaves, slope_of)
+        by_sequence = [next(items) if n in cotangent_of else None for n in leaves.seen]
+        stopped = self._stopped(leaves, cotangent_of)
         # A value captured twice gets the whole once.
         return (
             *(None if i in stopped else by_carry.get(i) for i in range(len(outer.carries))),
@@ -113,25 +120,24 @@ class _Backward:
         )
 
     def _of_a_step(self, leaves: _Leaves) -> tuple[list[int], Mapping[Node, Node]]:
-        """The carries whose gradients are handed back, by number, and what gets a gradient.
-
-        Handed back are those of carries that have one after the last step, or get one in a step
-        from others that have: some steps back all of these do.
+        """The carries whose cotangents are propagated, by number, and the cotangents of a step.
+        Propagated are cotangents of carries that have one after the last step, or get one in a step
+        from others that have: after some backward steps all of these do.
         """
         arriving = iter(leaves.arriving)
-        given = [None if slope is None else next(arriving) for slope in self.stacked]
+        given = [None if cotangent is None else next(arriving) for cotangent in self.stacked]
         outputs = applied(self.body, (*leaves.begun, *leaves.seen, *self.outer.captured))
         wrt = self._differentiable(leaves)
-        handed = [i for i, n in enumerate(leaves.begun) if self.final[i] and n in wrt]
+        propagated = [i for i, n in enumerate(leaves.begun) if self.final[i] and n in wrt]
         while True:
-            state = [leaves.state[i] if i in handed else None for i in range(len(leaves.state))]
-            slopes = self.pullback(outputs, [*state, *given], wrt)
-            pairs = zip(wrt, slopes, strict=True)
-            slope_of = {node: slope for node, slope in pairs if slope is not None}
-            more = [i for i, n in enumerate(leaves.begun) if i in handed or n in slope_of]
-            if more == handed:
-                return handed, slope_of
-            handed = more
+            state = [leaves.state[i] if i in propagated else None for i in range(len(leaves.state))]
+            cotangents = self.pullback(outputs, [*state, *given], wrt)
+            pairs = zip(wrt, cotangents, strict=True)
+            cotangent_of = {node: cotangent for node, cotangent in pairs if cotangent is not None}
+            more = [i for i, n in enumerate(leaves.begun) if i in propagated or n in cotangent_of]
+            if more == propagated:
+                return propagated, cotangent_of
+            propagated = more
 
     def _differentiable(self, leaves: _Leaves) -> Nodes:
         """The operands of a step, each once, that are floats and change with what is wanted."""
@@ -141,21 +147,21 @@ class _Backward:
         moved = (n for inner, n in pairs if inner in moving and n.dtype.is_float)
         return tuple(dict.fromkeys(moved))
 
-    def _stopped(self, leaves: _Leaves, slope_of: Mapping[Node, Node]) -> set[int]:
-        """The carries that a step reads, but in no way that has a slope."""
-        carries = parts_of(self.node, self.body.inputs).carries
+    def _stopped(self, leaves: _Leaves, cotangent_of: Mapping[Node, Node]) -> set[int]:
+        """The carries that a step reads, but only in ways without a derivative."""
+        carries = operands_of(self.node, self.body.inputs).carries
         read = {inner for inner in carries if inner in Graph("", (), self.body.outputs).nodes}
         pairs = enumerate(zip(carries, leaves.begun, strict=True))
-        return {i for i, (inner, n) in pairs if inner in read and n not in slope_of}
+        return {i for i, (inner, n) in pairs if inner in read and n not in cotangent_of}
 
     def _saved_carries(self) -> Nodes:
         """The carries that each step began with, stacked."""
-        own = parts_of(self.node, self.body.inputs)
+        own = operands_of(self.node, self.body.inputs)
         outputs = applied(self.body, (*own.carries, *own.sequences, *self.outer.captured))
         count = len(own.carries)
         begun = tuple(map(self._stackable, own.carries))
         results, outside = (*outputs[count:], *begun), frozenset(self.outer.captured)
-        step = Step(own.carries, own.sequences, outputs[:count], results, outside)
+        step = ScanStep(own.carries, own.sequences, outputs[:count], results, outside)
         reverse = self.node.attrs["reverse"]
         starts, sequences = self.outer.carries, self.outer.sequences
         items = items_of(close_scan(step, starts, sequences, axis=self.axis, reverse=reverse))
@@ -166,7 +172,7 @@ class _Backward:
         missing = max(0, self.axis - carry.tensor_type.rank)
         return reshaped(carry, (*carry.shape, *(1,) * missing))
 
-    def _final_slope(self, index: int) -> Node:
+    def _final_cotangent(self, index: int) -> Node:
         return self.final[index] or zeros(self.outer.carries[index])
 
 

@@ -1,4 +1,4 @@
-"""Scans taken apart and put together: what their operands are, their step on values around it."""
+"""Building blocks of scans: their operands by role, and their steps on values around them."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ Nodes: TypeAlias = tuple[Node, ...]
 
 
 @dataclass(frozen=True)
-class Parts(Generic[T]):
-    """The operands of a scan, or the inputs of its body, by what they are to it."""
+class ScanOperands(Generic[T]):
+    """The operands of a scan, or the inputs of its body, by role."""
 
     carries: tuple[T, ...]
     sequences: tuple[T, ...]
     captured: tuple[T, ...]
 
 
-def parts(values: Sequence[T], carries: int, sequences: int) -> Parts[T]:
+def split_operands(values: Sequence[T], carries: int, sequences: int) -> ScanOperands[T]:
     """``values`` divided as the attributes of a scan say."""
     values, first = tuple(values), carries + sequences
-    return Parts(values[:carries], values[carries:first], values[first:])
+    return ScanOperands(values[:carries], values[carries:first], values[first:])
 
 
-def parts_of(node: Node, values: Sequence[T]) -> Parts[T]:
+def operands_of(node: Node, values: Sequence[T]) -> ScanOperands[T]:
     """``values``, one an operand of the scan ``node``, divided by what its operands are."""
-    return parts(values, node.attrs["carries"], node.attrs["sequences"])
+    return split_operands(values, node.attrs["carries"], node.attrs["sequences"])
 
 
 def steps_of(node: Node) -> Size:
     """How many steps the scan ``node`` takes."""
     axis: int = node.attrs["axis"]
-    return parts_of(node, node.inputs).sequences[0].shape[axis]
+    return operands_of(node, node.inputs).sequences[0].shape[axis]
 
 
 def at_one_step(type_: TensorType, axis: int) -> TensorType:
@@ -57,7 +57,7 @@ def over_all_steps(type_: TensorType, axis: int, steps: Size) -> TensorType:
 
 
 @dataclass(frozen=True)
-class Step:
+class ScanStep:
     """A step before it has a graph of its own.
 
     ``state`` and ``slices`` are inputs that stand for the carries and for one slice of each
@@ -100,13 +100,13 @@ def trace_scan(
     new_state, results = step(state, slices)
     if len(new_state) != len(state):
         raise IRError(f"scan: expected {len(state)} new carries of a step, got {len(new_state)}")
-    traced = Step(state, slices, tuple(new_state), tuple(results))
+    traced = ScanStep(state, slices, tuple(new_state), tuple(results))
     items = items_of(close_scan(traced, carries, sequences, axis=axis, reverse=reverse))
     return items[: len(state)], items[len(state) :]
 
 
 def close_scan(
-    step: Step,
+    step: ScanStep,
     carries: Sequence[Node],
     sequences: Sequence[Node],
     *,
@@ -167,11 +167,11 @@ def items_of(node: Node) -> Nodes:
         return tuple(apply(ITEM, (node,), {"index": i}) for i in range(len(node.type.items)))
 
 
-def open_scan(node: Node) -> Step:
+def open_scan(node: Node) -> ScanStep:
     """The step of the scan ``node``, on what it captures instead of inputs of its body."""
     body: Graph = node.attrs["body"]
-    own, outer = parts_of(node, body.inputs), parts_of(node, node.inputs)
+    own, outer = operands_of(node, body.inputs), operands_of(node, node.inputs)
     outputs = applied(body, (*own.carries, *own.sequences, *outer.captured))
     count = len(own.carries)
     new_state, results = outputs[:count], outputs[count:]
-    return Step(own.carries, own.sequences, new_state, results, frozenset(outer.captured))
+    return ScanStep(own.carries, own.sequences, new_state, results, frozenset(outer.captured))

@@ -7,8 +7,7 @@ results would take 36:
     y = A' [(G k G') * (B' d B)] A
 
 Here the 16 places come in front: a transformed kernel is a stack of 16 matrices (C, F). Where the
-results are odd in number, the last tile lies one place further back, over the tile before, whose
-results stand.
+results are odd in number, the last tile overlaps the tile before, whose results are kept.
 
 **Accuracy.** A result depends on the pixels of its own window alone, but not each pixel on its own
 weight: the sums before the products mix them. So errors are relative to the largest pixel and the
@@ -164,7 +163,7 @@ winograd_conv2d = register(
 
 
 def _gradient_type(
-    x: TensorType, grad: TensorType, *, padding: Padding, part: int | None
+    x: TensorType, grad: TensorType, *, padding: Padding, split: int | None
 ) -> TensorType:
     dtype = want_same_dtype(x, grad)
     want_float(x)
@@ -175,21 +174,21 @@ def _gradient_type(
         raise ValueError(f"expected a gradient of {x.shape[0]} images of {spatial}, got {grad}")
     want_known("a gradient of images", grad, grad.shape[1:])
     kernel = TensorType(dtype, (PLACES, x.shape[3], grad.shape[3]))
-    if part is None:
+    if split is None:
         return kernel
-    if not isinstance(part, int) or part < 1:
-        raise ValueError(f"expected a part of 1 or more images, got {part!r}")
-    return kernel.with_shape(((x.shape[0] + part - 1) // part, *kernel.shape))
+    if not isinstance(split, int) or split < 1:
+        raise ValueError(f"expected a split of 1 or more images, got {split!r}")
+    return kernel.with_shape(((x.shape[0] + split - 1) // split, *kernel.shape))
 
 
-def _kernel_gradient(x: Any, grad: Any, *, padding: Padding, part: int | None) -> Any:
-    pixels, slopes = _transformed_pixels(x, padding), _transformed_gradients(grad)
+def _kernel_gradient(x: Any, grad: Any, *, padding: Padding, split: int | None) -> Any:
+    pixels, cotangents = _transformed_pixels(x, padding), _transformed_gradients(grad)
     images = x.shape[0]
-    parts = -(-images // part) if part else 1
-    cuts = [slice(images * i // parts, images * (i + 1) // parts) for i in range(parts)]
-    sums = [np.einsum("nyxabc,nyxabf->abcf", pixels[cut], slopes[cut]) for cut in cuts]
+    splits = -(-images // split) if split else 1
+    ranges = [slice(images * i // splits, images * (i + 1) // splits) for i in range(splits)]
+    sums = [np.einsum("nyxabc,nyxabf->abcf", pixels[each], cotangents[each]) for each in ranges]
     places = np.array(sums, x.dtype).reshape(-1, PLACES, x.shape[3], grad.shape[3])
-    return places.sum(0) if part is None else places
+    return places.sum(0) if split is None else places
 
 
 def _transformed_gradients(grad: Any) -> Any:
@@ -214,17 +213,17 @@ winograd_kernel_gradient = register(
         _gradient_type,
         _kernel_gradient,
         KernelGradient("winograd_conv2d"),
-        {"padding": "valid", "part": None},
+        {"padding": "valid", "split": None},
         NoGrad("differentiate before the pass winograd"),
         (
             Sample(("f32[2, 6, 8, 16]", "f32[2, 4, 6, 16]"), **SMALL),
             Sample(("f32[3, 7, 6, 32]", "f32[3, 7, 6, 20]"), {"padding": "same"}, **SMALL),
             Sample(
-                ("f32[3, 5, 9, 16]", "f32[3, 7, 8, 48]"), {"padding": UNEVEN, "part": 2}, **SMALL
+                ("f32[3, 5, 9, 16]", "f32[3, 7, 8, 48]"), {"padding": UNEVEN, "split": 2}, **SMALL
             ),
         ),
         "From x and the gradient of winograd_conv2d's result: the gradient of the transformed "
-        "kernel. With a part of so many images at most, that of each of even parts, along an axis "
+        "kernel. With ``split``, one partial sum for each so many images at most, along an axis "
         "in front.",
         _image_orders,
     )
@@ -237,7 +236,7 @@ winograd_kernel_gradient = register(
 def _transform_type(
     places: TensorType, x: TensorType, grad: TensorType, *, padding: Padding
 ) -> TensorType:
-    made = _gradient_type(x, grad, padding=padding, part=None)
+    made = _gradient_type(x, grad, padding=padding, split=None)
     want_same_dtype(places, made)
     if places.shape != made.shape:
         raise ValueError(f"expected the gradient of a transformed kernel, {made}, got {places}")

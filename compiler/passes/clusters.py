@@ -1,4 +1,4 @@
-"""Groups while they grow: what can be computed in the same loops, or after one heavy op."""
+"""Fusion groups under construction: ops that share loops, or that follow one heavy op."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class Cluster:
 
     def add(self, node: Node) -> None:
         self.nodes.append(node)
-        if isinstance(node.op.lowering, Reduction):
+        if isinstance(node.op.kind, Reduction):
             self.domain = Domain(node.inputs[0].shape, reduced_axes(node))
         if is_compact(node, self):
             self.compact.add(node)
 
 
 def merged(one: Cluster, other: Cluster, order: Mapping[Node, int]) -> Cluster | None:
-    """The group of both, or None where one kernel cannot compute them in the same loops."""
+    """The union of two groups, or None where they cannot share the loops of one kernel."""
     domains = one.domain, other.domain
     reduced = max((domain.reduced for domain in domains), key=len)
     same = domains[0].shape == domains[1].shape
@@ -59,7 +59,7 @@ def merged(one: Cluster, other: Cluster, order: Mapping[Node, int]) -> Cluster |
     nodes = sorted((*one.nodes, *other.nodes), key=lambda node: order[node])
     cluster = Cluster([], (), Domain(domains[0].shape, reduced))
     for node in nodes:
-        moves = isinstance(node.op.lowering, MOVES)
+        moves = isinstance(node.op.kind, MOVES)
         reads_memory = moves and any(operand in cluster.nodes for operand in node.inputs)
         if reads_memory or not shares_loops(node, cluster):
             return None
@@ -71,15 +71,15 @@ def merged(one: Cluster, other: Cluster, order: Mapping[Node, int]) -> Cluster |
 
 def start_cluster(node: Node) -> Cluster:
     """A group of one."""
-    anchors = (node,) if isinstance(node.op.lowering, HEAVY) else ()
+    anchors = (node,) if isinstance(node.op.kind, HEAVY) else ()
     cluster = Cluster([], anchors, Domain(node.shape))
     cluster.add(node)
     return cluster
 
 
 def is_compact(node: Node, cluster: Cluster) -> bool:
-    """Whether ``node`` would have the kept axes alone in this group."""
-    if isinstance(node.op.lowering, Reduction):
+    """Whether ``node`` would have only the kept axes in this group."""
+    if isinstance(node.op.kind, Reduction):
         return not node.attrs["keepdims"]
     return any(operand in cluster.compact for operand in node.inputs)
 
@@ -87,8 +87,7 @@ def is_compact(node: Node, cluster: Cluster) -> bool:
 def goes_on(cluster: Cluster) -> bool:
     """Whether a group computes element by element, from slices of channels at most."""
     steps = (
-        isinstance(n.op.lowering, Elementwise) or first_channel(n) is not None
-        for n in cluster.nodes
+        isinstance(n.op.kind, Elementwise) or first_channel(n) is not None for n in cluster.nodes
     )
     return not cluster.anchors and all(steps)
 
@@ -96,7 +95,7 @@ def goes_on(cluster: Cluster) -> bool:
 def shares_loops(node: Node, cluster: Cluster) -> bool:
     """Whether ``node`` can be computed inside the loops of a group without an anchor."""
     domain = cluster.domain
-    if isinstance(node.op.lowering, Reduction):
+    if isinstance(node.op.kind, Reduction):
         same = node.inputs[0].shape == domain.shape and node.inputs[0] not in cluster.compact
         return same and domain.reduced in (frozenset(), reduced_axes(node))
     if is_compact(node, cluster):

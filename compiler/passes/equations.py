@@ -1,4 +1,4 @@
-"""The two sides of the rows of ``simplify``: a node in, what it equals out, None if no match."""
+"""The rewrites of ``simplify``: a node to an equal one, or to None if it does not match."""
 
 from __future__ import annotations
 

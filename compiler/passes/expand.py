@@ -1,4 +1,4 @@
-"""Composite ops, and those that no kernel takes as they are, give way to primitives."""
+"""Replaces composite ops, and ops that no kernel computes directly, by primitives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROUNDS = 32  # composites nested deeper than this expand into themselves
 
 
 def expand(graph: Graph, context: Context[Any]) -> Graph:
-    """Replaces composites by what they stand for, until only primitives are left.
+    """Replaces composites by their expansions, until only primitives are left.
 
         %0 = silu(%x)
     -->
@@ -30,16 +30,16 @@ def expand(graph: Graph, context: Context[Any]) -> Graph:
 
 
 def _expands(node: Node) -> bool:
-    """Whether ``node`` stands for other ops: always, or where no kernel takes it."""
-    match node.op.lowering:
+    """Whether ``node`` is to be expanded: a composite, or an op that no kernel computes here."""
+    match node.op.kind:
         case WindowGradient():
             return not _is_image(node)
-        case facet:
-            return isinstance(facet, Composite)
+        case kind:
+            return isinstance(kind, Composite)
 
 
 def _is_image(node: Node) -> bool:
-    """Whether a gradient is of float32 images with so many channels, which kernels take."""
+    """Whether ``node`` is a gradient of float32 images of known channels, which kernels compute."""
     floats = all(n.dtype == FLOAT32 for n in (node, *node.inputs))
     return floats and isinstance(node.shape[-1], int)
 
@@ -47,7 +47,7 @@ def _is_image(node: Node) -> bool:
 def _expanded(node: Node) -> Node | None:
     if not _expands(node):
         return None
-    result: Node = node.op.lowering.expand(node)
+    result: Node = node.op.kind.expand(node)
     if result.type != node.type:
         raise IRError(f"{node.op.name} : {node.type} expands into a value of {result.type}")
     return result

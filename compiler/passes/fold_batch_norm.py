@@ -1,4 +1,4 @@
-"""Batch normalization with fixed statistics is a scale and a shift: into the weights with it.
+"""Folds batch normalization with fixed statistics into the weights before it.
 
 With s = gamma / sqrt(variance + epsilon):  batch_norm(y) = y * s + (beta - mean * s),  and for
 y = conv(x, k) + b  it is  conv(x, k * s) + ((b - mean) * s + beta). The arithmetic on parameters
@@ -17,7 +17,7 @@ from ..ir.graph import Graph, Node, apply, origin_scope
 from ..ir.rewrite import rewrite_chosen
 from ..ops.core import constant
 from ..ops.registry import ops
-from ..prologue import fixed_nodes
+from ..weight_preprocessing import fixed_nodes
 
 STAGE = "fold_batch_norm"
 
@@ -52,7 +52,7 @@ def fold_batch_norm(graph: Graph, context: Context[Any]) -> Graph:
 
 @dataclass(frozen=True)
 class _Match:
-    """A batch norm, what precedes it, and why it cannot be folded there (an empty reason: can)."""
+    """A batch norm, the ops before it, and the reason not to fold it (empty if it can)."""
 
     norm: Node
     pattern: str = "batch_norm"
@@ -86,7 +86,7 @@ def _match(norm: Node, graph: Graph, fixed: frozenset[Node]) -> _Match:
 
 
 def _producers(x: Node, fixed: frozenset[Node]) -> tuple[Node, ...]:
-    """``(conv,)`` or ``(conv, add)`` that compute ``x``; nothing if something else does."""
+    """``(conv,)`` or ``(conv, add)`` that compute ``x``; empty if other ops do."""
     if x.op in WEIGHTED:
         return (x,)
     if x.op is not ops.add:
@@ -100,7 +100,7 @@ def _producers(x: Node, fixed: frozenset[Node]) -> tuple[Node, ...]:
 def _obstacle(
     norm: Node, producers: tuple[Node, ...], graph: Graph, fixed: frozenset[Node]
 ) -> tuple[str, str]:
-    """Why ``norm`` cannot go into the weights before it: a code and words, empty if it can."""
+    """Why ``norm`` cannot be folded into the weights: a code and words, both empty if it can."""
     kernel = producers[0].inputs[1]
     rank = norm.tensor_type.rank
     if kernel not in fixed or kernel.tensor_type.rank < 2:
@@ -125,7 +125,7 @@ def _title(node: Node) -> str:
 
 
 def _folded(match: _Match, norm: Node) -> Node:
-    """What stands for ``norm``, the node of ``match`` rebuilt on operands of the new graph."""
+    """The replacement of ``norm``, which is the node of ``match`` on operands of the new graph."""
     (x, *_), bias = norm.inputs, None
     weighted = x
     if len(match.producers) == 2:

@@ -1,4 +1,4 @@
-"""What constants alone determine is computed now, by the reference implementations."""
+"""Constant folding: nodes with constant operands are computed now, by the reference functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..ir.types import TensorType
 from ..ops.core import CONSTANT, constant
 from ..ops.registry import ops
 
-LIMIT_BYTES = 1 << 16  # a larger constant is cheaper to compute again than to carry along
+LIMIT_BYTES = 1 << 16  # a larger constant is cheaper to compute again than to store
 
 
 def fold_constants(graph: Graph, context: Context[Any]) -> Graph:
@@ -39,7 +39,7 @@ def fold_constants(graph: Graph, context: Context[Any]) -> Graph:
 
 
 def _is_foldable(node: Node) -> bool:
-    """Its operands are known, and it does more than spread them out, which costs nothing later."""
+    """Whether the operands are constants, and the op is no broadcast, which is free later."""
     computes = bool(node.inputs) and node.op not in (ops.iota, ops.broadcast_to)
     single = isinstance(node.type, TensorType)
     return computes and single and all(map(_is_known, node.inputs))

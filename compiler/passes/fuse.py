@@ -1,4 +1,4 @@
-"""Groups ops that can run as one kernel, so that what passes between them never leaves registers.
+"""Fusion: groups ops into kernels, so that values between them stay in registers.
 
     %0 = conv2d(%x, $kernel)
     %1 = add(%0, $bias)
@@ -27,14 +27,14 @@ from ..ir.types import Size, TupleType
 from ..loops.epilogues import HEAVY, can_pool, pool_of
 from ..ops.core import ITEM, fuse_nodes
 from ..ops.registry import ops
-from ..prologue import fixed_nodes
+from ..weight_preprocessing import fixed_nodes
 from .clusters import MAX_NODES, MOVES, Cluster, merged, shares_loops, start_cluster
 from .followers import join_followers
 from .grouping import Grouping, Missed, cluster_order, layers_of, missed, read_by_copies
-from .legalize import scattered_parts
+from .legalize import scattered_values
 from .recompute import masks_of, recompute
 
-# Where groups end by nature: nothing was missed, so nothing is reported.
+# Reasons that are expected: no fusion was missed, so they are not reported.
 STRUCTURAL = frozenset({"ANCHOR", "TWO_ANCHORS", "MOVES_DATA", "CYCLE"})
 
 
@@ -49,14 +49,14 @@ def _fuse(graph: Graph, context: Context[Any], scattered: frozenset[Node]) -> Gr
     def fuse_step(node: Node) -> Node | None:
         if node.op is not ops.scan:
             return None
-        body = _fuse(node.attrs["body"], context, scattered_parts(node))
+        body = _fuse(node.attrs["body"], context, scattered_values(node))
         return apply(node.op, node.inputs, node.attrs | {"body": body})
 
     return _Fuser(rewrite(graph, fuse_step), context, scattered).run()
 
 
 class _Fuser(Grouping):
-    """Fuses one graph. Between the elements of ``scattered`` values there are gaps."""
+    """Fuses one graph. Elements of ``scattered`` values are not contiguous in memory."""
 
     def __init__(self, graph: Graph, context: Context[Any], scattered: frozenset[Node]) -> None:
         super().__init__(graph, context.target, scattered)
@@ -76,9 +76,9 @@ class _Fuser(Grouping):
         return self._rebuild()
 
     def _place(self, node: Node) -> None:
-        """Puts ``node`` in the cluster of one of its operands, or in one of its own."""
+        """Adds ``node`` to the cluster of one of its operands, or to a new one."""
         candidates = {self.cluster[i]: i for i in node.inputs if i in self.cluster}
-        # The latest producer first: what it waits for is ready by then.
+        # The latest producer first: its own operands are computed by then.
         ordered = sorted(candidates.items(), key=lambda c: -self.order[c[1]])
         for cluster, operand in sorted(ordered, key=lambda c: not c[0].anchors):
             reason = self._refusal(cluster, operand, node)
@@ -93,7 +93,7 @@ class _Fuser(Grouping):
         self.cluster[node] = start_cluster(node)
 
     def _absorb(self, cluster: Cluster, others: list[Cluster]) -> None:
-        """Takes in the groups of the other operands of a node that has joined ``cluster``."""
+        """Merges the groups of the other operands of a node that has joined ``cluster``."""
         for other in others:
             self._merge(cluster, other)
 
@@ -106,7 +106,7 @@ class _Fuser(Grouping):
         return True
 
     def _join_sweeps(self) -> None:
-        """Puts together groups that reduce the same values: they are read once for all."""
+        """Merges groups that reduce the same values, so that these are read once."""
         readers: dict[Node, Cluster] = {}
         for cluster in dict.fromkeys(self.cluster.values()):
             if not cluster.domain.reduced:
@@ -120,25 +120,25 @@ class _Fuser(Grouping):
 
     def _refusal(self, cluster: Cluster, operand: Node, node: Node) -> Refusal | None:
         """Why ``node`` cannot join ``cluster``: a code and a sentence; None if it can."""
-        if isinstance(node.op.lowering, MOVES):
-            return "MOVES_DATA", f"{node.op.name} reads its operand elsewhere"
+        if isinstance(node.op.kind, MOVES):
+            return "MOVES_DATA", f"{node.op.name} reads its operand at other indices"
         if len(cluster.nodes) >= MAX_NODES:
             return "LARGE", f"the group has {MAX_NODES} ops, enough to hide its loads and stores"
         if self._would_cycle(cluster, node):
             return "CYCLE", "another operand waits for this group's result"
         if cluster.anchors:
             return self._anchored_refusal(cluster, operand, node)
-        if isinstance(node.op.lowering, HEAVY):
+        if isinstance(node.op.kind, HEAVY):
             return "ANCHOR", f"{node.op.name} reads its operand from memory"
         if not shares_loops(node, cluster):
             return "OTHER_DOMAIN", f"its loops run over {node.shape}, the group's differ"
         return None
 
     def _anchored_refusal(self, cluster: Cluster, operand: Node, node: Node) -> Refusal | None:
-        facet, anchor = node.op.lowering, cluster.anchors[0]
-        pools = isinstance(facet, Window) and facet.combine != "dot"
-        heavy = isinstance(facet, (*HEAVY, Reduction)) and not pools
-        if isinstance(facet, Contraction) and isinstance(anchor.op.lowering, Contraction):
+        kind, anchor = node.op.kind, cluster.anchors[0]
+        pools = isinstance(kind, Window) and kind.combine != "dot"
+        heavy = isinstance(kind, (*HEAVY, Reduction)) and not pools
+        if isinstance(kind, Contraction) and isinstance(anchor.op.kind, Contraction):
             return self.target.refusal(self.body([*cluster.nodes, node], [node], cluster.copies))
         if heavy or (pools and not _makes_images(anchor)):
             return "ANCHOR", f"{node.op.name} reads its operand from memory"
@@ -151,7 +151,7 @@ class _Fuser(Grouping):
         others = [u for u in self.graph.users[operand] if u is not node]
         if others:
             return "SECOND_USER", f"its operand also feeds {_named(others[0])}"
-        assert operand is cluster.nodes[-1], "what the group has gone on from has that user alone"
+        assert operand is cluster.nodes[-1], "a value in the middle of the group has another user"
         return self.kernel_refusal([node], [*cluster.nodes, node], [node], cluster)
 
     def _would_cycle(self, cluster: Cluster, node: Node) -> bool:
@@ -172,7 +172,7 @@ class _Fuser(Grouping):
                 layers=node.layers,
                 action="recomputed",
                 reason="CHEAP",
-                detail="it is computed where it is needed, rather than stored and read back",
+                detail="recomputed where it is needed, instead of stored and read back",
                 bytes_saved=node.tensor_type.bytes,
             )
         )
@@ -198,7 +198,7 @@ class _Fuser(Grouping):
         """The values of ``cluster`` that are read outside, as the results of one node."""
         escaping = self.escaping(cluster)
         if not escaping:
-            return {}  # all who need something of it compute it again
+            return {}  # every user recomputes it
         members = [*cluster.copies, *cluster.nodes]
         fused = fuse_nodes(members, escaping, cluster.pattern, new)
         saved: Size = 0
@@ -225,8 +225,8 @@ class _Fuser(Grouping):
 
 
 def _is_fusible(node: Node) -> bool:
-    facets = (*MOVES, *HEAVY, Elementwise, Reduction)
-    return isinstance(node.op.lowering, facets) and not isinstance(node.type, TupleType)
+    kinds = (*MOVES, *HEAVY, Elementwise, Reduction)
+    return isinstance(node.op.kind, kinds) and not isinstance(node.type, TupleType)
 
 
 def _named(node: Node) -> str:

@@ -1,4 +1,4 @@
-"""What a loop does the same for every step, or for each step by itself, is done outside of it.
+"""Loop-invariant code motion, and batching over steps: work leaves the bodies of loops.
 
     %0 = scan(%h, %x, $w, $u, carries=1, sequences=1) { (%c0, %x0, %w0, %w1)
       %0.0 = matmul(%x0, %w0)
@@ -14,10 +14,11 @@
       return %1.1
     }
 
-Values that depend on neither carries nor sequences are computed once before the loop. Values that
-depend on sequences, but on no carry, are computed for all steps at once where the op treats steps
-alike (``lifting``): the projections of a recurrent net become one large matrix product. Ops that
-only move data stay inside if nothing outside needs them: there they cost no pass over memory.
+Loop-invariant values, which depend on neither carries nor sequences, are computed once before the
+loop. Values that depend on sequences but on no carry are computed for all steps at once where the
+op allows it (``batching``): the projections of a recurrent net become one large matrix product. Ops
+that only move data stay inside if nothing outside needs them, because there they cost no pass over
+memory.
 """
 
 from __future__ import annotations
@@ -36,15 +37,15 @@ from ..ir.types import TupleType
 from ..ops.building import broadcast, reshaped
 from ..ops.core import input_
 from ..ops.registry import ops
-from ..ops.stepping import Step, is_one_number, items_of, parts_of, steps_of
-from .lifting import Operand, lift
+from ..ops.stepping import ScanStep, is_one_number, items_of, operands_of, steps_of
+from .batching import StepOperand, batch_steps
 from .loops import Loop, Results, loop_of, readers, rewrite_scans, tightened
 
 TYPICAL = 64  # what symbolic sizes are taken to be where sizes are compared
 
 
 def hoist(graph: Graph, context: Context[Any]) -> Graph:
-    """Moves out of loops what need not be done in them; see the module's docstring."""
+    """Moves invariant and batchable ops out of loops; see the module's docstring."""
     graph = change_bodies(graph, lambda body: hoist(body, context))
 
     def change(node: Node, used: Collection[int]) -> Results:
@@ -54,7 +55,7 @@ def hoist(graph: Graph, context: Context[Any]) -> Graph:
 
 
 class _Hoist:
-    """One scan. ``whole`` holds, beside each value of a step, what it is over all steps."""
+    """One scan. ``whole`` maps a value of a step to its value over all steps."""
 
     def __init__(self, node: Node, decisions: Decisions) -> None:
         self.node = node
@@ -68,17 +69,17 @@ class _Hoist:
 
     def results(self, used: Collection[int]) -> Results:
         invariant = self._invariant()
-        self._lift()
+        self._batch()
         self._keep_inside()
-        lifted = [node for node in self.varying if node in self.whole]
-        if not invariant and not lifted:
+        batched = [node for node in self.varying if node in self.whole]
+        if not invariant and not batched:
             return items_of(self.node)
         self._record(invariant, "LOOP_INVARIANT", "it is the same at every step")
-        self._record(lifted, "WHOLE_SEQUENCE", f"all {self.steps} steps at once")
+        self._record(batched, "WHOLE_SEQUENCE", f"all {self.steps} steps at once")
         outside = self._results_outside()
         count = len(self.loop.starts)
         inside = {i for i in used if i - count not in outside}
-        results = list(tightened(self._remaining(lifted), inside)[0])
+        results = list(tightened(self._remaining(batched), inside)[0])
         for index, result in outside.items():
             results[count + index] = result
         return results
@@ -86,20 +87,20 @@ class _Hoist:
     def _invariant(self) -> list[Node]:
         """The ops in the body that see neither carries nor slices."""
         body: Graph = self.node.attrs["body"]
-        own = parts_of(self.node, body.inputs)
+        own = operands_of(self.node, body.inputs)
         varying = readers(body.outputs, (*own.carries, *own.sequences))
         plain = [n for n in body.nodes if n.inputs and n not in varying]
         return [node for node in plain if not is_one_number(node)]
 
-    def _lift(self) -> None:
+    def _batch(self) -> None:
         for node in self.varying:
             if node in self.moving or isinstance(node.type, TupleType):
                 continue
             if any(i in self.varying and i not in self.whole for i in node.inputs):
                 continue
-            operands = [Operand(i, self.whole.get(i, i), i in self.whole) for i in node.inputs]
+            operands = [StepOperand(i, self.whole.get(i, i), i in self.whole) for i in node.inputs]
             with origin_scope(*node.origins):
-                whole = lift(node, operands, self.loop.axis, self.steps)
+                whole = batch_steps(node, operands, self.loop.axis, self.steps)
             if whole is not None:
                 self.whole[node] = whole
             elif not _is_free(node):
@@ -107,7 +108,7 @@ class _Hoist:
                 self._decide(node, "declined", "TIME_AXIS", detail)
 
     def _keep_inside(self) -> None:
-        """Leaves in the loop what costs nothing there and what nothing outside needs."""
+        """Keeps ops in the loop that cost nothing there and that nothing outside needs."""
         needed: set[Node] = set(self.loop.step.results)
         for node in reversed(self.varying):
             if node not in self.whole:
@@ -118,7 +119,7 @@ class _Hoist:
                 del self.whole[node]
 
     def _results_outside(self) -> dict[int, Node]:
-        """The stacked results that need no loop: by number, for all steps."""
+        """The stacked results that can be computed without the loop: by number, for all steps."""
         found: dict[int, Node] = {}
         for index, result in enumerate(self.loop.step.results):
             if result in self.whole:
@@ -133,15 +134,15 @@ class _Hoist:
         once = reshaped(value, (*shape[:axis], 1, *shape[axis:]))
         return broadcast(once, (*shape[:axis], self.steps, *shape[axis:]))
 
-    def _remaining(self, lifted: list[Node]) -> Loop:
-        """The loop without what is done outside, of which its steps see slices."""
+    def _remaining(self, batched: list[Node]) -> Loop:
+        """The loop without the ops that moved out; its steps read slices of their results."""
         step = self.loop.step
-        slices = {node: input_(f"x{i}", node.tensor_type) for i, node in enumerate(lifted)}
+        slices = {node: input_(f"x{i}", node.tensor_type) for i, node in enumerate(batched)}
         outputs = substituted(self.loop.outputs, slices, step.outside)
         count = len(step.state)
         seen = (*step.slices, *slices.values())
-        rest = Step(step.state, seen, outputs[:count], outputs[count:], step.outside)
-        sequences = (*self.loop.sequences, *(self.whole[node] for node in lifted))
+        rest = ScanStep(step.state, seen, outputs[:count], outputs[count:], step.outside)
+        sequences = (*self.loop.sequences, *(self.whole[node] for node in batched))
         return Loop(rest, self.loop.starts, sequences, self.loop.axis, self.loop.reverse)
 
     def _record(self, nodes: list[Node], reason: str, detail: str) -> None:
@@ -155,8 +156,8 @@ class _Hoist:
 
 
 def _is_free(node: Node) -> bool:
-    """Whether ``node`` costs nothing inside of a loop: a kernel reads its operand elsewhere."""
-    if isinstance(node.op.lowering, (Movement, View)):
+    """Whether ``node`` is free inside a loop: a kernel reads its operand at another index."""
+    if isinstance(node.op.kind, (Movement, View)):
         return True
     if isinstance(node.type, TupleType):
         return False

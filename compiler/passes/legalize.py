@@ -1,4 +1,4 @@
-"""Rewrites ops in the forms that kernels take.
+"""Legalization: rewrites ops into the forms that kernels compute.
 
     %0 = depthwise_conv2d(%x, $kernel)            $kernel : f32[3, 3, 8, 2]
     -->
@@ -6,14 +6,14 @@
     %1 = reshape($kernel, shape=(3, 3, 16, 1))
     %2 = depthwise_conv2d(%0, %1)
 
-Depthwise filters with several outputs a channel become one filter a (repeated) channel; matrix
-products are of matrices, or of equal batches of them, in float32, else sums; the left one is read
-as it lies where it is a transpose; what is counted is a constant where its size is known. Sums over
-all samples are cut in parts that suit the target. Results that no kernel makes are copied; those of
-groups that nothing reads are left out.
+Depthwise filters with several outputs a channel become one filter for each (repeated) channel.
+Matrix products are of float32 matrices, or equal batches of them; others become sums. A transposed
+left operand is read in place. An iota of known size becomes a constant. Sums over all samples are
+split into partial sums that suit the target. Results that no kernel computes are copied; unread
+results of groups are removed.
 
-The step of a loop reads and writes parts of wider values (a slice of a sequence, one of the two
-places of a carry), between whose rows there are gaps. What cannot work so gets a copy.
+The step of a loop reads and writes strided views of wider values (a slice of a sequence, one of the
+two buffers of a carry). An op that needs contiguous rows gets a copy.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ from ..ir.types import FLOAT32, Size, TupleType, product
 from ..ops.building import full, reshaped
 from ..ops.core import FUSED, ITEM, constant, copy
 from ..ops.registry import get_op, ops
-from ..ops.stepping import parts_of
-from ..prologue import fixed_nodes
+from ..ops.stepping import operands_of
+from ..weight_preprocessing import fixed_nodes
 from .loops import used_results
 
 
@@ -55,13 +55,13 @@ def legalize(graph: Graph, context: Context[Any]) -> Graph:
     """Rewrites, then copies results; see the module's docstring."""
     graph = _without_unread_results(change_bodies(graph, lambda body: legalize(body, context)))
     graph = substitute_nodes(graph, {n: _counted(n) for n in graph.nodes if n.op is ops.iota})
-    for rule in (_single_filters, _plain_matmul, context.target.in_parts):
+    for rule in (_single_filters, _plain_matmul, context.target.split_sum):
         graph = rewrite(graph, rule)
     return rewrite(_copy_outputs(graph), _with_dense_values)
 
 
 def _without_unread_results(graph: Graph) -> Graph:
-    """``graph`` with groups that compute no more than what is read: a kernel has no other place."""
+    """``graph`` whose groups compute only results that are read."""
     groups = [n for n in graph.nodes if n.op is FUSED and isinstance(n.type, TupleType)]
     read = {group: sorted(used_results(group, graph)) for group in groups}
     if all(len(read[group]) == len(group.attrs["body"].outputs) for group in groups):
@@ -123,7 +123,7 @@ def _counted(node: Node) -> Node:
 
 
 def _plain_matmul(node: Node) -> Node | None:
-    """Matrix products on the operands the kernel takes: matrices, or equal batches of them."""
+    """Matrix products on operands that the kernel takes: matrices, or equal batches of them."""
     if node.op.name != "matmul":
         return None
     left, right = node.inputs
@@ -134,9 +134,9 @@ def _plain_matmul(node: Node) -> Node | None:
         return ops.reshape(_plain_matmul(product) or product, shape=node.shape)
     if node.dtype != FLOAT32:
         return _summed_product(node)
-    turned = _untransposed(left)
-    if turned is not None and left.shape[:-2] == right.shape[:-2]:
-        return ops.transposed_matmul(turned, right)
+    transposed = _untransposed(left)
+    if transposed is not None and left.shape[:-2] == right.shape[:-2]:
+        return ops.transposed_matmul(transposed, right)
     if right.tensor_type.rank == 2 or left.shape[:-2] == right.shape[:-2]:
         return None
     batch = node.shape[:-2]
@@ -145,7 +145,7 @@ def _plain_matmul(node: Node) -> Node | None:
 
 
 def _untransposed(node: Node) -> Node | None:
-    """What ``node`` is the transpose of, along its last two axes; None if it is none."""
+    """The operand that ``node`` transposes along the last two axes; None if it does not."""
     rank = node.tensor_type.rank
     if node.op.name != "transpose" or node.attrs["axes"] != (*range(rank - 2), rank - 1, rank - 2):
         return None
@@ -172,12 +172,12 @@ def _summed_product(node: Node) -> Node:
 
 
 def _copy_outputs(graph: Graph) -> Graph:
-    """Results that no kernel makes (inputs, weights, views, repeats of a result) are copied."""
+    """Copies results that no kernel computes: inputs, weights, views, a result returned twice."""
     fixed = fixed_nodes(graph)
     outputs: dict[Node, None] = {}
     for node in graph.outputs:
-        facets = (Leaf, View, Projection)
-        plain = isinstance(node.op.lowering, facets) or node in fixed
+        kinds = (Leaf, View, Projection)
+        plain = isinstance(node.op.kind, kinds) or node in fixed
         result = copy(node) if plain else node
         while result in outputs:
             result = copy(result)
@@ -189,18 +189,18 @@ def _copy_outputs(graph: Graph) -> Graph:
 
 
 def _with_dense_values(node: Node) -> Node | None:
-    """A scan whose body copies the parts of wider values that an op cannot read or write."""
+    """A scan whose body copies the strided views that an op cannot read or write."""
     if node.op is not ops.scan:
         return None
     body = rewrite(node.attrs["body"], _low_rank)
-    # A copy may be there already as a result of the step: then it is a part itself.
-    while (copied := _copy_parts(node, body)).outputs != body.outputs:
+    # A copy may already be a result of the step: then it is a strided view itself.
+    while (copied := _copy_strided(node, body)).outputs != body.outputs:
         body = copied
     return apply(node.op, node.inputs, node.attrs | {"body": body})
 
 
 def _low_rank(node: Node) -> Node | None:
-    """Matrix products of many axes as one of few: kernels take gaps between a few axes only."""
+    """Matrix products of many axes as products of few, for which kernels support strides."""
     if node.op.name not in ("matmul", "transposed_matmul"):
         return None
     left, right = node.inputs
@@ -215,16 +215,18 @@ def _low_rank(node: Node) -> Node | None:
     return reshaped(apply(node.op, tuple(batches), node.attrs), node.shape)
 
 
-def _copy_parts(scan: Node, body: Graph) -> Graph:
-    own, scattered = parts_of(scan, body.inputs), scattered_parts(scan)
-    parts = {*own.carries, *own.sequences, *body.outputs}
+def _copy_strided(scan: Node, body: Graph) -> Graph:
+    own, scattered = operands_of(scan, body.inputs), scattered_values(scan)
+    strided = {*own.carries, *own.sequences, *body.outputs}
 
     def make(node: Node, operands: Sequence[Node]) -> Node:
         pairs = enumerate(zip(node.inputs, operands, strict=True))
         return on_operands(
             node,
             [
-                copy(new) if old in parts and not _reads_part(node, i, old in scattered) else new
+                copy(new)
+                if old in strided and not _reads_strided(node, i, old in scattered)
+                else new
                 for i, (old, new) in pairs
             ],
         )
@@ -232,33 +234,33 @@ def _copy_parts(scan: Node, body: Graph) -> Graph:
     new = rebuild(body.nodes, {}, make)
     outputs = ((node, new[node]) for node in body.outputs)
     return body.with_outputs(
-        result if _writes_part(result, node in scattered) else copy(result)
+        result if _writes_strided(result, node in scattered) else copy(result)
         for node, result in outputs
     )
 
 
-def scattered_parts(scan: Node) -> frozenset[Node]:
-    """What the body of ``scan`` reads and writes with gaps between all elements.
+def scattered_values(scan: Node) -> frozenset[Node]:
+    """The values that the body of ``scan`` reads and writes with a stride between all elements.
 
-    So it is where time is the last axis of the sequence.
+    This is so where time is the last axis of the sequence.
     """
     body: Graph = scan.attrs["body"]
-    own = parts_of(scan, body.inputs)
-    parts = (*own.sequences, *body.outputs[len(own.carries) :])
-    return frozenset(n for n in parts if n.tensor_type.rank <= scan.attrs["axis"])
+    own = operands_of(scan, body.inputs)
+    strided = (*own.sequences, *body.outputs[len(own.carries) :])
+    return frozenset(n for n in strided if n.tensor_type.rank <= scan.attrs["axis"])
 
 
-def _reads_part(node: Node, index: int, scattered: bool) -> bool:
-    """Whether the kernel of ``node`` can read its operand ``index`` with gaps between its rows."""
-    if isinstance(node.op.lowering, WindowGradient):
+def _reads_strided(node: Node, index: int, scattered: bool) -> bool:
+    """Whether the kernel of ``node`` can read its operand ``index`` as a strided view."""
+    if isinstance(node.op.kind, WindowGradient):
         return not scattered
-    if isinstance(node.op.lowering, (Contraction, Window)):
+    if isinstance(node.op.kind, (Contraction, Window)):
         return index == 0 and not scattered
-    facets = (Concatenation, Elementwise, FromIndex, Gather, Interleaving, Movement, Reduction)
-    return isinstance(node.op.lowering, facets)
+    kinds = (Concatenation, Elementwise, FromIndex, Gather, Interleaving, Movement, Reduction)
+    return isinstance(node.op.kind, kinds)
 
 
-def _writes_part(node: Node, scattered: bool) -> bool:
-    if isinstance(node.op.lowering, (Contraction, Window, WindowGradient)):
+def _writes_strided(node: Node, scattered: bool) -> bool:
+    if isinstance(node.op.kind, (Contraction, Window, WindowGradient)):
         return not scattered
-    return not isinstance(node.op.lowering, (ScatterAdd, View))
+    return not isinstance(node.op.kind, (ScatterAdd, View))

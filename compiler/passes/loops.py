@@ -1,4 +1,4 @@
-"""What the passes over loops share: scans in parts, and rewritten with regard to who reads them."""
+"""Shared by the passes over loops: scans taken apart, rewrites by which results are read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..ir.graph import Graph, Node, on_operands, post_order
 from ..ir.rewrite import remade, substituted
 from ..ops.core import ITEM
 from ..ops.registry import ops
-from ..ops.stepping import Nodes, Step, close_scan, items_of, open_scan, parts_of
+from ..ops.stepping import Nodes, ScanStep, close_scan, items_of, open_scan, operands_of
 
 Results: TypeAlias = Sequence["Node | None"]
 Change: TypeAlias = Callable[[Node, Collection[int]], Results]
@@ -18,9 +18,9 @@ Change: TypeAlias = Callable[[Node, Collection[int]], Results]
 
 @dataclass(frozen=True)
 class Loop:
-    """A scan in parts: its step, what the carries start from, what it runs over."""
+    """A scan taken apart: its step, the initial carries, the sequences it runs over."""
 
-    step: Step
+    step: ScanStep
     starts: Nodes
     sequences: Nodes
     axis: int
@@ -31,7 +31,7 @@ class Loop:
         return (*self.step.new_state, *self.step.results)
 
     def with_outputs(self, outputs: Sequence[Node]) -> Loop:
-        """The same loop over a step that gives other values, as many new carries as before."""
+        """The same loop with other outputs of the step, with as many carries as before."""
         count = len(self.step.state)
         new_state, results = tuple(outputs[:count]), tuple(outputs[count:])
         return replace(self, step=replace(self.step, new_state=new_state, results=results))
@@ -42,13 +42,13 @@ class Loop:
 
 
 def loop_of(node: Node) -> Loop:
-    """The scan ``node`` in parts."""
-    outer, attrs = parts_of(node, node.inputs), node.attrs
+    """The scan ``node``, taken apart."""
+    outer, attrs = operands_of(node, node.inputs), node.attrs
     return Loop(open_scan(node), outer.carries, outer.sequences, attrs["axis"], attrs["reverse"])
 
 
 def rewrite_scans(graph: Graph, change: Change) -> Graph:
-    """``graph`` with the results of each scan replaced by those that ``change`` gives.
+    """``graph`` with the results of each scan replaced by those that ``change`` returns.
 
     ``change`` gets scans whose operands are new already, and the numbers of the results that are
     read; it may give None for the others.
@@ -96,9 +96,9 @@ def read_by(
 def tightened(loop: Loop, used: Collection[int]) -> tuple[Results, Node | None]:
     """The results of ``loop``, those not in ``used`` None, and the scan of no more than they need.
 
-    Left out are carries that nothing used depends on, results that nobody reads, sequences of
-    which no step sees a slice. A carry that stays as it was is no carry, a result that is a slice
-    of a sequence is that sequence, and equal results are stacked once.
+    It removes carries that no used result depends on, unread results, and sequences that no step
+    reads. A carry that never changes becomes a captured value, a result that is a slice of a
+    sequence becomes that sequence, and equal results are stacked once.
     """
     loop = _over_distinct(_without_still_carries(loop))
     step, count = loop.step, len(loop.starts)
@@ -138,7 +138,7 @@ def _without_still_carries(loop: Loop) -> Loop:
 
 
 def _over_distinct(loop: Loop) -> Loop:
-    """Slices of one sequence are one slice."""
+    """Merges equal sequences, so that a step reads one slice of each."""
     first: dict[Node, Node] = {}
     same = {}
     for slice_, sequence in zip(loop.step.slices, loop.sequences, strict=True):
@@ -171,10 +171,10 @@ def _narrowed(loop: Loop, carries: Sequence[int], results: Nodes) -> Node | None
     new_state = tuple(step.new_state[i] for i in carries)
     read = read_by((*new_state, *results), step.slices, step.outside)
     pairs = zip(step.slices, loop.sequences, strict=True)
-    # One sequence stays in any case: it says how many steps there are.
+    # One sequence always stays, because its length is the number of steps.
     kept = [pair for pair in pairs if pair[0] in read] or [(step.slices[0], loop.sequences[0])]
     narrow = Loop(
-        Step(
+        ScanStep(
             tuple(step.state[i] for i in carries),
             tuple(s for s, _ in kept),
             new_state,

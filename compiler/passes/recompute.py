@@ -1,4 +1,4 @@
-"""Groups compute a value again where reading it back would cost more.
+"""Recomputation (rematerialization): groups recompute values that cost more to store and read back.
 
     %0, %1 = fused subtract+square+sum(%x, %mean)      %0 = subtract(%x, %mean), also read by
     %2 = fused multiply+sum(%g, %0)
@@ -6,8 +6,9 @@
     %1 = fused subtract+square+sum(%x, %mean)
     %2 = fused subtract+multiply+sum(%x, %mean, %g)
 
-What one group computes element by element, in a step or two from one large operand, is not stored
-for others: they read that operand, and what follows from it costs nothing beside the memory.
+A value that a group computes elementwise, in an op or two from one large operand, is not stored for
+other groups. They read that operand instead, and the recomputation costs nothing compared with
+memory traffic.
 """
 
 from __future__ import annotations
@@ -27,20 +28,20 @@ STEPS = 3  # ops that are cheaper than storing a value and reading it back
 def recompute(
     graph: Graph, cluster: Mapping[Node, Cluster], target: Costs[Any]
 ) -> tuple[Node, ...]:
-    """Gives groups copies of what is cheap; the values that need not be stored for it."""
+    """Adds copies of cheap nodes to groups that read them; gives the values to store no more."""
     saved: dict[Node, None] = {}
     for node in graph.nodes:
         if node not in cluster or node in graph.results or not is_simple(node):
             continue
-        home = cluster[node]
+        source = cluster[node]
         users = [u for u in graph.users[node] if not _has(cluster.get(u), node)]
         if not users or not all(_takes(node, user, cluster) for user in users):
             continue
-        stored = {n for n in home.nodes if n in graph.results or _is_read(n, graph, cluster)} - {
+        stored = {n for n in source.nodes if n in graph.results or _is_read(n, graph, cluster)} - {
             node
         }
         recipe = (
-            masks_leading_to(node) if node.dtype == BOOL else _recipe(node, home, stored, target)
+            masks_leading_to(node) if node.dtype == BOOL else _recipe(node, source, stored, target)
         )
         takers = {id(cluster[user]): cluster[user] for user in users}.values()
         if recipe and all(_is_worth(recipe, taker) for taker in takers):
@@ -52,11 +53,11 @@ def recompute(
 
 def is_simple(node: Node) -> bool:
     """Whether ``node`` is computed element by element."""
-    return isinstance(node.op.lowering, Elementwise)
+    return isinstance(node.op.kind, Elementwise)
 
 
 def _is_read(node: Node, graph: Graph, cluster: Mapping[Node, Cluster]) -> bool:
-    """Whether another group reads ``node`` from memory, as things stand."""
+    """Whether another group currently reads ``node`` from memory."""
     return not all(_has(cluster.get(user), node) for user in graph.users[node])
 
 
@@ -65,9 +66,10 @@ def _has(cluster: Cluster | None, node: Node) -> bool:
 
 
 def masks_of(node: Node, cluster: Cluster) -> list[Node]:
-    """The conditions that ``node`` reads and what leads to them, for a group to compute again.
+    """The conditions that ``node`` reads and the ops that compute them, for a group to recompute.
 
-    Memory holds a byte for each, vectors a bit: what they compare is read instead.
+    A stored mask takes a byte an element, a mask in registers a bit: groups read the compared
+    values instead.
     """
     masks = [i for i in node.inputs if i.dtype == BOOL and is_simple(i)]
     found = dict.fromkeys(n for mask in masks for n in masks_leading_to(mask))
@@ -85,23 +87,25 @@ def masks_leading_to(mask: Node) -> list[Node]:
 def _takes(node: Node, user: Node, cluster: Mapping[Node, Cluster]) -> bool:
     """Whether ``user`` computes in registers, in loops over all of ``node``."""
     taker = cluster.get(user)
-    computes = isinstance(user.op.lowering, (Elementwise, Reduction))
+    computes = isinstance(user.op.kind, (Elementwise, Reduction))
     return computes and taker is not None and not taker.anchors and taker.domain.shape == node.shape
 
 
-def _recipe(node: Node, home: Cluster, stored: Collection[Node], target: Costs[Any]) -> list[Node]:
+def _recipe(
+    node: Node, source: Cluster, stored: Collection[Node], target: Costs[Any]
+) -> list[Node]:
     """The ops of a group that lead to ``node`` from what lies in memory, or is small.
 
-    None where they are many, or cost more than reading the value.
+    Empty where they are many, or cost more than reading the value.
     """
-    members = {*home.nodes, *home.copies}.difference(stored)
+    members = {*source.nodes, *source.copies}.difference(stored)
     found: list[Node] = []
     stack = [node]
     while stack:
         current = stack.pop()
         if current in found or current not in members or current.shape != node.shape:
             continue
-        if not is_simple(current) or target.is_dear(current.op.name) or len(found) == STEPS:
+        if not is_simple(current) or target.is_expensive(current.op.name) or len(found) == STEPS:
             return []
         found.append(current)
         stack.extend(current.inputs)
@@ -109,7 +113,7 @@ def _recipe(node: Node, home: Cluster, stored: Collection[Node], target: Costs[A
 
 
 def _is_worth(recipe: list[Node], taker: Cluster) -> bool:
-    """Whether at most one large value more is read for the one that is not."""
+    """Whether the group then reads at most one additional large value."""
     if len(taker.nodes) + len(taker.copies) + len(recipe) > MAX_NODES:
         return False
     own = {*taker.nodes, *taker.copies, *recipe}

@@ -1,4 +1,4 @@
-"""Reductions over samples are made of one reduction a sample: see ``reductions``."""
+"""Reductions over samples are split into one reduction for each sample: see ``reductions``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LARGE = 2**15  # elements in all from which threads share the work
 
 
 def reductions(graph: Graph, context: Context[Any]) -> Graph:
-    """Cuts reductions over the first axis and others in two, and takes factors out of sums.
+    """Splits reductions over the first and other axes in two, and moves factors out of sums.
 
         %0 = sum(%x, axes=(0, 1, 2))            %x : f32[N, 8, 8, 64]
         %1 = multiply(%x, %scale)               %scale : f32[64]
@@ -31,8 +31,8 @@ def reductions(graph: Graph, context: Context[Any]) -> Graph:
         %1 = sum(%0, axes=(0,))
         %2 = multiply(%1, %scale)
 
-    Threads share the samples, each of which lies in one place; a sum of sums rounds less, and is
-    the same for any number of threads. A factor comes out where the sum without it is there anyway.
+    Threads share the samples, each contiguous in memory. A sum of sums rounds less, and is the same
+    for any number of threads. A factor moves out where the sum without it is computed anyway.
     """
     graph = rewrite_everywhere(graph, _from_the_front)
     graph = _kept(_factored(graph, context.decisions))
@@ -43,7 +43,7 @@ def reductions(graph: Graph, context: Context[Any]) -> Graph:
 
 def _from_the_front(node: Node) -> Node | None:
     """sum(x, axes=(-1,)) --> sum(x, axes=(1,)), so that equal reductions are one node."""
-    if not isinstance(node.op.lowering, Reduction):
+    if not isinstance(node.op.kind, Reduction):
         return None
     axes = tuple(sorted(reduced_axes(node)))
     return (
@@ -56,12 +56,12 @@ def _from_the_front(node: Node) -> Node | None:
 def _kept(graph: Graph) -> Graph:
     """reshape(sum(x, axes=(1,)), shape=(n, 1)) --> sum(x, axes=(1,), keepdims=True)
 
-    What follows stays in the loops of the reduction.
+    Later ops then stay in the loops of the reduction.
     """
     graph = change_bodies(graph, _kept)
     chosen: dict[Node, Callable[[Node], Node]] = {}
     for node in graph.nodes:
-        if not isinstance(node.op.lowering, Reduction) or node.attrs["keepdims"]:
+        if not isinstance(node.op.kind, Reduction) or node.attrs["keepdims"]:
             continue
         (x,), axes = node.inputs, reduced_axes(node)
         shape = tuple(1 if axis in axes else n for axis, n in enumerate(x.shape))
@@ -83,7 +83,7 @@ def _with_axes_kept(reshape: Node) -> Node:
 
 def _in_two(node: Node, decisions: Decisions) -> Node | None:
     """max(x, axes=(0, 1, 2)) --> max(max(x, axes=(1, 2)), axes=(0,))"""
-    if not isinstance(node.op.lowering, Reduction):
+    if not isinstance(node.op.kind, Reduction):
         return None
     (x,), axes = node.inputs, reduced_axes(node)
     inner = tuple(sorted(axes - {0}))
@@ -110,7 +110,7 @@ def _is_worth(size: Size, least: int) -> bool:
 
 def _without_ones(node: Node) -> Node | None:
     """f(x, reshape(y, (1, 1, c))) --> f(x, y), and f(reshape(y)) --> reshape(f(y))."""
-    if not isinstance(node.op.lowering, Elementwise):
+    if not isinstance(node.op.kind, Elementwise):
         return None
     short = tuple(_short(operand) for operand in node.inputs)
     if short == node.inputs:
@@ -148,7 +148,7 @@ def _factored(graph: Graph, decisions: Decisions) -> Graph:
 
 
 def _shared_depth(node: Node, known: Collection[tuple[Node, frozenset[int]]]) -> int:
-    """How many factors to take out of a sum to come to one that is computed anyway; 0: none."""
+    """How many factors to move out until the sum is one that is computed anyway; 0 if none is."""
     operand, axes, depth = node.inputs[0], reduced_axes(node), 0
     while (found := _factor(operand, axes)) is not None:
         operand, depth = found[0], depth + 1
@@ -175,7 +175,7 @@ def _without_factors(node: Node, depth: int) -> Node:
 
 
 def _factor(product: Node, axes: frozenset[int]) -> tuple[Node, Node] | None:
-    """What ``product`` multiplies by the same number all along ``axes``, and ``product``."""
+    """``product`` without a factor that is constant along ``axes``, and ``product``."""
     if product.op is ops.negative:
         return product.inputs[0], product
     if product.op not in (ops.multiply, ops.divide) or not product.dtype.is_float:

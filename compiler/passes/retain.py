@@ -1,4 +1,4 @@
-"""Products that a loop has computed are kept for those who would compute them again.
+"""Save for backward: products of a loop's steps are stored, so that they are not computed again.
 
     %0 = scan(%h, %x, $u, carries=1, sequences=1) { (%c0, %x0, %w0)
       %0.0 = add(matmul(%c0, %w0), %x0)
@@ -14,8 +14,9 @@
     }
     %1 = item(%0, index=2)
 
-The gradient of a loop is made of the carries that steps began with, and of what steps compute from
-them. Arithmetic on that costs less than reading it would; products of matrices do not.
+The gradient of a loop reads the carries that each step began with, and recomputes the step from
+them. Recomputing arithmetic costs less than storing and reading its results; for matrix products it
+is the other way round.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ from ..ir.types import TupleType
 from ..ops.dependence import between, varying
 from ..ops.registry import ops
 from ..ops.stepping import items_of, steps_of
-from .lifting import Operand, lift
+from .batching import StepOperand, batch_steps
 from .loops import loop_of
 
 
 def retain(graph: Graph, context: Context[Any]) -> Graph:
-    """Stacks what steps compute where it is computed again; see the module's docstring."""
+    """Stacks matrix products of steps that are recomputed later; see the module's docstring."""
     graph = change_bodies(graph, lambda body: retain(body, context))
     before = None
     while graph is not before:
@@ -112,7 +113,7 @@ def _computed_again(graph: Graph) -> dict[Node, Kept]:
 def _kept(scan: Node, graph: Graph, needed: _Needed) -> Kept:
     wholes = _wholes(graph, scan)
     present = {node: whole for node, whole in wholes.items() if whole in needed}
-    products = [node for node in present if isinstance(node.op.lowering, Contraction)]
+    products = [node for node in present if isinstance(node.op.kind, Contraction)]
     tops = {product: _last_of_its_size(product, present, graph, needed) for product in products}
     kept: Kept = {}
     for product in reversed(products):
@@ -124,20 +125,20 @@ def _kept(scan: Node, graph: Graph, needed: _Needed) -> Kept:
 
 
 def _last_of_its_size(node: Node, present: Kept, graph: Graph, needed: _Needed) -> Node:
-    """What is made of ``node`` alone, up to where more than one reads it."""
+    """The last value of the same size that is computed from ``node`` alone and has one reader."""
     inside = {whole: body_node for body_node, whole in present.items()}
     while True:
         users = [user for user in graph.users[present[node]] if user in needed]
         above = inside.get(users[0]) if len(users) == 1 else None
         if above is None or present[node] in graph.results or above.type != node.type:
             return node
-        if not isinstance(above.op.lowering, Elementwise):
+        if not isinstance(above.op.kind, Elementwise):
             return node
         node = above
 
 
 def _wholes(graph: Graph, scan: Node) -> dict[Node, Node]:
-    """What the values of a step would be over all steps, computed outside of the loop."""
+    """The nodes outside the loop that compute values of a step for all steps."""
     loop, steps = loop_of(scan), steps_of(scan)
     count = len(loop.starts)
     known = dict(zip(loop.step.slices, loop.sequences, strict=True))
@@ -152,8 +153,8 @@ def _wholes(graph: Graph, scan: Node) -> dict[Node, Node]:
             continue
         if not node.inputs or any(i in moving and i not in known for i in node.inputs):
             continue
-        operands = [Operand(i, known.get(i, i), i in moving) for i in node.inputs]
-        whole = lift(node, operands, loop.axis, steps)
+        operands = [StepOperand(i, known.get(i, i), i in moving) for i in node.inputs]
+        whole = batch_steps(node, operands, loop.axis, steps)
         if whole is not None:
             known[node] = found[node] = whole
     return found

@@ -1,8 +1,8 @@
-"""Algebra that needs no context: table rows, each named by its equation.
+"""Algebraic simplification: a table of rewrites, each named by its equation.
 
-A row holds for NaN and infinities too (there is no ``x * 0 = 0`` and no ``x - x = 0``) and rounds
-like the original; only the sign of a zero may change. Rows whose result would have another type
-do not apply, so ``x + 0`` stays where the 0 broadcasts ``x`` to a larger shape.
+An equation holds for NaN and infinities too (there is no ``x * 0 = 0`` and no ``x - x = 0``) and
+rounds like the original; only the sign of a zero may change. An equation whose result would have
+another type does not apply, so ``x + 0`` stays where the 0 broadcasts ``x`` to a larger shape.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from . import equations as eq
 
 
 def simplify(graph: Graph, context: Context[Any]) -> Graph:
-    """Applies the rows of ``ROWS`` bottom-up, to each node until none applies.
+    """Applies ``EQUATIONS`` bottom-up, to each node until none applies.
 
         %0 = multiply(%x, 1.0)
         %1 = transpose(%0, axes=(1, 0))
@@ -48,7 +48,7 @@ def _matching(node: Node) -> tuple[str, Node] | None:
 
 
 @dataclass(frozen=True)
-class Row:
+class Equation:
     """An equation: what ``rewrite`` gives for a node of ``op`` where the left side matches."""
 
     equation: str
@@ -56,59 +56,60 @@ class Row:
     rewrite: eq.Rewrite
 
 
-ROWS: tuple[Row, ...] = (
-    Row("x + 0 = x", ops.add, eq.neutral(0, 0, 1)),
-    Row("x - 0 = x", ops.subtract, eq.neutral(0, 1)),
-    Row("x * 1 = x", ops.multiply, eq.neutral(1, 0, 1)),
-    Row("x / 1 = x", ops.divide, eq.neutral(1, 1)),
-    Row("x * -1 = -x", ops.multiply, eq.times_minus_one),
-    Row("x / 2^k = x * 2^-k", ops.divide, eq.divide_by_power_of_two),
-    Row("x ** 1 = x, x ** 2 = square x, x ** -1 = 1/x", ops.power, eq.power),
-    Row("x + -y = x - y", ops.add, eq.add_negative),
-    Row("x - -y = x + y", ops.subtract, eq.subtract_negative),
-    Row("--x = x", ops.negative, eq.undo),
-    Row("not not x = x", ops.logical_not, eq.undo),
-    Row("|-x| = |x|", ops.abs, eq.abs_of_negative),
+EQUATIONS: tuple[Equation, ...] = (
+    Equation("x + 0 = x", ops.add, eq.neutral(0, 0, 1)),
+    Equation("x - 0 = x", ops.subtract, eq.neutral(0, 1)),
+    Equation("x * 1 = x", ops.multiply, eq.neutral(1, 0, 1)),
+    Equation("x / 1 = x", ops.divide, eq.neutral(1, 1)),
+    Equation("x * -1 = -x", ops.multiply, eq.times_minus_one),
+    Equation("x / 2^k = x * 2^-k", ops.divide, eq.divide_by_power_of_two),
+    Equation("x ** 1 = x, x ** 2 = square x, x ** -1 = 1/x", ops.power, eq.power),
+    Equation("x + -y = x - y", ops.add, eq.add_negative),
+    Equation("x - -y = x + y", ops.subtract, eq.subtract_negative),
+    Equation("--x = x", ops.negative, eq.undo),
+    Equation("not not x = x", ops.logical_not, eq.undo),
+    Equation("|-x| = |x|", ops.abs, eq.abs_of_negative),
     *(
-        Row("f(f x) = f x", op, eq.twice)
+        Equation("f(f x) = f x", op, eq.twice)
         for op in (ops.relu, ops.abs, ops.sign, ops.floor, ops.ceil, ops.round, ops.clip)
     ),
     *(
-        Row("f(x, x) = x", op, eq.same)
+        Equation("f(x, x) = x", op, eq.same)
         for op in (ops.maximum, ops.minimum, ops.logical_and, ops.logical_or)
     ),
-    Row("maximum(x, 0) = relu x", ops.maximum, eq.maximum_with_zero),
-    Row("x and True = x", ops.logical_and, eq.neutral(True, 0, 1)),
-    Row("x or False = x", ops.logical_or, eq.neutral(False, 0, 1)),
-    Row("select(c, x, x) = x", ops.select, eq.select_same),
-    Row("select(True, x, y) = x", ops.select, eq.select_known),
-    Row("cast x = x", ops.cast, eq.cast_same),
-    Row("cast(widen x) = cast x", ops.cast, eq.cast_through_wider),
-    Row("stop_gradient x = x", ops.stop_gradient, eq.operand),
-    Row("reshape x = x", ops.reshape, eq.same_shape),
-    Row("reshape(reshape x) = reshape x", ops.reshape, eq.shape_of_shape),
-    Row("transpose x = x", ops.transpose, eq.transpose_identity),
-    Row("transpose(transpose x) = transpose x", ops.transpose, eq.transpose_twice),
-    Row("transpose of axes of size 1 = reshape", ops.transpose, eq.transpose_of_ones),
-    Row("broadcast_to x = x", ops.broadcast_to, eq.same_shape),
-    Row("broadcast_to(broadcast_to x) = broadcast_to x", ops.broadcast_to, eq.shape_of_shape),
-    Row("slice x = x", ops.slice, eq.slice_all),
-    Row("pad x = x", ops.pad, eq.pad_nothing),
-    Row("flip x = x", ops.flip, eq.flip_nothing),
-    Row("flip(flip x) = x", ops.flip, eq.undo),
-    Row("repeat x = x", ops.repeat, eq.same_shape),
-    Row("concatenate(x) = x", ops.concatenate, eq.single),
+    Equation("maximum(x, 0) = relu x", ops.maximum, eq.maximum_with_zero),
+    Equation("x and True = x", ops.logical_and, eq.neutral(True, 0, 1)),
+    Equation("x or False = x", ops.logical_or, eq.neutral(False, 0, 1)),
+    Equation("select(c, x, x) = x", ops.select, eq.select_same),
+    Equation("select(True, x, y) = x", ops.select, eq.select_known),
+    Equation("cast x = x", ops.cast, eq.cast_same),
+    Equation("cast(widen x) = cast x", ops.cast, eq.cast_through_wider),
+    Equation("stop_gradient x = x", ops.stop_gradient, eq.operand),
+    Equation("reshape x = x", ops.reshape, eq.same_shape),
+    Equation("reshape(reshape x) = reshape x", ops.reshape, eq.shape_of_shape),
+    Equation("transpose x = x", ops.transpose, eq.transpose_identity),
+    Equation("transpose(transpose x) = transpose x", ops.transpose, eq.transpose_twice),
+    Equation("transpose of axes of size 1 = reshape", ops.transpose, eq.transpose_of_ones),
+    Equation("broadcast_to x = x", ops.broadcast_to, eq.same_shape),
+    Equation("broadcast_to(broadcast_to x) = broadcast_to x", ops.broadcast_to, eq.shape_of_shape),
+    Equation("slice x = x", ops.slice, eq.slice_all),
+    Equation("pad x = x", ops.pad, eq.pad_nothing),
+    Equation("flip x = x", ops.flip, eq.flip_nothing),
+    Equation("flip(flip x) = x", ops.flip, eq.undo),
+    Equation("repeat x = x", ops.repeat, eq.same_shape),
+    Equation("concatenate(x) = x", ops.concatenate, eq.single),
     *(
-        Row("reduce x over one element = x", op, eq.reduce_nothing)
+        Equation("reduce x over one element = x", op, eq.reduce_nothing)
         for op in (ops.sum, ops.max, ops.min, ops.prod, ops.any, ops.all, ops.mean)
     ),
     *(
-        Row("f(broadcast_to x, y) = f(x, y)", op, eq.broadcast_by_itself)
+        Equation("f(broadcast_to x, y) = f(x, y)", op, eq.broadcast_by_itself)
         for op in all_ops()
-        if isinstance(op.lowering, Elementwise)
+        if isinstance(op.kind, Elementwise)
     ),
 )
 
-_BY_OP: dict[Op, tuple[Row, ...]] = {
-    op: tuple(row for row in ROWS if row.op is op) for op in dict.fromkeys(row.op for row in ROWS)
+_BY_OP: dict[Op, tuple[Equation, ...]] = {
+    op: tuple(row for row in EQUATIONS if row.op is op)
+    for op in dict.fromkeys(row.op for row in EQUATIONS)
 }

@@ -1,4 +1,4 @@
-"""What a loop only adds up, or only hands out, is computed after it, for all steps at once.
+"""Loop sinking: sums and results of a loop are computed after it, for all steps at once.
 
     %0 = scan(%h, %zeros, %x, $u, carries=2, sequences=1) { (%c0, %c1, %x0, %w0)
       %0.0 = tanh(matmul(%c0, %w0))
@@ -13,12 +13,13 @@
     }
     %1 = matmul(transpose(reshape(%x)), reshape(item(%0, index=1)))
 
-The gradient of a weight that a loop reads is such a sum: step by step it is a product of few rows
-that goes over the whole sum in memory each time; afterwards it is one product, over time and batch.
-What is added up must be linear in what the steps hand out instead, which is stacked.
+The gradient of a weight that a loop reads is such a sum. Computed step by step, it is a product of
+few rows that passes over the whole sum in memory each time; computed afterwards, it is one product
+over time and batch. The terms must be linear in the values that the steps return instead, which are
+stacked.
 
-Products of what a step hands out and of what stays the same are computed afterwards, too: the
-gradients of a recurrent net's inputs.
+Products of a step's results with loop-invariant values are computed afterwards, too: the gradients
+of a recurrent net's inputs.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ from ..ops.core import input_
 from ..ops.registry import ops
 from ..ops.rules import normal_axes
 from ..ops.stepping import is_one_number, items_of, over_all_steps, steps_of
+from .batching import StepOperand, batch_steps
 from .constants import constant_array
-from .lifting import Operand, lift
 from .loops import Results, loop_of, readers, rewrite_scans, tightened
 
 
 def sink(graph: Graph, context: Context[Any]) -> Graph:
-    """Moves behind loops what need not be done in them; see the module's docstring."""
+    """Moves sums and results of loops behind them; see the module's docstring."""
     graph = change_bodies(graph, lambda body: sink(body, context))
 
     def change(node: Node, used: Collection[int]) -> Results:
@@ -55,14 +56,14 @@ def sink(graph: Graph, context: Context[Any]) -> Graph:
 
 @dataclass(frozen=True)
 class _Sum:
-    """A carry that steps only add to: what is added after the loop, and what is so at each step."""
+    """A carry that steps only add to: terms to add after the loop, and terms of each step."""
 
     after: tuple[Node, ...]
     inside: tuple[Node, ...]
 
 
 class _Sink:
-    """One scan. ``stacked`` holds, beside values of a step, what stands for all of them outside."""
+    """One scan. ``stacked`` maps values of a step to nodes outside that hold all steps."""
 
     def __init__(self, node: Node, decisions: Decisions) -> None:
         self.node = node
@@ -109,7 +110,7 @@ class _Sink:
     # Sums
 
     def _sum(self, index: int) -> _Sum | None:
-        """What is added to a carry; None if it is no mere sum, or nothing of it can be moved."""
+        """The terms added to a carry; None if it is no plain sum, or if no term can be moved."""
         terms = self._terms(index)
         if terms is None:
             return None
@@ -126,7 +127,7 @@ class _Sink:
         return _Sum(tuple(after), tuple(inside)) if after else None
 
     def _terms(self, index: int) -> list[Node] | None:
-        """What a step adds to a carry that nothing else reads, old or new."""
+        """The terms that a step adds to a carry which nothing else reads, before or after."""
         carry, node = self.loop.step.state[index], self.loop.step.new_state[index]
         terms: list[Node] = []
         while node is not carry:
@@ -145,13 +146,13 @@ class _Sink:
         return node in self.varying and carry in post_order((node,), ends=self.loop.step.outside)
 
     def _left(self, index: int, found: _Sum | None) -> Node:
-        """The new carry, of which a sum may be gone."""
+        """The new carry, perhaps without the terms that moved."""
         if found is None:
             return self.loop.step.new_state[index]
         return _added((self.loop.step.state[index], *found.inside))
 
     def _total(self, node: Node) -> Node | None:
-        """The sum of ``node`` over all steps, computed outside; None if there is no good way."""
+        """The sum of ``node`` over all steps, computed outside; None if that does not pay."""
         if node not in self.varying:
             return ops.multiply(node, count((self.steps,), node.dtype))
         if node in self.loop.step.slices:
@@ -189,25 +190,25 @@ class _Sink:
         return self._total_of_product(node, left.inputs[0], right)
 
     def _bilinear(self, node: Node) -> Node | None:
-        """A product with what stays the same, of the sum of what does not."""
+        """The product of an invariant operand with the sum of the varying one."""
         inputs = [self._total(i) if i in self.varying else i for i in node.inputs]
         found = [i for i in inputs if i is not None]
         return apply(node.op, found, node.attrs) if len(found) == len(inputs) else None
 
     def _total_of_product(self, node: Node, left: Node, right: Node) -> Node | None:
-        """Rows of all steps are rows of one long product."""
+        """The rows of all steps as rows of one long product."""
         wholes = [self._whole(left), self._whole(right)]
-        if self.loop.axis > 1 or node.attrs.get("part") is not None or None in wholes:
+        if self.loop.axis > 1 or node.attrs.get("split") is not None or None in wholes:
             return None
         one, other = (_rows(whole) for whole in wholes if whole is not None)
         return ops.matmul(ops.transpose(one, axes=(1, 0)), other)
 
     def _total_over_images(self, node: Node) -> Node | None:
-        """Images of all steps as if they were more samples."""
+        """Merges time into the batch: the images of all steps become samples."""
         if any(i not in self.varying for i in node.inputs):
             return self._bilinear(node)
         wholes = [self._whole(i) for i in node.inputs]
-        if self.loop.axis > 1 or node.attrs["part"] is not None or None in wholes:
+        if self.loop.axis > 1 or node.attrs["split"] is not None or None in wholes:
             return None
         images = [
             ops.reshape(whole, shape=(whole.shape[0] * whole.shape[1], *whole.shape[2:]))
@@ -219,7 +220,7 @@ class _Sink:
     # Values of all steps
 
     def _whole(self, node: Node) -> Node | None:
-        """``node`` at all steps: a sequence, one computed outside, or one that the loop stacks."""
+        """``node`` at all steps: a sequence, or a value that the loop stacks."""
         step, axis = self.loop.step, self.loop.axis
         if node in step.slices:
             return self._sequence(node)
@@ -234,33 +235,33 @@ class _Sink:
         return self.loop.sequences[self.loop.step.slices.index(slice_)]
 
     def _afterwards(self, node: Node, reader: Node | None = None) -> Node | None:
-        """A product that a step hands out, and what is made of it; None if there is none in it."""
+        """``node`` computed after the loop, if it contains a product; else None."""
         if not self._is_only_for(node, reader):
             return None
-        if isinstance(node.op.lowering, Contraction):
+        if isinstance(node.op.kind, Contraction):
             moving = {i: self._whole(i) for i in node.inputs if i in self.varying}
-            return self._lifted(node, moving) if len(moving) == 1 else None
-        if not isinstance(node.op.lowering, Elementwise):
+            return self._batched(node, moving) if len(moving) == 1 else None
+        if not isinstance(node.op.kind, Elementwise):
             return None
         moving = {i: self._afterwards(i, node) for i in node.inputs if i in self.varying}
         if not any(moving.values()):
             return None
-        return self._lifted(node, {i: whole or self._whole(i) for i, whole in moving.items()})
+        return self._batched(node, {i: whole or self._whole(i) for i, whole in moving.items()})
 
     def _is_only_for(self, node: Node, reader: Node | None) -> bool:
-        """Whether ``reader`` alone needs ``node``, or the loop's caller if that is None."""
+        """Whether only ``reader`` needs ``node``, or only the loop's caller if that is None."""
         found = set(self.users[node]) if node in self.varying else {node}
         carried = node in self.loop.step.new_state
         handed_out = reader is not None and node in self.loop.step.results
         return not carried and not handed_out and found == ({reader} if reader else set())
 
-    def _lifted(self, node: Node, moving: Mapping[Node, Node | None]) -> Node | None:
+    def _batched(self, node: Node, moving: Mapping[Node, Node | None]) -> Node | None:
         wholes = {i: whole for i, whole in moving.items() if whole is not None}
         if len(wholes) < len(moving):
             return None
-        operands = [Operand(i, wholes.get(i, i), i in wholes) for i in node.inputs]
+        operands = [StepOperand(i, wholes.get(i, i), i in wholes) for i in node.inputs]
         with origin_scope(*node.origins):
-            found = lift(node, operands, self.loop.axis, self.steps)
+            found = batch_steps(node, operands, self.loop.axis, self.steps)
         if found is not None:
             self._record(node, "WHOLE_SEQUENCE", f"all {self.steps} steps at once")
         return found
@@ -282,7 +283,7 @@ def _is_linear(node: Node) -> bool:
 
 
 def _addends(node: Node) -> list[Node]:
-    """What ``node`` is the sum of, element by element."""
+    """The terms whose elementwise sum is ``node``."""
     found: list[Node] = []
     waiting = [node]
     while waiting:

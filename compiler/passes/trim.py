@@ -1,4 +1,4 @@
-"""Loops do what is asked of them and no more: see ``trim``."""
+"""Dead code and common subexpressions of loops are removed: see ``trim``."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..ir.graph import Graph, Node, on_operands
 from ..ir.rewrite import applied, change_bodies, remade
 from ..ops.core import ITEM
 from ..ops.registry import ops
-from ..ops.stepping import Nodes, items_of, parts_of
+from ..ops.stepping import Nodes, items_of, operands_of
 from .loops import Results, loop_of, rewrite_scans, tightened
 
 
 def trim(graph: Graph, context: Context[Any]) -> Graph:
-    """Makes one loop of two that carry the same, and drops what no one reads of a loop.
+    """Loop DCE and CSE: merges loops that carry the same values, and removes unread results.
 
         %0 = scan(%h, %x, $w, carries=1, sequences=1) {... return %0.1, %0.1}
         %1 = scan(%h, %x, $w, carries=1, sequences=1) {... return %1.1, %1.1, %c0}
@@ -32,7 +32,7 @@ def trim(graph: Graph, context: Context[Any]) -> Graph:
     def change(node: Node, used: Collection[int]) -> Results:
         results, scan = tightened(loop_of(node), used)
         if scan is not None and _size(scan) == _size(node):
-            return items_of(node)  # nothing was left out: it stays as it is written
+            return items_of(node)  # nothing was removed: the text stays as it is written
         context.decisions.add(Decision("trim", "scan", node.layers, "trimmed", "UNREAD"))
         return results
 
@@ -44,7 +44,7 @@ def _size(scan: Node) -> tuple[int, int]:
 
 
 def _merged(graph: Graph, decisions: Decisions) -> Graph:
-    """Scans from the same values that change their carries alike become one, with all results."""
+    """Merges scans with equal starts and updates of carries; all results stay."""
     while alike := _alike(graph):
         for first, others in alike.items():
             for _ in others:
@@ -62,9 +62,9 @@ def _alike(graph: Graph) -> dict[Node, list[Node]]:
     for node in graph.nodes:
         if node.op is not ops.scan:
             continue
-        outer = parts_of(node, node.inputs)
+        outer = operands_of(node, node.inputs)
         where = node.attrs["axis"], node.attrs["reverse"]
-        # What they capture is the same, too, lest one needs a result of the other.
+        # Captured values must be equal too: otherwise one scan may need a result of the other.
         key = outer.carries, outer.sequences, frozenset(outer.captured), where
         base = bases.setdefault(key, node)
         changed = _outputs_within(node, base)[: len(outer.carries)]
@@ -76,8 +76,8 @@ def _alike(graph: Graph) -> dict[Node, list[Node]]:
 
 def _outputs_within(node: Node, other: Node) -> Nodes:
     """What a step of ``node`` gives, computed from the carries and slices of ``other``'s body."""
-    own = parts_of(other, other.attrs["body"].inputs)
-    captured = parts_of(node, node.inputs).captured
+    own = operands_of(other, other.attrs["body"].inputs)
+    captured = operands_of(node, node.inputs).captured
     return applied(node.attrs["body"], (*own.carries, *own.sequences, *captured))
 
 

@@ -1,4 +1,4 @@
-"""Convolutions read no zeros that someone wrote: see ``unpad``."""
+"""Phase decomposition: convolutions read no stored zeros; see ``unpad``."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ Pair = tuple[int, int]
 
 
 def unpad(graph: Graph, context: Context[Any]) -> Graph:
-    """Padding in front of a convolution becomes its own; zeros between pixels are left out.
+    """Merges padding into convolutions, and splits those over dilated images into phases.
 
         %0 = pad(%x, low=(0, 1, 1, 0), high=(0, 1, 1, 0))
         %1 = conv2d(%0, $kernel)
     -->
         %1 = conv2d(%x, $kernel, padding=((1, 1), (1, 1)))
 
-    What leads a convolution of stride 2 back slides over pixels with zeros between them. Of every
-    two rows of its result, one sees the pixels through the even rows of the kernel and one through
-    the odd ones, and so it is with columns: each of the four is made by a dense convolution.
+    The gradient of a convolution of stride 2 is a convolution over pixels with zeros between them.
+    Every other row of its result reads the pixels through the even rows of the kernel, the rows
+    between through the odd ones, and likewise for columns: each of these four phases is a dense
+    convolution.
 
         %0 = pad(%x, interior=(0, 1, 1, 0), ...)                    %x : f32[N, 8, 8, 64]
         %1 = conv2d(%0, $kernel)                                    f32[N, 16, 16, 32]
@@ -37,8 +38,8 @@ def unpad(graph: Graph, context: Context[Any]) -> Graph:
         ...                                                         three more
         %9 = interleave(%1, %3, %5, %7, steps=(2, 2), size=(16, 16))
 
-    No result multiplies a pixel that it does not see, not even by 0: what is not finite stays where
-    it belongs. Columns that all see the same pixels are channels of one convolution.
+    No result multiplies a pixel outside its window, not even by 0, so a value that is not finite
+    does not spread. Columns that read the same pixels become channels of one convolution.
     """
 
     def rule(node: Node) -> Node | None:
@@ -91,10 +92,10 @@ def _padding(node: Node) -> Pairs:
 
 @dataclass(frozen=True)
 class _Phase:
-    """One axis of every ``stride``-th place of the result, as a window over the dense image.
+    """A phase along one axis: every ``stride``-th place of the result, as a window.
 
-    The window of the first place begins ``before`` the image; its first element stands at element
-    ``first`` of the kernel, and each further one ``stride`` further there.
+    The window of the first place begins ``before`` pixels ahead of the image. Its first element is
+    element ``first`` of the kernel, and each further one lies ``stride`` further.
     """
 
     first: int
@@ -102,12 +103,12 @@ class _Phase:
     before: int
 
     def padding(self, size: int, places: int) -> tuple[int, int]:
-        """What is read before and after an image of ``size`` for so many places."""
+        """The padding before and after an image of ``size`` that so many places read."""
         return self.before, places + self.window - 1 - size - self.before
 
 
 def _phases(low: int, window: int, stride: int) -> list[_Phase]:
-    """One for each place of a stretch of ``stride``, ``low`` zeros standing before the image."""
+    """The ``stride`` phases of a convolution with ``low`` zeros before the image."""
     firsts = [(low - at) % stride for at in range(stride)]
     return [
         _Phase(first, -((first - window) // stride), (low - at - first) // stride)
@@ -138,7 +139,7 @@ def _fixed(sizes: Sequence[Size]) -> tuple[int, ...]:
 def _interleaved(
     node: Node, x: Node, kernel: Node, lows: Sequence[int], strides: Pair
 ) -> Node | None:
-    """The places of each phase by one convolution, put between those of the others."""
+    """One convolution for each phase, with their results interleaved."""
     height, width, rows, columns = _fixed((*x.shape[1:3], *node.shape[1:3]))
     down, right = map(_phases, lows, _fixed(kernel.shape[:2]), strides)
     places = (-(-rows // strides[0]), -(-columns // strides[1]))
@@ -169,12 +170,9 @@ def _every(kernel: Node, first: Pair, steps: Pair) -> Node:
 
 
 def _side_by_side(kernel: Node, stride: int) -> Node:
-    """A kernel of ``stride`` times the filters, for neighbouring places that see the same pixels:
-
-    those of one after the other.
-    """
+    """A kernel with the filters of ``stride`` neighbouring places that read the same pixels."""
     height, width, channels, filters = kernel.shape
     split = ops.reshape(kernel, shape=(height, width // stride, stride, channels, filters))
-    # The first of neighbouring places sees the last of neighbouring elements.
-    turned = ops.transpose(ops.flip(split, axes=(2,)), axes=(0, 1, 3, 2, 4))
-    return ops.reshape(turned, shape=(height, width // stride, channels, stride * filters))
+    # The first of neighbouring places reads the last of neighbouring elements.
+    swapped = ops.transpose(ops.flip(split, axes=(2,)), axes=(0, 1, 3, 2, 4))
+    return ops.reshape(swapped, shape=(height, width // stride, channels, stride * filters))

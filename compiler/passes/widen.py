@@ -33,7 +33,7 @@ def widen(graph: Graph, context: Context[Any]) -> Graph:
 
 
 def _computes_on_narrow(node: Node) -> bool:
-    if isinstance(node.op.lowering, MOVES) or node.op in (ops.cast, ops.copy):
+    if isinstance(node.op.kind, MOVES) or node.op in (ops.cast, ops.copy):
         return False
     return any(map(_is_narrow, (node, *node.inputs)))
 

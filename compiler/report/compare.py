@@ -19,7 +19,7 @@ from ...runtime.program import Program, TileRow
 from ..executable import Executable, compile_graph
 from ..ir.evaluate import evaluate
 from ..ir.graph import Graph, IRError
-from ..pipeline import passes_for, required, stage_names
+from ..pipeline import mandatory, passes_for, stage_names
 from ..suggest import did_you_mean, listed
 from ..targets import CPU, target_named
 from .comparison import DEFAULT, NONE, Comparison, Options, Variant
@@ -81,7 +81,7 @@ def cumulative_variants() -> dict[str, Options]:
     names: list[str] = []
     target = target_named(CPU)
     for stage, run in zip(stage_names(target), passes_for(target), strict=True):
-        if run not in required(target):
+        if run not in mandatory(target):
             names.append(stage)
             variants[f"+{stage}"] = {"passes": tuple(names)}
     return {**variants, TILE: {"passes": "default"}, DEFAULT: {"passes": "default"}}
@@ -167,7 +167,7 @@ def _times(
 ) -> dict[str, list[float]]:
     """Seconds of every timed call; the variants take turns, some calls at a time."""
     calls = {
-        name: 1 + int(TURN_SECONDS / min(_turn(executable, arrays, WARM_UPS)))
+        name: 1 + int(TURN_SECONDS / min(_timed_calls(executable, arrays, WARM_UPS)))
         for name, executable in executables.items()
     }
     times: dict[str, list[float]] = {name: [] for name in executables}
@@ -179,11 +179,11 @@ def _times(
         # Each round starts with another variant: none always follows the same one.
         first = index % len(names)
         for name in (*names[first:], *names[:first]):
-            times[name] += _turn(executables[name], arrays, calls[name])
+            times[name] += _timed_calls(executables[name], arrays, calls[name])
     return times
 
 
-def _turn(executable: Executable, arrays: Arrays, calls: int) -> list[float]:
+def _timed_calls(executable: Executable, arrays: Arrays, calls: int) -> list[float]:
     seconds = []
     for _ in range(calls):
         start = time.perf_counter()

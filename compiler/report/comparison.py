@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..units import three_digits
-from .table import Column, Row, Table
+from .table import Column, Table, TableRow
 
 Options: TypeAlias = Mapping[str, Any]
 
@@ -119,7 +119,9 @@ class Comparison:
             for column in COLUMNS
         ]
         rows = tuple(
-            Row(_cells(variant, base), "good" if variant is fastest and not self.disturbed else "")
+            TableRow(
+                _cells(variant, base), "good" if variant is fastest and not self.disturbed else ""
+            )
             for variant in self.variants
         )
         title = f"{self.name}{f' ({sizes})' if sizes else ''}"

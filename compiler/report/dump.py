@@ -30,8 +30,7 @@ from ..units import BATCH, format_bytes
 from .diff import stage_diffs
 from .explain import explain
 from .file_names import file_name
-from .table import Column, Table
-from .table import Row as TableRow
+from .table import Column, Table, TableRow
 
 WIDE = 1000  # files are not wrapped
 OTHER_SIZE = 32  # what sizes other than the batch are taken to be

@@ -16,7 +16,7 @@ from ..executable import Executable
 from ..ir.graph import IRError
 from ..suggest import did_you_mean
 from ..units import count_of, format_bytes_a_sample
-from .table import Column, Row, Table
+from .table import Column, Table, TableRow
 
 COLUMNS = (
     Column("pattern", wraps=True),
@@ -106,10 +106,10 @@ def _grouped(decisions: Iterable[Decision]) -> list[Group]:
     return [tuple(group) for group in groups.values()]
 
 
-def _row(group: Group) -> Row:
+def _row(group: Group) -> TableRow:
     first = group[0]
     cells = (first.pattern, _layers(group), first.action, _reason(group))
-    return Row(cells, EMPHASIS.get(first.action, "good"))
+    return TableRow(cells, EMPHASIS.get(first.action, "good"))
 
 
 def _layers(group: Group) -> str:

@@ -15,7 +15,7 @@ from ..executable import Executable
 from ..sources import kernel_names
 from ..target import Peaks
 from ..units import count_of, format_seconds, three_digits
-from .table import Column, Row, Table
+from .table import Column, Table, TableRow
 
 COLUMNS = (
     Column("kernel", wraps=True),
@@ -45,7 +45,7 @@ class LaunchTime:
         compute_share, memory_share: of the arithmetic, and of the memory traffic, that the machine
             reaches at most in this time. What caches hold may move faster than memory does.
         depth: of how many tiles and loops above its time is part.
-        has_parts: whether it is a tile or loop.
+        has_body: whether it is a tile or loop.
     """
 
     kernel: str
@@ -57,7 +57,7 @@ class LaunchTime:
     compute_share: float
     memory_share: float
     depth: int = 0
-    has_parts: bool = False
+    has_body: bool = False
 
     @property
     def gflops_per_second(self) -> float:
@@ -127,11 +127,11 @@ class Profile:
             "Caches are faster than memory."
         )
 
-    def _rest(self) -> Row:
+    def _rest(self) -> TableRow:
         inside = sum(launch.nanoseconds for launch in self.launches if not launch.depth)
         rest = max(self.nanoseconds - inside, 0.0)
         share = f"{rest / self.nanoseconds:.1%}"
-        return Row(("threads start and join", "", _seconds(rest), share, *[""] * 5), "quiet")
+        return TableRow(("threads start and join", "", _seconds(rest), share, *[""] * 5), "quiet")
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON-ready data; times in nanoseconds."""
@@ -224,7 +224,7 @@ def layers_of(label: str) -> str:
     return layers.removesuffix(")") if bracket else ""
 
 
-def _row(launch: LaunchTime) -> Row:
+def _row(launch: LaunchTime) -> TableRow:
     cells = (
         f"{INDENT * launch.depth}{launch.kernel}",
         launch.layers,
@@ -236,7 +236,7 @@ def _row(launch: LaunchTime) -> Row:
         f"{launch.memory_share:.0%}",
         launch.limit,
     )
-    return Row(cells, "quiet" if launch.has_parts else "strong" if launch.share >= HOT else "")
+    return TableRow(cells, "quiet" if launch.has_body else "strong" if launch.share >= HOT else "")
 
 
 def _seconds(nanoseconds: float) -> str:

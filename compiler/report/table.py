@@ -34,7 +34,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """Cells, and how they stand out: ``"good"``, ``"bad"``, ``"quiet"``, ``"strong"`` or not."""
 
     cells: tuple[str, ...]
@@ -47,7 +47,7 @@ class Table:
 
     title: str
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Layout:
+class TableLayout:
     """The columns that are shown, their widths, and the lines of each cell of each row."""
 
     columns: tuple[Column, ...]
@@ -76,7 +76,7 @@ class Layout:
     cells: tuple[tuple[tuple[str, ...], ...], ...]
 
 
-def lay_out(table: Table, width: int, gap: int) -> Layout:
+def lay_out(table: Table, width: int, gap: int) -> TableLayout:
     """Leaves columns out and breaks cells until the columns, ``gap`` apart, fit ``width``."""
     shown = _without_minor(table, width, gap)
     widths = _widths(shown, width - gap * (len(shown.columns) - 1))
@@ -91,7 +91,7 @@ def lay_out(table: Table, width: int, gap: int) -> Layout:
         max(len(column.title), *(len(line) for row in cells for line in row[index]), 0)
         for index, column in enumerate(shown.columns)
     )
-    return Layout(shown.columns, used, cells)
+    return TableLayout(shown.columns, used, cells)
 
 
 def _without_minor(table: Table, width: int, gap: int) -> Table:
@@ -151,13 +151,13 @@ def _longest_word(text: str) -> int:
     return max(map(len, text.split()), default=0)
 
 
-def _block(cells: Sequence[Sequence[str]], layout: Layout) -> Iterator[str]:
+def _block(cells: Sequence[Sequence[str]], layout: TableLayout) -> Iterator[str]:
     """The lines of one row."""
     for index in range(max(map(len, cells))):
         yield _line([cell[index] if index < len(cell) else "" for cell in cells], layout)
 
 
-def _line(cells: Sequence[str], layout: Layout) -> str:
+def _line(cells: Sequence[str], layout: TableLayout) -> str:
     padded = [
         f"{cell:>{size}}" if column.right else f"{cell:<{size}}"
         for cell, size, column in zip(cells, layout.widths, layout.columns, strict=True)

@@ -1,26 +1,26 @@
-"""Where a loop keeps what it hands from step to step."""
+"""Where a loop keeps the values it carries from step to step."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from ..ir.types import Size, TensorType
-from ..loops.layout import Layout, Part, at_index
+from ..loops.layout import Layout, StridedView, at_index
 from ..ops.stepping import over_all_steps
 
 
 @dataclass(frozen=True)
 class Carry:
-    """Two places for one value: each step reads one and writes the other, then they swap.
+    """Double buffering of a value: each step reads one buffer and writes the other, then they swap.
 
-    The places lie beside each other within the first axis, so that those of one sample do.
+    The buffers are interleaved along the first axis, so that those of one sample are neighbours.
     """
 
     type: TensorType
 
     @property
     def axis(self) -> int:
-        """The axis of ``both`` that tells the places apart."""
+        """The axis of ``both`` that selects the buffer."""
         is_row = self.type.rank < 2 and isinstance(self.type.elements, int)
         return 0 if is_row else 1
 
@@ -29,7 +29,7 @@ class Carry:
         return Layout(over_all_steps(self.type, self.axis, 2))
 
     @property
-    def place(self) -> Part:
+    def place(self) -> StridedView:
         """The first of the two."""
         return at_index(self.both, self.axis)
 

@@ -1,8 +1,8 @@
-"""What must hold of symbolic sizes for a graph to make sense, as far as types cannot tell.
+"""Conditions on symbolic sizes that type rules cannot check.
 
-A type rule checks the sizes it knows. ``x[5:]`` of ``N`` samples has ``N - 5`` of them, a window of
-three rows must fit an image of ``H``: whether they do is seen when a program meets its arguments.
-An op's ``orders`` tell what must hold.
+A type rule checks known sizes. ``x[5:]`` of ``N`` samples has ``N - 5`` of them, and a window of
+three rows must fit an image of ``H`` rows: such conditions are checked when a program gets its
+arguments. An op's ``orders`` lists them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def conditions(graph: Graph) -> tuple[Condition, ...]:
     return tuple(found)
 
 
-# Of no elements they choose none: there is no least or largest.
+# An empty axis has no smallest or largest element.
 CHOOSING = frozenset({"argmax", "argmin", "logsumexp", "max", "min"})
 
 

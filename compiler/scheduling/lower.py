@@ -10,7 +10,7 @@ from functools import cache
 from ..ir.graph import Graph, Node
 from ..loops.layout import Launch, Placed
 from ..ops.core import copy, fuse_nodes, input_
-from ..ops.stepping import parts_of
+from ..ops.stepping import operands_of
 from .schedule import Loop, Schedule, Step
 
 
@@ -57,7 +57,7 @@ class _Lowerer:
         return replace(step, launches=self._lower(step.body, operands, results))
 
     def _loop(self, step: Step, loop: Loop, layouts: Mapping[Node, Placed]) -> Loop:
-        first = parts_of(step.node, step.operands).carries
+        first = operands_of(step.node, step.operands).carries
         items = {item.attrs["index"]: item for item in step.results}
         places = [carry.place for carry in loop.carries]
         starts = (self._copy(layouts[n], place) for n, place in zip(first, places, strict=True))

@@ -1,4 +1,4 @@
-"""What has to come before what, kept in order while more is asked for.
+"""A topological order that is kept up to date while edges are added.
 
 D. J. Pearce and P. H. J. Kelly, "A dynamic topological sort algorithm for directed acyclic graphs",
 ACM Journal of Experimental Algorithmics 11, 2007: an edge that agrees with the order kept costs

@@ -13,9 +13,9 @@ from ...runtime.program import (
     STATE,
     Condition,
     LaunchRow,
+    Location,
     LoopRow,
     Move,
-    Operand,
     Row,
     Slot,
     TileRow,
@@ -25,9 +25,9 @@ from ..ir.graph import Node
 from ..ir.types import Size, TensorType
 from ..loops.kernel import Kernel
 from ..loops.layout import Address, Launch, Layout, Packing, Placed
-from ..ops.stepping import parts_of, steps_of
+from ..ops.stepping import operands_of, steps_of
 from .conditions import conditions
-from .schedule import Loop, Schedule, Step, Tile
+from .schedule import BatchTile, Loop, Schedule, Step
 from .slots import Prepared, Slots, value_name
 
 
@@ -53,8 +53,8 @@ class Plan:
         return f"plan {self.name}\n{listing(kernels, self.slots, self.rows)}"
 
 
-def plan(schedule: Schedule, tiles: tuple[Tile, ...] = ()) -> Plan:
-    """The plan of a lowered schedule, with these stretches of it tiled over the batch."""
+def plan(schedule: Schedule, tiles: tuple[BatchTile, ...] = ()) -> Plan:
+    """The plan of a lowered schedule, with these segments of it tiled over the batch."""
     return _Planner(schedule, tiles).plan()
 
 
@@ -62,17 +62,17 @@ def plan(schedule: Schedule, tiles: tuple[Tile, ...] = ()) -> Plan:
 class _Scope:
     """A schedule whose rows are being made: the graph's, or that of a loop's body.
 
-    ``values`` says where values lie, ``packed`` where those that kernels want in panels.
+    ``values`` holds the locations of values, ``packed`` those of operands packed in panels.
     """
 
     schedule: Schedule
-    values: dict[Node, Operand] = field(default_factory=dict)
-    packed: dict[tuple[Node, Packing], Operand] = field(default_factory=dict)
+    values: dict[Node, Location] = field(default_factory=dict)
+    packed: dict[tuple[Node, Packing], Location] = field(default_factory=dict)
     loops: int = 0  # around it
 
 
 class _Planner:
-    def __init__(self, schedule: Schedule, tiles: tuple[Tile, ...]) -> None:
+    def __init__(self, schedule: Schedule, tiles: tuple[BatchTile, ...]) -> None:
         self.tiles = tiles
         self.scope = _Scope(schedule)
         self.kernels: dict[Kernel, int] = {}
@@ -99,7 +99,7 @@ class _Planner:
         )
 
     def _add_state(self) -> None:
-        """Memory for the updated parameters, in which most next values are written at once."""
+        """Adds memory for the updated parameters; most next values are written there in place."""
         schedule = self.scope.schedule
         for parameter, value in schedule.graph.next_values.items():
             place = self._add_value(parameter, STATE)
@@ -132,16 +132,16 @@ class _Planner:
         for launch in step.launches:
             for arg in launch.args:
                 if isinstance(arg, Address) and arg.packing is not None:
-                    self._pack(step.operands[arg.slot], arg.packing, step.label)
+                    self._pack(step.operands[arg.index], arg.packing, step.label)
             self._add_launch(launch, partial(self._place, step), len(step.operands), step.label)
 
     def _add_launch(
-        self, launch: Launch, place: Callable[[Address], Operand], results: int, label: str
+        self, launch: Launch, place: Callable[[Address], Location], results: int, label: str
     ) -> None:
-        """A row; slots of the launch from number ``results`` on are written."""
+        """Adds a row; the launch writes its operands from index ``results`` on."""
         places = {arg: place(arg) for arg in launch.args if isinstance(arg, Address)}
-        read = dict.fromkeys(p.slot for arg, p in places.items() if arg.slot < results)
-        written = dict.fromkeys(p.slot for arg, p in places.items() if arg.slot >= results)
+        read = dict.fromkeys(p.slot for arg, p in places.items() if arg.index < results)
+        written = dict.fromkeys(p.slot for arg, p in places.items() if arg.index >= results)
         self.slots.touch((*read, *written))
         self.rows.append(
             LaunchRow(
@@ -152,19 +152,19 @@ class _Planner:
                 label,
                 launch.flops,
                 launch.bytes,
-                launch.kernel.body.fills_border,
+                launch.kernel.body.fills_halo,
             )
         )
 
     def _add_copy(
-        self, launches: Iterable[Launch], source: Operand, to: Operand, label: str
+        self, launches: Iterable[Launch], source: Location, to: Location, label: str
     ) -> None:
         """Rows of launches from slot 0 to slot 1."""
         for launch in launches:
             self._add_launch(launch, partial(self._among, (source, to)), 1, label)
 
     def _pack(self, node: Node, packing: Packing, label: str) -> None:
-        """A row that packs an operand which is no weight, unless there is one."""
+        """Adds a row that packs an operand computed at run time, unless there is one already."""
         scope = self.scope
         if scope.schedule.weight(node) is not None or (node, packing) in scope.packed:
             return
@@ -180,7 +180,7 @@ class _Planner:
     def _add_loop(self, step: Step, loop: Loop) -> None:
         """The carries' starts, the rows of a step after one that counts them, the last carries."""
         node, label = step.node, step.label
-        outer = parts_of(node, node.inputs)
+        outer = operands_of(node, node.inputs)
         items = {item.attrs["index"]: item for item in step.results}
         types = (carry.both.type for carry in loop.carries)
         carries = [self.slots.add(f"carry of {label}", ARENA, type_) for type_ in types]
@@ -196,16 +196,16 @@ class _Planner:
         self.rows[head] = LoopRow(len(self.rows) - 1 - head, loop.steps, label)
         self.slots.keep_through(head)
         for index, (launches, carry) in enumerate(zip(loop.finals, carries, strict=True)):
-            last = Operand(carry.slot, loop.steps % 2 * loop.carries[index].apart)
+            last = Location(carry.slot, loop.steps % 2 * loop.carries[index].apart)
             if launches:
                 self._add_copy(launches, last, self._value(items[index]), label)
 
     def _scope_of(
-        self, step: Step, loop: Loop, carries: Sequence[Operand], items: Mapping[int, Node]
+        self, step: Step, loop: Loop, carries: Sequence[Location], items: Mapping[int, Node]
     ) -> _Scope:
-        """The scope of the steps of a loop: where what they share with the graph around lies."""
+        """The scope of a loop's steps: the locations of values shared with the graph around."""
         node, around = step.node, self.scope
-        outer, own = parts_of(node, node.inputs), parts_of(node, loop.body.graph.inputs)
+        outer, own = operands_of(node, node.inputs), operands_of(node, loop.body.graph.inputs)
         results = loop.body.graph.outputs[len(carries) :]
         scope = _Scope(loop.body, self._carried(loop, carries), loops=around.loops + 1)
         for value, sequence in zip(own.sequences, outer.sequences, strict=True):
@@ -223,8 +223,8 @@ class _Planner:
         scope.values |= {value: self._value(n) for value, n in captured.items()}
         return scope
 
-    def _carried(self, loop: Loop, carries: Sequence[Operand]) -> dict[Node, Operand]:
-        """Each step reads a carry where the last one wrote it, and writes it to the other place."""
+    def _carried(self, loop: Loop, carries: Sequence[Location]) -> dict[Node, Location]:
+        """Each step reads a carry where the last step wrote it, and writes to the other buffer."""
         graph, depth = loop.body.graph, self.scope.loops
         found = {}
         for index, (place, carry) in enumerate(zip(carries, loop.carries, strict=True)):
@@ -233,14 +233,14 @@ class _Planner:
             found[graph.outputs[index]] = _moving(place, carry.apart, back)
         return found
 
-    def _stacked(self, item: Node | None, layout: Layout, label: str) -> Operand:
-        """The memory of a stacked result, which perhaps nobody reads."""
+    def _stacked(self, item: Node | None, layout: Layout, label: str) -> Location:
+        """The memory of a stacked result, even if nothing reads it."""
         if item is not None:
             return self._value(item)
         return self.slots.add(f"unread of {label}", ARENA, layout.type)
 
-    def _sliced(self, node: Node, whole: Operand, layout: Placed) -> Operand:
-        """The slice of a sequence that the first step sees; the next is one further on."""
+    def _sliced(self, node: Node, whole: Location, layout: Placed) -> Location:
+        """The slice that the first step reads of a sequence; each further step reads the next."""
         stride = layout.strides[node.attrs["axis"]] * layout.type.dtype.itemsize
         if not node.attrs["reverse"]:
             return _moving(whole, 0, Move(self.scope.loops, stride))
@@ -248,37 +248,37 @@ class _Planner:
 
     # Places
 
-    def _place(self, step: Step, address: Address) -> Operand:
+    def _place(self, step: Step, address: Address) -> Location:
         """Where an operand or result of a step lies."""
-        node = _value(step, address.slot)
+        node = _value(step, address.index)
         if address.packing is None or self.scope.schedule.weight(node) is not None:
             found = self._any_value(node, address.packing)
         else:
             found = self.scope.packed[node, address.packing]
         return _moving(found, address.offset * node.dtype.itemsize)
 
-    def _among(self, places: Sequence[Operand], address: Address) -> Operand:
-        place = places[address.slot]
+    def _among(self, places: Sequence[Location], address: Address) -> Location:
+        place = places[address.index]
         return _moving(place, address.offset * self.slots.itemsize(place))
 
-    def _any_value(self, node: Node, packing: Packing | None = None) -> Operand:
+    def _any_value(self, node: Node, packing: Packing | None = None) -> Location:
         """Where a value lies, a weight perhaps."""
         weight = self.scope.schedule.weight(node)
         return (
             self._value(node) if weight is None else self.slots.constant(Prepared(weight, packing))
         )
 
-    def _value(self, node: Node) -> Operand:
-        home = self.scope.schedule.homes[node]
-        weight = self.scope.schedule.weight(home)
+    def _value(self, node: Node) -> Location:
+        owner = self.scope.schedule.owners[node]
+        weight = self.scope.schedule.weight(owner)
         if weight is not None:
             return self.slots.constant(Prepared(weight))
-        known = self.scope.values.get(home)
-        return self._add_value(home, ARENA) if known is None else known
+        known = self.scope.values.get(owner)
+        return self._add_value(owner, ARENA) if known is None else known
 
-    def _add_value(self, node: Node, kind: str) -> Operand:
+    def _add_value(self, node: Node, kind: str) -> Location:
         layout = self.scope.schedule.layouts[node]
-        assert isinstance(layout, Layout), "a part of a value has no memory of its own"
+        assert isinstance(layout, Layout), "a strided view has no memory of its own"
         place = self.slots.add(value_name(node), kind, layout.type, layout)
         self.scope.values[node] = place
         return place
@@ -293,7 +293,7 @@ def packings(schedule: Schedule) -> Iterator[tuple[Node, Packing]]:
         for launch in step.launches:
             for arg in launch.args:
                 if isinstance(arg, Address) and arg.packing is not None:
-                    yield step.operands[arg.slot], arg.packing
+                    yield step.operands[arg.index], arg.packing
         if step.loop is not None:
             own = step.node.attrs["body"].inputs
             outer = dict(zip(own, step.node.inputs, strict=True))
@@ -301,12 +301,12 @@ def packings(schedule: Schedule) -> Iterator[tuple[Node, Packing]]:
             yield from ((outer[node], packing) for node, packing in inner if node in outer)
 
 
-def _tile_row(tile: Tile, rows: int) -> TileRow:
+def _tile_row(tile: BatchTile, rows: int) -> TileRow:
     return TileRow(rows, tile.samples, tile.least, unit=tile.unit)
 
 
-def _moving(place: Operand, bytes_: Size, *moves: Move) -> Operand:
-    return Operand(place.slot, place.offset + bytes_, (*place.moves, *moves))
+def _moving(place: Location, bytes_: Size, *moves: Move) -> Location:
+    return Location(place.slot, place.offset + bytes_, (*place.moves, *moves))
 
 
 def _value(step: Step, slot: int) -> Node:

@@ -1,7 +1,7 @@
 """Orders a graph's groups and decides where each value is stored.
 
 A ``Schedule`` is what remains of the graph once it is a sequence: ``Step`` after ``Step``, each a
-group of ops; which values are views of others; which have a border of zeros around them; and what
+group of ops; which values are views of others; which have a halo of zeros around them; and what
 is computed from weights alone, once, before all steps. ``lower`` adds the launches.
 """
 
@@ -17,8 +17,8 @@ from ..ir.types import Size, TupleType
 from ..loops.layout import Launch, Layout, Placed, at_index
 from ..ops.core import fuse_nodes
 from ..ops.registry import ops
-from ..ops.stepping import parts_of, steps_of
-from ..prologue import fixed_nodes
+from ..ops.stepping import operands_of, steps_of
+from ..weight_preprocessing import fixed_nodes
 from .carry import Carry
 from .state import order_updates
 
@@ -63,7 +63,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Loop:
-    """How a scan is done: the schedule of a step, run ``steps`` times, copies before and after.
+    """A scheduled scan: the schedule of a step, run ``steps`` times, with copies before and after.
 
     Of each carry ``starts`` has the launches from the operand (slot 0) to its first place (slot 1),
     ``finals`` those from a place (slot 0) to the result (slot 1): none if that is not used. Both
@@ -86,7 +86,7 @@ class Loop:
 
 
 @dataclass(frozen=True)
-class Tile:
+class BatchTile:
     """Steps ``first`` to ``last`` run ``samples`` at a time; see ``runtime.program.TileRow``."""
 
     first: int
@@ -98,7 +98,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Steps in order; ``homes`` maps each value to the one whose memory it lies in.
+    """Steps in order; ``owners`` maps each value to the owner of its buffer.
 
     ``weights`` are the inputs that stand for weights: those of a loop's body that captured some.
     ``overwritten`` are the updated parameters whose next value takes the place of the old one;
@@ -108,14 +108,14 @@ class Schedule:
     graph: Graph
     steps: tuple[Step, ...]
     layouts: Mapping[Node, Placed]
-    homes: Mapping[Node, Node]
+    owners: Mapping[Node, Node]
     fixed: frozenset[Node]
     weights: Mapping[Node, Node] = field(default_factory=dict)
     overwritten: frozenset[Node] = frozenset()
     copies: Mapping[Node, tuple[Launch, ...]] = field(default_factory=dict)
 
     def weight(self, node: Node) -> Node | None:
-        """What is computed before all steps and lies where ``node`` is read; None if nothing."""
+        """The preprocessed weight behind ``node``; None if it is computed at each call."""
         return node if node in self.fixed else self.weights.get(node)
 
     def __str__(self) -> str:
@@ -143,7 +143,7 @@ def _made(step: Step) -> str:
 
 
 def schedule(graph: Graph, target: LayoutPolicy) -> Schedule:
-    """The schedule of a legalized graph: in its own order, but for updates that have to wait."""
+    """The schedule of a legalized graph: in its order, except for updates that have to wait."""
     return _scheduled(graph, target, {}, {})
 
 
@@ -156,7 +156,7 @@ def _scheduled(
     """Of a loop's body some values are ``placed`` already, and some inputs are ``weights``."""
     fixed = fixed_nodes(graph)
     layouts = {**target.layouts(graph, fixed), **placed}
-    known = Schedule(graph, (), layouts, _homes(graph, fixed), fixed, weights)
+    known = Schedule(graph, (), layouts, _owners(graph, fixed), fixed, weights)
     steps = tuple(
         _loop_step(node, known, target) if node.op is ops.scan else _step(node, graph)
         for node in graph.nodes
@@ -164,20 +164,20 @@ def _scheduled(
     )
     if not graph.updates:
         return replace(known, steps=steps)
-    order, overwritten = order_updates(steps, graph, known.homes)
+    order, overwritten = order_updates(steps, graph, known.owners)
     return replace(known, steps=tuple(steps[i] for i in order), overwritten=overwritten)
 
 
 def _is_alias(node: Node) -> bool:
-    return isinstance(node.op.lowering, (View, Projection))
+    return isinstance(node.op.kind, (View, Projection))
 
 
-def _homes(graph: Graph, fixed: frozenset[Node]) -> dict[Node, Node]:
-    homes: dict[Node, Node] = {}
+def _owners(graph: Graph, fixed: frozenset[Node]) -> dict[Node, Node]:
+    owners: dict[Node, Node] = {}
     for node in graph.nodes:
-        view = isinstance(node.op.lowering, View) and node.inputs and node not in fixed
-        homes[node] = homes[node.inputs[0]] if view else node
-    return homes
+        view = isinstance(node.op.kind, View) and node.inputs and node not in fixed
+        owners[node] = owners[node.inputs[0]] if view else node
+    return owners
 
 
 def _step(node: Node, graph: Graph) -> Step:
@@ -205,12 +205,12 @@ def _results(node: Node, graph: Graph) -> tuple[Node, ...]:
 
 def _loop_step(node: Node, known: Schedule, target: LayoutPolicy) -> Step:
     items = {user.attrs["index"]: user for user in known.graph.users[node]}
-    outer = parts_of(node, node.inputs)
+    outer = operands_of(node, node.inputs)
     carries = tuple(Carry(start.tensor_type) for start in outer.carries)
     places = tuple(carry.place for carry in carries)
     stacked = _result_layouts(node, items, known)[len(carries) :]
     body: Graph = node.attrs["body"]
-    own = parts_of(node, body.inputs)
+    own = operands_of(node, body.inputs)
     axis: int = node.attrs["axis"]
     slices = (at_index(known.layouts[n], axis) for n in outer.sequences)
     results = (at_index(layout, axis) for layout in stacked)

@@ -1,11 +1,11 @@
-"""The memory of a program in the making: a slot for every value, and the rows it is in use for."""
+"""The slots of a program under construction: one for every value, with the rows of its lifetime."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from ...runtime.program import CONSTANT, LaunchRow, Operand, Row, Slot
+from ...runtime.program import CONSTANT, LaunchRow, Location, Row, Slot
 from ..ir.graph import Node
 from ..ir.types import Size, TensorType, dtype_of
 from ..loops.layout import Layout, Packing
@@ -13,7 +13,7 @@ from ..loops.layout import Layout, Packing
 
 @dataclass(frozen=True)
 class Prepared:
-    """A weight as a kernel wants it: the value of ``node``, packed or as it is."""
+    """A weight as a kernel reads it: the value of ``node``, perhaps packed."""
 
     node: Node
     packing: Packing | None = None
@@ -24,16 +24,18 @@ class Slots:
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self.made: list[Slot] = []
-        self.prepared: dict[Prepared, Operand] = {}
+        self.prepared: dict[Prepared, Location] = {}
         self._rows = rows
 
-    def add(self, name: str, kind: str, type_: TensorType, layout: Layout | None = None) -> Operand:
-        """A slot for a value of ``type_``, with room for the border of ``layout``."""
+    def add(
+        self, name: str, kind: str, type_: TensorType, layout: Layout | None = None
+    ) -> Location:
+        """A slot for a value of ``type_``, with room for the halo of ``layout``."""
         now, bytes_ = len(self._rows), type_.bytes if layout is None else layout.bytes
         self.made.append(Slot(name, kind, type_.dtype.name, type_.shape, bytes_, now, now))
-        return Operand(len(self.made) - 1)
+        return Location(len(self.made) - 1)
 
-    def constant(self, prepared: Prepared) -> Operand:
+    def constant(self, prepared: Prepared) -> Location:
         """The slot of a weight; kernels that want it in the same form share it."""
         if prepared not in self.prepared:
             type_ = prepared.node.tensor_type
@@ -42,7 +44,7 @@ class Slots:
             self.prepared[prepared] = self.add(value_name(prepared.node), CONSTANT, type_)
         return self.prepared[prepared]
 
-    def itemsize(self, place: Operand) -> Size:
+    def itemsize(self, place: Location) -> Size:
         return dtype_of(self.made[place.slot].dtype).itemsize
 
     def touch(self, slots: Iterable[int]) -> None:
@@ -50,7 +52,7 @@ class Slots:
         self._extend(slots, len(self._rows))
 
     def keep_through(self, head: int) -> None:
-        """What a loop at row ``head`` shares with the rows before it lives until its last row."""
+        """Keeps values from before the loop at row ``head`` alive until its last row."""
         rows = (row for row in self._rows[head:] if isinstance(row, LaunchRow))
         used = {slot for row in rows for slot in (*row.reads, *row.writes)}
         self._extend((s for s in used if self.made[s].first <= head), len(self._rows) - 1)

@@ -1,8 +1,7 @@
 """Parameters that a graph updates: the order of its steps, and which updates write in place.
 
-The step that computes a parameter's next value may write it over the old one once every other
-reader of that has run. Where that cannot be, the value has memory of its own and is copied after
-the last step.
+The step that computes a parameter's next value may overwrite the old one once every other reader of
+it has run. Otherwise the value has memory of its own and is copied after the last step.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from .partial_order import Order
 
 
 class Work(Protocol):
-    """What is known here of a step: the values it reads, and those it makes."""
+    """What is needed of a step here: its operands and results."""
 
     @property
     def node(self) -> Node: ...
@@ -29,11 +28,11 @@ class Work(Protocol):
 
 
 def order_updates(
-    steps: Sequence[Work], graph: Graph, homes: Mapping[Node, Node]
+    steps: Sequence[Work], graph: Graph, owners: Mapping[Node, Node]
 ) -> tuple[tuple[int, ...], frozenset[Node]]:
     """The order in which to run ``steps``, by number, and the parameters overwritten in it."""
     maker = {result: index for index, step in enumerate(steps) for result in step.results}
-    reads = [{homes[operand] for operand in step.operands} for step in steps]
+    reads = [{owners[operand] for operand in step.operands} for step in steps]
     before = [{maker[value] for value in values if value in maker} for values in reads]
     readers_of: dict[Node, set[int]] = {}
     for index, values in enumerate(reads):
@@ -44,24 +43,24 @@ def order_updates(
     for parameter, value in graph.next_values.items():
         at = maker[value]
         readers = readers_of.get(parameter, set()) - {at}
-        if _can_overwrite(steps[at], parameter, homes) and order.put_before(readers, at):
+        if _can_overwrite(steps[at], parameter, owners) and order.put_before(readers, at):
             overwritten.add(parameter)
     return tuple(_in_order(order.before)), frozenset(overwritten)
 
 
-def _can_overwrite(step: Work, parameter: Node, homes: Mapping[Node, Node]) -> bool:
-    """Whether each element of the old value is read by nobody but the one that replaces it."""
-    views = [operand for operand in step.operands if homes[operand] is parameter]
+def _can_overwrite(step: Work, parameter: Node, owners: Mapping[Node, Node]) -> bool:
+    """Whether each element of the old value is read only to compute the one that replaces it."""
+    views = [operand for operand in step.operands if owners[operand] is parameter]
     if not views:
         return True
     if views != [parameter]:
         return False
     if step.node.op is not FUSED:
-        return isinstance(step.node.op.lowering, Elementwise) and step.node.type == parameter.type
+        return isinstance(step.node.op.kind, Elementwise) and step.node.type == parameter.type
     body: Graph = step.node.attrs["body"]
     # These kernels compute some elements twice, or write sums before they are done.
     twice = (Concatenation, Contraction, Interleaving, Window, WindowGradient)
-    if any(isinstance(n.op.lowering, twice) for n in body.nodes):
+    if any(isinstance(n.op.kind, twice) for n in body.nodes):
         return False
     return _stays_in_place(body.inputs[step.node.inputs.index(parameter)], body)
 
@@ -71,7 +70,7 @@ def _stays_in_place(value: Node, body: Graph) -> bool:
     found = {value}
     for node in body.nodes:
         if any(operand in found for operand in node.inputs):
-            if not isinstance(node.op.lowering, Elementwise) or node.shape != value.shape:
+            if not isinstance(node.op.kind, Elementwise) or node.shape != value.shape:
                 return False
             found.add(node)
     return True

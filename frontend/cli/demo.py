@@ -13,10 +13,10 @@ from rich.text import Text
 
 from ...compiler.ir.graph import Graph
 from ...compiler.ir.kinds import View
-from ...compiler.prologue import fixed_nodes
 from ...compiler.report.compare import compare_graph
 from ...compiler.targets import processor_name
 from ...compiler.units import count_of
+from ...compiler.weight_preprocessing import fixed_nodes
 from ...runtime.config import config
 from ...runtime.dim import evaluate
 from ...runtime.program import LaunchRow
@@ -84,7 +84,7 @@ def _kernels(graph: Graph) -> int:
     """Ops that compute something at each call: neither from weights alone, nor views of memory."""
     fixed = fixed_nodes(graph)
     ops = [node for node in graph.nodes if node.inputs and node not in fixed]
-    return sum(not isinstance(node.op.lowering, View) for node in ops)
+    return sum(not isinstance(node.op.kind, View) for node in ops)
 
 
 def _show_kernel(console: Console, executable: CompiledModel) -> None:

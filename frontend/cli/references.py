@@ -116,7 +116,7 @@ def _loaded(place: str) -> ModuleType:
     except UsageError:
         raise
     except Exception as error:  # whatever the user's module raises
-        raise UsageError(f"importing {place} failed: {_told(error)}") from error
+        raise UsageError(f"importing {place} failed: {_shown(error)}") from error
 
 
 def _from_file(path: Path) -> ModuleType:
@@ -171,7 +171,7 @@ def _model_of(found: Any, text: str) -> Any:
     except (UsageError, ValueError) as error:
         raise UsageError(f"{text}: {error}") from error
     except Exception as error:  # whatever the user's function raises
-        raise UsageError(f"{text} failed: {_told(error)}") from error
+        raise UsageError(f"{text} failed: {_shown(error)}") from error
     if not isinstance(made, (Layer, Graph)):
         raise UsageError(f"{text}: expected a function that gives a model; it gave {_kind(made)}")
     return made
@@ -190,7 +190,7 @@ def _kind(value: Any) -> str:
     return f"{type(value).__name__} {value!r:.60}"
 
 
-def _told(error: Exception) -> str:
+def _shown(error: Exception) -> str:
     """The error with the line of the user's where it came up."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...compiler.ops.core import input_
-from ...compiler.ops.stepping import Step, close_scan, items_of
+from ...compiler.ops.stepping import ScanStep, close_scan, items_of
 from .. import ops, tree
 from ..accepted import Count, Share
 from ..errors import LayerError, UsageError
@@ -256,7 +256,7 @@ class RNN(Layer):
         else:
             news = tree.flatten(new)
             last = [as_node(state) for state in news].index(as_node(output))
-        step = Step(
+        step = ScanStep(
             tuple(leaves),
             tuple(slices),
             tuple(map(as_node, news)),

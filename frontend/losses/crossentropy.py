@@ -115,9 +115,9 @@ def categorical_focal_crossentropy(
     true = _smoothed(true, label_smoothing)
     pred = ops.softmax(pred, axis) if from_logits else pred
     shares = pred / ops.sum(pred, axis, keepdims=True)
-    held = ops.clip(shares, epsilon(), 1.0 - epsilon())
-    factor = alpha * ops.power(1.0 - held, gamma)
-    return ops.sum(factor * -true * ops.log(held), axis)
+    clipped = ops.clip(shares, epsilon(), 1.0 - epsilon())
+    factor = alpha * ops.power(1.0 - clipped, gamma)
+    return ops.sum(factor * -true * ops.log(clipped), axis)
 
 
 def _of_classes(name: str, y_true: Any, y_pred: Any, axis: Any) -> tuple[KerasTensor, KerasTensor]:

@@ -17,7 +17,7 @@ from ..calls import MOST_PROGRAMS, program_for_arrays, results_like, symbolic_re
 from ..errors import LayerError, SizesUnknown, UsageError, at_user_line, user_facing
 from ..history import Operation
 from ..layers.base import Layer
-from ..programs import Program, kept
+from ..programs import TracedProgram, kept
 from ..scope import active_scope
 from ..tensor import KerasTensor, is_symbolic
 from ..tracing import Spec, specs_of, trace_call
@@ -286,7 +286,9 @@ class Model(Trainer, Layer):
         """Inputs that are known are cast one by one, each to its own type."""
         return tensor if self.network is not None else super()._cast(tensor)
 
-    def prepare(self, inputs: Any, training: bool = False) -> tuple[Program, list[np.ndarray]]:
+    def prepare(
+        self, inputs: Any, training: bool = False
+    ) -> tuple[TracedProgram, list[np.ndarray]]:
         """The program for some inputs, and the inputs as its arrays.
 
         Raises:
@@ -308,7 +310,7 @@ class Model(Trainer, Layer):
             raise LayerError(self, f"expected inputs of one batch size; received shapes {shapes}")
         return self._program(training, arrays), arrays
 
-    def _program(self, training: bool, arrays: list[np.ndarray]) -> Program:
+    def _program(self, training: bool, arrays: list[np.ndarray]) -> TracedProgram:
         """The program for all sizes, or where they have to be known, for those at hand."""
         if not self._needs_sizes:
             try:
@@ -322,9 +324,9 @@ class Model(Trainer, Layer):
         specs = [Spec((None, *a.shape[1:]), a.dtype.name) for a in arrays]
         return (tree.pack_as(self.input_structure, specs),)
 
-    def _kept(self, key: tuple[Any, ...], specs: Callable[[], tuple[Any, ...]]) -> Program:
-        def make() -> Program:
-            return Program(trace_call(self, specs(), training=key[0], open_sizes=True))
+    def _kept(self, key: tuple[Any, ...], specs: Callable[[], tuple[Any, ...]]) -> TracedProgram:
+        def make() -> TracedProgram:
+            return TracedProgram(trace_call(self, specs(), training=key[0], open_sizes=True))
 
         return kept(self.programs, key, make, MOST_PROGRAMS)
 

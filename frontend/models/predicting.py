@@ -12,7 +12,7 @@ import numpy as np
 from ..callbacks import CallbackList
 from ..dtypes import as_array
 from ..errors import UsageError
-from ..programs import Program
+from ..programs import TracedProgram
 from ..progress import check_verbose
 from ..surroundings import Surroundings
 from ..training.data import Epochs, source_of
@@ -31,7 +31,7 @@ class Hot:
         around: what else the trace read; while both are still so the program holds.
     """
 
-    program: Program
+    program: TracedProgram
     attributes: int
     around: Surroundings | None
     dtype: np.dtype
@@ -40,7 +40,7 @@ class Hot:
     is_known: bool
 
     @staticmethod
-    def of(program: Program, attributes: int) -> Hot:
+    def of(program: TracedProgram, attributes: int) -> Hot:
         type_ = program.traced.graph.inputs[0].tensor_type
         sample = tuple(s if isinstance(s, int) else None for s in type_.shape[1:])
         around = None if program.reads is None else program.reads.surroundings or None
@@ -109,21 +109,21 @@ def _predicted(
         callbacks, add_progbar=verbose != 0, model=model, verbose=verbose, epochs=1,
         steps=batches.count,
     )  # fmt: skip
-    is_heard = listeners.wants_predict_batches
+    has_callbacks = listeners.wants_predict_batches
     results: list[Sequence[np.ndarray]] = []
     pack: Callable[[Any], Any] | None = None
     remaining = iter(batches.items)
     listeners.on_predict_begin()
     for batch in remaining:
         begins = len(results)
-        if is_heard:
+        if has_callbacks:
             listeners.on_predict_batch_begin(begins)
         pack, outputs = run(batch)
         results.append(outputs)
         if model.steps_per_execution > 1:
             further = itertools.islice(remaining, model.steps_per_execution - 1)
             results += [run(batch)[1] for batch in further]
-        if is_heard:
+        if has_callbacks:
             made = pack(_joined(results[begins:]))
             listeners.on_predict_batch_end(len(results) - 1, {"outputs": made})
     if pack is None:

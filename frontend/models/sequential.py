@@ -14,7 +14,7 @@ from ..history import Operation
 from ..layers.base import Layer
 from ..layers.core import Embedding
 from ..layers.input import InputLayer
-from ..programs import Program
+from ..programs import TracedProgram
 from ..scope import enclosing
 from ..tensor import KerasTensor
 from .ends import check_names
@@ -150,7 +150,9 @@ class Sequential(Model):
         if self.network is None:
             self._connect_stack()
 
-    def prepare(self, inputs: Any, training: bool = False) -> tuple[Program, list[np.ndarray]]:
+    def prepare(
+        self, inputs: Any, training: bool = False
+    ) -> tuple[TracedProgram, list[np.ndarray]]:
         if self.network is None:
             self.build(_batch_shape(inputs))
         return super().prepare(inputs, training)

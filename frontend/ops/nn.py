@@ -71,10 +71,10 @@ softsign = _activation("softsign", "x / (1 + |x|).")
 log_sigmoid = _activation("log_sigmoid", "log(sigmoid(x)).")
 hard_sigmoid = _activation("hard_sigmoid", "relu6(x + 3) / 6.")
 hard_silu = _activation("hard_silu", "x * hard_sigmoid(x).")
-hard_tanh = _activation("hard_tanh", "x held between -1 and 1.")
+hard_tanh = _activation("hard_tanh", "x clipped between -1 and 1.")
 tanh_shrink = _activation("tanh_shrink", "x - tanh(x).")
 sparse_plus = _activation("sparse_plus", "0, a parabola, then x: softplus with flat ends.")
-sparse_sigmoid = _activation("sparse_sigmoid", "x held between -1 and 1, as a share.")
+sparse_sigmoid = _activation("sparse_sigmoid", "x clipped between -1 and 1, as a share.")
 swish = silu
 hard_swish = hard_silu
 
@@ -257,8 +257,8 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
     truth, value = tensor(floating(target)), tensor(floating(output))
     if from_logits:
         return -(truth * log_sigmoid(value) + (1 - truth) * log_sigmoid(-value))
-    held = tensor(ir.clip(value.node, low=1e-7, high=1 - 1e-7))
-    return -(truth * log(held) + (1 - truth) * log(1 - held))
+    clipped = tensor(ir.clip(value.node, low=1e-7, high=1 - 1e-7))
+    return -(truth * log(clipped) + (1 - truth) * log(1 - clipped))
 
 
 @operation

@@ -102,10 +102,10 @@ class OptimizerState(Checked, Watched):
         Variables that a subclass keeps in attributes come last.
         """
         known = {id(each) for each in (*self._variables, *self._trainable_variables)}
-        held = {id(each): each for each in self._held() if id(each) not in known}
-        return [*self._variables, *held.values()]
+        tracked = {id(each): each for each in self._tracked() if id(each) not in known}
+        return [*self._variables, *tracked.values()]
 
-    def _held(self) -> Iterator[Variable]:
+    def _tracked(self) -> Iterator[Variable]:
         for name, value in vars(self).items():
             if name != "programs" and isinstance(value, (Variable, list, tuple, dict)):
                 yield from found_in(value, Variable)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...runtime.arrays import fitting
-from ..programs import Identity, Program, kept
+from ..programs import Identity, TracedProgram, kept
 from ..tracing import Spec, trace_call
 from ..variable import Variable
 
@@ -32,10 +32,12 @@ def update_on_arrays(
     program(*map(fitting, gradients, dtypes))
 
 
-def _program(optimizer: Any, update: Callable[..., None], weights: Sequence[Variable]) -> Program:
+def _program(
+    optimizer: Any, update: Callable[..., None], weights: Sequence[Variable]
+) -> TracedProgram:
     def step(*gradients: Any) -> None:
         update(gradients, weights)
 
     step.__name__ = f"{optimizer.name}_update"
     specs = tuple(Spec(weight.shape, weight.dtype, "gradient") for weight in weights)
-    return Program(trace_call(step, specs, training=True))
+    return TracedProgram(trace_call(step, specs, training=True))

@@ -139,8 +139,8 @@ def _write(model: Any, path: Path, position: Position) -> None:
                 write_array(group, str(index), variable.view)
         training = file[_GROUP]
         # Bytes in a dataset: an attribute is too small for the streams.
-        told = json.dumps({"version": _VERSION, **asdict(position)}).encode()
-        write_array(training, "position", np.frombuffer(told, "uint8"))
+        fields = json.dumps({"version": _VERSION, **asdict(position)}).encode()
+        write_array(training, "position", np.frombuffer(fields, "uint8"))
         training.attrs["checksum"] = _checksum(file)
 
 
@@ -152,14 +152,14 @@ def _position(file: h5py.File, path: str | os.PathLike[str]) -> Position:
         )
     if training.attrs["checksum"] != _checksum(file):
         raise UsageError(f"expected a state as it was written; {os.fspath(path)!r} is damaged")
-    told = json.loads(training["position"][()].tobytes())
-    version = told.pop("version")
+    fields = json.loads(training["position"][()].tobytes())
+    version = fields.pop("version")
     if version != _VERSION:
         raise UsageError(
             f"expected a state of version {_VERSION}; {os.fspath(path)!r} has version {version}"
         )
-    at_epoch, now = (RandomState(**told.pop(name)) for name in ("at_epoch", "now"))
-    return Position(**told, at_epoch=at_epoch, now=now)
+    at_epoch, now = (RandomState(**fields.pop(name)) for name in ("at_epoch", "now"))
+    return Position(**fields, at_epoch=at_epoch, now=now)
 
 
 def _checksum(file: h5py.File) -> int:

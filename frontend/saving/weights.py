@@ -160,7 +160,7 @@ def read_variables(
             kind = "optimizer" if place.is_optimizer else "layer"
             where = place.path or "the model"
             problems.append(f'{kind} "{place.name}" ({where}): {complaint}')
-    warned += _told(problems, len(here), skip_mismatch)
+    warned += _shown(problems, len(here), skip_mismatch)
     warned += _others(file, {place.path for place in here})
     for message in warned:
         warn(f"load_weights: {message}")
@@ -255,16 +255,16 @@ def _dataset(group: h5py.Group, name: str) -> h5py.Dataset:
 # Telling
 
 
-def _told(problems: list[str], number: int, skip_mismatch: bool) -> list[str]:
+def _shown(problems: list[str], number: int, skip_mismatch: bool) -> list[str]:
     if not problems:
         return []
     shown = "; ".join(problems[:5])
     more = f"; ... ({len(problems) - 5} more)" if len(problems) > 5 else ""
-    told = f"{len(problems)} of {number} layers do not fit the file: {shown}{more}"
+    message = f"{len(problems)} of {number} layers do not fit the file: {shown}{more}"
     if skip_mismatch:
-        return [f"{told}. They keep their weights"]
+        return [f"{message}. They keep their weights"]
     raise UsageError(
-        f"load_weights: {told}. Nothing was loaded. Load into a model of the same layers, or "
+        f"load_weights: {message}. Nothing was loaded. Load into a model of the same layers, or "
         "pass skip_mismatch=True to load what fits"
     )
 

@@ -162,9 +162,9 @@ def number_of_rows(x: Any, y: Any, sample_weight: Any) -> int:
     counts = {len(array) for array in arrays}
     if len(counts) > 1:
         parts = {"x": x, "y": y, "sample_weight": sample_weight}
-        told = "; ".join(f"{n} {shapes(part)}" for n, part in parts.items() if part is not None)
+        message = "; ".join(f"{n} {shapes(part)}" for n, part in parts.items() if part is not None)
         raise UsageError(
-            f"expected arrays of one number of samples, their first axis; received {told}"
+            f"expected arrays of one number of samples, their first axis; received {message}"
             f"{_stack_hint(x, y)}"
         )
     if counts == {0}:

@@ -93,7 +93,7 @@ class Epochs:
         self._per_epoch = steps
         self._from_start = from_start or steps is None
         self._pass: Iterator[Batch] | None = None
-        self._ahead: Iterator[Batch] = iter(())
+        self._prefetched: Iterator[Batch] = iter(())
         self._is_over = False
         self._has_begun = False
 
@@ -112,7 +112,7 @@ class Epochs:
         if drawn is not None:
             drawn.restore()
         elif first is not None:
-            self._ahead = iter((first,))
+            self._prefetched = iter((first,))
         return first
 
     def begin(self) -> Iterator[Batch] | None:
@@ -149,7 +149,7 @@ class Epochs:
 
     def _running(self) -> Iterator[Batch]:
         if self._pass is None or self._from_start:
-            self._pass = itertools.chain(self._ahead, self.source.batches())
+            self._pass = itertools.chain(self._prefetched, self.source.batches())
         return self._pass
 
     def _epoch(self, first: Batch, running: Iterator[Batch]) -> Iterator[Batch]:

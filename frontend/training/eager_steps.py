@@ -36,7 +36,9 @@ class EagerStep:
     parts: tuple[Any, ...]
     kind: Kind
     names: tuple[str, ...] = ()
-    check: None = None  # as of `Step`; what is wrong with targets is told when they are used
+    check: None = (
+        None  # as of `CompiledStep`; what is wrong with targets is told when they are used
+    )
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> Logs:
         with _data(self.model, self.mode, self.parts, arrays) as data:

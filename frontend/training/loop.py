@@ -177,14 +177,14 @@ class _Training:
     def _train(self, batches: Iterator[Batch]) -> Mapping[str, Any]:
         model, listeners = self._model, self._listeners
         check = self._data.source.known is None  # else all targets have been looked at
-        is_heard = listeners.wants_train_batches
+        has_callbacks = listeners.wants_train_batches
         logs: Mapping[str, Any] = {}
         number, self._skipped = self._skipped, 0
         if number:
             batches = self._after(number, batches)
         together = model.steps_per_execution
         for batch in batches:
-            if is_heard:
+            if has_callbacks:
                 listeners.on_train_batch_begin(number)
             logs = model.train_step_on(batch, check)
             self._has_stepped = True
@@ -192,7 +192,7 @@ class _Training:
                 for further in itertools.islice(batches, together - 1):
                     logs = model.train_step_on(further, check)
                     number += 1
-            if is_heard:
+            if has_callbacks:
                 listeners.on_train_batch_end(number, logs)
             if model.stop_training:
                 break
@@ -236,21 +236,21 @@ def _test(
 ) -> dict[str, Any]:
     """Loss and metrics over some batches of ``data``."""
     model.stop_evaluating = False
-    is_heard = listeners.wants_test_batches
+    has_callbacks = listeners.wants_test_batches
     check = data.source.known is None
     logs: Mapping[str, Any] = {}
     listeners.on_test_begin()
     model.reset_metrics()
     number, together = 0, model.steps_per_execution
     for batch in batches:
-        if is_heard:
+        if has_callbacks:
             listeners.on_test_batch_begin(number)
         logs = model.test_step_on(batch, check)
         if together > 1:
             for further in itertools.islice(batches, together - 1):
                 logs = model.test_step_on(further, check)
                 number += 1
-        if is_heard:
+        if has_callbacks:
             listeners.on_test_batch_end(number, logs)
         if model.stop_evaluating:
             break

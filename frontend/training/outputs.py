@@ -91,11 +91,11 @@ def per_output(value: Any, outputs: Outputs, what: str) -> list[Any]:
         if not outputs.is_flat:
             return _by_path(value, outputs, what)
     raise UsageError(
-        f"{what}: expected one entry for each output, {_listed(outputs)}; received {_told(value)}"
+        f"{what}: expected one entry for each output, {_listed(outputs)}; received {_shown(value)}"
     )
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     """A value in a message; arrays by their shapes."""
     return repr(tree.map_structure(lambda leaf: getattr(leaf, "shape", leaf), value))
 

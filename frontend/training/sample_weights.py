@@ -50,11 +50,11 @@ def _check_same_nesting(y: Any, weights: Any) -> None:
     )  # fmt: skip
     if not names:
         raise UsageError(
-            f"expected sample_weight nested as the targets, {_told(y)}; received {_told(weights)}"
+            f"expected sample_weight nested as the targets, {_shown(y)}; received {_shown(weights)}"
         )
 
 
-def _told(data: Any) -> str:
+def _shown(data: Any) -> str:
     if isinstance(data, dict):
         return f"a dict of {', '.join(map(str, data))}"
     return f"a {type(data).__name__} of {len(data)} arrays"

@@ -15,8 +15,8 @@ from ..weights import Weighted
 from . import standard_step
 from .batch import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from .compile_metrics import CompileMetrics
-from .held_metrics import held_metrics
 from .standard_step import regularization, samples_in
+from .tracked_metrics import tracked_metrics
 
 
 class StepMethods(Weighted):
@@ -32,7 +32,7 @@ class StepMethods(Weighted):
     _compile_metrics: CompileMetrics
     _loss_tracker: Any
     _output_trackers: dict[str, Any]
-    _held_metrics: list[Any]
+    _tracked_metrics: list[Any]
 
     # Steps
 
@@ -128,7 +128,7 @@ class StepMethods(Weighted):
 
     def get_metrics_result(self) -> dict[str, Any]:
         """The losses and metrics by name, as they stand: tensors within a step, arrays else."""
-        self._held_metrics = held_metrics(self, StepMethods)  # made when layers are built
+        self._tracked_metrics = tracked_metrics(self, StepMethods)  # made when layers are built
         results: dict[str, Any] = {}
         for metric in self._all_metrics():
             result = metric.result()
@@ -147,8 +147,8 @@ class StepMethods(Weighted):
         if not self.compiled:
             return []
         given = {id(metric) for metric in self._compile_metrics.metrics}
-        held = [metric for metric in self._held_metrics if id(metric) not in given]
-        return [*self._compiled_metrics(), *held]
+        tracked = [metric for metric in self._tracked_metrics if id(metric) not in given]
+        return [*self._compiled_metrics(), *tracked]
 
     def _compiled_metrics(self) -> list[Any]:
         """What ``compile`` asks for."""
@@ -162,7 +162,7 @@ class StepMethods(Weighted):
 
     def find_metrics(self) -> None:
         """Takes note of the metrics among the model's attributes and its layers', by now."""
-        self._held_metrics = held_metrics(self, StepMethods)
+        self._tracked_metrics = tracked_metrics(self, StepMethods)
 
     @property
     def metrics_variables(self) -> list[Variable]:

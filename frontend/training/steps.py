@@ -10,7 +10,7 @@ import numpy as np
 
 from ...compiler.ir.graph import Graph
 from .. import tree
-from ..programs import Program
+from ..programs import TracedProgram
 from ..tracing import Spec, Traced, trace_call
 from .batch import Batch
 from .labels import label_checks
@@ -51,7 +51,7 @@ class Logs(Mapping[str, Any]):
 
 
 @dataclass(frozen=True)
-class Step:
+class CompiledStep:
     """A compiled step for one kind of batch, of any size.
 
     Attributes:
@@ -61,7 +61,7 @@ class Step:
             where there are none.
     """
 
-    program: Program
+    program: TracedProgram
     kind: Kind
     names: tuple[str, ...]
     check: Callable[[Any], None] | None = None
@@ -74,7 +74,7 @@ class Step:
 class PredictStep:
     """A compiled ``predict_step`` for one kind of batch, of any size."""
 
-    program: Program
+    program: TracedProgram
     kind: Kind
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> Predicted:
@@ -124,20 +124,20 @@ def kind_of(leaves: Sequence[np.ndarray | None], nesting: Hashable) -> Kind:
     )
 
 
-def make_step(model: Any, mode: str, batch: Batch, kind: Kind) -> Step | PredictStep:
+def make_step(model: Any, mode: str, batch: Batch, kind: Kind) -> CompiledStep | PredictStep:
     """Traces and compiles a step of ``model`` for batches like this one.
 
     Raises:
         ValueError: the batch does not fit the model, its loss or its metrics.
     """
     if mode == "predict":
-        return PredictStep(Program(_trace(model, mode, batch, lambda found: found[1])), kind)
+        return PredictStep(TracedProgram(_trace(model, mode, batch, lambda found: found[1])), kind)
     step = trace_step(model, mode, batch)
     check = None if step.shapes is None else model.label_check(batch.y, step.shapes)
-    program = Program(step.traced)
+    program = TracedProgram(step.traced)
     if check is None:  # only a step of one's own may know what its targets are
         program.checks += label_checks(step.traced)
-    return Step(program, kind, step.names, check)
+    return CompiledStep(program, kind, step.names, check)
 
 
 def trace_step(model: Any, mode: str, batch: Batch) -> TracedStep:

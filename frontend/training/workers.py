@@ -21,19 +21,19 @@ def fetched(sequence: Any, order: Iterable[int]) -> Iterator[Any]:
     workers = getattr(sequence, "workers", 1)
     in_processes = bool(getattr(sequence, "use_multiprocessing", False))
     if workers > 1 or (workers > 0 and in_processes):
-        ahead = max(getattr(sequence, "max_queue_size", 10), 1)
-        return _ahead(sequence, order, workers, in_processes, ahead)
+        most_prefetched = max(getattr(sequence, "max_queue_size", 10), 1)
+        return _prefetched(sequence, order, workers, in_processes, most_prefetched)
     return (sequence[index] for index in order)
 
 
-def _ahead(
-    sequence: Any, order: Iterable[int], workers: int, in_processes: bool, ahead: int
+def _prefetched(
+    sequence: Any, order: Iterable[int], workers: int, in_processes: bool, most_prefetched: int
 ) -> Iterator[Any]:
     pool, fetch = _pool(sequence, workers, in_processes)
     pending: deque[futures.Future[Any]] = deque()
     indices = iter(order)
     try:
-        for index in itertools.islice(indices, ahead):
+        for index in itertools.islice(indices, most_prefetched):
             pending.append(pool.submit(fetch, index))
         while pending:
             ready = pending.popleft().result()

@@ -1,4 +1,4 @@
-"""Where the rows of a table must wait for one another."""
+"""Barriers: where rows of a table must wait for one another."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ OPERATION, BARRIER, BODY_ROWS, TRIPS = 0, 1, 2, 3  # words of a row
 
 @dataclass(frozen=True)
 class Touch:
-    """A stretch of memory that a row reads or writes."""
+    """A range of memory that a row reads or writes."""
 
     slot: int
     start: int
     stop: int
     write: bool
-    border: bool
+    halo: bool
 
     def conflicts(self, other: Touch) -> bool:
         """Whether order between the two matters."""
         if not (self.write or other.write):
             return False
-        if self.slot == other.slot and self.write and other.write and self.border != other.border:
+        if self.slot == other.slot and self.write and other.write and self.halo != other.halo:
             return False
         return self.start < other.stop and other.start < self.stop
 
@@ -37,7 +37,7 @@ Touches: TypeAlias = Sequence[Touch]
 class Touched:
     """What was touched since the last barrier, found by where it lies.
 
-    Stretches are kept by length, each list sorted by start: those of up to ``2 ** k`` bytes that
+    Ranges are kept by length, each list sorted by start: those of up to ``2 ** k`` bytes that
     meet another begin at most so far in front of it.
     """
 

@@ -1,4 +1,4 @@
-"""Makes a program concrete for one set of sizes: addresses, barriers, tiles, a table to walk."""
+"""Binds a program to one set of sizes: addresses, barriers, tiles, a table to run."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ..program import (
     STATE,
     HostRow,
     LaunchRow,
+    Location,
     LoopRow,
-    Operand,
     Program,
     Scratch,
     TileRow,
@@ -30,12 +30,12 @@ from .dispatcher import LAUNCH, LOOP, ROW, TILE, Dispatch
 THREAD, START, COUNT = 0, 1, 2  # counters of the table
 FIRST_LOOP = 3  # then two for each loop around a row: its trip, and whether that is odd
 
-# A launch is cut in parts of at least about a microsecond of one core's work, and in a few parts a
-# thread where there is enough of it, so that a thread that is late does not hold up the rest.
-PART_FLOPS = 60_000
-PART_BYTES = 32_768
-PARTS_PER_THREAD = 4
-LONG_PART = 8  # times the least: what a part should be before there are more than threads
+# A launch is divided into tasks of at least about a microsecond of one core's work, and into a few
+# tasks a thread where there is enough work, so that nobody waits for a late thread.
+TASK_FLOPS = 60_000
+TASK_BYTES = 32_768
+TASKS_PER_THREAD = 4
+LONG_TASK = 8  # times the least: the size of tasks from which there are more tasks than threads
 PIECES_PER_THREAD = 2
 LEAST_PIECE = 8
 
@@ -169,15 +169,15 @@ class Binding(Prepared):
         counter = FIRST_LOOP + 2 * depth
         return [LOOP, 0, 0, evaluate(row.trips, self.sizes), counter, counter + 1, 0, 0]
 
-    def _parts(self, row: LaunchRow) -> int:
+    def _tasks(self, row: LaunchRow) -> int:
         flops, size = evaluate(row.flops, self.sizes), evaluate(row.bytes, self.sizes)
-        return part_count(max(flops / PART_FLOPS, size / PART_BYTES), self.threads)
+        return task_count(max(flops / TASK_FLOPS, size / TASK_BYTES), self.threads)
 
     def _launch(self, row: LaunchRow, tile: tuple[int, TileRow] | None) -> list[int]:
         start, first_patch = len(self._args), len(self._patches)
         scratch = self._base + self.placement.scratch_offset
         for position, argument in enumerate(row.arguments):
-            if isinstance(argument, Operand):
+            if isinstance(argument, Location):
                 self._args.append(self._address(argument, position, tile))
             elif isinstance(argument, Scratch):
                 self._patches += [position, THREAD, self.placement.scratch_bytes]
@@ -189,23 +189,23 @@ class Binding(Prepared):
                 self._args.append(self._tiled_size(argument, position, tile[1]))
         patches = (len(self._patches) - first_patch) // 3
         address = self._kernels[row.kernel]
-        parts = self._parts(row)
-        return [LAUNCH, 0, address, start, len(row.arguments), first_patch, patches, parts]
+        tasks = self._tasks(row)
+        return [LAUNCH, 0, address, start, len(row.arguments), first_patch, patches, tasks]
 
     def _tiled_size(self, size: Size, position: int, tile: TileRow) -> int:
-        """A size that grows with the samples of the piece at hand."""
-        slope = self._slope(size, tile)
-        if slope:
-            self._patches += [position, COUNT, slope]
+        """A size that grows with the samples of the current piece."""
+        growth = self._growth(size, tile)
+        if growth:
+            self._patches += [position, COUNT, growth]
         return evaluate(size, {**self.sizes, tile.symbol: 0})
 
-    def _slope(self, size: Size, tile: TileRow) -> int:
-        """What one more sample adds to a size."""
-        slope = coefficient(size, tile.symbol)
-        assert slope is not None, f"{size} does not grow evenly with {tile.symbol}"
-        return evaluate(slope, self.sizes)
+    def _growth(self, size: Size, tile: TileRow) -> int:
+        """How much a size grows with each sample."""
+        growth = coefficient(size, tile.symbol)
+        assert growth is not None, f"{size} does not grow evenly with {tile.symbol}"
+        return evaluate(growth, self.sizes)
 
-    def _address(self, operand: Operand, position: int, tile: tuple[int, TileRow] | None) -> int:
+    def _address(self, operand: Location, position: int, tile: tuple[int, TileRow] | None) -> int:
         slot = self.program.slots[operand.slot]
         offset = evaluate(operand.offset, self.sizes)
         for move in operand.moves:
@@ -215,12 +215,12 @@ class Binding(Prepared):
             return self._constants[operand.slot] + offset
         placed = self.placement
         if operand.slot in placed.tile_of:
-            home = placed.tile_of[operand.slot]
-            self._patches += [position, THREAD, placed.tile_bytes[home]]
+            tile_row = placed.tile_of[operand.slot]
+            self._patches += [position, THREAD, placed.tile_bytes[tile_row]]
             inner = placed.inner[operand.slot]
-            return self._base + placed.tile_offsets[home] + inner + offset
+            return self._base + placed.tile_offsets[tile_row] + inner + offset
         if tile is not None:
-            per_sample = self._slope(slot.bytes, tile[1])
+            per_sample = self._growth(slot.bytes, tile[1])
             if per_sample:
                 self._patches += [position, START, per_sample]
         if slot.kind == ARENA:
@@ -238,8 +238,8 @@ class Binding(Prepared):
         for row in rows:
             if not isinstance(row, LaunchRow):
                 continue
-            touches += [self._touch(s, False, row.border) for s in row.reads]
-            touches += [self._touch(s, True, row.border) for s in row.writes]
+            touches += [self._touch(s, False, row.halo) for s in row.reads]
+            touches += [self._touch(s, True, row.halo) for s in row.writes]
         if word[0] == TILE:
             tile = self.rows[index]
             start = self.placement.tile_offsets[tile]
@@ -256,13 +256,13 @@ class Binding(Prepared):
             return self._base + self.placement.offsets[slot]
         return callers[self._ends[slot]]
 
-    def _touch(self, slot: int, write: bool, border: bool) -> Touch:
+    def _touch(self, slot: int, write: bool, halo: bool) -> Touch:
         start = self.placement.offsets.get(slot)
         if start is not None:
             size = evaluate(self.program.slots[slot].bytes, self.sizes)
-            return Touch(slot, start, start + size, write, border)
+            return Touch(slot, start, start + size, write, halo)
         # Callers' arrays and weights lie outside the arena: they conflict by slot alone.
-        return Touch(slot, -1 - slot, -slot, write, border)
+        return Touch(slot, -1 - slot, -slot, write, halo)
 
 
 @dataclass(frozen=True)
@@ -294,12 +294,12 @@ def _loops_around(around: Sequence[_Open]) -> int:
     return sum(isinstance(open_.row, LoopRow) for open_ in around)
 
 
-def part_count(work: float, threads: int) -> int:
-    """In how many parts to cut a launch of ``work`` times the least worth a part of its own."""
+def task_count(work: float, threads: int) -> int:
+    """The number of tasks of a launch whose work is ``work`` times that of the smallest task."""
     if work < threads:
         return max(1, int(work))
-    most = PARTS_PER_THREAD * threads
-    return min(most, max(threads, int(work / LONG_PART) // threads * threads))
+    most = TASKS_PER_THREAD * threads
+    return min(most, max(threads, int(work / LONG_TASK) // threads * threads))
 
 
 def piece_size(total: int, tile: int, threads: int, unit: int = 1) -> int:

@@ -1,4 +1,4 @@
-"""Figures of this machine that a description cannot tell: measured once, and kept with the kernels.
+"""Measured properties of this machine, which its description lacks; kept with the kernels.
 
 ``compiler/cpu/calibrate.py`` measures them. Without them, the table in ``host.py`` decides as ever.
 """
@@ -29,16 +29,16 @@ class Figures:
     """What was measured.
 
     Attributes:
-        thread_gflops, team_gflops: what contractions in cache reach, by one thread and by all.
+        thread_gflops, pool_gflops: what contractions in cache reach, by one thread and by all.
         threads: how many all were.
         read_gbs, write_gbs: memory that one thread reads and writes, in 10^9 bytes a second.
         team_read_gbs: memory that all read.
         unrolled: steps of a sum that are best written out in its loop.
-        prefetches: whether it pays to ask for weights ahead.
+        prefetches: whether prefetching weights pays.
     """
 
     thread_gflops: float
-    team_gflops: float
+    pool_gflops: float
     threads: int
     read_gbs: float
     write_gbs: float
@@ -61,14 +61,14 @@ class Figures:
 
     def rows(self) -> tuple[tuple[str, str], ...]:
         """Names and values, for people."""
-        ahead = "asked for ahead" if self.prefetches else "not asked for ahead"
+        prefetching = "prefetched" if self.prefetches else "not prefetched"
         return (
             ("one thread", f"{self.thread_gflops:.1f} GFLOP/s"),
-            (f"{self.threads} threads", f"{self.team_gflops:.1f} GFLOP/s"),
+            (f"{self.threads} threads", f"{self.pool_gflops:.1f} GFLOP/s"),
             ("memory read", f"{self.read_gbs:.1f} GB/s, by one thread"),
             ("by all", f"{self.team_read_gbs:.1f} GB/s"),
             ("written", f"{self.write_gbs:.1f} GB/s, by one thread"),
-            ("loops", f"{self.unrolled} steps of a sum written out, weights {ahead}"),
+            ("loops", f"{self.unrolled} unrolled steps of a sum, weights {prefetching}"),
         )
 
 

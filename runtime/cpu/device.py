@@ -9,10 +9,10 @@ import numpy as np
 from ..device import Device, HostMemory, Memory
 from ..kernels import LoadedKernel
 from ..program import HostRow, Program
-from .ahead import load_kernels
 from .binding import Binding
 from .host import host
 from .host_calls import CallingBinding
+from .parallel_compilation import load_kernels
 from .toolchain import KERNELS
 
 

@@ -1,11 +1,11 @@
-"""Runs a program's table of launches: one native call, one team of threads, barriers inside.
+"""Runs a program's table of launches: one native call, one pool of threads, barriers inside.
 
 A table is an int64 array of rows of eight words; `barrier` is 1 where all threads must have
 finished the row before any goes on:
 
     LAUNCH [0, barrier, kernel address, args offset, nargs, patches offset, npatches, parts]
-           the launch is cut in `parts` (0: as many as the team may have), each a call of
-           kernel(args, part, parts) by whichever thread is free.
+           the launch is divided into `tasks` (0: as many as threads), each a call of kernel(args,
+           task, tasks) by whichever thread is free.
     TILE   [1, barrier, body rows, total, tile, start counter, count counter, 0]
            `total` samples in pieces of `tile`; a thread takes a piece and runs the body rows for
            it as kernel(args, 0, 1); barriers in the body are ignored.
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from ..config import config
 from . import table_layout as layout
-from .team import aligned_words, current_team
+from .thread_pool import aligned_words, current_pool
 from .toolchain import KERNELS
 
 Words = NDArray[np.int64]
@@ -38,13 +38,13 @@ LINE = 16  # words; two cache lines, as neighbours are fetched in pairs
 
 
 class TableError(ValueError):
-    """A table that cannot be walked."""
+    """A table that cannot be run."""
 
 
 @cache
-def walker_address(profile: bool) -> int:
-    """Address of the compiled walker, with or without time measurement."""
-    source = Path(__file__).with_name("walker.py").read_text()
+def interpreter_address(profile: bool) -> int:
+    """Address of the compiled interpreter, with or without time measurement."""
+    source = Path(__file__).with_name("interpreter.py").read_text()
     if profile:
         source = source.replace("\nPROFILE = False\n", "\nPROFILE = True\n")
     return KERNELS.load(source).address
@@ -64,7 +64,7 @@ class Dispatch:
         args: arguments of all launches, int64.
         patches: triples, int64.
         counters: how many counters the table uses, counter 0 included.
-        threads: the largest team that will be asked for; default `config.threads`.
+        threads: the most threads of a run; default `config.threads`.
         profile: measure: `times` then holds nanoseconds for each row, added up over runs: what
             it adds to the time of a run; of rows in tiles, what all threads spent on them
             together; 0 for loops. `start_timing` belongs before a run.
@@ -94,10 +94,10 @@ class Dispatch:
         self._scratch = aligned_words(self.threads * self._scratch_words)
         self._counters = aligned_words(self.threads * self._counter_words)
         self._progress = aligned_words(layout.PROGRESS_WORDS)
-        self._header = self._make_header(walker_address(profile))
+        self._header = self._make_header(interpreter_address(profile))
         self._header_address = self._header.ctypes.data
 
-    def _make_header(self, walk: int) -> Words:
+    def _make_header(self, interpreter: int) -> Words:
         header = aligned_words(layout.HEADER_WORDS)
         header[layout.CODE] = self.code.ctypes.data
         header[layout.ROWS] = self.code.size // ROW
@@ -109,7 +109,7 @@ class Dispatch:
         header[layout.COUNTER_WORDS] = self._counter_words
         header[layout.PROGRESS] = self._progress.ctypes.data
         header[layout.TIMES] = self.times.ctypes.data
-        header[layout.WALKER] = walk
+        header[layout.INTERPRETER] = interpreter
         return header
 
     def start_timing(self) -> None:
@@ -117,9 +117,9 @@ class Dispatch:
         self._times[:] = 0
 
     def run(self, threads: int | None = None) -> None:
-        """Walk the table once, on at most `threads` threads (and those it was made for)."""
-        team = self.threads if threads is None else min(threads, self.threads)
-        current_team().run(self._header_address, team)
+        """Run the table once, on at most `threads` threads (and those it was made for)."""
+        threads = self.threads if threads is None else min(threads, self.threads)
+        current_pool().run(self._header_address, threads)
 
 
 def _flat(name: str, array: Any) -> Words:
@@ -132,7 +132,7 @@ def _flat(name: str, array: Any) -> Words:
 
 
 def check_table(code: Words, args: int, patches: Words, counters: int) -> int:
-    """Check that a table can be walked; returns the most arguments a patched launch has.
+    """Check that a table can be run; returns the most arguments of a patched launch.
 
     Raises:
         TableError: an unknown row, a body or offset outside the table, nesting too deep.

@@ -120,7 +120,7 @@ def _instructions(function: Callable[[Any, int, int], None]) -> str:
 def _kernel_of(source: str, path: Path) -> KernelFunction:
     module = ModuleType(f"keraunos_kernel_{path.stem}")
     module.__file__ = str(path)
-    module.__package__ = __package__  # the walker's text is a file of this package
+    module.__package__ = __package__  # the interpreter's text is a file of this package
     exec(compile(source, str(path), "exec"), module.__dict__)
     kernel = getattr(module, "kernel", None)
     if not isinstance(kernel, KernelFunction):

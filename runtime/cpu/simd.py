@@ -59,7 +59,7 @@ from .simd_memory import (
     store_mask,
     store_masked,
     store_strided,
-    turn,
+    transpose,
 )
 from .simd_random import count_lanes, uniform, uniform_lanes
 from .simd_types import (
@@ -80,7 +80,7 @@ __all__ = [
     "pointer_bf16", "pointer_f16", "pointer_f32", "pointer_f64",
     "pointer_i8", "pointer_i32", "pointer_i64", "pointer_u8",
     "load", "load_mask", "load_masked", "load_splat", "load_strided",
-    "store", "store_mask", "store_masked", "store_strided", "turn",
+    "store", "store_mask", "store_masked", "store_strided", "transpose",
     "first", "get", "prefetch", "put", "splat",
     "absolute", "ceil", "clamp_high", "clamp_low", "copysign", "floor", "fma", "is_nan",
     "left_shift", "mask_to_float", "maximum", "minimum", "right_shift", "round", "select", "sqrt",

@@ -266,13 +266,13 @@ def _prefetch(context: Any, p: Any, i: Any) -> Any:
     return types.void(p, types.int64), lower
 
 
-def _turn(
+def _transpose(
     context: Any, p: Any, i: Any, step: Any, rows: Any, q: Any, o: Any, stride: Any, cols: Any
 ) -> Any:
     """Transpose ``rows`` x ``cols`` floats, at most LANES of both: rows from i on, ``step`` apart,
     to rows from o on, ``stride`` apart. Other memory is not touched."""
-    expect_pointer("turn", p, F32)
-    expect_pointer("turn", q, F32)
+    expect_pointer("transpose", p, F32)
+    expect_pointer("transpose", q, F32)
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         p, i, step, rows, q, o, stride, cols = args
@@ -325,4 +325,4 @@ first = _named(_first)
 get = _named(_get)
 put = _named(_put)
 prefetch = _named(_prefetch)
-turn = _named(_turn)
+transpose = _named(_transpose)

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# A member walks a table and runs kernels, which keep registers and little else on the stack.
-MEMBER_BYTES = 1 << 20
+# A worker interprets tables and runs kernels, which keep little but registers on the stack.
+WORKER_BYTES = 1 << 20
 # LLVM's analyses call themselves as deep as loops and expressions are nested.
 COMPILER_BYTES = 8 << 20
 

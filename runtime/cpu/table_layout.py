@@ -1,7 +1,7 @@
-"""What lies where in the memory that the walker and the team work on: numbers, for both sides.
+"""The layout of the memory that the interpreter and the thread pool work on, as word offsets.
 
-The kernels that read it are compiled texts (`walker`, `team_lead`, `team_member`); who fills it,
-`dispatcher` and `team`, needs these numbers without the compiler.
+The kernels that read it are compiled texts (`interpreter`, `team_lead`, `team_member`);
+`dispatcher` and `thread_pool`, which fill it, need these numbers without the compiler.
 """
 
 # Rows of the table.
@@ -10,7 +10,7 @@ LAUNCH, TILE, LOOP = 0, 1, 2
 
 # The header: addresses and sizes of one call.
 CODE, ROWS, ARGS, PATCHES, SCRATCH, SCRATCH_WORDS, COUNTERS, COUNTER_WORDS = range(8)
-PROGRESS, TIMES, WALKER = range(8, 11)
+PROGRESS, TIMES, INTERPRETER = range(8, 11)
 HEADER_WORDS = 16
 
 # Progress of a run, a cache line each: the next number to take, and how many are done.
@@ -23,9 +23,9 @@ DEPTH = 16
 STACK_WORDS = FRAME * DEPTH
 KIND, BODY, AFTER, INDEX, STOP, TABLE_ROW, OUTER_TILE = range(7)
 
-# Words of a team, a pair of cache lines each.
+# Words of a pool, a pair of cache lines each.
 EPOCH, GATE, LEFT, SLEEPERS, HEADER, LIMIT = 0, 16, 32, 48, 64, 65
-TEAM_WORDS = 80
+POOL_WORDS = 80
 
 # The gate: the run's number times RUNS, a flag once it is closed, and how many have joined.
 RUNS = 65536

@@ -90,7 +90,7 @@ GRAPHS = {
   %0 = matmul(%x, $k)
   return %0
 }""",
-    "streamed": """graph g(%x: f32[N, 4, 4, 513]) -> f32[N, 4, 4, 1024] {
+    "prefetched panels": """graph g(%x: f32[N, 4, 4, 513]) -> f32[N, 4, 4, 1024] {
   $k : f32[1, 1, 513, 1024]
   %0 = conv2d(%x, $k)
   return %0
@@ -113,5 +113,5 @@ def test_kernels_for_cores_that_start_little_compute_the_same(name):
     usual, _ = run(WIDE)
     unrolled, text = run(4)
     assert "whole_run" in text
-    assert ("prefetch(" in text) == (name == "streamed")
+    assert ("prefetch(" in text) == (name == "prefetched panels")
     np.testing.assert_allclose(unrolled, usual, rtol=1e-4, atol=1e-4)

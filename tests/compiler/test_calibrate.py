@@ -66,21 +66,21 @@ def measured(seconds: dict[tuple[Any, ...], float]) -> calibrate.Measure:
 
 
 def test_the_fastest_loop_is_chosen_and_figures_are_rates(wide: None) -> None:
-    near, far, team = calibrate.NEAR, calibrate.FAR, calibrate.TEAM
-    times = {(2, False, near): 0.5, (2, False, far): 0.9, (4, False, near): 0.4}
-    times |= {(4, False, far): 1.6, (2, False, team): 2.0, ("read",): 0.25, ("write",): 4.0}
+    in_cache, in_memory, pool = calibrate.IN_CACHE, calibrate.IN_MEMORY, calibrate.POOL
+    times = {(2, False, in_cache): 0.5, (2, False, in_memory): 0.9, (4, False, in_cache): 0.4}
+    times |= {(4, False, in_memory): 1.6, (2, False, pool): 2.0, ("read",): 0.25, ("write",): 4.0}
     times[f"read by {config.threads}",] = 0.125
     found = calibrate.calibrate(compile_graph, measured(times))
     assert (found.unrolled, found.prefetches) == (2, False)
-    assert found.thread_gflops == pytest.approx(2 * np.prod(near) / 0.4 / 1e9)
-    assert found.team_gflops == pytest.approx(2 * np.prod(team) / 2 / 1e9)
+    assert found.thread_gflops == pytest.approx(2 * np.prod(in_cache) / 0.4 / 1e9)
+    assert found.pool_gflops == pytest.approx(2 * np.prod(pool) / 2 / 1e9)
     assert found.read_gbs == pytest.approx(16 * found.write_gbs)
     assert found.team_read_gbs == pytest.approx(2 * found.read_gbs)
     assert found.threads == config.threads
 
 
 def test_a_loop_that_is_hardly_faster_leaves_the_table_as_it_is(wide: None) -> None:
-    found = calibrate.calibrate(compile_graph, measured({(4, False, calibrate.NEAR): 0.97}))
+    found = calibrate.calibrate(compile_graph, measured({(4, False, calibrate.IN_CACHE): 0.97}))
     assert (found.unrolled, found.prefetches) == (1, True)
 
 
@@ -166,7 +166,7 @@ def test_the_command_shows_and_keeps_what_it_measured(monkeypatch: pytest.Monkey
     monkeypatch.setattr(targets, "calibrate", lambda compiled: MEASURED)
     shown = CliRunner().invoke(cli.app, ["calibrate"]).stdout
     assert "88.5 GFLOP/s" in shown
-    assert "4 steps of a sum written out, weights not asked for ahead" in shown
+    assert "4 unrolled steps of a sum, weights not prefetched" in shown
     assert figures() == MEASURED
     found = CliRunner().invoke(cli.app, ["calibrate", "--json"]).stdout
     assert json.loads(found) == MEASURED.to_dict()

@@ -21,7 +21,7 @@ STRUCTURAL = (Leaf, Region, Projection)
 CASES = [
     pytest.param(op, sample, id=f"{op.name}-{i}")
     for op in all_ops()
-    if not isinstance(op.lowering, STRUCTURAL)
+    if not isinstance(op.kind, STRUCTURAL)
     for i, sample in enumerate(op.samples)
 ]
 
@@ -41,7 +41,7 @@ def test_compiled_op_matches_its_reference(op: Op, sample: Sample) -> None:
         np.testing.assert_allclose(actual, expected, rtol=2e-5, atol=2e-6)
     else:
         np.testing.assert_array_equal(actual, expected)
-    if isinstance(op.lowering, (Contraction, KernelGradient)) and "winograd" not in op.name:
+    if isinstance(op.kind, (Contraction, KernelGradient)) and "winograd" not in op.name:
         assert_sums_round(actual, graph, arrays)
 
 

@@ -22,7 +22,7 @@ from keraunos.compiler.ir.types import FLOAT32, FLOAT64, INT8, INT32, DType, par
 from keraunos.compiler.loops.layout import Address, Layout
 from keraunos.compiler.pipeline import optimize
 from keraunos.compiler.scheduling.schedule import schedule
-from keraunos.runtime.cpu.ahead import load_kernels
+from keraunos.runtime.cpu.parallel_compilation import load_kernels
 
 
 @dataclass(frozen=True, kw_only=True)

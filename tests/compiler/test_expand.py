@@ -16,12 +16,12 @@ from keraunos.compiler.ops.registry import all_ops, ops
 from keraunos.compiler.passes.expand import expand
 
 COMPOSITES = [
-    (op, sample) for op in all_ops() if isinstance(op.lowering, Composite) for sample in op.samples
+    (op, sample) for op in all_ops() if isinstance(op.kind, Composite) for sample in op.samples
 ]
 
 
 def composites(graph: Graph) -> set[str]:
-    return {n.op.name for n in all_nodes(graph) if isinstance(n.op.lowering, Composite)}
+    return {n.op.name for n in all_nodes(graph) if isinstance(n.op.kind, Composite)}
 
 
 def test_there_are_composites_to_test() -> None:

@@ -16,9 +16,9 @@ from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.ir.types import FLOAT32
 from keraunos.compiler.ir.verify import verify
 from keraunos.compiler.ops.building import full, pieces
+from keraunos.compiler.passes.batching import StepOperand, batch_steps
 from keraunos.compiler.passes.expand import expand
 from keraunos.compiler.passes.hoist import hoist
-from keraunos.compiler.passes.lifting import Operand, lift
 from keraunos.runtime.dim import symbol
 
 pytestmark = pytest.mark.smoke
@@ -266,8 +266,8 @@ def test_lifted_ops_compute_all_steps(name, axis):
 def test_a_lifted_value_has_the_type_of_the_stacked_one():
     x, whole = input_("x", "f32[N, 3]"), input_("w", "f32[N, T, 3]")
     node = ops.tanh(x)
-    assert lift(node, [Operand(x, whole, True)], 1, T) is ops.tanh(whole)
-    assert lift(node, [Operand(x, whole, True)], 0, T) is None
+    assert batch_steps(node, [StepOperand(x, whole, True)], 1, T) is ops.tanh(whole)
+    assert batch_steps(node, [StepOperand(x, whole, True)], 0, T) is None
 
 
 def test_nothing_is_computed_for_no_steps():

@@ -137,7 +137,7 @@ def test_sums_are_cut_by_what_a_cache_holds():
     inputs, node = conv_gradient(*CONVOLUTIONS["plain"])
     stages = optimize(Graph("gradient", inputs, (node,)), HERE)
     parts = next(n for n in stages.last.nodes if n.op.name == "conv2d_kernel_gradient")
-    images, lines = parts.attrs["part"]
+    images, lines = parts.attrs["split"]
     assert lines == 7
     assert 1024 <= images * 7 * 6 <= 4096 + 42
     assert str(parts.shape[0]) == f"(N + {images - 1})//{images}"
@@ -145,14 +145,14 @@ def test_sums_are_cut_by_what_a_cache_holds():
     inputs, node = conv_gradient(*CONVOLUTIONS["lines"])
     stages = optimize(Graph("gradient", inputs, (node,)), HERE)
     parts = next(n for n in stages.last.nodes if n.op.name == "conv2d_kernel_gradient")
-    assert parts.attrs["part"][0] == 1
-    assert parts.attrs["part"][1] < 70
+    assert parts.attrs["split"][0] == 1
+    assert parts.attrs["split"][1] < 70
 
 
-@pytest.mark.parametrize("part", [(1, 7), (2, 2), (5, 3), (3, 9)])
-def test_parts_add_up(part):
+@pytest.mark.parametrize("split", [(1, 7), (2, 2), (5, 3), (3, 9)])
+def test_parts_add_up(split):
     inputs, node = conv_gradient(*CONVOLUTIONS["plain"])
-    cut = ops.conv2d_kernel_gradient(*inputs, window=(3, 3), part=part)
+    cut = ops.conv2d_kernel_gradient(*inputs, window=(3, 3), split=split)
     check(inputs, cut)
     arrays = draw(inputs, 5)
     whole, parts = (
@@ -161,17 +161,17 @@ def test_parts_add_up(part):
     np.testing.assert_allclose(parts.sum(0), whole)
 
 
-@pytest.mark.parametrize("part", [(0, 1), (1,), ("a", 2)])
-def test_parts_that_make_no_sense(part):
+@pytest.mark.parametrize("split", [(0, 1), (1,), ("a", 2)])
+def test_parts_that_make_no_sense(split):
     inputs, _ = conv_gradient(*CONVOLUTIONS["plain"])
-    with pytest.raises(Exception, match="expected a part"):
-        ops.conv2d_kernel_gradient(*inputs, window=(3, 3), part=part)
+    with pytest.raises(Exception, match="expected a split"):
+        ops.conv2d_kernel_gradient(*inputs, window=(3, 3), split=split)
 
 
 # Matrices
 
 
-def turned(x):
+def transposed(x):
     rank = x.tensor_type.rank
     return ops.transpose(x, axes=(*range(rank - 2), rank - 1, rank - 2))
 
@@ -194,14 +194,14 @@ MATRICES = {
 @pytest.mark.parametrize("types", MATRICES.values(), ids=MATRICES)
 def test_product_of_a_transpose(types):
     x, y = matrix("x", types[0]), matrix("y", types[1])
-    run = check((x, y), ops.matmul(turned(x), y), batches=(1, 6, 50))
+    run = check((x, y), ops.matmul(transposed(x), y), batches=(1, 6, 50))
     assert run.program.launches == 1
 
 
 def test_product_of_a_transpose_with_what_follows():
     x, y = matrix("x", "f32[N, 33]"), matrix("y", "f32[N, 40]")
     w, rate = matrix("w", "f32[33, 40]"), matrix("rate", "f32[]")
-    updated = ops.subtract(w, ops.multiply(ops.matmul(turned(x), y), rate))
+    updated = ops.subtract(w, ops.multiply(ops.matmul(transposed(x), y), rate))
     run = check((x, y, w, rate), updated, batches=(1, 6, 50))
     assert run.program.launches == 1
 
@@ -210,11 +210,11 @@ def test_rows_of_sequences_are_summed_in_parts():
     x, y = matrix("x", "f32[N, 100, 12]"), matrix("y", "f32[N, 100, 20]")
     rows = (ops.reshape(v, shape=(v.shape[0] * 100, v.shape[2])) for v in (x, y))
     left, right = rows
-    node = ops.matmul(turned(left), right)
+    node = ops.matmul(transposed(left), right)
     run = check((x, y), node, batches=(1, 2, 60))
     assert run.program.launches == 2
     cut = next(n for n in run.graph.nodes if n.op.name == "transposed_matmul")
-    assert cut.attrs["part"] >= 1024
+    assert cut.attrs["split"] >= 1024
 
 
 @pytest.mark.parametrize("depth", ["N", "M"])
@@ -242,7 +242,7 @@ def test_gradients_of_depthwise_filters_touch_their_own_memory(name):
 @pytest.mark.parametrize("name", ["odd", "symbolic columns", "batches"])
 def test_products_of_transposes_touch_their_own_memory(name):
     x, y = (matrix(n, text) for n, text in zip("xy", MATRICES[name], strict=True))
-    supervise((x, y), ops.matmul(turned(x), y))
+    supervise((x, y), ops.matmul(transposed(x), y))
 
 
 def supervise(inputs, node):
@@ -297,7 +297,7 @@ def test_weights_of_the_steps_of_a_loop_are_packed_once():
 def test_products_of_symbolic_columns(steps):
     """Attention over as many steps as a call has."""
     query, keys, values = (matrix(n, "f32[N, 2, T, 8]") for n in "qkv")
-    scores = ops.softmax(ops.matmul(query, turned(keys)))
+    scores = ops.softmax(ops.matmul(query, transposed(keys)))
     graph = Graph("attention", (query, keys, values), (ops.matmul(scores, values),))
     run, rng = compile_graph(graph), np.random.default_rng(0)
     assert run.program.launches == 4

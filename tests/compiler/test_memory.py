@@ -21,7 +21,7 @@ from keraunos.compiler.ir.kinds import Contraction
 from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.ir.types import parse_type
 from keraunos.compiler.loops.anchored import match_anchored
-from keraunos.compiler.loops.layout import Layout, Part, Placed, are_even, at_index
+from keraunos.compiler.loops.layout import Layout, Placed, StridedView, are_even, at_index
 from keraunos.compiler.loops.problems import Problem, conv_problem, matmul_problem
 from keraunos.compiler.pipeline import optimize
 from keraunos.compiler.scheduling.carry import Carry
@@ -119,7 +119,7 @@ def test_a_border_is_around_each_image(halo: tuple[tuple[int, int], ...]) -> Non
     layout = Layout(parse_type("f32[2, 3, 4, 5]"), halo)
     np.testing.assert_array_equal(placed(layout), positions(layout))
     assert layout.bytes == layout.elements * 4
-    assert layout.has_border == any(pair != (0, 0) for pair in halo[:-1])
+    assert layout.has_halo == any(pair != (0, 0) for pair in halo[:-1])
 
 
 @pytest.mark.parametrize("axis", range(4))
@@ -143,9 +143,9 @@ def test_axes_are_even_where_their_elements_follow_one_another(
 
 
 def test_along_an_axis_of_one_element_nothing_is_walked() -> None:
-    part = Part(parse_type("f32[3, 1, 4]"), (4, 77, 1), 0)
+    part = StridedView(parse_type("f32[3, 1, 4]"), (4, 77, 1), 0)
     assert are_even(part, 0, 2)
-    assert not are_even(Part(parse_type("f32[3, 2, 4]"), (8, 77, 1), 0), 0, 2)
+    assert not are_even(StridedView(parse_type("f32[3, 2, 4]"), (8, 77, 1), 0), 0, 2)
 
 
 def test_the_wider_of_two_borders_and_the_sum_of_those_that_cannot_be_told() -> None:
@@ -200,7 +200,7 @@ def problem_of(text: str) -> tuple[Problem, Layout, Layout, Mapping[str, Any]]:
     (step,) = (
         s
         for s in known.steps
-        if any(isinstance(n.op.lowering, Contraction) for n in group_of(s.node).nodes)
+        if any(isinstance(n.op.kind, Contraction) for n in group_of(s.node).nodes)
     )
     operands = tuple(known.layouts[node] for node in step.operands)
     results = tuple(known.layouts[node] for node in step.results)

@@ -37,7 +37,7 @@ CASES = {
     "mean": (IMAGE, "%k: f32[5]", 'avg_pool2d(%x, window=(3, 3), strides=(1, 2), padding="same")'),
     "product": ("%x: f32[N, 7, 21]", "%k: f32[21, 19]", "matmul(%x, %k)"),
 }
-NEEDED = {"expand", "legalize", "borders"}  # kernels cannot do without
+NEEDED = {"expand", "legalize", "halos"}  # kernels cannot do without
 OPTIONAL = [name for name in stage_names(HERE) if name not in NEEDED]
 OPTIONS: tuple[dict[str, Any], ...] = ({}, {"passes": "none"}, {"disable": ["unpad", "fuse"]})
 

@@ -11,9 +11,9 @@ from keraunos.compiler.ir.graph import Graph, apply
 from keraunos.compiler.ir.kinds import (
     Composite,
     Leaf,
-    Lowering,
     Movement,
     NoGrad,
+    OpKind,
     Projection,
     Region,
 )
@@ -32,7 +32,7 @@ mish relu6 hard_tanh log_sigmoid tanh_shrink soft_shrink hard_shrink threshold s
 sparse_plus sparse_sigmoid glu conv1d conv2d_transpose one_hot stop_gradient
 """
 LEAVES = (Leaf, Region, Projection)
-TABLE = [op for op in ops.all_ops() if not isinstance(op.lowering, LEAVES)]
+TABLE = [op for op in ops.all_ops() if not isinstance(op.kind, LEAVES)]
 
 
 def test_the_table_holds_the_ops_that_layers_are_made_of():
@@ -43,8 +43,8 @@ def test_the_table_holds_the_ops_that_layers_are_made_of():
 def test_entry_is_complete(op):
     assert op.doc.endswith("."), "one sentence says what it computes"
     assert op.samples, "samples feed the tests and the fuzzer"
-    assert isinstance(op.lowering, Lowering)
-    composite = isinstance(op.lowering, Composite)
+    assert isinstance(op.kind, OpKind)
+    composite = isinstance(op.kind, Composite)
     has_gradient = callable(op.gradient) or isinstance(op.gradient, NoGrad)
     assert has_gradient or (composite and op.gradient is None)
     assert getattr(ops, op.name) is op, "exported under its name"
@@ -81,15 +81,15 @@ def test_reference_leaves_its_operands_alone(case):
     case.run(case.node, arrays=arrays)
 
 
-def cases_of(facet):
+def cases_of(kind):
     """The cases of ops with this lowering facet, as parameters."""
     pairs = zip(CASES, CASE_IDS, strict=True)
-    return [pytest.param(c, id=i) for c, i in pairs if isinstance(c.op.lowering, facet)]
+    return [pytest.param(c, id=i) for c, i in pairs if isinstance(c.op.kind, kind)]
 
 
 @pytest.mark.parametrize("case", cases_of(Composite))
 def test_expansion_computes_what_the_reference_does(case):
-    expansion = case.op.lowering.expand(case.node)
+    expansion = case.op.kind.expand(case.node)
     assert expansion.type == case.node.type
     arrays = case.arrays()
     found, expected = case.run(expansion, case.node, arrays=arrays, dtype="float64")
@@ -100,7 +100,7 @@ def test_expansion_computes_what_the_reference_does(case):
 def test_expansion_ends_in_primitives(case):
     node, rounds = case.node, 0
     graph = Graph("case", case.inputs, (node,))
-    while any(isinstance(n.op.lowering, Composite) for n in graph.nodes):
+    while any(isinstance(n.op.kind, Composite) for n in graph.nodes):
         graph = Graph("case", case.inputs, (_expanded(graph.outputs[0]),))
         rounds += 1
         assert rounds < 8
@@ -109,13 +109,13 @@ def test_expansion_ends_in_primitives(case):
 def _expanded(node):
     inputs = tuple(map(_expanded, node.inputs))
     same = node if inputs == node.inputs else apply(node.op, inputs, node.attrs)
-    return same.op.lowering.expand(same) if isinstance(same.op.lowering, Composite) else same
+    return same.op.kind.expand(same) if isinstance(same.op.kind, Composite) else same
 
 
 @pytest.mark.parametrize("case", cases_of(Movement))
 def test_index_map_says_what_the_reference_does(case):
     (x,) = case.arrays()
-    index = case.op.lowering.index(case.node)
+    index = case.op.kind.index(case.node)
     (expected,) = case.run(case.node, arrays=[x])
     found = np.empty_like(expected)
     for place in np.ndindex(expected.shape):

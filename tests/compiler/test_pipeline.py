@@ -40,7 +40,7 @@ def test_default_runs_all_in_order() -> None:
 
 def with_required(*names: str) -> tuple[str, ...]:
     """The stages to expect where ``names`` are chosen."""
-    always = {run.__name__ for run in pipeline.required(HERE)}
+    always = {run.__name__ for run in pipeline.mandatory(HERE)}
     return ("trace", *(name for name in stage_names(HERE) if name in always.union(names)))
 
 

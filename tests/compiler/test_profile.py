@@ -107,7 +107,7 @@ def test_launches_in_a_tile_stand_below_it():
     tiled.set_parameters({"kernel": np.ones((3, 3, 8, 8), "float32")})
     found = profile(tiled, np.ones((64, 9, 9, 8), "float32"), repeats=3)
     tile, *inside = found.launches
-    assert tile.has_parts
+    assert tile.has_body
     assert [launch.depth for launch in inside] == [1, 1]
     assert tile.flops == sum(launch.flops for launch in inside)
     lines = str(found).splitlines()

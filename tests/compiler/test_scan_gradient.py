@@ -202,7 +202,7 @@ def picked(row: Node) -> Node:
     return ops.broadcast_to(numbers, shape=row.shape)
 
 
-NO_SLOPE = r"argmax .*: an index has no slope\n  at pick  model.py:7"
+NO_SLOPE = r"argmax .*: an index has no derivative\n  at pick  model.py:7"
 
 
 def looped(step, *starts: Node, x: Node) -> tuple[Node, ...]:

@@ -8,7 +8,7 @@ from keraunos.compiler.decisions import Decisions
 from keraunos.compiler.ir.graph import Graph
 from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.ir.verify import verify
-from keraunos.compiler.passes.simplify import ROWS, simplify
+from keraunos.compiler.passes.simplify import EQUATIONS, simplify
 
 pytestmark = pytest.mark.smoke
 
@@ -139,7 +139,7 @@ def test_row(
 
 
 def test_every_row_is_tested() -> None:
-    assert {row.equation for row in ROWS} == {equation for equation, *_ in CASES}
+    assert {row.equation for row in EQUATIONS} == {equation for equation, *_ in CASES}
 
 
 @pytest.mark.parametrize(

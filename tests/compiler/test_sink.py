@@ -41,7 +41,7 @@ def prepared(graph: Graph) -> Graph:
     return hoist(trim(expand(graph, context(log)), context(log)), context(log))
 
 
-def slopes_of(graph: Graph) -> Graph:
+def gradient_check_of(graph: Graph) -> Graph:
     (output,) = graph.outputs
     loss = ops.sum(ops.sin(output), axes=tuple(range(output.tensor_type.rank)))
     return graph.with_outputs(gradients(loss, (*graph.inputs, *graph.parameters)))
@@ -126,7 +126,7 @@ def test_gradients_of_recurrent_nets_have_no_weights_in_their_loops(layer, rever
     x = input_("x", "f32[N, T, 3]")
     last, states = layer(x, 4, "layer", reverse)
     both = ops.concatenate(ops.reshape(last, shape=(x.shape[0], 1, 4)), states, axis=1)
-    before = prepared(slopes_of(Graph("net", (x,), (both,))))
+    before = prepared(gradient_check_of(Graph("net", (x,), (both,))))
     after, _ = sunk(before)
     assert_same_values(before, after, sizes={"N": 3, "T": 5})
     back = loops(after)[-1]
@@ -141,7 +141,7 @@ def test_gradients_run_compiled():
     x = input_("x", "f32[N, T, 5]")
     _, states = lstm_layer(x, 16, "one")
     last, _ = gru_layer(states, 16, "two")
-    slopes = slopes_of(Graph("net", (x,), (last,)))
+    slopes = gradient_check_of(Graph("net", (x,), (last,)))
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal((6, 7, 5)).astype("float32")]
     weights = draw_weights(slopes)
@@ -157,7 +157,7 @@ def test_layers_and_lines_stay_with_what_moves():
     with origin_scope(Origin("lstm", "model.py", 3)):
         x = input_("x", "f32[N, T, 4]")
         last, _ = lstm_layer(x, 8, "lstm")
-    after, decisions = sunk(prepared(slopes_of(Graph("net", (x,), (last,)))))
+    after, decisions = sunk(prepared(gradient_check_of(Graph("net", (x,), (last,)))))
     products = [node for node in after.nodes if node.op is ops.matmul]
     assert {str(origin) for node in products for origin in node.origins} == {"lstm  model.py:3"}
     assert {d.layers for d in decisions} == {("lstm",)}
@@ -172,7 +172,7 @@ def test_a_convolution_in_a_loop():
         return [ops.tanh(seen)], []
 
     (last,), _ = ops.trace_scan(step, [start], [x])
-    before = prepared(slopes_of(Graph("net", (x,), (last,))))
+    before = prepared(gradient_check_of(Graph("net", (x,), (last,))))
     after, decisions = sunk(before)
     assert "conv2d_kernel_gradient" in [d.pattern for d in decisions]
     assert "conv2d_kernel_gradient" not in in_loop(after)
@@ -190,7 +190,7 @@ def test_a_loop_in_a_loop():
         return [last], []
 
     (last,), _ = ops.trace_scan(outer, [zeros], [x])
-    after, _ = sunk(prepared(slopes_of(Graph("net", (x,), (last,)))))
+    after, _ = sunk(prepared(gradient_check_of(Graph("net", (x,), (last,)))))
     back = loops(after)[-1]
     assert back.attrs["carries"] == 1, "the sum over the outer steps is gone as well"
 
@@ -203,7 +203,7 @@ def test_time_in_front():
         return [ops.tanh(ops.add(ops.matmul(state[0], w), slices[0]))], []
 
     (last,), _ = ops.trace_scan(step, [zeros], [x], axis=0)
-    after, _ = sunk(prepared(slopes_of(Graph("net", (x,), (last,)))))
+    after, _ = sunk(prepared(gradient_check_of(Graph("net", (x,), (last,)))))
     assert loops(after)[-1].attrs["carries"] == 1
 
 
@@ -215,7 +215,7 @@ def test_time_as_the_last_axis_keeps_products_inside():
         return [ops.tanh(ops.add(ops.matmul(state[0], w), slices[0]))], []
 
     (last,), _ = ops.trace_scan(step, [zeros], [x], axis=2)
-    after, _ = sunk(prepared(slopes_of(Graph("net", (x,), (last,)))))
+    after, _ = sunk(prepared(gradient_check_of(Graph("net", (x,), (last,)))))
     assert loops(after)[-1].attrs["carries"] == 2
 
 

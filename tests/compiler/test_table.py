@@ -2,7 +2,7 @@
 
 import pytest
 
-from keraunos.compiler.report.table import Column, Row, Table, wrap
+from keraunos.compiler.report.table import Column, Table, TableRow, wrap
 from keraunos.compiler.units import (
     count_of,
     format_bytes,
@@ -18,8 +18,8 @@ TABLE = Table(
     "fruit",
     (Column("name", wraps=True), Column("number", right=True), Column("note", minor=True)),
     (
-        Row(("apples, pears, plums and cherries", "3", "ripe")),
-        Row(("nuts", "12000", "not a fruit")),
+        TableRow(("apples, pears, plums and cherries", "3", "ripe")),
+        TableRow(("nuts", "12000", "not a fruit")),
     ),
     ("Counted by hand.",),
 )

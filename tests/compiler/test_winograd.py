@@ -13,7 +13,7 @@ from kernel_machine import Supervised
 from keraunos.compiler import ops
 from keraunos.compiler.autodiff import gradients
 from keraunos.compiler.cpu.passes.winograd import winograd
-from keraunos.compiler.cpu.stretches import weight_bytes
+from keraunos.compiler.cpu.segments import weight_bytes
 from keraunos.compiler.decisions import Decisions
 from keraunos.compiler.executable import Executable, compile_graph
 from keraunos.compiler.ir.evaluate import evaluate
@@ -191,7 +191,7 @@ def test_a_transformed_kernel_and_its_way_back_are_adjoint() -> None:
         ("winograd_conv2d(%s, %k, %d)", "2 x 2 windows in them or more"),
         ('winograd_kernel(%k, %x, %x, padding="same")', "the gradient of a transformed kernel"),
         ("winograd_kernel_gradient(%x, %x)", "expected a gradient of"),
-        ('winograd_kernel_gradient(%x, %x, padding="same", part=0)', "expected a part"),
+        ('winograd_kernel_gradient(%x, %x, padding="same", split=0)', "expected a split"),
     ],
 )
 def test_types_that_make_no_sense(op: str, message: str) -> None:

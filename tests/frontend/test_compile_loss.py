@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keraunos import losses, metrics, ops
-from keraunos.frontend.programs import Program
+from keraunos.frontend.programs import TracedProgram
 from keraunos.frontend.tracing import Spec, trace_call
 from keraunos.frontend.training.compile_loss import CompileLoss, check_labels
 from keraunos.frontend.training.compile_metrics import CompileMetrics
@@ -113,7 +113,7 @@ def test_a_traced_step_for_any_batch():
         return *compiled(y_true, y_pred, weights), kept.result()
 
     spec = Spec((None, 3))
-    program = Program(trace_call(step, ([spec, spec], [spec, spec], Spec((None,)))))
+    program = TracedProgram(trace_call(step, ([spec, spec], [spec, spec], Spec((None,)))))
     for count in (2, 4):
         arrays = [each[:count] for each in (*TRUE_PAIR, *PAIR)]
         weights = np.full(count, 0.5, "float32")

@@ -358,7 +358,7 @@ def test_an_op_without_gradient_and_the_users_line():
         return ops.sum(ops.cast(index, "float32"))
 
     text = message(keraunos.grad(loss), draw(2, 3))
-    assert "an index has no slope" in text
+    assert "an index has no derivative" in text
     assert f"test_gradients.py:{loss.__code__.co_firstlineno + 1}" in text
 
 

@@ -7,8 +7,8 @@ from functools import cache
 
 import numpy as np
 import pytest
+from gradient_checks import GradientCheck, weighted_squares
 from layer_cases import CASES, Case, case
-from slopes import Slopes, weighted_squares
 
 from keraunos import activations, layers
 from keraunos.compiler import ops as ir
@@ -40,7 +40,7 @@ def drawn_weights(trace: Traced) -> dict[str, np.ndarray]:
 
 
 @cache
-def slopes_of(layer_case: Case, training: bool) -> Slopes | None:
+def gradient_check_of(layer_case: Case, training: bool) -> GradientCheck | None:
     """The gradients by all weights and inputs that are floats; None if there are none."""
     trace = traced(layer_case, training)
     graph = trace.graph
@@ -52,7 +52,7 @@ def slopes_of(layer_case: Case, training: bool) -> Slopes | None:
     loss = Graph("loss", graph.inputs, (weighted_squares(graph.returned),))
     arrays = layer_case.inputs(BATCH)
     arrays = [a.astype("float64") if a.dtype.kind == "f" else a for a in arrays]
-    return Slopes.of(loss, wrt, arrays, drawn_weights(trace))
+    return GradientCheck.of(loss, wrt, arrays, drawn_weights(trace))
 
 
 def takes_training(layer_case: Case) -> bool:
@@ -68,20 +68,20 @@ EVERY = [
 
 @pytest.mark.parametrize(("layer_case", "training"), EVERY)
 def test_gradients_of_layers(layer_case, training):
-    slopes = slopes_of(layer_case, training)
+    slopes = gradient_check_of(layer_case, training)
     if slopes is not None:
         slopes.assert_right()
 
 
 @pytest.mark.parametrize(("layer_case", "training"), EVERY)
 def test_gradients_of_layers_compiled(layer_case, training):
-    slopes = slopes_of(layer_case, training)
+    slopes = gradient_check_of(layer_case, training)
     if slopes is not None:
         slopes.assert_compiled()
 
 
 def test_only_integers_have_no_gradients():
-    assert [str(each) for each in CASES if slopes_of(each, False) is None] == [
+    assert [str(each) for each in CASES if gradient_check_of(each, False) is None] == [
         "Rescaling(scale=0.5)"
     ]
 
@@ -110,7 +110,7 @@ NO_ACTIVATIONS = {"get", "serialize", "deserialize", "checked", "find", "thresho
 def test_gradient_of_a_threshold():
     """It is no activation by name: it needs its numbers."""
     threshold = layers.Activation(lambda x: activations.threshold(x, 0.3, -1.0))
-    slopes_of(Case("threshold", lambda: threshold, ((9, 6),)), False).assert_right()
+    gradient_check_of(Case("threshold", lambda: threshold, ((9, 6),)), False).assert_right()
 
 
 def test_numbers_that_pick_rows_have_no_gradients():
@@ -180,7 +180,7 @@ def test_gradients_of_losses(loss, true, pred, weighted):
     if isinstance(loss, (losses.BinaryFocalCrossentropy, losses.Hinge, losses.SquaredHinge)):
         wrt = wrt[1:]  # targets are compared with numbers there
     arrays = [a.astype("float64") if a.dtype.kind == "f" else a for a in (true, pred)]
-    slopes = Slopes.of(trace.graph, wrt, arrays, {})
+    slopes = GradientCheck.of(trace.graph, wrt, arrays, {})
     slopes.assert_right(rtol=1e-4)
     slopes.assert_compiled()
 

@@ -5,7 +5,7 @@ import pytest
 
 import keraunos
 from keraunos import metrics, ops
-from keraunos.frontend.programs import Program
+from keraunos.frontend.programs import TracedProgram
 from keraunos.frontend.tracing import Spec, trace_call
 
 TRUE, PRED = np.array([0, 0, 1, 1]), np.array([0.1, 0.6, 0.4, 0.9], "float32")
@@ -87,7 +87,7 @@ def test_a_mask_of_the_predictions_drops_samples():
         return metric.result()
 
     specs = (Spec((None, 2)), Spec((None, 2)), Spec((None,), "bool"))
-    program = Program(trace_call(step, specs))
+    program = TracedProgram(trace_call(step, specs))
     true, pred = np.zeros((2, 2), "float32"), np.array([[1, 1], [5, 5]], "float32")
     (result,) = program(true, pred, np.array([True, False]))
     assert float(result) == 1
@@ -101,7 +101,9 @@ def test_variables_made_by_the_first_batch(make):
     compiled, eager = make(), make()
     count = len(compiled.variables)
     assert float(compiled.result()) == 0
-    program = Program(trace_call(lambda t, p: compiled(t, p), (Spec((None, 3)), Spec((None, 3)))))
+    program = TracedProgram(
+        trace_call(lambda t, p: compiled(t, p), (Spec((None, 3)), Spec((None, 3))))
+    )
     assert len(compiled.variables) > count
     for part in (slice(0, 1), slice(1, 3)):
         (result,) = program(ONE_HOT[part], ROWS[part])

@@ -19,7 +19,7 @@ from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.report.profile import profile
 from keraunos.runtime import cache
 from keraunos.runtime.cache_files import unseal
-from keraunos.runtime.cpu import ahead, kernel_compiler
+from keraunos.runtime.cpu import kernel_compiler, parallel_compilation
 from keraunos.runtime.cpu.binding import Binding
 from keraunos.runtime.cpu.host import LANE_CHOICES, host
 from keraunos.runtime.cpu.toolchain import KERNELS
@@ -228,7 +228,7 @@ def compiled_before(monkeypatch):
         return compile_text(source, path, symbol) if found is None else found
 
     monkeypatch.setattr(kernel_compiler, "compile_text", compiled)
-    monkeypatch.setattr(ahead, "_is_worth_it", lambda sources: False)
+    monkeypatch.setattr(parallel_compilation, "_is_worth_it", lambda sources: False)
     return lambda: monkeypatch.setattr(cache, "_state", cache._State())
 
 

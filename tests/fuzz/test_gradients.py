@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from agreement import SIZES
+from gradient_checks import GradientCheck, weighted_squares
 from graphs import assert_same_values, random_arguments, random_graph
 from here import HERE
 from scan_graphs import random_scan_graph
-from slopes import Slopes, weighted_squares
 from tiers import seeds
 from wild_graphs import wild_graph
 
@@ -26,7 +26,9 @@ MAKERS = [wild_graph, random_graph, random_scan_graph]
 LOOP_SIZES = {"N": 2, "T": 3}
 
 
-def slopes_of(make: Callable[[int], Graph], seed: int, sizes: dict[str, int]) -> Slopes | None:
+def gradient_check_of(
+    make: Callable[[int], Graph], seed: int, sizes: dict[str, int]
+) -> GradientCheck | None:
     """The gradients of a random combination of a graph's results; None if it has none."""
     graph = make(seed)
     # Differences see through what gradients stop at.
@@ -39,7 +41,7 @@ def slopes_of(make: Callable[[int], Graph], seed: int, sizes: dict[str, int]) ->
     inputs, parameters = random_arguments(graph, seed, sizes)
     if not wrt or not usable(loss, inputs, parameters):
         return None
-    return Slopes.of(
+    return GradientCheck.of(
         loss, wrt, list(map(wide, inputs)), {n: wide(a) for n, a in parameters.items()}
     )
 
@@ -74,7 +76,7 @@ def sizes_for(make: Callable[[int], Graph], seed: int) -> dict[str, int]:
 @pytest.mark.parametrize("seed", seeds(FAST * 4, SLOW * 5))
 @pytest.mark.parametrize("make", MAKERS)
 def test_gradients_of_random_graphs(make, seed):
-    slopes = slopes_of(make, seed, sizes_for(make, seed))
+    slopes = gradient_check_of(make, seed, sizes_for(make, seed))
     if slopes is not None:
         slopes.assert_right(rtol=1e-4)
 
@@ -82,7 +84,7 @@ def test_gradients_of_random_graphs(make, seed):
 @pytest.mark.parametrize("seed", seeds(FAST, SLOW))
 @pytest.mark.parametrize("make", MAKERS)
 def test_compiled_gradients_of_random_graphs(make, seed):
-    slopes = slopes_of(make, seed, sizes_for(make, seed))
+    slopes = gradient_check_of(make, seed, sizes_for(make, seed))
     if slopes is not None:
         slopes.assert_compiled()
 
@@ -90,7 +92,7 @@ def test_compiled_gradients_of_random_graphs(make, seed):
 @pytest.mark.parametrize("seed", seeds(FAST * 4, SLOW * 3))
 def test_passes_over_loops_keep_gradients(seed):
     """The gradients of loops are what ``retain`` and ``sink`` are for: forward and back at once."""
-    slopes = slopes_of(random_scan_graph, seed, LOOP_SIZES)
+    slopes = gradient_check_of(random_scan_graph, seed, LOOP_SIZES)
     if slopes is None:
         return
     both = (*slopes.loss.outputs, *slopes.graph.outputs)
@@ -104,11 +106,11 @@ def test_passes_over_loops_keep_gradients(seed):
 @pytest.mark.parametrize("seed", seeds(0, 40))
 @pytest.mark.parametrize("make", MAKERS)
 def test_gradients_without_passes(make, seed):
-    slopes = slopes_of(make, 1000 + seed, sizes_for(make, seed))
+    slopes = gradient_check_of(make, 1000 + seed, sizes_for(make, seed))
     if slopes is not None:
         slopes.assert_compiled(passes="none")
 
 
 def test_most_random_graphs_have_gradients():
-    found = [slopes_of(make, s, sizes_for(make, s)) for make in MAKERS for s in range(20)]
+    found = [gradient_check_of(make, s, sizes_for(make, s)) for make in MAKERS for s in range(20)]
     assert sum(each is not None for each in found) > 45

@@ -35,7 +35,7 @@ SILENT = {
         %1 = concatenate(%0, %y, axis=3)
         %2 = conv2d(%1, $k, padding="same")
         return %2 }""",
-    "two windows that want different borders": """graph g(%x: f32[N, 8, 8, 3]) {
+    "two windows that want different halos": """graph g(%x: f32[N, 8, 8, 3]) {
         $k : f32[5, 5, 3, 4] $l : f32[2, 3, 3, 4]
         %0 = exp(%x)
         %1 = conv2d(%0, $k, padding=((2, 2), (2, 2)))

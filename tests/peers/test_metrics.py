@@ -8,7 +8,7 @@ import pytest
 from twins import assert_close, draw, keras
 
 import keraunos
-from keraunos.frontend.programs import Program
+from keraunos.frontend.programs import TracedProgram
 from keraunos.frontend.tracing import Spec, trace_call
 
 N, C = 12, 5
@@ -225,7 +225,7 @@ def test_compiled(case):
         ours.update_state(*tensors)
         return ours.result()
 
-    program = Program(trace_call(step, specs))
+    program = TracedProgram(trace_call(step, specs))
     for part in HALVES:
         (result,) = program(*(np.ascontiguousarray(each) for each in without(case, part)))
         theirs.update_state(*without(case, part))

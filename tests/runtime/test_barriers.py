@@ -12,8 +12,8 @@ from keraunos.runtime.cpu.dispatcher import LAUNCH, LOOP, TILE
 pytestmark = pytest.mark.smoke
 
 
-def touch(slot: int, write: bool, border: bool = False) -> Touch:
-    return Touch(slot, slot * 64, slot * 64 + 64, write, border)
+def touch(slot: int, write: bool, halo: bool = False) -> Touch:
+    return Touch(slot, slot * 64, slot * 64 + 64, write, halo)
 
 
 class Rows:
@@ -23,11 +23,11 @@ class Rows:
         self.words: list[list[int]] = []
         self.touched: list[list[Touch]] = []
 
-    def launch(self, reads: str = "", writes: str = "", border: bool = False) -> Rows:
+    def launch(self, reads: str = "", writes: str = "", halo: bool = False) -> Rows:
         """``launch("ab", "c")``: reads values a and b, writes c."""
         self.words.append([LAUNCH, 0, 0, 0, 0, 0, 0, 0])
-        touches = [touch(ord(name), False, border) for name in reads]
-        self.touched.append(touches + [touch(ord(name), True, border) for name in writes])
+        touches = [touch(ord(name), False, halo) for name in reads]
+        self.touched.append(touches + [touch(ord(name), True, halo) for name in writes])
         return self
 
     def loop(self, rows: int, trips: int = 3) -> Rows:
@@ -60,7 +60,7 @@ def test_a_second_writer_and_a_writer_after_readers_wait():
 
 
 def test_a_border_and_the_value_inside_are_written_at_once():
-    rows = Rows().launch("", "b", border=True).launch("a", "b").launch("b", "c")
+    rows = Rows().launch("", "b", halo=True).launch("a", "b").launch("b", "c")
     assert rows.barriers() == [1]
 
 

@@ -20,10 +20,10 @@ from keraunos.runtime import cache_files, cache_folders, trust
 from keraunos.runtime.cache import _symbol, cache_info, clear_cache
 from keraunos.runtime.cache_files import evict, seal, unseal
 from keraunos.runtime.config import config
-from keraunos.runtime.cpu import ahead, machine_code
-from keraunos.runtime.cpu.ahead import FEWEST, load_kernels
+from keraunos.runtime.cpu import machine_code, parallel_compilation
 from keraunos.runtime.cpu.kernel_compiler import compile_text
 from keraunos.runtime.cpu.machine_code import load_object
+from keraunos.runtime.cpu.parallel_compilation import FEWEST, load_kernels
 from keraunos.runtime.cpu.toolchain import KERNELS
 from keraunos.runtime.kernels import KernelError
 
@@ -278,7 +278,7 @@ def test_a_cache_that_can_only_be_read_is_read(
 def test_a_helper_compiles_for_a_folder_that_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ahead, "available_threads", lambda _: 2)
+    monkeypatch.setattr(parallel_compilation, "available_threads", lambda _: 2)
     tmp_path.chmod(0o777)
     pairs = [fresh() for _ in range(FEWEST)]
     with config.update(cache_dir=tmp_path), pytest.warns(RuntimeWarning):

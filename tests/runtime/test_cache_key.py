@@ -60,7 +60,7 @@ def test_imports_are_seen() -> None:
 
 def test_it_covers_what_kernels_import_and_what_that_imports() -> None:
     texts = kernel_texts()
-    assert len(texts) == 3  # the walker, and both sides of the team
+    assert len(texts) == 3  # the interpreter, and both sides of the pool
     generated = {f"cpu/{name}.py" for name in Writer(8).imports}
     needed = closure(generated.union(*map(imports, texts)))
     assert set(LAYER) == needed
@@ -80,14 +80,14 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_it_changes_with_each_file(copied: Path) -> None:
     source, _ = fresh()
     keys = [KERNELS.key(source)]
-    for name in (*LAYER, "cpu/walker.py"):
+    for name in (*LAYER, "cpu/interpreter.py"):
         toolchain._fingerprint.cache_clear()
         assert KERNELS.key(source) == keys[-1]
         with (copied / name).open("a") as file:
             file.write("\n# changed\n")
         toolchain._fingerprint.cache_clear()
         keys.append(KERNELS.key(source))
-    # The walker's text is a kernel itself, and no part of others.
+    # The interpreter's text is a kernel itself, and no part of others.
     assert len(set(keys)) == len(LAYER) + 1 and keys[-1] == keys[-2]
 
 

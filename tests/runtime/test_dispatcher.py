@@ -1,4 +1,4 @@
-"""The walker against a plain interpreter of the same table: loops, tiles, patches, nesting."""
+"""The interpreter against a plain interpreter of the same table: loops, tiles, patches, nesting."""
 
 from __future__ import annotations
 
@@ -128,16 +128,16 @@ def test_spread_launch_has_a_part_for_each_thread(threads: int) -> None:
 
 
 @THREADS
-@pytest.mark.parametrize("parts", [1, 2, 7, 40])
-def test_every_part_runs_once(threads: int, parts: int) -> None:
-    seen = np.zeros(parts, np.int64)
+@pytest.mark.parametrize("tasks", [1, 2, 7, 40])
+def test_every_part_runs_once(threads: int, tasks: int) -> None:
+    seen = np.zeros(tasks, np.int64)
     body = "put(pointer_i64(args[0]), thread, get(pointer_i64(args[0]), thread) + threads)"
     table = Table()
     for _ in range(20):
         table.launch(body, seen)
-        table.rows[-1][7] = parts
+        table.rows[-1][7] = tasks
     table.dispatch(threads).run()
-    assert np.all(seen == 20 * parts)
+    assert np.all(seen == 20 * tasks)
 
 
 @THREADS
@@ -299,7 +299,7 @@ def test_an_empty_table_runs() -> None:
 
 
 def test_several_python_threads_at_once() -> None:
-    """More threads than cores, each with a team and arrays of its own."""
+    """More threads than cores, each with a pool and arrays of its own."""
     start = threading.Barrier(4)
 
     def work(seed: int) -> np.ndarray:

@@ -18,8 +18,8 @@ from keraunos.runtime.cpu import (
 from keraunos.runtime.forks import Lock, cached_property
 
 ROOT = Path(forks.__file__).parent.parent
-# Where locks are made that a child of a fork does not need: it starts a team of its own.
-EXCEPTED = {ROOT / "runtime" / "forks.py", ROOT / "runtime" / "cpu" / "team.py"}
+# Where locks are made that a child of a fork does not need: it starts a pool of its own.
+EXCEPTED = {ROOT / "runtime" / "forks.py", ROOT / "runtime" / "cpu" / "thread_pool.py"}
 LOCKS = {"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Event", "Barrier", "Queue"}
 
 HEAD = """

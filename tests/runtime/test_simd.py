@@ -233,15 +233,15 @@ store_strided(pointer_f32(args[2]), 1, 2, v)
     assert not spread[::2].any()
 
 
-def test_turn(run_kernel: Run) -> None:
+def test_transpose(run_kernel: Run) -> None:
     x = np.arange(LANES * (LANES + 3), dtype=np.float32).reshape(LANES, LANES + 3)
     whole = np.zeros((LANES, LANES + 1), np.float32)
     part = np.full((LANES, LANES), -1, np.float32)
     run_kernel(
         """
 x = pointer_f32(args[0])
-turn(x, 1, LANES + 3, LANES + 9, pointer_f32(args[1]), 0, LANES + 1, LANES)
-turn(x, 0, LANES + 3, 3, pointer_f32(args[2]), LANES, LANES, 2)
+transpose(x, 1, LANES + 3, LANES + 9, pointer_f32(args[1]), 0, LANES + 1, LANES)
+transpose(x, 0, LANES + 3, 3, pointer_f32(args[2]), LANES, LANES, 2)
 """,
         x,
         whole,

@@ -1,4 +1,4 @@
-"""Emits ``Contract`` kernels: a block of outputs in registers, weights streamed past it."""
+"""Emits ``Contract`` kernels: a block of outputs stays in registers, weights stream past it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ...loops.kernel import Kernel
-from ..arguments import ContractArguments, CutArguments, WinogradArguments
+from ..arguments import ContractArguments, SplitArguments, WinogradArguments
 from ..bodies import Contract, RegisterBlock, Winograd
 from .epilogue import cells, filter_mask, finish_block, gate_offset, set_gates
 from .writer import Writer
@@ -32,7 +32,7 @@ LOOPS = (
 
 # Two multiply-adds start a cycle and each takes four: eight must be under way.
 MIN_CHAINS = 8
-# Weights are asked for this many elements before they are used: the hardware's own prefetching
+# Weights are prefetched this many elements before they are used: the hardware's own prefetching
 # stops at every page.
 PREFETCH_AHEAD = 8192
 ROWS_AHEAD = 16  # of an operand whose rows lie far apart
@@ -55,8 +55,8 @@ def emit_contract(writer: Writer, kernel: Kernel, body: Contract) -> None:
     else:
         writer.line(f"col_blocks = ({ARG.cols} + {block.columns - 1}) // {block.columns}")
     writer.line(f"blocks = {ARG.images} * row_blocks * col_blocks")
-    for loop in body.cuts:
-        writer.line(f"{loop}_part = {loop}")
+    for loop in body.splits:
+        writer.line(f"{loop}_split = {loop}")
     if not body.in_place:
         writer.line(f"panel_size = {ARG.kys} * {ARG.kxs} * {ARG.run} * {width}")
     writer.line(f"unit = blocks * {ARG.panels} * thread // threads")
@@ -90,7 +90,7 @@ def _panel_setup(writer: Writer, body: Contract, width: int) -> None:
     writer.line(f"o = panel % {ARG.group_panels} * {width // body.epilogue.gates}")
     writer.line(f"channel = group * {ARG.channels} + o")
     writer.line("wi = channel" if body.in_place else "wi = panel * panel_size")
-    if body.streamed:
+    if body.prefetch_panels:
         writer.line("begin = block")
         writer.line("slices = 0")
         with writer.block("while 2 << slices <= stop - begin:"):
@@ -168,11 +168,11 @@ def _micro_kernel(writer: Writer, body: Contract, block: RegisterBlock) -> None:
     place = f"image * {ARG.x_image} + oy * {ARG.x_row} + ox * {ARG.x_col}"
     writer.line(f"xi = {place} + group * {ARG.x_group}")
     writer.line(f"wj = wi + image * {ARG.w_image}")
-    if body.cuts:
-        _cut(writer, body)
+    if body.splits:
+        _split(writer, body)
     if body.in_place:
         writer.line("wk = wj")
-    if body.streamed:
+    if body.prefetch_panels:
         writer.line("ahead = wi + panel_size + (block - begin) * (panel_size >> slices)")
     zero = writer.constant(0.0, body.accumulator, True)
     for r, p, j in cells(block):
@@ -199,33 +199,33 @@ def _clip(writer: Writer, body: Contract, block: RegisterBlock) -> None:
         writer.line(f"wj += first_ky * {ARG.kxs} * {ARG.run} * {block.vectors * writer.lanes}")
 
 
-def _cut(writer: Writer, body: Contract) -> None:
-    """Where the part of the sum starts that this image is, and its steps: the last has fewer."""
+def _split(writer: Writer, body: Contract) -> None:
+    """Where the partial sum of this image starts, and its steps: the last one has fewer."""
     writer.line("left = image")
-    for loop in reversed([loop for loop in LOOPS if loop.steps in body.cuts]):
+    for loop in reversed([loop for loop in LOOPS if loop.steps in body.splits]):
         steps = loop.steps
-        cut = CutArguments[str, str].names(steps)
-        writer.line(f"skipped = left % {cut.parts} * {steps}_part")
-        writer.line(f"left = left // {cut.parts}")
-        writer.line(f"{steps} = minimum({steps}_part, {cut.total} - skipped)")
+        split = SplitArguments[str, str].names(steps)
+        writer.line(f"skipped = left % {split.splits} * {steps}_split")
+        writer.line(f"left = left // {split.splits}")
+        writer.line(f"{steps} = minimum({steps}_split, {split.total} - skipped)")
         writer.line(f"xi += skipped * {loop.x}")
         writer.line(f"wj += skipped * {loop.w}")
 
 
 def _loops(writer: Writer, body: Contract, block: RegisterBlock, zero: str, outer: int = 0) -> None:
-    """The loops of a sum, from number ``outer`` on; one may be made of shorter stretches."""
+    """The loops of a sum, from number ``outer`` on; one of them may be blocked."""
     index, steps = LOOPS[outer].index, LOOPS[outer].steps
-    if body.stretched != steps:
+    if body.blocked_sum != steps:
         _loop(writer, body, block, zero, outer, ("0", steps))
         return
     if body.carried:
         for r, p, j in cells(block):
             writer.line(f"e{r}_{p}_{j} = {zero}")
-    with writer.block(f"for {index}_start in range(0, {steps}, {ARG.stretch}):"):
+    with writer.block(f"for {index}_start in range(0, {steps}, {ARG.sum_block}):"):
         for r, p, j in cells(block):
             writer.line(f"s{r}_{p}_{j} = a{r}_{p}_{j}")
             writer.line(f"a{r}_{p}_{j} = {f'e{r}_{p}_{j}' if body.carried else zero}")
-        writer.line(f"{index}_stop = minimum({steps}, {index}_start + {ARG.stretch})")
+        writer.line(f"{index}_stop = minimum({steps}, {index}_start + {ARG.sum_block})")
         _loop(writer, body, block, zero, outer, (f"{index}_start", f"{index}_stop"))
         if body.carried:
             _carry(writer, block, zero, f"{index}_stop < {steps}")
@@ -234,7 +234,7 @@ def _loops(writer: Writer, body: Contract, block: RegisterBlock, zero: str, oute
 
 
 def _carry(writer: Writer, block: RegisterBlock, zero: str, more: str) -> None:
-    """What rounding takes from a sum starts the next stretch, if there is one."""
+    """The rounding error of a block's sum starts the next block, if there is one."""
     for r, p, j in cells(block):
         writer.line(f"e{r}_{p}_{j} = {zero}")
     with writer.block(f"if {more}:"):
@@ -249,12 +249,12 @@ def _loop(
     block: RegisterBlock,
     zero: str,
     outer: int,
-    stretch: tuple[str, str],
+    sum_block: tuple[str, str],
 ) -> None:
     if outer == len(LOOPS) - 1:
-        SUMS[body.engine](writer, body, block, *stretch, zero)
+        SUMS[body.engine](writer, body, block, *sum_block, zero)
         return
-    first, stop = stretch
+    first, stop = sum_block
     if outer == 0 and body.clipped:
         first, stop = "first_ky", "stop_ky"
     head = stop if first == "0" else f"{first}, {stop}"
@@ -271,7 +271,7 @@ def _sum(
 ) -> None:
     """Adds the products from ``start`` to ``stop`` to the accumulators."""
     chains = _chains(body, block)
-    steps = max(chains, 1 if body.turned else body.unrolled)
+    steps = max(chains, 1 if body.transposed else body.unrolled)
     for chain in range(1, chains):
         for r, p, j in cells(block):
             writer.line(f"{accumulator(r, p, j, chain)} = {zero}")
@@ -305,18 +305,18 @@ def accumulator(r: int, p: int, j: int, chain: int = 0) -> str:
 
 
 def _prefetch(writer: Writer, body: Contract, block: RegisterBlock) -> None:
-    """Asks for weights before they are used.
+    """Prefetches weights.
 
-    Streamed ones come from memory, a panel after the other. Left to the hardware, a panel's first
-    block would wait for all of them, and memory rest while the others reuse them: so each block
-    asks for a slice of the next panel.
+    Weights that no cache holds come from memory, panel by panel. Without prefetching, a panel's
+    first block would wait for all of them, and memory would idle while the others reuse them. So
+    each block prefetches a slice of the next panel.
     """
     if body.fixed or body.in_place or _chains(body, block) > 1:
         return
-    if body.streamed:
+    if body.prefetch_panels:
         writer.line(writer.call("prefetch", ARG.w, "ahead + (wj - wi >> slices)"))
         return
-    if not body.prefetched:
+    if not body.prefetch_weights:
         return
     for j in range(block.vectors):
         ahead = PREFETCH_AHEAD + j * writer.lanes
@@ -341,8 +341,8 @@ def _multiply(
             for j in range(block.vectors):
                 name = accumulator(r, p, j, chain)
                 writer.line(f"{name} = {writer.call('fma', 'v', f'w{j}', name)}")
-    _ask(writer, body, block)
-    if body.turned:
+    _prefetch_rows(writer, body, block)
+    if body.transposed:
         writer.line(f"xk += {ARG.x_run}")
     writer.line(f"wj += {ARG.w_run if body.in_place else block.vectors * writer.lanes}")
 
@@ -355,12 +355,12 @@ def _weight_offset(writer: Writer, body: Contract, j: int) -> str:
     return f"{gate_offset(gate)}{f' + {j * writer.lanes}' if j else ''}"
 
 
-def _ask(writer: Writer, body: Contract, block: RegisterBlock) -> None:
-    """Asks for rows that lie far apart: the hardware's own prefetching stops at every page."""
+def _prefetch_rows(writer: Writer, body: Contract, block: RegisterBlock) -> None:
+    """Prefetches rows that lie far apart: the hardware's own prefetching stops at every page."""
     results = _results(body, block)
     last = {ARG.x: block.columns - 1, ARG.w: (results.vectors - 1) * writer.lanes}
     rows = {ARG.x: ("xk", ARG.x_run), ARG.w: ("wj", ARG.w_run)}
-    for pointer in body.far:
+    for pointer in body.prefetch_rows:
         at, run = rows[pointer]
         row = f"{at} + {ROWS_AHEAD} * {run}"
         for gate in range(body.epilogue.gates if pointer == ARG.w else 1):
@@ -372,7 +372,7 @@ def _ask(writer: Writer, body: Contract, block: RegisterBlock) -> None:
 def _operand(body: Contract, r: int, p: int, step: int) -> str:
     """The index of what row ``r`` and column ``p`` of the block multiply with, a step on."""
     row = f" + {r} * {ARG.x_row}" if r else ""
-    if body.turned:
+    if body.transposed:
         return f"xk{row}{f' + {p}' if p else ''}"
     col = f" + {p} * {ARG.x_col}" if p else ""
     return f"xk{row}{col} + c{f' + {step}' if step else ''}"

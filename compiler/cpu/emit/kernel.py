@@ -6,30 +6,30 @@ from functools import cache
 
 from ...loops.kernel import Kernel, Nest
 from ..bodies import (
-    Border,
     Contract,
+    DepthwiseKernelGradient,
+    HaloFill,
     Pack,
+    PoolingGradient,
     Scatter,
-    Slide,
-    Turn,
-    Unpool,
-    WindowSum,
+    SlidingWindow,
+    Transpose,
     Winograd,
-    WinogradKernel,
-    WinogradSum,
+    WinogradKernelGradient,
+    WinogradKernelTransform,
 )
-from .border import emit_border
 from .contract import emit_contract
+from .depthwise_kernel_gradient import emit_depthwise_kernel_gradient
+from .halo_fill import emit_halo_fill
 from .nest import emit_nest
 from .pack import emit_pack
+from .pooling_gradient import emit_pooling_gradient
 from .scatter import emit_scatter
-from .slide import emit_slide
-from .turn import emit_turn
-from .unpool import emit_unpool
-from .window_sum import emit_window_sum
+from .transpose import emit_transpose
+from .window import emit_window
 from .winograd import emit_winograd
-from .winograd_kernel import emit_winograd_kernel
-from .winograd_sum import emit_winograd_sum
+from .winograd_kernel_gradient import emit_winograd_kernel_gradient
+from .winograd_kernel_transform import emit_winograd_kernel_transform
 from .writer import Writer
 
 
@@ -42,22 +42,22 @@ def emit(kernel: Kernel, lanes: int) -> str:
             emit_contract(writer, kernel, body)
         case Winograd() as body:
             emit_winograd(writer, kernel, body)
-        case WinogradKernel() as body:
-            emit_winograd_kernel(writer, kernel, body)
-        case WinogradSum() as body:
-            emit_winograd_sum(writer, kernel, body)
-        case Slide() as body:
-            emit_slide(writer, kernel, body)
+        case WinogradKernelTransform() as body:
+            emit_winograd_kernel_transform(writer, kernel, body)
+        case WinogradKernelGradient() as body:
+            emit_winograd_kernel_gradient(writer, kernel, body)
+        case SlidingWindow() as body:
+            emit_window(writer, kernel, body)
         case Scatter() as body:
             emit_scatter(writer, kernel, body)
-        case Unpool() as body:
-            emit_unpool(writer, kernel, body)
-        case WindowSum() as body:
-            emit_window_sum(writer, kernel, body)
-        case Turn() as body:
-            emit_turn(writer, kernel, body)
-        case Border() as body:
-            emit_border(writer, kernel, body)
+        case PoolingGradient() as body:
+            emit_pooling_gradient(writer, kernel, body)
+        case DepthwiseKernelGradient() as body:
+            emit_depthwise_kernel_gradient(writer, kernel, body)
+        case Transpose() as body:
+            emit_transpose(writer, kernel, body)
+        case HaloFill() as body:
+            emit_halo_fill(writer, kernel, body)
         case Pack() as body:
             emit_pack(writer, kernel, body)
         case Nest() as body:

@@ -62,7 +62,7 @@ class NestEmitter:
     def _split(self) -> tuple[tuple[Axis, ...], Axis | None, Axis | None]:
         """The axes that a unit fixes, and the two innermost, of which it sweeps a block.
 
-        Of the inner axis that is a stretch; where it is shorter, rows of it until it is as long.
+        Of the inner axis that is a block; where it is shorter, rows of it until it is as long.
         """
         axes = self.body.parallel
         if self.body.reduce and self.sweeps.sweep_vector is None and self.unit_vector is None:
@@ -74,7 +74,7 @@ class NestEmitter:
         return axes[:-2], axes[-2], axes[-1]
 
     def _block_size(self) -> int:
-        """One vector a unit while reducing (it stays in a register), else a stretch of them."""
+        """One vector a unit while reducing (it stays in a register), else a block of them."""
         lanes = self.writer.lanes
         return lanes if self.body.reduce else BLOCK_VECTORS * lanes
 

@@ -12,7 +12,7 @@ from .writer import Writer
 
 # Terms of the shorter sums that a long one is made of, in each lane: rounding goes one way where
 # terms are equal, and so grows with their number.
-STRETCH = 64
+SUM_BLOCK = 64
 
 COMBINE = {"add": "{0} + {1}", "multiply": "{0} * {1}"}
 HORIZONTAL = {
@@ -44,15 +44,15 @@ class Sweeps:
         unit_vector, self.place.vector = self.place.vector, self.body.vector
         for accumulate in stage.accumulate:
             self._start(accumulate)
-        if self.body.stretched:
-            self._stretches(stage)
+        if self.body.blocked_sum:
+            self._blocked_sweep(stage)
         else:
             self._reduce_loops(stage, self.body.reduce)
         self.place.vector = unit_vector
         for accumulate in stage.accumulate:
             self._finish(accumulate)
 
-    def _stretches(self, stage: Stage) -> None:
+    def _blocked_sweep(self, stage: Stage) -> None:
         """The sweep in stretches of the innermost axis; each has a sum of its own.
 
         Rows shorter than a stretch make one together: then ``terms`` counts those since it began.
@@ -91,7 +91,7 @@ class Sweeps:
             return
         start, stop = f"{axis.name}_start", f"{axis.name}_stop"
         width = writer.lanes if axis.name == self.sweep_vector else 1
-        length = STRETCH * width
+        length = SUM_BLOCK * width
         with writer.block(f"for {start} in range(0, {axis.extent}, {length}):"):
             end = writer.call("minimum", axis.extent, f"{start} + {length}")
             writer.line(f"{stop} = {end}")
@@ -101,7 +101,7 @@ class Sweeps:
                 self._add_parts(sums)
                 return
             writer.line(f"terms += ({stop} - {start} + {width - 1}) // {width}")
-            with writer.block(f"if terms >= {STRETCH}:"):
+            with writer.block(f"if terms >= {SUM_BLOCK}:"):
                 self._add_parts(sums)
                 writer.line("terms = 0")
 

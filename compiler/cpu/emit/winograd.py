@@ -1,4 +1,4 @@
-"""Emits ``Winograd`` kernels: tiles transformed, multiplied place by place, and led back."""
+"""Emits ``Winograd`` kernels: transform, products at each place, inverse transform."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeAlias
 from ...ir.types import FLOAT32
 from ...loops.kernel import Kernel
 from ...ops.winograd import PLACES, SEEN, TILE, WINDOW
-from ..arguments import WinogradArguments, WinogradSumArguments
+from ..arguments import WinogradArguments, WinogradKernelGradientArguments
 from ..bodies import PLACES_APART, RegisterBlock, Winograd
 from .contract import advance_position, channel_setup
 from .epilogue import Cell, MaskOf, cells, filter_mask, finish_block
@@ -17,30 +17,30 @@ from .writer import Writer
 
 ARG = WinogradArguments[str, str].names()
 # Of what is made of tiles.
-Tiled: TypeAlias = "WinogradArguments[str, str] | WinogradSumArguments[str, str]"
+Tiled: TypeAlias = "WinogradArguments[str, str] | WinogradKernelGradientArguments[str, str]"
 
 
 def emit_winograd(writer: Writer, kernel: Kernel, body: Winograd) -> None:
-    """Writes the kernel; each thread takes a contiguous share of (go, panel) units.
+    """Writes the kernel; each thread takes a contiguous share of (tile batch, panel) units.
 
-    A go is a few tiles, wherever they lie: their pixels are transformed once for all panels of
-    filters that the thread does.
+    The pixels of a tile batch are transformed once for all panels of filters that the thread
+    computes.
     """
     writer.unpack(kernel.params)
     writer.use("minimum")
     width = body.block.vectors * writer.lanes
     count_tiles(writer, ARG)
-    writer.line(f"goes = (tiles + {body.tiles - 1}) // {body.tiles}")
+    writer.line(f"tile_batches = (tiles + {body.tiles - 1}) // {body.tiles}")
     writer.line(f"v_place = {body.tiles} * {ARG.v_tile} + {PLACES_APART}")
-    writer.line(f"unit = goes * {ARG.panels} * thread // threads")
-    writer.line(f"end = goes * {ARG.panels} * (thread + 1) // threads")
+    writer.line(f"unit = tile_batches * {ARG.panels} * thread // threads")
+    writer.line(f"end = tile_batches * {ARG.panels} * (thread + 1) // threads")
     with writer.block("while unit < end:"):
-        writer.line(f"go = unit // {ARG.panels}")
+        writer.line(f"tile_batch = unit // {ARG.panels}")
         writer.line(f"panel = unit % {ARG.panels}")
         writer.line(f"stop = minimum({ARG.panels}, panel + end - unit)")
         writer.line("unit += stop - panel")
-        writer.line("head = tiles * go // goes")
-        writer.line("count = tiles * (go + 1) // goes - head")
+        writer.line("head = tiles * tile_batch // tile_batches")
+        writer.line("count = tiles * (tile_batch + 1) // tile_batches - head")
         with each_tile(writer, ARG):
             transform_pixels(writer, ARG)
         with writer.block("while panel < stop:"):
@@ -49,7 +49,7 @@ def emit_winograd(writer: Writer, kernel: Kernel, body: Winograd) -> None:
                 writer.line("channel = o")
                 channel_setup(writer, body, 1, ARG)
                 with each_tile(writer, ARG):
-                    _lead_back(writer, body, width)
+                    _inverse_transform(writer, body, width)
             writer.line("panel += 1")
 
 
@@ -93,7 +93,7 @@ def each_vector(writer: Writer, width: int, arg: Tiled) -> Iterator[None]:
 def transform_pixels(writer: Writer, arg: Tiled, ahead: bool = False) -> None:
     """``B' d B`` of the pixels of a tile, all channels: first down the columns, then across.
 
-    ``ahead``: asks for as many pixels of the tiles that come next.
+    ``ahead``: prefetches as many pixels of the next tiles.
     """
     writer.line(f"xi = image * {arg.x_image} + oy * {arg.x_row} + ox * {arg.x_col}")
     writer.line(f"vi = t * {arg.v_tile}")
@@ -182,7 +182,7 @@ def _weights(writer: Writer, body: Winograd, j: int) -> str:
     return writer.call("load", ARG.w, index)
 
 
-def _lead_back(writer: Writer, body: Winograd, width: int) -> None:
+def _inverse_transform(writer: Writer, body: Winograd, width: int) -> None:
     """``A' m A`` of the products of a tile, then what follows the convolution."""
     writer.line(f"mi = t * {width} + at")
     block = RegisterBlock(TILE, TILE, 1)

@@ -1,4 +1,4 @@
-"""Convolutions of 3 x 3 windows take fewer products: see ``winograd``."""
+"""Winograd convolution: 3 x 3 windows with fewer products; see ``winograd``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEAST_GAIN = 1.2  # times less work by estimate, for a rewrite
 
 
 def winograd(graph: Graph, context: Context[Host]) -> Graph:
-    """Convolutions are done by Winograd's F(2x2, 3x3) where that takes less time.
+    """Replaces convolutions by Winograd's F(2x2, 3x3) where that takes less time.
 
         %0 = conv2d(%x, $kernel, padding="same")                  $kernel : f32[3, 3, 32, 64]
         %1 = conv2d_kernel_gradient(%x, %g, window=(3, 3), padding="same")
@@ -29,13 +29,13 @@ def winograd(graph: Graph, context: Context[Host]) -> Graph:
         %2 = winograd_kernel_gradient(%x, %g, padding="same")     f32[16, 32, 64]
         %3 = winograd_kernel(%2, %x, %g, padding="same")          f32[3, 3, 32, 64]
 
-    A tile of 2 x 2 results takes 16 products a pair of channels instead of 36. To transform pixels
-    and results costs additions, which many channels share: few channels are not worth it, nor are
-    images so small that many of the last tiles' results are made twice.
+    A tile of 2 x 2 results takes 16 products for each pair of channels instead of 36. Transforming
+    pixels and results costs additions, which many channels share. It does not pay for few channels,
+    nor for images so small that many results of the last tiles are computed twice.
 
     NaN, infinity and finite values of any size give what a direct sum gives: where a tile has a
-    result that is not finite, its results are summed again from the kernel itself. What is finite
-    is off by more than a direct sum, relative to the largest pixel and weight of its window;
+    result that is not finite, its results are summed again from the kernel itself. Finite results
+    have larger errors than direct sums, relative to the largest pixel and weight of the window;
     ``ops/winograd.py`` states the bound.
     """
 
@@ -64,14 +64,14 @@ def _rewritten(node: Node) -> Node:
 
 
 def _convolution(node: Node) -> Convolution | None:
-    """What a convolution, or the gradient of its kernel, works on; None if its window differs."""
+    """The sizes of a convolution, or of its kernel's gradient; None if its window differs."""
     if node.op not in (ops.conv2d, ops.conv2d_kernel_gradient):
         return None
     attrs = node.attrs
     if (attrs["strides"], attrs["dilation"], attrs["groups"]) != ((1, 1), (1, 1), 1):
         return None
     kernel, made = (node.inputs[1], node) if node.op is ops.conv2d else (node, node.inputs[1])
-    if attrs.get("part") is not None or kernel.shape[:2] != WINDOW:
+    if attrs.get("split") is not None or kernel.shape[:2] != WINDOW:
         return None
     _, _, channels, filters = kernel.shape
     if not isinstance(channels, int) or not isinstance(filters, int):

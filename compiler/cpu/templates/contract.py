@@ -1,6 +1,6 @@
 """Builds ``Contract`` kernels: conv2d and matmul, with what follows them in the same registers.
 
-The operand is read in place (a border of zeros stands around images where the padding asks for
+The operand is read in place (a halo of zeros stands around images where the padding asks for
 one), the weights in packed panels. A 1x1 convolution over contiguous images is a matrix product of
 all their pixels, so images too small for a block do not waste it.
 
@@ -27,19 +27,19 @@ from ...loops.problems import (
     matmul_problem,
     transposed_problem,
 )
-from ..arguments import ContractArguments, CutArguments
+from ..arguments import ContractArguments, SplitArguments
 from ..blocking import BlockEngine, Choice, Extent, choose
 from ..bodies import Contract, RegisterBlock
 
 ARG = ContractArguments[str, str].names()
 
-LONG_DEPTH = 640  # products from which rounding calls for a sum of sums
-STRETCH = 512  # products of one of those: rounding grows with the length of each
-FEW_STRETCHES = 16  # rounding of so few sums is less than that within one
-STREAMED_BYTES = 2**20
-STREAMED_PIXELS = 64
+LONG_DEPTH = 640  # products from which a sum is blocked, for less rounding
+SUM_BLOCK = 512  # products of a block: rounding grows with its length
+FEW_SUM_BLOCKS = 16  # rounding of so few sums is less than that within one
+PANEL_PREFETCH_BYTES = 2**20
+PANEL_PREFETCH_PIXELS = 64
 CHUNK_BYTES = 256 * 1024  # operand bytes that stay in a core's cache while the weights pass over
-FAR_ROW = 512  # elements: 2 KB
+PREFETCHED_ROW = 512  # elements: 2 KB
 ALL_BLOCKS = 2**30  # of a matrix of unknown size
 
 
@@ -59,7 +59,7 @@ def build_contract(
 def build_kernel_gradient(
     group: Anchored, name: str, engines: tuple[BlockEngine, ...]
 ) -> tuple[Launch, ...]:
-    """The launches for a ``conv2d_kernel_gradient`` in parts."""
+    """The launches for a split ``conv2d_kernel_gradient``."""
     problems = kernel_gradient_problems(group)
     launches = [_launch(group, problem, name, engines) for problem in problems]
     found = tuple(launch for launch in launches if launch is not None)
@@ -70,12 +70,12 @@ def build_kernel_gradient(
 def _launch(
     group: Anchored, problem: Problem, name: str, engines: tuple[BlockEngine, ...]
 ) -> Launch | None:
-    rows, columns = group.parts.covered(problem.rows, problem.columns)
+    rows, columns = group.matched.covered(problem.rows, problem.columns)
     extent = _extent(group, problem, rows, columns)
-    choice = choose(group.anchor.op.lowering.kind, extent, engines)
+    choice = choose(group.anchor.op.kind.form, extent, engines)
     if choice is None:
         return None
-    short = choice.engine.is_short(extent) and not problem.turned
+    short = choice.engine.is_short(extent) and not problem.transposed
     contract = _contract(group, problem, extent, choice, _fixed_sizes(problem) if short else ())
     arguments = _arguments(group, problem, contract, choice)
     fixed = dict(contract.fixed)
@@ -91,12 +91,12 @@ def _problem(group: Anchored) -> Problem | None:
         "transposed_matmul": transposed_problem,
         "conv2d": conv_problem,
     }
-    kind = group.anchor.op.lowering.kind
+    kind = group.anchor.op.kind.form
     return kinds[kind](group, layouts) if kind in kinds else None
 
 
 def _extent(group: Anchored, problem: Problem, rows: Size, columns: Size) -> Extent:
-    pool, (kys, kxs, run) = group.parts.pool, problem.steps
+    pool, (kys, kxs, run) = group.matched.pool, problem.steps
     return Extent(
         rows=rows if isinstance(rows, int) else None,
         columns=_least(columns),
@@ -105,10 +105,10 @@ def _extent(group: Anchored, problem: Problem, rows: Size, columns: Size) -> Ext
         sweeps=kys * kxs,
         row_unit=pool.rows if pool else 1,
         column_unit=pool.columns if pool else 1,
-        adjacent=problem.turned,
+        adjacent=problem.transposed,
         in_place=problem.right is not None,
         dtype=group.anchor.inputs[0].dtype,
-        gates=group.parts.gates,
+        gates=group.matched.gates,
     )
 
 
@@ -119,61 +119,63 @@ def _contract(
     choice: Choice,
     fixed: tuple[tuple[str, int], ...],
 ) -> Contract:
-    parts, width, engine = group.parts, choice.width, choice.engine
+    matched, width, engine = group.matched, choice.width, choice.engine
     return Contract(
         block=choice.block,
         tail="single" if extent.columns is None else "overlap",
         masked=not isinstance(problem.channels, int) or problem.channels % width != 0,
-        epilogue=parts.epilogue,
-        bias=parts.bias is not None,
+        epilogue=matched.epilogue,
+        bias=matched.bias is not None,
         fixed=fixed,
-        stretched=_stretched(problem)[0],
-        carried=not isinstance(problem.depth, int) or problem.depth > FEW_STRETCHES * STRETCH,
-        streamed=_is_streamed(problem, extent),
+        blocked_sum=_summation_block(problem)[0],
+        carried=not isinstance(problem.depth, int) or problem.depth > FEW_SUM_BLOCKS * SUM_BLOCK,
+        prefetch_panels=_prefetches_panels(problem, extent),
         in_place=problem.right is not None,
-        turned=problem.turned,
-        cuts=tuple(cut.loop for cut in problem.cuts),
-        far=_far(problem),
+        transposed=problem.transposed,
+        splits=tuple(split.loop for split in problem.splits),
+        prefetch_rows=_prefetched_rows(problem),
         clipped=_is_clipped(problem, fixed),
         unrolled=1 if fixed else engine.unrolled,
-        prefetched=engine.prefetches_in(choice.block, parts.gates),
+        prefetch_weights=engine.prefetches_in(choice.block, matched.gates),
         engine=engine.name,
         accumulator=engine.accumulator,
     )
 
 
 def _is_clipped(problem: Problem, fixed: tuple[tuple[str, int], ...]) -> bool:
-    """Whether the loop over a window's rows may be shorter: it is neither unrolled nor in parts."""
-    return problem.clip is not None and not fixed and _stretched(problem)[0] != "kys"
+    """Whether the loop over a window's rows may be shorter: it is neither unrolled nor blocked."""
+    return problem.clip is not None and not fixed and _summation_block(problem)[0] != "kys"
 
 
-def _far(problem: Problem) -> tuple[str, ...]:
-    """The operands of a gradient whose rows lie so far apart that they are asked for in time."""
-    if not problem.turned:
+def _prefetched_rows(problem: Problem) -> tuple[str, ...]:
+    """The operands of a gradient whose rows lie so far apart that they are prefetched."""
+    if not problem.transposed:
         return ()
     rows = {ARG.x: problem.x_run, ARG.w: problem.right.run if problem.right is not None else 0}
-    return tuple(name for name, row in rows.items() if isinstance(row, int) and row >= FAR_ROW)
+    return tuple(
+        name for name, row in rows.items() if isinstance(row, int) and row >= PREFETCHED_ROW
+    )
 
 
-def _stretched(problem: Problem) -> tuple[str, int]:
-    """Which loop of a long sum is made of shorter ones, and their steps."""
+def _summation_block(problem: Problem) -> tuple[str, int]:
+    """Which loop of a long sum is blocked, and the steps of a block."""
     _, kxs, run = problem.steps
     if isinstance(problem.depth, int) and problem.depth <= LONG_DEPTH:
         return "", 1
-    if run >= STRETCH or not isinstance(problem.run, int):
-        return "run", STRETCH
-    if kxs * run >= STRETCH or not isinstance(problem.kxs, int):
-        return "kxs", max(1, STRETCH // run)
-    return "kys", max(1, STRETCH // (kxs * run))
+    if run >= SUM_BLOCK or not isinstance(problem.run, int):
+        return "run", SUM_BLOCK
+    if kxs * run >= SUM_BLOCK or not isinstance(problem.kxs, int):
+        return "kxs", max(1, SUM_BLOCK // run)
+    return "kys", max(1, SUM_BLOCK // (kxs * run))
 
 
-def _is_streamed(problem: Problem, extent: Extent) -> bool:
+def _prefetches_panels(problem: Problem, extent: Extent) -> bool:
     """Whether the weights are read from memory rather than a cache: many, for few pixels."""
     if extent.rows is None or extent.columns is None or problem.right is not None:
         return False
-    few = extent.rows * extent.columns <= STREAMED_PIXELS
+    few = extent.rows * extent.columns <= PANEL_PREFETCH_PIXELS
     weights = extent.depth * extent.channels * problem.groups * FLOAT32.itemsize
-    return few and weights >= STREAMED_BYTES
+    return few and weights >= PANEL_PREFETCH_BYTES
 
 
 def _fixed_sizes(problem: Problem) -> tuple[tuple[str, int], ...]:
@@ -187,8 +189,8 @@ def _fixed_sizes(problem: Problem) -> tuple[tuple[str, int], ...]:
 def _arguments(
     group: Anchored, problem: Problem, body: Contract, choice: Choice
 ) -> ContractArguments[Pointer, Size]:
-    rows, columns = group.parts.covered(problem.rows, problem.columns)
-    panels, gates = (problem.channels + choice.width - 1) // choice.width, group.parts.gates
+    rows, columns = group.matched.covered(problem.rows, problem.columns)
+    panels, gates = (problem.channels + choice.width - 1) // choice.width, group.matched.gates
     left, right = group.anchor.inputs
     packed = choice.packing(problem.groups, problem.batch_axes, gates)
     arguments: ContractArguments[Pointer, Size] = ContractArguments(
@@ -210,10 +212,10 @@ def _arguments(
         x_ky=problem.x_ky,
         x_kx=problem.x_kx,
         x_group=problem.x_group,
-        x_run=problem.x_run if problem.turned else ABSENT,
-        stretch=_stretched(problem)[1] if body.stretched else ABSENT,
+        x_run=problem.x_run if problem.transposed else ABSENT,
+        sum_block=_summation_block(problem)[1] if body.blocked_sum else ABSENT,
         w_image=packed.matrix(problem.depth, problem.channels) if problem.batch_axes else 0,
-        cuts=_cuts(problem),
+        splits=_splits(problem),
         epilogue=group.epilogue(partial(_walked, problem), problem.y_offset),
     )
     arguments = _read_in_place(arguments, group, problem)
@@ -235,11 +237,13 @@ def _read_in_place(
     )
 
 
-def _cuts(problem: Problem) -> dict[str, CutArguments[Pointer, Size]]:
-    found: dict[str, CutArguments[Pointer, Size]] = {}
-    for cut in problem.cuts:
-        part = getattr(problem, cut.loop)
-        found[cut.loop] = CutArguments(total=cut.total, parts=(cut.total + part - 1) // part)
+def _splits(problem: Problem) -> dict[str, SplitArguments[Pointer, Size]]:
+    found: dict[str, SplitArguments[Pointer, Size]] = {}
+    for split in problem.splits:
+        steps = getattr(problem, split.loop)
+        found[split.loop] = SplitArguments(
+            total=split.total, splits=(split.total + steps - 1) // steps
+        )
     return found
 
 
@@ -252,9 +256,9 @@ def _walked(problem: Problem, layout: Placed) -> Strides:
 def _chunk(problem: Problem, rows: Size, columns: Size, block: RegisterBlock) -> int:
     """Blocks whose operand stays in a core's cache while the weights pass over.
 
-    The blocks of a gradient all read the same: those of a part, or of a matrix.
+    The blocks of a gradient all read the same operand: that of a partial sum, or of a matrix.
     """
-    if not problem.turned:
+    if not problem.transposed:
         kys, _, run = problem.steps
         pixels = block.rows * block.columns
         return max(1, CHUNK_BYTES // max(1, pixels * run * kys * FLOAT32.itemsize))

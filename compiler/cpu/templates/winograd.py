@@ -30,14 +30,14 @@ def build_winograd(
 ) -> Launch | None:
     """The launch for a group around a ``winograd_conv2d``, or None where there is none."""
     group = match_anchored(body, operands, results, Contraction)
-    if group is None or group.anchor.op.lowering.kind != "winograd_conv2d":
+    if group is None or group.anchor.op.kind.form != "winograd_conv2d":
         return None
-    parts = group.parts
-    rows, columns = known_sizes(parts.covered(*group.anchor.shape[1:3]))
+    matched = group.matched
+    rows, columns = known_sizes(matched.covered(*group.anchor.shape[1:3]))
     channels, filters = known_sizes(group.anchor.inputs[1].shape[1:])
     down, across = -(-rows // TILE), -(-columns // TILE)
     extent = Extent(1, down * across, filters, channels)
-    choice = choose(group.anchor.op.lowering.kind, extent, engines)
+    choice = choose(group.anchor.op.kind.form, extent, engines)
     if choice is None or channels % choice.engine.lanes:
         return None
     block, width = choice.block, choice.width
@@ -47,8 +47,8 @@ def build_winograd(
         tiles=max(2, -(-TILES // block.columns)) * block.columns,
         masked=filters % width != 0,
         overlapping=rows % TILE != 0 or columns % TILE != 0,
-        epilogue=parts.epilogue,
-        bias=parts.bias is not None,
+        epilogue=matched.epilogue,
+        bias=matched.bias is not None,
         in_place=not packed,
     )
     images = group.anchor.shape[0]

@@ -1,4 +1,4 @@
-"""The team: members that help, come late, never come, are busy, or are lost in a fork."""
+"""The thread pool: workers that help, come late, never come, are busy, or are lost in a fork."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from keraunos.runtime.cpu import team
+from keraunos.runtime.cpu import thread_pool
 from keraunos.runtime.cpu.dispatcher import Dispatch
-from keraunos.runtime.cpu.team import Team, current_team
+from keraunos.runtime.cpu.thread_pool import ThreadPool, current_pool
 from keraunos.runtime.cpu.toolchain import KERNELS
 
 from .conftest import kernel_source
@@ -91,9 +91,9 @@ def test_waiting_members_do_not_keep_a_process_alive() -> None:
 
 
 def test_members_that_never_come_hold_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    lonely = Team()
-    monkeypatch.setattr(lonely, "_grow", lambda members: None)
-    monkeypatch.setattr(team._current, "team", lonely)
+    lonely = ThreadPool()
+    monkeypatch.setattr(lonely, "_grow", lambda workers: None)
+    monkeypatch.setattr(thread_pool._current, "pool", lonely)
     dispatch, x = reversing(threads=4)
     dispatch.run()
     np.testing.assert_array_equal(x, np.arange(100) + 40)
@@ -115,7 +115,7 @@ def test_members_help() -> None:
 
 def test_a_second_caller_works_alone() -> None:
     dispatch, x = reversing(threads=2)
-    busy = current_team()._busy
+    busy = current_pool()._busy
     with busy:
         dispatch.run()
     np.testing.assert_array_equal(x, np.arange(100) + 40)

@@ -1,4 +1,5 @@
-"""What depends on weights alone: computed once when they change, not at every call."""
+"""Weight preprocessing: what depends on weights alone is computed when they change, not at every
+call."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from .ops.core import ITEM, copy
 
 
 def fixed_nodes(graph: Graph) -> frozenset[Node]:
-    """The nodes with the same value at every call: weights, and what is computed from them alone.
+    """The nodes with the same value at every call: weights, and values computed from them alone.
 
     A parameter that calls update is none. Nor is a result that a kernel has to write, nor a copy,
     which is there because a kernel has to, nor what has as many elements as the batch: its size is

@@ -1,13 +1,13 @@
-"""Copies the values that a padded convolution reads where no border can stand around them.
+"""Copies the operands of padded convolutions that cannot be stored with a halo of zeros.
 
     %0 = conv2d(%x, $kernel, padding="same")
     -->
     %0 = copy(%x)
     %1 = conv2d(%0, $kernel, padding="same")
 
-A convolution with padding reads zeros around its operand. Values made by kernels are stored with
-that border; inputs of the model, views, results, weights and the rows of matrix products are not,
-so they are copied first. Runs when groups are settled: what reads a value decides.
+A convolution with padding reads zeros around its operand. Values computed by kernels are stored
+with that halo. Inputs of the model, views, results, weights and rows of matrix products are not, so
+they are copied first. Runs after fusion, because the readers of a value decide.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from ...ir.graph import Graph, Node, apply, on_operands
 from ...ir.kinds import Region
 from ...ir.rewrite import remade, rewrite
 from ...ops.core import FUSED, copy
-from ...prologue import fixed_nodes
+from ...weight_preprocessing import fixed_nodes
 from ..layouts import free_layout, wanted_halo
 
 
-def borders(graph: Graph, context: Context[Host]) -> Graph:
-    """Inserts the copies, in the steps of loops too; see the module's docstring."""
+def halos(graph: Graph, context: Context[Host]) -> Graph:
+    """Inserts the copies, also in the bodies of loops; see the module's docstring."""
     graph = rewrite(graph, lambda node: _in_steps(node, context))
     while True:
         fixed = fixed_nodes(graph)
@@ -38,14 +38,14 @@ def borders(graph: Graph, context: Context[Host]) -> Graph:
         }
         if not crowded:
             return graph
-        # The copy may be there already, and itself be a result: then it is copied in turn.
+        # The copy may exist already and be a result itself: then it is copied again.
         graph = _copied(graph, crowded)
 
 
 def _in_steps(node: Node, context: Context[Host]) -> Node | None:
-    if node.op is FUSED or not isinstance(node.op.lowering, Region):
+    if node.op is FUSED or not isinstance(node.op.kind, Region):
         return None
-    body = borders(node.attrs["body"], context)
+    body = halos(node.attrs["body"], context)
     return apply(node.op, node.inputs, node.attrs | {"body": body})
 
 

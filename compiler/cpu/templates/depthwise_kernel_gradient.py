@@ -1,4 +1,4 @@
-"""Builds ``WindowSum`` kernels: gradients of depthwise filters, in parts."""
+"""Builds ``DepthwiseKernelGradient`` kernels: partial sums of depthwise filters' gradients."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from ...loops.anchored import Anchored, image_strides
 from ...loops.arguments import Pointer
 from ...loops.layout import Launch
 from ...loops.problems import first_seen
-from ...ops.kernel_gradients import part_counts
+from ...ops.kernel_gradients import split_counts
 from ...ops.windowing import resolve_padding
-from ..arguments import WindowSumArguments
-from ..bodies import WindowSum
+from ..arguments import DepthwiseKernelGradientArguments
+from ..bodies import DepthwiseKernelGradient
 
 WINDOW_REGISTERS = 25  # of 32: a window of so many places is summed at once
 MOST_COLUMNS = 8
 
 
-def build_window_sum(group: Anchored, name: str, machine: Host) -> Launch:
-    """The launch for a ``depthwise_kernel_gradient`` in parts, one filter a channel."""
+def build_depthwise_kernel_gradient(group: Anchored, name: str, machine: Host) -> Launch:
+    """The launch for a split ``depthwise_kernel_gradient``, one filter a channel."""
     anchor, x, grad = group.anchor, group.x, group.layout(group.anchor.inputs[1])
     attrs, (kh, kw) = anchor.attrs, anchor.attrs["window"]
     (sy, sx), (dy, dx) = attrs["strides"], attrs["dilation"]
     padding = resolve_padding(x.type.shape[1:3], (kh, kw), (sy, sx), (dy, dx), attrs["padding"])
     image, row, pixel, _ = x.strides
     images, lines, cols, channels = grad.type.shape
-    image_parts, line_parts = part_counts(grad.type.shape, attrs["part"])
+    image_splits, line_splits = split_counts(grad.type.shape, attrs["split"])
     assert isinstance(channels, int), "kernels have known channels"
     w_image, w_row, w_col = image_strides(grad)
-    arguments: WindowSumArguments[Pointer, Size] = WindowSumArguments(
+    arguments: DepthwiseKernelGradientArguments[Pointer, Size] = DepthwiseKernelGradientArguments(
         x=group.pointer(anchor.inputs[0], first_seen(x, padding)),
         w=group.origin(anchor.inputs[1]),
         y=group.stored(),
@@ -37,10 +37,10 @@ def build_window_sum(group: Anchored, name: str, machine: Host) -> Launch:
         cols=cols,
         channels=channels,
         kys=kh,
-        images_part=attrs["part"][0],
-        lines_part=attrs["part"][1],
-        image_parts=image_parts,
-        line_parts=line_parts,
+        split_images=attrs["split"][0],
+        split_lines=attrs["split"][1],
+        image_splits=image_splits,
+        line_splits=line_splits,
         x_image=image,
         x_row=row * sy,
         x_col=pixel * sx,
@@ -51,7 +51,7 @@ def build_window_sum(group: Anchored, name: str, machine: Host) -> Launch:
         w_col=w_col,
     )
     rows, columns = _block(kh, kw, cols, machine)
-    kernel = WindowSum(channels % machine.lanes != 0, rows, columns, kw, sx, dx)
+    kernel = DepthwiseKernelGradient(channels % machine.lanes != 0, rows, columns, kw, sx, dx)
     flops = grad.type.elements * (2 * kh * kw)
     return group.launch(name, kernel, arguments, flops)
 

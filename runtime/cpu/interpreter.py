@@ -1,13 +1,13 @@
-"""The walker: one kernel that walks any table of launches, loops and tiles (see `dispatcher`).
+"""The interpreter: one kernel that runs any table of launches, loops and tiles (see `dispatcher`).
 
 This text is compiled like a generated kernel, through the kernel cache; the dispatcher sets
-`PROFILE` for the variant that measures. Every thread of a team walks the whole table on its own;
-nesting is an explicit stack of frames, so one function without recursion serves all.
+`PROFILE` for the variant that measures. Every thread of a pool goes through the whole table on its
+own. Nesting is an explicit stack of frames, without recursion.
 
-Work is claimed, not dealt out. All parts of all launches are numbered in the order in which they
-are walked; a thread takes the next number, does that part, and counts it as done. To pass a barrier
-is to see all numbers before it done. So a thread that comes late, or never, holds nobody up: the
-others do its share, and it skips what they have done.
+Work is claimed dynamically. The tasks of all launches are numbered in the order of the table; a
+thread takes the next number, runs that task, and counts it as done. A barrier is passed once all
+numbers before it are done. So nobody waits for a thread that comes late, or never: the others do
+its share, and it skips what they have done.
 
 Profiled, whoever finishes a part adds the time since any part was finished to that part's row: so
 the times of rows make up the whole. In tiles the times that all threads spend are added up.
@@ -76,7 +76,7 @@ def kernel(header: Any, thread: int, threads: int) -> None:
     end = get(header, ROWS)
     depth = 0
     in_tile = 0
-    numbered = 0  # parts of the rows walked so far
+    numbered = 0  # tasks of the rows so far
     before = 0
     if PROFILE:
         # The word behind the times of rows is when a part was finished last; at first, now.
@@ -123,13 +123,13 @@ def kernel(header: Any, thread: int, threads: int) -> None:
             row += 1
             if operation == LAUNCH:
                 ticket = 0
-                parts = 1
+                tasks = 1
                 limit = 1
                 if not in_tile:
-                    parts = get(code, o + 7)
-                    if parts == 0:
-                        parts = threads
-                    limit = numbered + parts
+                    tasks = get(code, o + 7)
+                    if tasks == 0:
+                        tasks = threads
+                    limit = numbered + tasks
                     ticket = claim(progress, limit)
                 if ticket >= 0:
                     mine = shift_pointer(args, get(code, o + 3))
@@ -151,7 +151,7 @@ def kernel(header: Any, thread: int, threads: int) -> None:
                             atomic_add(times, o // ROW, clock() - before)
                     else:
                         while ticket >= 0:
-                            call_kernel(get(code, o + 2), mine, ticket - numbered, parts)
+                            call_kernel(get(code, o + 2), mine, ticket - numbered, tasks)
                             atomic_add(progress, DONE, 1)
                             if PROFILE:
                                 lap(times, o // ROW, get(header, ROWS))

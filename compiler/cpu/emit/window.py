@@ -1,4 +1,4 @@
-"""Emits ``Slide`` kernels: depthwise convolution and pooling, a vector of channels at a time."""
+"""Emits ``SlidingWindow`` kernels: depthwise convolution and pooling, by vectors of channels."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import TypeAlias
 
 from ...ir.types import FLOAT32
 from ...loops.kernel import Kernel
-from ..arguments import DepthwiseArguments, PoolArguments, UnpoolArguments
-from ..bodies import RegisterBlock, Slide, Unpool, WindowSum
+from ..arguments import DepthwiseArguments, PoolArguments, PoolingGradientArguments
+from ..bodies import DepthwiseKernelGradient, PoolingGradient, RegisterBlock, SlidingWindow
 from .epilogue import filter_mask, finish_block
 from .writer import Writer
 
 DOT = DepthwiseArguments[str, str].names()
 POOL = PoolArguments[str, str].names()
 Channelwise: TypeAlias = (
-    "DepthwiseArguments[str, str] | PoolArguments[str, str] | UnpoolArguments[str, str]"
+    "DepthwiseArguments[str, str] | PoolArguments[str, str] | PoolingGradientArguments[str, str]"
 )
 
 
-def emit_slide(writer: Writer, kernel: Kernel, body: Slide) -> None:
+def emit_window(writer: Writer, kernel: Kernel, body: SlidingWindow) -> None:
     """Writes the kernel; each thread takes a contiguous share of the output rows."""
     writer.use("minimum", "maximum")
     writer.unpack(kernel.params)
@@ -33,7 +33,7 @@ def emit_slide(writer: Writer, kernel: Kernel, body: Slide) -> None:
             _pool_row(writer, body)
 
 
-def begin_channels(writer: Writer, body: Slide | Unpool, arg: Channelwise) -> None:
+def begin_channels(writer: Writer, body: SlidingWindow | PoolingGradient, arg: Channelwise) -> None:
     """What varies with the vector of channels: its mask and the epilogue's operands."""
     if body.masked:
         writer.line(f"m0 = {writer.call('first', f'{arg.channels} - channel')}")
@@ -44,14 +44,19 @@ def begin_channels(writer: Writer, body: Slide | Unpool, arg: Channelwise) -> No
             writer.line(f"{operand.name} = {writer.call('load_splat', operand.pointer, '0')}")
 
 
-def load(writer: Writer, body: Slide | Unpool | WindowSum, pointer: str, index: str) -> str:
+def load(
+    writer: Writer,
+    body: SlidingWindow | PoolingGradient | DepthwiseKernelGradient,
+    pointer: str,
+    index: str,
+) -> str:
     """The text of a vector load, masked where the channels are no whole number of vectors."""
     if body.masked:
         return writer.call("load_masked", pointer, index, "m0")
     return writer.call("load", pointer, index)
 
 
-def _dot_row(writer: Writer, body: Slide) -> None:
+def _dot_row(writer: Writer, body: SlidingWindow) -> None:
     block = RegisterBlock(1, body.columns, 1)
     with writer.block(f"for channel in range(0, {DOT.channels}, {writer.lanes}):"):
         begin_channels(writer, body, DOT)
@@ -70,7 +75,7 @@ def _dot_row(writer: Writer, body: Slide) -> None:
             finish_block(writer, body.epilogue, block, filter_mask(body.masked), DOT.epilogue)
 
 
-def _multiply(writer: Writer, body: Slide) -> None:
+def _multiply(writer: Writer, body: SlidingWindow) -> None:
     """One kernel row; neighbouring outputs share the input columns they both see."""
     for kx in range(body.width):
         offset = f" + {kx} * {DOT.channels}" if kx else ""
@@ -88,7 +93,7 @@ def _multiply(writer: Writer, body: Slide) -> None:
     writer.line(f"wi += {body.width} * {DOT.channels}")
 
 
-def _pool_row(writer: Writer, body: Slide) -> None:
+def _pool_row(writer: Writer, body: SlidingWindow) -> None:
     writer.line(f"top = oy * {POOL.stride_y} - {POOL.pad_y}")
     writer.line(f"y_start, y_stop = maximum(0, -top), minimum({POOL.kys}, {POOL.height} - top)")
     with writer.block(f"for ox in range({POOL.cols}):"):
@@ -109,7 +114,7 @@ def _pool_row(writer: Writer, body: Slide) -> None:
             finish_block(writer, body.epilogue, RegisterBlock(1, 1, 1), mask, POOL.epilogue)
 
 
-def _pool_window(writer: Writer, body: Slide) -> None:
+def _pool_window(writer: Writer, body: SlidingWindow) -> None:
     with writer.block("for ky in range(y_start, y_stop):"):
         line = f"image * {POOL.x_image} + (top + ky) * {POOL.x_line}"
         writer.line(f"xi = {line} + left * {POOL.x_pixel} + channel")

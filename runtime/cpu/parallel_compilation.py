@@ -1,8 +1,8 @@
-"""Loads the kernels of a program; where many lack, a second process compiles from the other end.
+"""Parallel compilation: where many kernels of a program are missing, a second process helps.
 
-Numba's front end holds Python's lock, so threads would take turns. What the helper has compiled
-lies in the cache by the time this process comes to it. Where no process can be started, or it
-dies, nothing is missing but its help.
+Numba's front end holds Python's lock, so threads would not run in parallel. The helper compiles
+from the other end of the list, and this process finds its kernels in the cache. If no process can
+be started, or it dies, this process compiles all kernels itself.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 # A helper takes a second to import the compiler: what a few kernels take to compile.
 FEWEST = 6
 # Kernels that every first call needs, whatever the program.
-ALWAYS = ("walker.py", "team_lead.py", "team_member.py")
+ALWAYS = ("interpreter.py", "pool_leader.py", "pool_worker.py")
 
 
 def load_kernels(sources: Sequence[str]) -> tuple[LoadedKernel, ...]:

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from kernel_texts import SOURCE, fresh, result
 
-from keraunos.runtime.cpu import ahead
-from keraunos.runtime.cpu.ahead import FEWEST, load_kernels
+from keraunos.runtime.cpu import parallel_compilation
+from keraunos.runtime.cpu.parallel_compilation import FEWEST, load_kernels
 from keraunos.runtime.cpu.toolchain import KERNELS
 
 
 @pytest.fixture(autouse=True)
 def cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ahead, "available_threads", lambda _: 2)
+    monkeypatch.setattr(parallel_compilation, "available_threads", lambda _: 2)
 
 
 def fresh_kernels(count: int) -> tuple[list[str], list[int]]:
@@ -50,7 +50,7 @@ def test_the_helper_compiles_the_last_first(folder: Path) -> None:
     for path, source in zip(paths, sources, strict=True):
         path.write_text(source)
     subprocess.run(
-        [sys.executable, "-P", "-m", ahead.__name__],
+        [sys.executable, "-P", "-m", parallel_compilation.__name__],
         env=os.environ | {"KERAUNOS_CACHE_DIR": str(folder)},
         input=json.dumps([str(path) for path in paths]),
         text=True,
@@ -70,7 +70,7 @@ def test_without_help_nothing_is_missing(
 ) -> None:
     monkeypatch.setattr(sys, "executable", executable)
     sources, numbers = fresh_kernels(FEWEST)
-    with caplog.at_level(logging.INFO, ahead.__name__):
+    with caplog.at_level(logging.INFO, parallel_compilation.__name__):
         assert [result(kernel) for kernel in load_kernels(sources)] == numbers
     assert ("without a helper" in caplog.text) == (executable == "/nowhere/python")
 
@@ -81,7 +81,7 @@ def test_no_process_where_it_would_not_help(
 ) -> None:
     sources, numbers = fresh_kernels(FEWEST - 1 if reason == "few kernels" else FEWEST)
     if reason == "one core":
-        monkeypatch.setattr(ahead, "available_threads", lambda _: 1)
+        monkeypatch.setattr(parallel_compilation, "available_threads", lambda _: 1)
     if reason == "frozen":
         monkeypatch.setattr(sys, "frozen", True, raising=False)
     if reason == "compiled before":

@@ -1,10 +1,9 @@
-"""The team: threads that help whoever runs a program, and never hold it up.
+"""The thread pool: workers that help the calling thread, which never waits for late ones.
 
-The calling thread does the work itself; members of the team join if they come in time. A member
-that the operating system has put aside is not waited for, which is what makes programs of a few
-microseconds fast on a machine that does other things too. One run has the team at a time; a second
-one, started meanwhile by another Python thread, is done by its caller alone, so that concurrent
-callers do not fight for cores.
+The calling thread, the leader, does the work itself; workers join if they come in time. A worker
+that the operating system has preempted is not waited for, so programs of a few microseconds stay
+fast on a busy machine. One run has the pool at a time; a second one, started meanwhile by another
+Python thread, runs on its caller alone, so that concurrent callers do not compete for cores.
 
 OpenMP would start a region as fast on an idle machine, but its regions end only when all of their
 threads have come: on two busy cores that is a scheduler's time slice, milliseconds, for every call.
@@ -22,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .stacks import MEMBER_BYTES, start_thread
-from .table_layout import TEAM_WORDS
+from .stacks import WORKER_BYTES, start_thread
+from .table_layout import POOL_WORDS
 from .toolchain import KERNELS
 
 Kernel = Callable[[int, int, int], None]
@@ -51,52 +50,52 @@ def _text_kernel(name: str) -> Kernel:
     return bind_kernel(KERNELS.load(Path(__file__).with_name(name).read_text()).address)
 
 
-class Team:
-    """Members that wait for runs: first spinning for some 100 us, then asleep."""
+class ThreadPool:
+    """Workers that wait for runs: first spinning for some 100 us, then asleep."""
 
     def __init__(self) -> None:
-        self._words = aligned_words(TEAM_WORDS)
+        self._words = aligned_words(POOL_WORDS)
         self._address = self._words.ctypes.data
-        self._lead = _text_kernel("team_lead.py")
+        self._leader = _text_kernel("pool_leader.py")
         self._busy = threading.Lock()
-        self._members = 0
+        self._workers = 0
 
     def run(self, header: int, threads: int) -> None:
-        """Walks the table at address `header` with at most `threads` threads, this one included."""
+        """Runs the table at address `header` on at most `threads` threads, this one included."""
         if threads <= 1 or not self._busy.acquire(blocking=False):
-            self._lead(0, header, 1)
+            self._leader(0, header, 1)
             return
         try:
-            if self._members < threads - 1:
+            if self._workers < threads - 1:
                 self._grow(threads - 1)
-            self._lead(self._address, header, threads)
+            self._leader(self._address, header, threads)
         finally:
             self._busy.release()
 
-    def _grow(self, members: int) -> None:
+    def _grow(self, workers: int) -> None:
         """Starts threads; they die with the process and never touch Python objects."""
-        wait = _text_kernel("team_member.py")
-        for number in range(self._members + 1, members + 1):
-            start_thread(wait, (self._address, number, 0), f"keraunos-{number}", MEMBER_BYTES)
-        self._members = members
+        wait = _text_kernel("pool_worker.py")
+        for number in range(self._workers + 1, workers + 1):
+            start_thread(wait, (self._address, number, 0), f"keraunos-{number}", WORKER_BYTES)
+        self._workers = workers
 
 
 class _Current:
-    """This process's team: a child of a fork has none of its parent's threads and starts anew."""
+    """This process's pool: a child of a fork has none of its parent's threads and starts anew."""
 
     def __init__(self) -> None:
-        self.team: Team | None = None
+        self.pool: ThreadPool | None = None
         self.lock = threading.Lock()
 
     def forget(self) -> None:
-        self.team = None
+        self.pool = None
         self.lock = threading.Lock()
 
-    def get(self) -> Team:
+    def get(self) -> ThreadPool:
         with self.lock:
-            if self.team is None:
-                self.team = Team()
-            return self.team
+            if self.pool is None:
+                self.pool = ThreadPool()
+            return self.pool
 
 
 _current = _Current()
@@ -104,7 +103,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_current.forget)
 
 
-def current_team() -> Team:
-    """The team of this process, made when first asked for."""
-    team = _current.team
-    return _current.get() if team is None else team
+def current_pool() -> ThreadPool:
+    """The thread pool of this process, made at its first use."""
+    pool = _current.pool
+    return _current.get() if pool is None else pool

@@ -111,8 +111,8 @@ def test_what_a_window_received_arrives_in_it(attrs: Any) -> None:
     assert_right(graph, run, image, received)
     (found,) = run(image, received)
     np.testing.assert_array_equal(found.sum((1, 2)), received.sum((1, 2)))
-    (pool,) = (node for node in graph.nodes if isinstance(node.op.lowering, WindowGradient))
-    expanded = graph.with_outputs((pool.op.lowering.expand(pool),))
+    (pool,) = (node for node in graph.nodes if isinstance(node.op.kind, WindowGradient))
+    expanded = graph.with_outputs((pool.op.kind.expand(pool),))
     np.testing.assert_array_equal(found, evaluate(expanded, (image, received), {}, "float64")[0])
 
 
@@ -145,11 +145,9 @@ def test_said_in_other_ops(kind: str, attrs: Any) -> None:
     x = input_("x", parse_type("f32[N, 7, 11, 3]"))
     grad, slope = gradient(kind, x, *attrs)
     node = next(n for n in Graph("", (), (slope,)).nodes if "_gradient" in n.op.name)
-    assert isinstance(node.op.lowering, WindowGradient)
+    assert isinstance(node.op.kind, WindowGradient)
     inputs = (x, grad)
-    before, after = (
-        Graph("g", inputs, (result,)) for result in (node, node.op.lowering.expand(node))
-    )
+    before, after = (Graph("g", inputs, (result,)) for result in (node, node.op.kind.expand(node)))
     assert_same_values(before, after, sizes={"N": 2})
 
 

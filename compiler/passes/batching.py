@@ -1,9 +1,9 @@
-"""Ops applied to all time steps at once: one rule a kind of op.
+"""Batching over steps: ops applied to all time steps at once, with one rule for each op kind.
 
-A rule gets a node of a loop's body and its operands outside the loop: whole sequences, which have
-time as one axis more (``axis``), for those that vary from step to step; the values themselves for
-the others. It gives the node that computes all steps, with time as the same axis, or None where the
-op cannot be applied so.
+A rule gets a node of a loop's body and its operands outside the loop. Operands that vary from step
+to step are whole sequences, with time as an additional axis (``axis``); the others are the values
+themselves. The rule returns the node that computes all steps, with time as the same axis, or None
+where the op cannot be batched.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from ..ops.stepping import over_all_steps
 
 
 @dataclass(frozen=True)
-class Operand:
-    """An operand of the op at one step, and what it is over all of them."""
+class StepOperand:
+    """An operand of the op at one step, and its value over all steps."""
 
     at_step: Node
     whole: Node
@@ -40,11 +40,11 @@ class Operand:
 
 
 @dataclass(frozen=True)
-class Lift:
+class BatchedOp:
     """An op to be applied to ``steps`` steps at once, time being ``axis``."""
 
     node: Node
-    operands: tuple[Operand, ...]
+    operands: tuple[StepOperand, ...]
     axis: int
     steps: Size
 
@@ -69,25 +69,25 @@ class Lift:
         return apply(self.node.op, operands, self.node.attrs | changed)
 
 
-def lift(node: Node, operands: Sequence[Operand], axis: int, steps: Size) -> Node | None:
-    """``node`` over all steps, with time as ``axis``; None if there is no way."""
-    rule = _RULES.get(type(node.op.lowering))
+def batch_steps(node: Node, operands: Sequence[StepOperand], axis: int, steps: Size) -> Node | None:
+    """``node`` over all steps, with time as ``axis``; None if it cannot be batched."""
+    rule = _RULES.get(type(node.op.kind))
     if rule is None or node.tensor_type.rank < axis:
         return None
     try:
-        whole = rule(Lift(node, tuple(operands), axis, steps))
-    except IRError:  # what is well typed at a step may not be so with another axis
+        whole = rule(BatchedOp(node, tuple(operands), axis, steps))
+    except IRError:  # a well-typed op at one step may be ill-typed with an additional axis
         return None
     expected = over_all_steps(node.tensor_type, axis, steps)
     return whole if whole is not None and whole.type == expected else None
 
 
-def _elementwise(it: Lift) -> Node | None:
+def _elementwise(it: BatchedOp) -> Node | None:
     operands = [_aligned(operand, it) for operand in it.operands]
     return None if None in operands else it.apply(*filter(None, operands))
 
 
-def _aligned(operand: Operand, it: Lift) -> Node | None:
+def _aligned(operand: StepOperand, it: BatchedOp) -> Node | None:
     """The operand so that its axes after time meet those of the result."""
     rank, after = operand.at_step.tensor_type.rank, it.rank - it.axis
     if operand.is_sequence:
@@ -98,11 +98,11 @@ def _aligned(operand: Operand, it: Lift) -> Node | None:
     return reshaped(operand.whole, (*shape[:before], 1, *shape[before:]))
 
 
-def _reduction(it: Lift) -> Node | None:
+def _reduction(it: BatchedOp) -> Node | None:
     return it.apply(*it.wholes, axes=it.moved(it.node.attrs["axes"]))
 
 
-def _movement(it: Lift) -> Node | None:
+def _movement(it: BatchedOp) -> Node | None:
     (whole,), attrs = it.wholes, it.node.attrs
     if it.operands[0].at_step.tensor_type.rank != it.rank:
         return None
@@ -124,40 +124,40 @@ def _movement(it: Lift) -> Node | None:
     return None
 
 
-def _view(it: Lift) -> Node | None:
+def _view(it: BatchedOp) -> Node | None:
     if it.operands[0].at_step.shape[: it.axis] != it.node.shape[: it.axis]:
         return None
     return ops.reshape(it.wholes[0], shape=it.with_time(it.node.shape, it.steps))
 
 
-def _concatenation(it: Lift) -> Node | None:
+def _concatenation(it: BatchedOp) -> Node | None:
     if not all(operand.is_sequence for operand in it.operands):
         return None
     (axis,) = it.moved([it.node.attrs["axis"]])
     return it.apply(*it.wholes, axis=axis)
 
 
-def _gather(it: Lift) -> Node | None:
+def _gather(it: BatchedOp) -> Node | None:
     """Rows of one table for all steps: an embedding."""
     table, indices = it.operands
     first = it.node.attrs["axis"] % table.at_step.tensor_type.rank == 0
     return it.apply(*it.wholes) if first and not table.is_sequence and indices.is_sequence else None
 
 
-def _contraction(it: Lift) -> Node | None:
+def _contraction(it: BatchedOp) -> Node | None:
     if it.node.op is not ops.matmul:
         return _by_sample(it)
     left, right = it.operands
     ranks = [operand.at_step.tensor_type.rank for operand in it.operands]
     if left.is_sequence and not right.is_sequence:
-        # One product of the rows of all steps: time must not be the axis that is summed over.
+        # One product of the rows of all steps; the axis that is summed over must not be time.
         return it.apply(*it.wholes) if ranks[1] == 2 and it.axis < ranks[0] else None
     same = left.is_sequence and ranks[0] == ranks[1] > it.axis + 1
     return it.apply(*it.wholes) if same else None
 
 
-def _by_sample(it: Lift) -> Node | None:
-    """Images of all steps as if they were more samples."""
+def _by_sample(it: BatchedOp) -> Node | None:
+    """Merges time into the batch: the images of all steps become samples."""
     image = it.operands[0]
     if not image.is_sequence or any(o.is_sequence for o in it.operands[1:]) or it.axis > 1:
         return None
@@ -167,7 +167,7 @@ def _by_sample(it: Lift) -> Node | None:
     return ops.reshape(made, shape=it.with_time(it.node.shape, it.steps))
 
 
-_RULES: dict[type, Callable[[Lift], Node | None]] = {
+_RULES: dict[type, Callable[[BatchedOp], Node | None]] = {
     Elementwise: _elementwise,
     Reduction: _reduction,
     Movement: _movement,

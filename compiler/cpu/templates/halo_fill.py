@@ -1,4 +1,4 @@
-"""Builds ``Border`` launches: zeros around a value whose layout has a halo."""
+"""Builds ``HaloFill`` launches: zeros around a value whose layout has a halo."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from ...ir.types import FLOAT32, Size
 from ...loops.arguments import Pointer
 from ...loops.kernel import Kernel
 from ...loops.layout import Address, Launch, Layout
-from ..arguments import BorderArguments
-from ..bodies import Border
+from ..arguments import HaloFillArguments
+from ..bodies import HaloFill
 
 
-def build_border(layout: Layout, slot: int) -> Launch:
+def build_halo_fill(layout: Layout, slot: int) -> Launch:
     """The launch that fills the halo of a channels-last image value with zeros.
 
     It touches no element of the value itself, so it needs no order relative to the producer.
     """
     images, height, width, channels = layout.padded_shape
     _, (top, bottom), (left, right), _ = layout.halo
-    arguments: BorderArguments[Pointer, Size] = BorderArguments(
+    arguments: HaloFillArguments[Pointer, Size] = HaloFillArguments(
         y=Pointer(Address(slot)),
         images=images,
         height=height,
@@ -28,6 +28,6 @@ def build_border(layout: Layout, slot: int) -> Launch:
         left=left * channels,
         right=right * channels,
     )
-    kernel = Kernel("border", arguments.params, Border(0.0))
+    kernel = Kernel("fill_halo", arguments.params, HaloFill(0.0))
     halo = layout.elements - layout.type.elements
     return Launch(kernel, arguments.values, 0, halo * FLOAT32.itemsize)

@@ -1,4 +1,4 @@
-"""Builds ``WinogradKernel`` kernels: from a transformed kernel's gradient that of the kernel."""
+"""Builds ``WinogradKernelTransform`` kernels: a kernel's gradient from that of its transform."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ...loops.anchored import image_strides, match_anchored
 from ...loops.arguments import Pointer
 from ...loops.layout import Launch, Placed
 from ...ops.winograd import PLACES, WINDOW
-from ..arguments import WinogradKernelArguments
-from ..bodies import WinogradKernel
+from ..arguments import WinogradKernelTransformArguments
+from ..bodies import WinogradKernelTransform
 from .winograd import known_sizes, start_of
 
 
-def build_winograd_kernel(
+def build_winograd_kernel_transform(
     body: Graph,
     operands: tuple[Placed, ...],
     results: tuple[Placed, ...],
@@ -34,7 +34,7 @@ def build_winograd_kernel(
     x_image, x_row, x_col = image_strides(x)
     g_image, g_row, g_col = image_strides(grad)
     y_ky, y_kx, y_run, _ = group.result.strides
-    arguments: WinogradKernelArguments[Pointer, Size] = WinogradKernelArguments(
+    arguments: WinogradKernelTransformArguments[Pointer, Size] = WinogradKernelTransformArguments(
         p=group.origin(anchor.inputs[0]),
         x=group.pointer(anchor.inputs[1], start_of(x, anchor)),
         g=group.origin(anchor.inputs[2]),
@@ -58,4 +58,4 @@ def build_winograd_kernel(
         y_run=y_run,
     )
     flops = channels * filters * (PLACES + WINDOW[0] * WINDOW[1])
-    return group.launch(name, WinogradKernel(filters % lanes != 0), arguments, flops)
+    return group.launch(name, WinogradKernelTransform(filters % lanes != 0), arguments, flops)

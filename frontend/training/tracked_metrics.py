@@ -13,14 +13,14 @@ _NOT_HELD = frozenset(
         "given_arguments",
         "loss",
         "_compile_config",
-        "_held_metrics",
+        "_tracked_metrics",
         "_loss_tracker",
         "_output_trackers",
     }
 )
 
 
-def held_metrics(model: Weighted, is_model: type) -> list[Metric]:
+def tracked_metrics(model: Weighted, is_model: type) -> list[Metric]:
     """The metrics among the attributes of a model and of its layers, lists and dicts included.
 
     Models within are trained by this one, so that metrics of theirs do not count.

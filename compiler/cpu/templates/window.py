@@ -1,4 +1,4 @@
-"""Builds ``Slide`` kernels: depthwise convolution and pooling, with what follows them."""
+"""Builds ``SlidingWindow`` kernels: depthwise convolution and pooling, with their epilogues."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ...loops.layout import Launch, Placed
 from ...loops.problems import first_seen
 from ...ops.windowing import resolve_padding
 from ..arguments import DepthwiseArguments, PoolArguments
-from ..bodies import Slide
+from ..bodies import SlidingWindow
 
 MAX_WIDTH = 15  # the row of a window is unrolled
 ROW_REGISTERS = 8  # outputs of a row in registers at a time
 
 
-def build_slide(
+def build_window(
     body: Graph,
     operands: tuple[Placed, ...],
     results: tuple[Placed, ...],
@@ -28,11 +28,11 @@ def build_slide(
 ) -> Launch | None:
     """The launch for a group around one window op, or None where the kernel does not fit it."""
     group = match_anchored(body, operands, results, Window)
-    if group is None or group.parts.pool is not None:
+    if group is None or group.matched.pool is not None:
         return None
     if not isinstance(group.anchor.shape[-1], int):
         return None
-    if group.anchor.op.lowering.combine == "dot":
+    if group.anchor.op.kind.combine == "dot":
         return _depthwise(name, group, machine)
     return _pooling(name, group, machine)
 
@@ -46,11 +46,11 @@ def _depthwise(name: str, group: Anchored, machine: Host) -> Launch | None:
     (sy, sx), (dy, dx) = attrs["strides"], attrs["dilation"]
     padding = resolve_padding(x.type.shape[1:3], (kh, kw), (sy, sx), (dy, dx), attrs["padding"])
     image, row, pixel, _ = x.strides
-    slide = Slide(
+    slide = SlidingWindow(
         combine="dot",
         masked=is_masked(group, machine),
         epilogue=epilogue_of(group),
-        bias=group.parts.bias is not None,
+        bias=group.matched.bias is not None,
         columns=_columns(anchor.shape[2]),
         width=kw,
         stride=sx,
@@ -81,11 +81,11 @@ def _pooling(name: str, group: Anchored, machine: Host) -> Launch:
     (kh, kw), (sy, sx) = attrs["window"], attrs["strides"]
     padding = resolve_padding(x.type.shape[1:3], (kh, kw), (sy, sx), (1, 1), attrs["padding"])
     image, row, pixel, _ = x.strides
-    slide = Slide(
-        combine=group.anchor.op.lowering.combine,
+    slide = SlidingWindow(
+        combine=group.anchor.op.kind.combine,
         masked=is_masked(group, machine),
         epilogue=epilogue_of(group),
-        bias=group.parts.bias is not None,
+        bias=group.matched.bias is not None,
     )
     images, rows, cols, channels = group.anchor.shape
     arguments: PoolArguments[Pointer, Size] = PoolArguments(
@@ -124,5 +124,5 @@ def _columns(size: Size) -> int:
 
 
 def epilogue_of(group: Anchored) -> Epilogue:
-    parts = group.parts
-    return Epilogue(parts.loads, parts.block, parts.pooled, None, (), parts.stores)
+    matched = group.matched
+    return Epilogue(matched.loads, matched.block, matched.pooled, None, (), matched.stores)

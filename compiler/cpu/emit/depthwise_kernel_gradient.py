@@ -1,32 +1,34 @@
-"""Emits ``WindowSum`` kernels: gradients of depthwise filters, a vector of channels at a time."""
+"""Emits ``DepthwiseKernelGradient`` kernels, a vector of channels at a time."""
 
 from __future__ import annotations
 
 from ...ir.types import FLOAT32
 from ...loops.kernel import Kernel
-from ..arguments import WindowSumArguments
-from ..bodies import WindowSum
-from .slide import load
+from ..arguments import DepthwiseKernelGradientArguments
+from ..bodies import DepthwiseKernelGradient
+from .window import load
 from .writer import Writer
 
-ARG = WindowSumArguments[str, str].names()
+ARG = DepthwiseKernelGradientArguments[str, str].names()
 
 # A multiply-add waits for the one before it in its sum: so many sums must be under way.
 MIN_CHAINS = 8
 
 
-def emit_window_sum(writer: Writer, kernel: Kernel, body: WindowSum) -> None:
-    """Writes the kernel; each thread takes a share of (part, rows of the window, vector) units."""
+def emit_depthwise_kernel_gradient(
+    writer: Writer, kernel: Kernel, body: DepthwiseKernelGradient
+) -> None:
+    """Writes the kernel; each thread takes a share of (split, rows of the window, vector) units."""
     writer.use("minimum")
     writer.unpack(kernel.params)
     zero = writer.constant(0.0, FLOAT32, True)
     writer.line(f"vectors = ({ARG.channels} + {writer.lanes - 1}) // {writer.lanes}")
     writer.line(f"bands = {ARG.kys} // {body.rows}")
-    writer.line(f"units = {ARG.image_parts} * {ARG.line_parts} * bands * vectors")
+    writer.line(f"units = {ARG.image_splits} * {ARG.line_splits} * bands * vectors")
     with writer.units():
         writer.line(f"channel = unit % vectors * {writer.lanes}")
         writer.line(f"ky = unit // vectors % bands * {body.rows}")
-        writer.line("part = unit // vectors // bands")
+        writer.line("split = unit // vectors // bands")
         if body.masked:
             writer.line(f"m0 = {writer.call('first', f'{ARG.channels} - channel')}")
         for row in range(body.rows):
@@ -34,23 +36,23 @@ def emit_window_sum(writer: Writer, kernel: Kernel, body: WindowSum) -> None:
                 for chain in range(_chains(body)):
                     writer.line(f"a{row}_{kx}_{chain} = {zero}")
         _images(writer, body)
-        writer.line(f"yi = (part * {ARG.kys} + ky) * {body.width} * {ARG.channels} + channel")
+        writer.line(f"yi = (split * {ARG.kys} + ky) * {body.width} * {ARG.channels} + channel")
         for row in range(body.rows):
             for kx in range(body.width):
                 _store(writer, body, row, kx)
 
 
-def _chains(body: WindowSum) -> int:
+def _chains(body: DepthwiseKernelGradient) -> int:
     """Sums that each element is made of, so that additions need not wait for each other."""
     return max(1, min(body.columns, MIN_CHAINS // (body.rows * body.width)))
 
 
-def _images(writer: Writer, body: WindowSum) -> None:
-    """All lines of a part."""
-    writer.line(f"image = part // {ARG.line_parts} * {ARG.images_part}")
-    writer.line(f"line = part % {ARG.line_parts} * {ARG.lines_part}")
-    writer.line(f"last_image = minimum(image + {ARG.images_part}, {ARG.images})")
-    writer.line(f"last_line = minimum(line + {ARG.lines_part}, {ARG.lines})")
+def _images(writer: Writer, body: DepthwiseKernelGradient) -> None:
+    """All lines of a split."""
+    writer.line(f"image = split // {ARG.line_splits} * {ARG.split_images}")
+    writer.line(f"line = split % {ARG.line_splits} * {ARG.split_lines}")
+    writer.line(f"last_image = minimum(image + {ARG.split_images}, {ARG.images})")
+    writer.line(f"last_line = minimum(line + {ARG.split_lines}, {ARG.lines})")
     writer.line(f"whole = {ARG.cols} // {body.columns} * {body.columns}")
     with (
         writer.block("for n in range(image, last_image):"),
@@ -64,7 +66,7 @@ def _images(writer: Writer, body: WindowSum) -> None:
             _multiply(writer, body, 1)
 
 
-def _multiply(writer: Writer, body: WindowSum, columns: int) -> None:
+def _multiply(writer: Writer, body: DepthwiseKernelGradient, columns: int) -> None:
     """Some positions of a line; neighbours share the columns of the image they both see."""
     writer.line(f"go = gi + ox * {ARG.w_col}")
     for p in range(columns):
@@ -82,7 +84,7 @@ def _multiply(writer: Writer, body: WindowSum, columns: int) -> None:
                 writer.line(f"{name} = {writer.call('fma', 'v', f'g{p}', name)}")
 
 
-def _store(writer: Writer, body: WindowSum, row: int, kx: int) -> None:
+def _store(writer: Writer, body: DepthwiseKernelGradient, row: int, kx: int) -> None:
     total = " + ".join(f"a{row}_{kx}_{chain}" for chain in range(_chains(body)))
     index = f"yi + {row * body.width + kx} * {ARG.channels}"
     if body.masked:

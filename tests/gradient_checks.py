@@ -47,7 +47,7 @@ def weighted_squares(nodes: Sequence[Node], seed: int = 3) -> Node:
 
 
 @dataclass(frozen=True)
-class Slopes:
+class GradientCheck:
     """A loss, its gradients by ``wrt``, and what both are tried on."""
 
     loss: Graph
@@ -63,8 +63,8 @@ class Slopes:
         wrt: Sequence[Node],
         arrays: Sequence[np.ndarray],
         weights: Mapping[str, np.ndarray],
-    ) -> Slopes:
-        return Slopes(loss, tuple(wrt), list(arrays), dict(weights))
+    ) -> GradientCheck:
+        return GradientCheck(loss, tuple(wrt), list(arrays), dict(weights))
 
     def __post_init__(self) -> None:
         (output,) = self.loss.outputs

@@ -1,21 +1,23 @@
-"""Emits ``WinogradKernel`` kernels: the gradient of a kernel from that of its transform."""
+"""Emits ``WinogradKernelTransform`` kernels: a kernel's gradient from that of its transform."""
 
 from __future__ import annotations
 
 from ...ir.types import FLOAT32
 from ...loops.kernel import Kernel
 from ...ops.winograd import SEEN, WINDOW
-from ..arguments import WinogradKernelArguments
-from ..bodies import WinogradKernel
+from ..arguments import WinogradKernelTransformArguments
+from ..bodies import WinogradKernelTransform
 from .winograd import both_ways, if_not_finite
 from .writer import Writer
 
-ARG = WinogradKernelArguments[str, str].names()
+ARG = WinogradKernelTransformArguments[str, str].names()
 
 TAPS = [(ky, kx) for ky in range(WINDOW[0]) for kx in range(WINDOW[1])]
 
 
-def emit_winograd_kernel(writer: Writer, kernel: Kernel, body: WinogradKernel) -> None:
+def emit_winograd_kernel_transform(
+    writer: Writer, kernel: Kernel, body: WinogradKernelTransform
+) -> None:
     """Writes the kernel; each thread takes a contiguous share of (channel, vector of filters)."""
     writer.unpack(kernel.params)
     writer.line(f"units = {ARG.run} * {ARG.vectors}")
@@ -48,7 +50,7 @@ def emit_winograd_kernel(writer: Writer, kernel: Kernel, body: WinogradKernel) -
                 writer.line(writer.call("store", ARG.y, index, f"a{ky}_{kx}"))
 
 
-def _sum_directly(writer: Writer, body: WinogradKernel) -> None:
+def _sum_directly(writer: Writer, body: WinogradKernelTransform) -> None:
     """Sums over all positions of all images, each line of them a sum of its own."""
     zero = writer.constant(0.0, FLOAT32, True)
     for ky, kx in TAPS:
@@ -62,18 +64,18 @@ def _sum_directly(writer: Writer, body: WinogradKernel) -> None:
         for ky, kx in TAPS:
             writer.line(f"d{ky}_{kx} = {zero}")
         with writer.block(f"for col in range({ARG.cols}):"):
-            writer.line(f"slope = {_load(writer, body, ARG.g, 'gi')}")
+            writer.line(f"cotangent = {_load(writer, body, ARG.g, 'gi')}")
             for ky, kx in TAPS:
                 index = f"xi + {ky} * {ARG.x_row} + {kx} * {ARG.x_col}"
                 pixel = writer.call("load_splat", ARG.x, index)
-                writer.line(f"d{ky}_{kx} = {writer.call('fma', pixel, 'slope', f'd{ky}_{kx}')}")
+                writer.line(f"d{ky}_{kx} = {writer.call('fma', pixel, 'cotangent', f'd{ky}_{kx}')}")
             writer.line(f"xi += {ARG.x_col}")
             writer.line(f"gi += {ARG.g_col}")
         for ky, kx in TAPS:
             writer.line(f"a{ky}_{kx} = a{ky}_{kx} + d{ky}_{kx}")
 
 
-def _load(writer: Writer, body: WinogradKernel, pointer: str, index: str) -> str:
+def _load(writer: Writer, body: WinogradKernelTransform, pointer: str, index: str) -> str:
     if body.masked:
         return writer.call("load_masked", pointer, index, "m0")
     return writer.call("load", pointer, index)

@@ -1,4 +1,4 @@
-"""Emits ``Unpool`` kernels: gradients of pooling, each place of the image written when it is done.
+"""Emits ``PoolingGradient`` kernels: each place of the image is written once it is complete.
 
 Where windows tile the image, all elements of one are compared in registers. Else an image's rows
 are opened with zeros when the first window reaches them, added to window by window in a fixed
@@ -13,18 +13,18 @@ from dataclasses import replace
 from ...ir.types import FLOAT32
 from ...loops.arguments import ImageArguments
 from ...loops.kernel import Epilogue, Kernel
-from ..arguments import UnpoolArguments
-from ..bodies import RegisterBlock, Unpool
+from ..arguments import PoolingGradientArguments
+from ..bodies import PoolingGradient, RegisterBlock
 from .epilogue import cells, filter_mask, finish_block
-from .slide import begin_channels, load
+from .window import begin_channels, load
 from .writer import Writer
 
-ARG = UnpoolArguments[str, str].names()
+ARG = PoolingGradientArguments[str, str].names()
 
 ONE = RegisterBlock(1, 1, 1)
 
 
-def emit_unpool(writer: Writer, kernel: Kernel, body: Unpool) -> None:
+def emit_pooling_gradient(writer: Writer, kernel: Kernel, body: PoolingGradient) -> None:
     """Writes the kernel; each thread takes a contiguous share of window rows, or of images."""
     writer.use("minimum", "maximum")
     writer.unpack(kernel.params)
@@ -34,7 +34,9 @@ def emit_unpool(writer: Writer, kernel: Kernel, body: Unpool) -> None:
         _images(writer, body)
 
 
-def _load(writer: Writer, body: Unpool, array: ImageArguments[str, str], row: str, col: str) -> str:
+def _load(
+    writer: Writer, body: PoolingGradient, array: ImageArguments[str, str], row: str, col: str
+) -> str:
     return load(writer, body, array.at, _index(array, row, col))
 
 
@@ -49,7 +51,7 @@ def _every_channel(writer: Writer) -> str:
 # Windows that tile
 
 
-def _tiles(writer: Writer, body: Unpool) -> None:
+def _tiles(writer: Writer, body: PoolingGradient) -> None:
     writer.line(f"units = {ARG.images} * {ARG.window_rows}")
     with writer.units():
         writer.line(f"image = unit // {ARG.window_rows}")
@@ -66,21 +68,21 @@ def _tiles(writer: Writer, body: Unpool) -> None:
             _nothing(writer, body, f"below, {ARG.rows}", f"0, {ARG.cols}")
 
 
-def _tile(writer: Writer, body: Unpool) -> None:
+def _tile(writer: Writer, body: PoolingGradient) -> None:
     begin_channels(writer, body, ARG)
     block = RegisterBlock(body.rows, body.columns, 1)
-    writer.line(f"slope = {_load(writer, body, ARG.grad, 'at_row', 'at_col')}")
+    writer.line(f"cotangent = {_load(writer, body, ARG.grad, 'at_row', 'at_col')}")
     if body.combine == "maximum":
         _largest_takes_all(writer, body, block)
     else:
         count = writer.constant(float(body.rows * body.columns), FLOAT32, True)
         for r, p, j in cells(block):
-            writer.line(f"a{r}_{p}_{j} = slope / {count}")
+            writer.line(f"a{r}_{p}_{j} = cotangent / {count}")
     finish_block(writer, body.epilogue, block, filter_mask(body.masked), ARG.epilogue)
 
 
-def _largest_takes_all(writer: Writer, body: Unpool, block: RegisterBlock) -> None:
-    """The first element that is not below the largest of its window receives the slope."""
+def _largest_takes_all(writer: Writer, body: PoolingGradient, block: RegisterBlock) -> None:
+    """The first element that is not below the largest of its window gets the gradient."""
     zero = writer.constant(0.0, FLOAT32, True)
     writer.line(f"xi = {_index(ARG.x, 'oy', 'ox')}")
     _best(writer, body)
@@ -88,19 +90,19 @@ def _largest_takes_all(writer: Writer, body: Unpool, block: RegisterBlock) -> No
         value = load(writer, body, ARG.x.at, f"xi + {r} * {ARG.x.row} + {p} * {ARG.x.col}")
         writer.line(f"hit = ~({value} < best)")
         taking = "hit & ~taken" if (r, p) != (0, 0) else "hit"
-        writer.line(f"a{r}_{p}_{j} = {writer.call('select', taking, 'slope', zero)}")
+        writer.line(f"a{r}_{p}_{j} = {writer.call('select', taking, 'cotangent', zero)}")
         writer.line("taken = taken | hit" if (r, p) != (0, 0) else "taken = hit")
 
 
-def _best(writer: Writer, body: Unpool) -> None:
+def _best(writer: Writer, body: PoolingGradient) -> None:
     """The largest of one window: infinite where one is NaN, which is not below it either."""
     writer.line(f"best = {_load(writer, body, ARG.pooled, 'at_row', 'at_col')}")
     infinite = writer.constant(math.inf, FLOAT32, True)
     writer.line(f"best = {writer.call('select', 'best != best', infinite, 'best')}")
 
 
-def _nothing(writer: Writer, body: Unpool, rows: str, columns: str) -> None:
-    """Places of slope 0, that no window covers (or none so far), and what follows from that."""
+def _nothing(writer: Writer, body: PoolingGradient, rows: str, columns: str) -> None:
+    """Places with gradient 0 (no window covers them, or none so far), and their epilogue."""
     with (
         writer.block(f"for oy in range({rows}):"),
         writer.block(f"for ox in range({columns}):"),
@@ -114,7 +116,7 @@ def _nothing(writer: Writer, body: Unpool, rows: str, columns: str) -> None:
 # Windows that may overlap, reach beyond the image, or leave places out
 
 
-def _images(writer: Writer, body: Unpool) -> None:
+def _images(writer: Writer, body: PoolingGradient) -> None:
     share = f"{ARG.images} * thread // threads, {ARG.images} * (thread + 1) // threads"
     with writer.block(f"for image in range({share}):"):
         writer.line("opened = 0")
@@ -133,14 +135,14 @@ def _images(writer: Writer, body: Unpool) -> None:
                 _finish_rows(writer, body)
 
 
-def _row_of_windows(writer: Writer, body: Unpool) -> None:
+def _row_of_windows(writer: Writer, body: PoolingGradient) -> None:
     writer.line(f"y_start, y_stop = maximum(0, -top), minimum({ARG.kys}, {ARG.rows} - top)")
     with writer.block(f"for at_col in range({ARG.window_cols}):"):
         writer.line(f"left = at_col * {ARG.stride_x} - {ARG.pad_x}")
         writer.line(f"x_start, x_stop = maximum(0, -left), minimum({ARG.kxs}, {ARG.cols} - left)")
         with writer.block(_every_channel(writer)):
             begin_channels(writer, replace(body, epilogue=Epilogue()), ARG)
-            _slope(writer, body)
+            _cotangent(writer, body)
             with (
                 writer.block("for oy in range(top + y_start, top + y_stop):"),
                 writer.block("for ox in range(left + x_start, left + x_stop):"),
@@ -148,30 +150,30 @@ def _row_of_windows(writer: Writer, body: Unpool) -> None:
                 _add(writer, body)
 
 
-def _slope(writer: Writer, body: Unpool) -> None:
+def _cotangent(writer: Writer, body: PoolingGradient) -> None:
     """What one window received, and of what it is the gradient."""
-    writer.line(f"slope = {_load(writer, body, ARG.grad, 'at_row', 'at_col')}")
+    writer.line(f"cotangent = {_load(writer, body, ARG.grad, 'at_row', 'at_col')}")
     if body.combine == "maximum":
         _best(writer, body)
         writer.line(f"free = {writer.call('first', str(writer.lanes))}")
     else:
         count = writer.call("splat", "float32((y_stop - y_start) * (x_stop - x_start))")
-        writer.line(f"slope = slope / {count}")
+        writer.line(f"cotangent = cotangent / {count}")
 
 
-def _add(writer: Writer, body: Unpool) -> None:
+def _add(writer: Writer, body: PoolingGradient) -> None:
     """Adds to one place what it receives from one window."""
     writer.line(f"so_far = {_load(writer, body, ARG.epilogue.y, 'oy', 'ox')}")
-    share = "slope"
+    share = "cotangent"
     if body.combine == "maximum":
         writer.line(f"hit = ~({_load(writer, body, ARG.x, 'oy', 'ox')} < best) & free")
         writer.line("free = free & ~hit")
-        share = writer.call("select", "hit", "slope", writer.constant(0.0, FLOAT32, True))
+        share = writer.call("select", "hit", "cotangent", writer.constant(0.0, FLOAT32, True))
     writer.line(f"a0_0_0 = so_far + {share}")
     finish_block(writer, Epilogue(), ONE, filter_mask(body.masked), ARG.epilogue)
 
 
-def _finish_rows(writer: Writer, body: Unpool) -> None:
+def _finish_rows(writer: Writer, body: PoolingGradient) -> None:
     with (
         writer.block(f"for oy in range(finished, minimum({ARG.rows}, done)):"),
         writer.block(f"for ox in range({ARG.cols}):"),

@@ -1,4 +1,4 @@
-"""Builds ``Unpool`` kernels: gradients of pooling by the image, with what follows them."""
+"""Builds ``PoolingGradient`` kernels: gradients of pooling, with their epilogues."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ...loops.anchored import Anchored, image_arguments, image_strides, match_an
 from ...loops.arguments import ABSENT, ImageArguments, Pointer
 from ...loops.layout import Launch, Placed
 from ...ops.windowing import Pairs, resolve_padding
-from ..arguments import UnpoolArguments
-from ..bodies import Unpool
-from .slide import epilogue_of, is_masked
+from ..arguments import PoolingGradientArguments
+from ..bodies import PoolingGradient
+from .window import epilogue_of, is_masked
 
 LARGEST = 4  # places in a window that tiles, along each axis: its elements lie in registers
 
 
-def build_unpool(
+def build_pooling_gradient(
     body: Graph,
     operands: tuple[Placed, ...],
     results: tuple[Placed, ...],
@@ -32,10 +32,10 @@ def build_unpool(
     (kh, kw), (sy, sx) = attrs["window"], attrs["strides"]
     padding = resolve_padding(anchor.shape[1:3], (kh, kw), (sy, sx), (1, 1), attrs["padding"])
     rows, columns = (kh, kw) if _tiles(group, padding) else (0, 0)
-    combine, masked = anchor.op.lowering.combine, is_masked(group, machine)
-    unpool = Unpool(combine, masked, epilogue_of(group), rows, columns)
+    combine, masked = anchor.op.kind.combine, is_masked(group, machine)
+    unpool = PoolingGradient(combine, masked, epilogue_of(group), rows, columns)
     images, image_rows, image_cols, channels = anchor.shape
-    arguments: UnpoolArguments[Pointer, Size] = UnpoolArguments(
+    arguments: PoolingGradientArguments[Pointer, Size] = PoolingGradientArguments(
         images=images,
         rows=image_rows,
         cols=image_cols,

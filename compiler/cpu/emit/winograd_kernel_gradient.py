@@ -1,12 +1,12 @@
-"""Emits ``WinogradSum`` kernels: pixels and gradients transformed, and summed place by place."""
+"""Emits ``WinogradKernelGradient`` kernels: sums of products of transformed tiles."""
 
 from __future__ import annotations
 
 from ...ir.types import FLOAT32
 from ...loops.kernel import Kernel
 from ...ops.winograd import PLACES, TILE
-from ..arguments import WinogradSumArguments
-from ..bodies import PLACES_APART, WinogradSum
+from ..arguments import WinogradKernelGradientArguments
+from ..bodies import PLACES_APART, WinogradKernelGradient
 from .epilogue import cells
 from .winograd import (
     both_ways,
@@ -18,11 +18,13 @@ from .winograd import (
 )
 from .writer import Writer
 
-ARG = WinogradSumArguments[str, str].names()
+ARG = WinogradKernelGradientArguments[str, str].names()
 
 
-def emit_winograd_sum(writer: Writer, kernel: Kernel, body: WinogradSum) -> None:
-    """Writes the kernel; each thread takes a contiguous share of (part, panel) units."""
+def emit_winograd_kernel_gradient(
+    writer: Writer, kernel: Kernel, body: WinogradKernelGradient
+) -> None:
+    """Writes the kernel; each thread takes a contiguous share of (split, panel) units."""
     writer.unpack(kernel.params)
     writer.use("minimum")
     width = body.block.vectors * writer.lanes
@@ -30,17 +32,17 @@ def emit_winograd_sum(writer: Writer, kernel: Kernel, body: WinogradSum) -> None
     count_tiles(writer, ARG)
     writer.line(f"x_tile = {ARG.x_image} // (tile_rows * tile_cols)")
     writer.line(f"w_tile = {ARG.w_image} // (tile_rows * tile_cols)")
-    writer.line(f"parts = ({ARG.images} + {ARG.part} - 1) // {ARG.part}")
+    writer.line(f"splits = ({ARG.images} + {ARG.split_images} - 1) // {ARG.split_images}")
     writer.line(f"v_place = {body.tiles} * {ARG.v_tile} + {PLACES_APART}")
-    writer.line(f"unit = parts * {ARG.panels} * thread // threads")
-    writer.line(f"end = parts * {ARG.panels} * (thread + 1) // threads")
+    writer.line(f"unit = splits * {ARG.panels} * thread // threads")
+    writer.line(f"end = splits * {ARG.panels} * (thread + 1) // threads")
     with writer.block("while unit < end:"):
         writer.line(f"index = unit // {ARG.panels}")
         writer.line(f"first_panel = unit % {ARG.panels}")
         writer.line(f"stop_panel = minimum({ARG.panels}, first_panel + end - unit)")
         writer.line("unit += stop_panel - first_panel")
-        for name, part in (("start", "index"), ("stop", "(index + 1)")):
-            writer.line(f"{name} = {ARG.images} * {part} // parts * tile_rows * tile_cols")
+        for name, split in (("start", "index"), ("stop", "(index + 1)")):
+            writer.line(f"{name} = {ARG.images} * {split} // splits * tile_rows * tile_cols")
         with writer.block(f"for head in range(start, stop, {body.tiles}):"):
             writer.line(f"count = minimum({body.tiles}, stop - head)")
             with each_tile(writer, ARG):
@@ -76,8 +78,8 @@ def _gradients(g0: str, g1: str) -> tuple[str, ...]:
     return g0, f"{g0} + {g1}", f"{g0} - {g1}", f"-{g1}"
 
 
-def _add_products(writer: Writer, body: WinogradSum, width: int, d_place: int) -> None:
-    """Adds what these tiles make to the sums of the part; the first ones start them."""
+def _add_products(writer: Writer, body: WinogradKernelGradient, width: int, d_place: int) -> None:
+    """Adds the products of these tiles to the partial sums; the first tiles start them."""
     block = body.block
     filter_masks(writer, width, block.vectors, "m", ARG.channels)
     # The sums so far are those of the tiles before: none of the first ones.
@@ -100,8 +102,8 @@ def _add_products(writer: Writer, body: WinogradSum, width: int, d_place: int) -
                     writer.line(f"a{p}_{j} = {writer.call('fma', 's', f'd{j}', f'a{p}_{j}')}")
             writer.line(f"vj += {ARG.v_tile}")
             writer.line(f"dj += {width}")
-        part = f"index * {ARG.y_part} + place * {ARG.y_place}"
-        writer.line(f"yj = {part} + first_channel * {ARG.y_run}")
+        split = f"index * {ARG.y_split} + place * {ARG.y_place}"
+        writer.line(f"yj = {split} + first_channel * {ARG.y_run}")
         writer.line(f"yj += panel * {width}")
         for _, p, j in cells(block):
             index = f"yj + {p} * {ARG.y_run} + {j * writer.lanes}"

@@ -1,17 +1,17 @@
-"""Emits ``Border`` kernels: the zeros around images that padded convolutions read."""
+"""Emits ``HaloFill`` kernels: the zeros around images that padded convolutions read."""
 
 from __future__ import annotations
 
 from ...ir.types import FLOAT32
 from ...loops.kernel import Kernel
-from ..arguments import BorderArguments
-from ..bodies import Border
+from ..arguments import HaloFillArguments
+from ..bodies import HaloFill
 from .writer import Writer
 
-ARG = BorderArguments[str, str].names()
+ARG = HaloFillArguments[str, str].names()
 
 
-def emit_border(writer: Writer, kernel: Kernel, body: Border) -> None:
+def emit_halo_fill(writer: Writer, kernel: Kernel, body: HaloFill) -> None:
     """Writes the kernel: ``y`` points at the padded image's first element; rows are contiguous."""
     writer.unpack(kernel.params)
     writer.line(f"value = {writer.constant(body.value, FLOAT32, False)}")

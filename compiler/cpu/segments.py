@@ -1,4 +1,4 @@
-"""Stretches of a schedule: what their steps read and do, and what a sample holds meanwhile."""
+"""Segments of a schedule: the work and weights of their steps, and the live bytes of a sample."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FLOPS_PER_WEIGHT_BYTE = 48
 USUAL_SIZE = 64
 
 
-class Stretch:
+class Segment:
     """Steps that follow one another, with what they read and do, added up as they come."""
 
     def __init__(self, schedule: Schedule, machine: Host) -> None:
@@ -29,7 +29,10 @@ class Stretch:
         self._flops = 0
 
     def take(self, index: int, always: bool = False) -> bool:
-        """Adds a step, unless the weights of all would be too many; says whether it did."""
+        """Adds a step, unless the weights of all steps would be too many.
+
+        Returns whether it did.
+        """
         found = _weights([index], self._schedule)
         new = (size - self._weights.get(weight, 0) for weight, size in found.items())
         bytes_ = self._bytes + sum(new)
@@ -49,22 +52,22 @@ def _affordable(weights: int, flops: int, machine: Host) -> bool:
     return flops >= FLOPS_PER_WEIGHT_BYTE * weights and weights <= machine.l3_bytes // 4
 
 
-def weight_bytes(stretch: Iterable[int], schedule: Schedule) -> int:
-    """Bytes of the weights that the stretch's launches read; those of symbolic size not counted."""
-    return sum(_weights(stretch, schedule).values())
+def weight_bytes(segment: Iterable[int], schedule: Schedule) -> int:
+    """Bytes of the weights that the segment's launches read; those of symbolic size not counted."""
+    return sum(_weights(segment, schedule).values())
 
 
-def _weights(stretch: Iterable[int], schedule: Schedule) -> dict[Node, int]:
+def _weights(segment: Iterable[int], schedule: Schedule) -> dict[Node, int]:
     seen: dict[Node, int] = {}
-    for index in stretch:
+    for index in segment:
         step = schedule.steps[index]
         if step.loop is not None:
             seen |= _weights(range(len(step.loop.body.steps)), step.loop.body)
         operands = [arg for launch in step.launches for arg in launch.args]
         for arg in operands:
-            if not isinstance(arg, Address) or arg.seldom or arg.slot >= len(step.operands):
+            if not isinstance(arg, Address) or arg.seldom or arg.index >= len(step.operands):
                 continue
-            operand = step.operands[arg.slot]
+            operand = step.operands[arg.index]
             weight = schedule.weight(operand)
             if weight is None and not operand.tensor_type.symbols:
                 weight = operand  # one that calls change
@@ -76,21 +79,21 @@ def _weights(stretch: Iterable[int], schedule: Schedule) -> dict[Node, int]:
 
 
 def _per_sample(size: Size) -> int:
-    """What a sample adds to a size; other symbols are taken for a size usual in sequences."""
-    slope = coefficient(size, BATCH) or 0
-    return evaluate(slope, dict.fromkeys(symbols_of(slope), USUAL_SIZE))
+    """How much a size grows with each sample; other symbols count as a usual sequence length."""
+    growth = coefficient(size, BATCH) or 0
+    return evaluate(growth, dict.fromkeys(symbols_of(growth), USUAL_SIZE))
 
 
-def live_bytes(stretch: list[int], schedule: Schedule) -> int:
-    """The most bytes a sample holds between two steps of the stretch, results included."""
+def live_bytes(segment: list[int], schedule: Schedule) -> int:
+    """The most bytes a sample holds between two steps of the segment, results included."""
     last_use: dict[Node, int] = {}
     made: dict[Node, int] = {}
-    for index in stretch:
+    for index in segment:
         step = schedule.steps[index]
         for node in step.operands:
-            last_use[schedule.homes[node]] = index
+            last_use[schedule.owners[node]] = index
         for node in step.results:
-            made[schedule.homes[node]] = index
+            made[schedule.owners[node]] = index
     change: dict[int, int] = {}  # of the bytes that are live, when a step begins
     for node, at in made.items():
         bytes_ = _per_sample(stored_bytes(schedule.layouts[node]))
@@ -99,7 +102,7 @@ def live_bytes(stretch: list[int], schedule: Schedule) -> int:
             change[at] = change.get(at, 0) + bytes_
             change[end + 1] = change.get(end + 1, 0) - bytes_
     most = total = 0
-    for index in stretch:
+    for index in segment:
         total += change.get(index, 0)
         most = max(most, total + _loop_bytes(schedule.steps[index].loop))
     return max(most, 1)
@@ -114,5 +117,5 @@ def _loop_bytes(loop: Loop | None) -> int:
 
 
 def stored_bytes(layout: Placed) -> Size:
-    """Bytes of a value, and of the border around it."""
+    """Bytes of a value, and of the halo around it."""
     return layout.bytes if isinstance(layout, Layout) else layout.type.bytes

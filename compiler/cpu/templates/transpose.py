@@ -1,4 +1,4 @@
-"""Builds ``Turn`` kernels: copies in which neighbours lie along another axis than before."""
+"""Builds ``Transpose`` kernels: copies whose contiguous axis changes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ...loops.domain import Domain, Values
 from ...loops.kernel import Kernel
 from ...loops.layout import Address, Launch, Placed
 from ...loops.scalars import sum_bytes
-from ..arguments import TurnArguments
-from ..bodies import Turn
+from ..arguments import TransposeArguments
+from ..bodies import Transpose
 
 OUTER = 3  # loops around the two axes that change places
 LEAST = 4  # elements along both: below, most lanes would be idle
@@ -29,7 +29,7 @@ class _Axis:
     write: Size
 
 
-def build_turn(
+def build_transpose(
     body: Graph,
     operands: tuple[Placed, ...],
     results: tuple[Placed, ...],
@@ -37,7 +37,7 @@ def build_turn(
 ) -> Launch | None:
     """The launch for a transpose that moves the last axis, or None where ``body`` is none."""
     moved = [node for node in body.nodes if node.inputs]
-    if len(moved) != 1 or not isinstance(moved[0].op.lowering, Movement):
+    if len(moved) != 1 or not isinstance(moved[0].op.kind, Movement):
         return None
     domain = Domain(moved[0].shape)
     values = Values(body, domain)
@@ -46,20 +46,20 @@ def build_turn(
     if moved[0].dtype != FLOAT32 or read.guards:
         return None
     axes = [_axis(domain, group, read, write) for group in loop_groups(domain, (read, write))]
-    turned = _turned(axes)
-    if turned is None:
+    transposed = _transposed_axes(axes)
+    if transposed is None:
         return None
     x, y = (Pointer(Address(access.slot, access.offset)) for access in (read, write))
-    arguments = _arguments(x, y, *turned)
+    arguments = _arguments(x, y, *transposed)
     total = sum_bytes(operands, results)
-    return Launch(Kernel(name, arguments.params, Turn()), arguments.values, 0, total)
+    return Launch(Kernel(name, arguments.params, Transpose()), arguments.values, 0, total)
 
 
 def _axis(domain: Domain, group: Group, read: Strided, write: Strided) -> _Axis:
     return _Axis(extent(domain, group), read.strides[group[-1]], write.strides[group[-1]])
 
 
-def _turned(axes: list[_Axis]) -> tuple[_Axis, _Axis, list[_Axis]] | None:
+def _transposed_axes(axes: list[_Axis]) -> tuple[_Axis, _Axis, list[_Axis]] | None:
     """The axis that was last, the one that is, and the others."""
     before = [axis for axis in axes if axis.read == 1]
     after = [axis for axis in axes if axis.write == 1]
@@ -75,9 +75,9 @@ def _turned(axes: list[_Axis]) -> tuple[_Axis, _Axis, list[_Axis]] | None:
 
 def _arguments(
     x: Pointer, y: Pointer, before: _Axis, after: _Axis, others: list[_Axis]
-) -> TurnArguments[Pointer, Size]:
+) -> TransposeArguments[Pointer, Size]:
     first, second, third = [*others, *[_Axis(1, 0, 0)] * (OUTER - len(others))]
-    return TurnArguments(
+    return TransposeArguments(
         x=x,
         y=y,
         rows=after.steps,
