@@ -21,6 +21,7 @@ from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.ir.types import FLOAT32, FLOAT64, INT8, INT32, DType, parse_type
 from keraunos.compiler.loops.layout import Address, Layout
 from keraunos.compiler.pipeline import optimize
+from keraunos.compiler.scheduling.lower import lower
 from keraunos.compiler.scheduling.schedule import schedule
 from keraunos.runtime.cpu.parallel_compilation import load_kernels
 
@@ -157,7 +158,7 @@ def test_a_target_with_one_more_engine_has_its_kernels(depth, engine):
     fast = replace(DOT4, operand=FLOAT32, accumulator=FLOAT32, unit=1e-6)
     target = WithEngines("cpu:avx2", MACHINE, more=(fast,))
     graph = parse_ir(DENSE.replace("DEPTH", str(depth)))
-    (step,) = schedule(optimize(graph, target).last, target).steps
+    (step,) = lower(schedule(optimize(graph, target).last, target), target).steps
     (launch,) = step.launches
     body = launch.kernel.body
     assert isinstance(body, Contract) and body.engine == engine
