@@ -24,6 +24,7 @@ from keraunos.compiler.loops.anchored import match_anchored
 from keraunos.compiler.loops.layout import Launch, Layout
 from keraunos.compiler.ops.building import full, pieces
 from keraunos.compiler.pipeline import optimize
+from keraunos.compiler.scheduling.lower import lower
 from keraunos.compiler.scheduling.schedule import Schedule, Step, schedule
 from keraunos.runtime.cpu.host import LANE_CHOICES
 
@@ -94,7 +95,7 @@ def steps_of(scheduled: Schedule) -> tuple[Step, ...]:
 def launches(graph: Graph, lanes: int | None = None) -> list[Launch]:
     """Those of a step of the loop."""
     target = target_of(machine(lanes))
-    steps = steps_of(schedule(optimize(graph, target).last, target))
+    steps = steps_of(lower(schedule(optimize(graph, target).last, target), target))
     return [launch for step in steps for launch in step.launches]
 
 
