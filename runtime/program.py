@@ -245,10 +245,14 @@ def _what(row: Row, kernels: Sequence[str]) -> str:
     if isinstance(row, LaunchRow):
         return f"{kernels[row.kernel]} ({row.kernel})"
     if isinstance(row, LoopRow):
-        return f"{row.trips} times through {row.rows} rows"
+        return f"{row.trips} times through {_rows(row.rows)}"
     if isinstance(row, HostRow):
         return f"{row.function}, on the host"
-    return f"from {row.symbol}={row.least}, {row.tile} at a time through {row.rows} rows"
+    return f"from {row.symbol}={row.least}, {row.tile} at a time through {_rows(row.rows)}"
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'' if count == 1 else 's'}"
 
 
 def _row_cells(row: Row) -> tuple[str, ...]:

@@ -49,7 +49,8 @@ LAYERED = {
         "decisions",
         "ir",
         "ops",
-        "ir.parser ir.verify ir.evaluate ir.nonfinite prologue autodiff",  # they read the op table
+        # They read the op table.
+        "ir.parser ir.verify ir.evaluate ir.nonfinite weight_preprocessing autodiff",
         "context engine loops",
         "passes",
         "scheduling",

@@ -264,6 +264,6 @@ def test_a_group_of_two_products_is_seen_whole() -> None:
     group = match_anchored(body, placed, results, Contraction, Contraction, several=True)
     assert group is not None
     first, second = group.anchors
-    assert [let.fn for let in first.parts.block] == ["multiply", "exp"]
-    assert [let.fn for let in second.parts.block] == ["add"]
-    assert [operand.node for operand in second.parts.operands] == [body.inputs[3]]
+    assert [let.fn for let in first.matched.block] == ["multiply", "exp"]
+    assert [let.fn for let in second.matched.block] == ["add"]
+    assert [operand.node for operand in second.matched.operands] == [body.inputs[3]]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from counting import counted_calls
 
-from keraunos.compiler.ir.attributes import kind_of
+from keraunos.compiler.ir.attributes import attribute_kind
 from keraunos.compiler.ir.graph import IRError
 from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.ir.printer import format_graph
@@ -214,10 +214,10 @@ def test_sizes_in_text_are_refused_in_one_way(text: str) -> None:
 @pytest.mark.parametrize("op", all_ops(), ids=lambda op: op.name)
 def test_every_attribute_has_a_kind_that_its_default_is_of(op) -> None:
     for key in op.attrs:
-        assert kind_of(op.name, key) is not None, f"{op.name}: {key}"
+        assert attribute_kind(op.name, key) is not None, f"{op.name}: {key}"
     for sample in op.samples:
         for key, value in sample.attrs.items():
-            assert kind_of(op.name, key).holds(value), f"{op.name}: {key}={value!r}"
+            assert attribute_kind(op.name, key).holds(value), f"{op.name}: {key}={value!r}"
 
 
 def test_types_that_cannot_be_are_no_nodes() -> None:

@@ -20,7 +20,7 @@ from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.report.dump import dump
 from keraunos.compiler.report.profile import profile
-from keraunos.frontend.programs import Program as TracedProgram
+from keraunos.frontend.programs import TracedProgram
 from keraunos.runtime import devices
 from keraunos.runtime.arrays import address_of, array_at
 from keraunos.runtime.cpu.device import DEVICE as CPU
