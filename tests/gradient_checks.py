@@ -1,6 +1,6 @@
 """Gradients held against finite differences in float64, and compiled ones against those.
 
-checked = Slopes.of(graph, wrt, arrays, weights)     the loss is the graph's one output
+checked = GradientCheck.of(graph, wrt, arrays, weights)     the loss is the graph's one output
 checked.assert_right()                               by differences along one random direction
 checked.assert_compiled()                            in float32, by kernels
 """

@@ -138,7 +138,7 @@ def test_what_is_computed_is_packed_as_weights_are(packing, dtype):
     made = np.full(expected.size, 77, dtype)
     (kernel,) = load_kernels([emit(launch.kernel, 8)])
     addresses = (source.ctypes.data, made.ctypes.data)
-    values = [addresses[a.slot] if isinstance(a, Address) else int(str(a)) for a in launch.args]
+    values = [addresses[a.index] if isinstance(a, Address) else int(str(a)) for a in launch.args]
     arguments = np.array(values, np.int64)
     call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(kernel.address)
     for thread in range(3):
