@@ -14,6 +14,7 @@ from ..compiler.ir.graph import Graph, Node
 from ..compiler.ir.rewrite import substituted
 from ..compiler.suggest import did_you_mean
 from . import tree
+from .arguments import checked
 from .calls import array_of_numbers, call_on_arrays
 from .dtypes import floatx
 from .errors import UsageError, of_users, user_facing
@@ -25,7 +26,7 @@ from .tensor import KerasTensor, is_symbolic
 from .variable import Variable
 
 
-@user_facing
+@checked
 def grad(target: Any, wrt: Any = None, has_aux: bool = False) -> Any:
     """The derivatives of a function of tensors, or of a graph, that gives a scalar.
 
@@ -78,7 +79,7 @@ def grad(target: Any, wrt: Any = None, has_aux: bool = False) -> Any:
     return _differentiated(target, wrt, with_value=False, has_aux=has_aux)
 
 
-@user_facing
+@checked
 def value_and_grad(target: Any, wrt: Any = None, has_aux: bool = False) -> Any:
     """As ``grad``, with the value itself in front.
 
