@@ -29,6 +29,7 @@ from keraunos.compiler.decisions import Decisions
 from keraunos.compiler.emit import emit
 from keraunos.compiler.executable import _Weights
 from keraunos.compiler.ir.graph import Graph
+from keraunos.compiler.ir.types import BFLOAT16, FLOAT16, DType
 from keraunos.compiler.ops import get_op
 from keraunos.compiler.pipeline import optimize
 from keraunos.compiler.scheduling.lower import lower
@@ -44,6 +45,7 @@ from keraunos.runtime.program import ARENA, CONSTANT, LaunchRow, Location, Progr
 from keraunos.runtime.threefry import uniform
 
 WHOLE = ("power", "mod", "floor_divide", "left_shift", "right_shift")  # of Python's integers too
+HALVES = {each.numpy: each for each in (FLOAT16, BFLOAT16)}
 LANES = 0  # of the machine that runs; set by each launch from its text
 
 
@@ -106,6 +108,11 @@ class Pointer:
     address: int
     dtype: np.dtype
 
+    @property
+    def is_half(self) -> bool:
+        """Whether elements are floats of two bytes, which registers hold as float32."""
+        return self.dtype in HALVES
+
     def span(self, first: int, count: int) -> slice:
         """The bytes of ``count`` elements, as a slice of the memory."""
         low = self.address + int(first) * self.dtype.itemsize
@@ -124,12 +131,15 @@ class Pointer:
             raise MemoryFault(f"{self.region.name}: read while another thread may write it")
         readers = memory.readers[where]
         memory.readers[where] = np.where(_only(readers, actor), actor, MANY)
-        return memory.bytes[where].copy().view(self.dtype)
+        values = memory.bytes[where].copy().view(self.dtype)
+        return values.astype(np.float32) if self.is_half else values
 
     def write(self, first: int, values: np.ndarray) -> None:
         where, memory, actor = self.span(first, values.size), self.region.memory, self.region.actor
         if not self.region.writable:
             raise MemoryFault(f"{self.region.name}: written, but the row does not say so")
+        if self.is_half:
+            values = HALVES[self.dtype].of(np.asarray(values))
         new = np.ascontiguousarray(values, self.dtype).view(np.uint8)
         # Two threads may write the same value twice, as overlapping blocks do.
         alone = _only(memory.writers[where], actor)
@@ -149,7 +159,7 @@ def _only(actors: np.ndarray, actor: int) -> np.ndarray:
 # The vocabulary of kernels on numpy; a vector is an array of LANES float32
 
 
-def _pointer(dtype: str) -> Callable[[Word], Pointer]:
+def _pointer(dtype: str | np.dtype) -> Callable[[Word], Pointer]:
     def make(value: Word) -> Pointer:
         assert value.region is not None, "an integer is used as an address"
         return Pointer(value.region, int(value), np.dtype(dtype))
@@ -196,7 +206,7 @@ def _get(p: Pointer, i: int) -> Any:
 def _put(p: Pointer, i: int, value: Any) -> None:
     if p.dtype.kind in "iu":
         value = _wrapped(p.dtype)(value)
-    p.write(i, np.array([value], p.dtype))
+    p.write(i, np.array([value], np.asarray(value).dtype if p.is_half else p.dtype))
 
 
 def _wrapped(dtype: np.dtype) -> Callable[[Any], int]:
@@ -208,6 +218,11 @@ def _wrapped(dtype: np.dtype) -> Callable[[Any], int]:
         return number - (1 << bits) if signed and number >> (bits - 1) else number
 
     return convert
+
+
+def _rounded_to(dtype: DType) -> Callable[[Any], Any]:
+    """The float32 of numbers rounded to a type of two bytes."""
+    return lambda value: dtype.of(np.asarray(value)).astype(np.float32)[()]
 
 
 def _sum_error(a: Any, b: Any) -> Any:
@@ -320,6 +335,8 @@ POINTERS = {"f32": "float32", "f64": "float64", "i8": "int8", "i32": "int32", "i
 VOCABULARY: dict[str, Any] = {
     **{f"pointer_{short}": _pointer(name) for short, name in POINTERS.items()},
     "pointer_u8": _pointer("uint8"),
+    **{f"pointer_{each.short}": _pointer(each.numpy) for each in HALVES.values()},
+    **{f"to_{each.name}": _rounded_to(each) for each in HALVES.values()},
     **{name: _wrapped(np.dtype(name)) for name in ("int8", "int32", "int64", "uint8")},
     "float32": np.float32,
     "float64": np.float64,
