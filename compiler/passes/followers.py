@@ -110,9 +110,13 @@ def _join(groups: Grouping, cluster: Cluster, nodes: list[Node]) -> None:
 
 
 def _read_slices(groups: Grouping, cluster: Cluster) -> None:
-    """Lets a group read slices of channels where they lie, unless they are made in registers."""
+    """Lets a group read slices of channels where they lie, unless they are made in registers.
+
+    What its heavy op reads is no such slice: that reads rows of an array of its own.
+    """
+    heavy = {operand for anchor in cluster.anchors for operand in anchor.inputs}
     for operand in cluster.operands:
-        if first_channel(operand) is None or operand not in groups.cluster:
+        if operand in heavy or first_channel(operand) is None or operand not in groups.cluster:
             continue
         if groups.cluster.get(operand.inputs[0]) is groups.cluster[operand]:
             continue
