@@ -11,7 +11,7 @@ from here import HERE
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir.evaluate import evaluate
 from keraunos.compiler.ir.parser import parse_ir
-from keraunos.compiler.pipeline import stage_names
+from keraunos.compiler.pipeline import mandatory, stage_names
 
 IMAGE = "%x: f32[N, 7, 6, 5]"
 CASES = {
@@ -37,7 +37,7 @@ CASES = {
     "mean": (IMAGE, "%k: f32[5]", 'avg_pool2d(%x, window=(3, 3), strides=(1, 2), padding="same")'),
     "product": ("%x: f32[N, 7, 21]", "%k: f32[21, 19]", "matmul(%x, %k)"),
 }
-NEEDED = {"expand", "legalize", "halos"}  # kernels cannot do without
+NEEDED = {run.__name__ for run in mandatory(HERE)}  # kernels cannot do without
 OPTIONAL = [name for name in stage_names(HERE) if name not in NEEDED]
 OPTIONS: tuple[dict[str, Any], ...] = ({}, {"passes": "none"}, {"disable": ["unpad", "fuse"]})
 
