@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...runtime.arrays import fitting, is_float
-from ..dtypes import canonical_array, floatx
+from ..dtypes import canonical_array, floatx, standard_dtype
 from ..errors import UsageError, UsageTypeError
 
 # Asked only where there are arrays of float64: what these become.
@@ -67,7 +67,8 @@ def is_nested(data: Any) -> bool:
 def as_contiguous(value: Any, doubles: Doubles = floatx) -> np.ndarray:
     """One array of data, contiguous, of a type that the compiler has.
 
-    float64 becomes what ``doubles`` gives, the default float unless said otherwise.
+    float64 becomes what ``doubles`` gives, the default float unless said otherwise; floats of two
+    bytes become the default float, as in Keras.
 
     Raises:
         TypeError: it is no array of numbers.
@@ -80,6 +81,8 @@ def as_contiguous(value: Any, doubles: Doubles = floatx) -> np.ndarray:
     array = canonical_array(value if plain else value.numpy(), "float64")
     if array.dtype == np.float64:
         array = array.astype(doubles(), copy=False)
+    elif array.dtype.itemsize == 2 and is_float(array.dtype):
+        array = array.astype(standard_dtype(None).numpy, copy=False)
     if not array.ndim:
         raise UsageError(f"expected arrays whose first axis is the batch; received {value!r}")
     # Of a subclass, such as a file mapped into memory, only the base: its slices cost less.
