@@ -31,8 +31,9 @@ def program_for_arrays(
 ) -> tuple[TracedProgram, list[np.ndarray]]:
     """The program for a kind of arguments, and its inputs.
 
-    Programs are kept by dtypes and sizes, the batch size left out unless they are to be ``exact``:
-    what is no layer may take arrays that are no batches, or none at all.
+    A program serves all batch sizes: programs are kept by dtypes and by all other sizes. With
+    ``exact`` the first size counts too: functions may take arrays that are not batches, and
+    stateful layers have a state for each sample.
 
     Raises:
         ValueError: the inputs do not fit.
