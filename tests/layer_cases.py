@@ -212,6 +212,7 @@ def _others() -> list[Case]:
         case("GaussianNoise", SEQUENCE, stddev=0.5),
         case("GaussianDropout", SEQUENCE, rate=0.5),
         case("Identity", VECTOR),
+        case("Masking", SEQUENCE, mask_value=0.5),
         Case("Lambda", lambda: layers.Lambda(lambda x: x * 2 + 1), (VECTOR,)),
     ]
 
@@ -225,3 +226,19 @@ CASES = [
     *_merging(),
     *_others(),
 ]
+
+# Of cells that take states beside inputs, and of layers around those: see test_recurrent_layers.py.
+RECURRENT = frozenset(
+    {
+        layers.Bidirectional,
+        layers.GRU,
+        layers.GRUCell,
+        layers.LSTM,
+        layers.LSTMCell,
+        layers.RNN,
+        layers.SimpleRNN,
+        layers.SimpleRNNCell,
+        layers.StackedRNNCells,
+        layers.TimeDistributed,
+    }
+)
