@@ -48,6 +48,7 @@ from .call_arguments import (
     build_shapes,
     call_parameters,
     has_mask,
+    has_tensor,
     mask_of,
     shown_shapes,
 )
@@ -229,7 +230,10 @@ class Layer(Weighted):
             kwargs = {**kwargs, "training": training}
         elif "kwargs" not in accepted:
             kwargs = {name: value for name, value in kwargs.items() if name != "training"}
-        if "mask" in accepted and kwargs.get("mask") is None and has_mask(masks):
+        if kwargs.get("mask") is not None:
+            masks = kwargs["mask"]
+        elif "mask" in accepted and has_mask(masks) and not has_tensor((args[1:], kwargs)):
+            # As Keras: a call on several tensors is told of a mask by hand.
             kwargs = {**kwargs, "mask": masks}
         with origin_scope(scope.origin(self)), enclosing(self), scope.during(training):
             outputs = one_deeper(self._located_call, args, kwargs)

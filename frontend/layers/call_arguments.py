@@ -42,6 +42,11 @@ def has_mask(masks: Any) -> bool:
     return any(mask is not None for mask in tree.flatten(masks))
 
 
+def has_tensor(values: Any) -> bool:
+    """Whether there is a tensor among nested values."""
+    return any(isinstance(value, KerasTensor) for value in tree.flatten(values))
+
+
 def shown_shapes(args: tuple[Any, ...]) -> str:
     """The shapes of tensors, for an error."""
     shapes = [str(leaf.shape) for leaf in tree.flatten(args) if isinstance(leaf, KerasTensor)]

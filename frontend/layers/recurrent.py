@@ -167,7 +167,7 @@ class RNN(Layer):
         sizes = (sequences.sizes[0], *sequences.sizes[2:])
         with fixed_masks(self.cell, sizes) if training else nullcontext():
             run = self._unrolled if self.unroll else self._looped
-            results = run(sequences, states, _step_mask(mask), training)
+            results = run(sequences, states, self._checked_mask(sequences, mask), training)
         if self.stateful:
             pairs = zip(tree.flatten(self.states), tree.flatten(results.states), strict=True)
             for variable, state in pairs:
@@ -190,8 +190,8 @@ class RNN(Layer):
         if len(have) != len(want) or not all(map(_agree, shapes, expected)):
             raise LayerError(
                 self,
-                f"initial_state: expected states of shapes {_listed(expected)}; received "
-                f"{_listed(shapes)}",
+                f"initial_state: expected states of shapes {_listed(expected)}, of the batch size "
+                f"of the sequences; received {_listed(shapes)}",
             )
         packed: list[Any] = tree.pack_as(wanted, have)
         return packed
@@ -209,6 +209,21 @@ class RNN(Layer):
                 f"stateful=True: expected batches of {known} samples, as the states have; received "
                 f"shape {sequences.shape}",
             )
+
+    def _checked_mask(self, sequences: Any, mask: Any) -> Any:
+        """The mask, of a row for each sequence, or one for all; None where there is none."""
+        found = _step_mask(mask)
+        if found is None:
+            return None
+        batch, steps = sequences.shape[:2]
+        fits = found.ndim == 2 and found.shape[0] in (batch, 1, None)
+        if not fits or (None not in (found.shape[1], steps) and found.shape[1] != steps):
+            raise LayerError(
+                self,
+                f"mask: expected shape (batch, steps), here {(batch, steps)}; received "
+                f"{found.shape}",
+            )
+        return found
 
     def _one_step(self, inputs: Any, states: list[Any], training: bool) -> tuple[Any, list[Any]]:
         """The cell's output and its new states, of the types that they had."""
@@ -328,8 +343,9 @@ def _where(mask: Any, chosen: Any, other: Any) -> Any:
 
 
 def _agree(shape: Any, wanted: Any) -> bool:
+    """Whether a state's shape is, or may be, the one that is wanted."""
     return len(shape) == len(wanted) and all(
-        None in pair or pair[0] == pair[1] for pair in zip(shape, wanted, strict=True)
+        size in (None, other) for size, other in zip(shape, wanted, strict=True)
     )
 
 

@@ -182,7 +182,11 @@ def _made_anew(value: Any) -> Any:
 
 
 class TimeDistributed(Layer):
-    """A layer applied to each step of sequences: ``(N, T, ...)``, all by the same weights."""
+    """A layer applied to each step of sequences: ``(N, T, ...)``, all by the same weights.
+
+    The steps are one batch of ``N * T`` samples: what a ``BatchNormalization`` inside normalizes by
+    in training is of all steps together (Keras takes one step after another).
+    """
 
     supports_masking = True
 

@@ -7,6 +7,7 @@ from gradient_checks import GradientCheck, weighted_squares
 import keraunos as keras
 from keraunos import layers, ops
 from keraunos.compiler.ir.graph import Graph
+from keraunos.frontend.errors import LayerError
 from keraunos.frontend.tracing import Spec, trace_call
 
 BATCH, STEPS, FEATURES, UNITS = 3, 5, 4, 6
@@ -146,6 +147,59 @@ def test_a_call_may_begin_with_given_states(kind):
         layer(X, initial_state=[*states, states[0]])
     with pytest.raises(ValueError, match="initial_state: expected states of shapes"):
         layer(X, initial_state=[s[:, 1:] for s in states])
+
+
+@each_kind
+@pytest.mark.parametrize("batch", [1, BATCH + 1])
+def test_states_of_another_batch_size_are_refused(kind, batch):
+    layer, _, _, count = made(kind)
+    with pytest.raises(LayerError, match=rf"of the sequences; received \({batch}, {UNITS}\)"):
+        layer(X, initial_state=[np.zeros((batch, UNITS), "float32")] * count)
+
+
+@pytest.mark.parametrize("unroll", [False, True])
+@pytest.mark.parametrize(
+    "shape", [(STEPS,), (BATCH, STEPS + 1), (BATCH + 1, STEPS), (BATCH, STEPS, 1)]
+)
+def test_masks_of_other_shapes_are_refused(unroll, shape):
+    layer = layers.GRU(UNITS, unroll=unroll)
+    with pytest.raises(
+        LayerError, match=r"mask: expected shape \(batch, steps\), here \(None, 5\)"
+    ):
+        layer(X, mask=np.ones(shape, bool))
+    one_for_all = np.array([[True, False, True, True, False]])
+    expected = layer(X, mask=np.repeat(one_for_all, BATCH, 0))
+    assert_close(layer(X, mask=one_for_all), expected)
+
+
+def test_a_mask_reaches_calls_on_one_tensor_and_goes_on_from_those_it_is_given_to():
+    class Counting(layers.Layer):
+        supports_masking = True
+
+        def call(self, x, other=None, mask=None):
+            return x if mask is None else x + ops.cast(mask, x.dtype)[..., None]
+
+    masked = layers.Masking()
+    data = np.zeros((1, 2, 1), "float32")
+    data[0, 0] = 1
+    mask = np.array([[False, True]])
+
+    def once(x):
+        return Counting()(masked(x))
+
+    def on_two(x):
+        return Counting()(masked(x), x)
+
+    def given(x, mask):
+        return Counting()(Counting()(masked(x), x, mask=mask))
+
+    for function, inputs, expected in (
+        (once, [data], [2, 0]),
+        (on_two, [data], [1, 0]),
+        (given, [data, mask], [1, 2]),
+    ):
+        received = keras.compile(function, *inputs)(*inputs)
+        np.testing.assert_array_equal(received.ravel(), expected)
 
 
 @each_kind

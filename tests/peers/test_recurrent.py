@@ -179,3 +179,40 @@ def test_an_encoder_whose_states_begin_a_decoder():
         model.compile(package.optimizers.SGD(0.1), "mse")
         losses.append([model.train_on_batch(data, y) for _ in range(10)])
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+
+
+def given_a_mask(package):
+    tokens, mask = package.Input((6, 4)), package.Input((6,), dtype="bool")
+    x = package.layers.LSTM(3, return_sequences=True)(tokens, mask=mask)
+    return package.Model([tokens, mask], package.layers.GRU(5)(x))
+
+
+def masked_encoder_and_decoder(package):
+    tokens = package.Input((6,))
+    embedded = package.layers.Embedding(5, 4, mask_zero=True)(tokens)
+    _, *states = package.layers.LSTM(3, return_state=True)(embedded)
+    x = package.layers.LSTM(3, return_sequences=True)(embedded, initial_state=states)
+    return package.Model(tokens, package.layers.GRU(5)(x))
+
+
+def masked_both_ways(package):
+    tokens = package.Input((6,))
+    embedded = package.layers.Embedding(5, 4, mask_zero=True)(tokens)
+    both = package.layers.Bidirectional
+    _, *states = both(package.layers.GRU(3, return_state=True))(embedded)
+    x = both(package.layers.GRU(3, return_sequences=True))(embedded, initial_state=states)
+    return package.Model(tokens, both(package.layers.GRU(5))(x))
+
+
+def test_a_mask_that_was_given_goes_on_with_the_outputs():
+    theirs, ours = twins(given_a_mask)
+    rng = np.random.default_rng(5)
+    data = [rng.standard_normal((5, 6, 4)).astype("float32"), rng.random((5, 6)) < 0.6]
+    assert_close(ours.predict_on_batch(data), theirs.predict_on_batch(data))
+
+
+@pytest.mark.parametrize("make", [masked_encoder_and_decoder, masked_both_ways])
+def test_calls_on_states_too_take_no_mask_of_themselves(make):
+    theirs, ours = twins(make)
+    tokens = np.random.default_rng(6).integers(0, 3, (5, 6))
+    assert_close(ours.predict_on_batch(tokens), theirs.predict_on_batch(tokens))
