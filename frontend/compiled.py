@@ -92,6 +92,8 @@ class CompiledModel(Executable):
 
         Errors as those of an executable; ``ValueError`` too where no file can be at ``path``.
         """
+        if not isinstance(path, (str, os.PathLike)) or "\0" in os.fsdecode(path):
+            raise UsageError(f"save: expected the path of a file; received {path!r}")
         check_place("save", Path(path))
         self.runs.bind()
         super().save(path)

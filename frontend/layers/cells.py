@@ -68,6 +68,8 @@ class DropoutCell(Layer):
     def _mask(self, rate: float, sizes: tuple[Any, ...]) -> KerasTensor | None:
         if rate == 0:
             return None
+        if not hasattr(self, "seed_generator"):  # the rate was 0 when the cell was made
+            self.seed_generator = SeedGenerator(self.seed, name=self.name)
         ones = ops.ones(sizes, self.compute_dtype)
         return random.dropout(ones, rate, seed=self.seed_generator)
 
@@ -413,7 +415,8 @@ class StackedRNNCells(Layer):
 
 def check_cell(layer: Layer, cell: Any) -> None:
     """Raises ``ValueError`` for what is no cell."""
-    if not callable(getattr(cell, "call", None)) or not hasattr(cell, "state_size"):
+    is_cell = callable(getattr(cell, "call", None)) and hasattr(cell, "state_size")
+    if not is_cell or isinstance(cell, type):
         raise LayerError(
             layer,
             "expected a cell: a layer with a method call(self, inputs, states) and a state_size, "

@@ -13,7 +13,7 @@ from ...compiler.ops.core import input_
 from ...compiler.ops.stepping import ScanStep, close_scan, items_of
 from .. import ops, tree
 from ..accepted import Count, Share
-from ..errors import LayerError, UsageError
+from ..errors import LayerError, UsageError, shown
 from ..naming import snake_case
 from ..ops.core import as_node
 from ..scope import active_scope
@@ -178,6 +178,11 @@ class RNN(Layer):
     def _first_states(self, sequences: Any, given: Any) -> list[Any]:
         """The states to begin with, as tensors of the layer's dtype."""
         wanted = self.get_initial_state(sequences.sizes[0])
+        if isinstance(given, dict):  # whose order is not that of the states
+            raise LayerError(
+                self,
+                f"initial_state: expected a tensor, or a list of them; received {shown(given)}",
+            )
         if given is None:
             found = self.states if self.stateful else wanted
         else:
@@ -197,7 +202,10 @@ class RNN(Layer):
         return packed
 
     def _state_tensor(self, value: Any) -> KerasTensor:
-        return ops.cast(ops.convert_to_tensor(value), self.dtype)
+        try:
+            return ops.cast(ops.convert_to_tensor(value), self.dtype)
+        except TypeError as error:
+            raise LayerError(self, f"initial_state: {error}") from None
 
     def _check_batch(self, sequences: Any) -> None:
         if not self.stateful:
@@ -215,6 +223,10 @@ class RNN(Layer):
         found = _step_mask(mask)
         if found is None:
             return None
+        if not isinstance(found, KerasTensor):
+            raise LayerError(
+                self, f"mask: expected a tensor of shape (batch, steps); received {shown(found)}"
+            )
         batch, steps = sequences.shape[:2]
         fits = found.ndim == 2 and found.shape[0] in (batch, 1, None)
         if not fits or (None not in (found.shape[1], steps) and found.shape[1] != steps):

@@ -12,6 +12,7 @@ from ...compiler.ir.graph import Graph
 from .. import tree
 from ..programs import TracedProgram
 from ..tracing import Spec, Traced, trace_call
+from ..weights import all_layers
 from .batch import Batch
 from .labels import label_checks
 from .step_methods import computed, named_results
@@ -163,14 +164,20 @@ def _trace(model: Any, mode: str, batch: Batch, outputs: Callable[[Any], Any]) -
 
     step.__name__ = f"{model.name}_{mode}"
     parts = {"x": batch.x, "y": batch.y, "sample_weight": batch.sample_weight}
-    specs = tuple(_specs(part, name) for name, part in parts.items())
+    fixed = any(getattr(layer, "fixes_batch", False) for layer in all_layers(model))
+    specs = tuple(_specs(part, name, fixed) for name, part in parts.items())
     traced = trace_call(step, specs, training=mode == "train", root=model)
     model.settle(has_stepped=True)
     return traced
 
 
-def _specs(part: Any, name: str) -> Any:
+def _specs(part: Any, name: str, fixed: bool) -> Any:
+    """What stands for each array of a part: any number of samples, unless that is ``fixed``."""
+
     def spec(array: np.ndarray | None) -> Spec | None:
-        return None if array is None else Spec((None, *array.shape[1:]), array.dtype.name, name)
+        if array is None:
+            return None
+        samples = array.shape[0] if fixed else None
+        return Spec((samples, *array.shape[1:]), array.dtype.name, name)
 
     return tree.map_structure(spec, part)

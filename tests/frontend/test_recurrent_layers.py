@@ -423,3 +423,20 @@ def test_what_is_wrong_is_told(make, message):
 def test_configurations_come_back(layer):
     config = layer.get_config()
     assert type(layer).from_config(config).get_config() == config
+
+
+def test_a_stateful_model_is_trained_from_batch_to_batch():
+    layer = layers.LSTM(UNITS, stateful=True)
+    model = keras.Sequential([keras.Input(batch_shape=(4, STEPS, FEATURES)), layer])
+    model.compile("sgd", "mse")
+    x = RNG.standard_normal((8, STEPS, FEATURES)).astype("float32")
+    model.fit(x, np.zeros((8, UNITS)), batch_size=4, epochs=1, shuffle=False, verbose=0)
+    assert all(np.asarray(state.numpy()).any() for state in layer.states)
+
+
+def test_states_and_masks_that_are_none_are_told():
+    layer = layers.LSTM(UNITS)
+    with pytest.raises(ValueError, match="initial_state: expected a tensor, or a list"):
+        layer(X, initial_state={"h": X[:, 0]})
+    with pytest.raises(ValueError, match="expected a cell"):
+        layers.RNN(layers.LSTMCell)
