@@ -23,16 +23,25 @@ class _Noise(Layer):
     """
 
     supports_masking = True
-    strength: float  # 0 changes nothing in training either
+    seed_generator: SeedGenerator
+    rate: float
 
-    def _draws_from(self, seed: int | None, strength: float) -> None:
+    @property
+    def strength(self) -> float:
+        """0 changes nothing in training either."""
+        return self.rate
+
+    def _draws_from(self, seed: int | None) -> None:
         self.seed = seed
-        self.strength = strength
-        if strength > 0:
+        if self.strength > 0:
             self.seed_generator = SeedGenerator(seed, name=self.name)
 
     def call(self, inputs: KerasTensor, training: bool = False) -> KerasTensor:
-        return self.disturbed(inputs) if training and self.strength > 0 else inputs
+        if not training or self.strength == 0:
+            return inputs
+        if not hasattr(self, "seed_generator"):  # it was 0 when the layer was made
+            self._draws_from(self.seed)
+        return self.disturbed(inputs)
 
     def disturbed(self, inputs: KerasTensor) -> KerasTensor:
         """The inputs with the noise of training."""
@@ -48,7 +57,7 @@ class Dropout(_Noise):
         super().__init__(**kwargs)
         self.rate = float(rate)
         self.noise_shape = _checked_noise_shape(self, noise_shape)
-        self._draws_from(seed, self.rate)
+        self._draws_from(seed)
 
     def disturbed(self, inputs: KerasTensor) -> KerasTensor:
         return random.dropout(inputs, self.rate, self.noise_shape, self.seed_generator)
@@ -81,7 +90,7 @@ class _SpatialDropout(_Noise):
         super().__init__(**kwargs)
         self.rate = float(rate)
         self.data_format = checked_format(self, data_format)
-        self._draws_from(seed, self.rate)
+        self._draws_from(seed)
         self.input_spec = image_spec(self.rank, self.data_format)
 
     def disturbed(self, inputs: KerasTensor) -> KerasTensor:
@@ -118,7 +127,11 @@ class GaussianNoise(_Noise):
     def __init__(self, stddev: NonNegative, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.stddev = float(stddev)
-        self._draws_from(seed, self.stddev)
+        self._draws_from(seed)
+
+    @property
+    def strength(self) -> float:
+        return self.stddev
 
     def disturbed(self, inputs: KerasTensor) -> KerasTensor:
         return inputs + random.normal(
@@ -132,7 +145,7 @@ class GaussianDropout(_Noise):
     def __init__(self, rate: ShareBelowOne, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rate = float(rate)
-        self._draws_from(seed, self.rate)
+        self._draws_from(seed)
 
     def disturbed(self, inputs: KerasTensor) -> KerasTensor:
         deviation = math.sqrt(self.rate / (1 - self.rate))
@@ -154,7 +167,7 @@ class AlphaDropout(_Noise):
         super().__init__(**kwargs)
         self.rate = float(rate)
         self.noise_shape = _checked_noise_shape(self, noise_shape)
-        self._draws_from(seed, self.rate)
+        self._draws_from(seed)
 
     def disturbed(self, inputs: KerasTensor) -> KerasTensor:
         shape = random.resolved_shape(inputs.sizes, self.noise_shape)

@@ -469,3 +469,23 @@ def test_trainings_with_noise_are_reproducible():
     np.testing.assert_array_equal(normalization.moving_mean.value, moved)
     assert dropout.seed_generator.state.value[1] == 4
     np.testing.assert_array_equal(stack(X), stack(X))
+
+
+@pytest.mark.parametrize(
+    ("kind", "attribute"),
+    [
+        (layers.Dropout, "rate"),
+        (layers.GaussianDropout, "rate"),
+        (layers.AlphaDropout, "rate"),
+        (layers.GaussianNoise, "stddev"),
+    ],
+)
+def test_noise_that_is_set_later_is_seen(kind, attribute):
+    x = np.ones((4, 30), "float32")
+    layer = kind(0.0)
+    assert np.array_equal(layer(x, training=True), x)
+    setattr(layer, attribute, 0.5)
+    first, second = layer(x, training=True), layer(x, training=True)
+    assert not np.array_equal(first, second)
+    setattr(layer, attribute, 0.0)
+    assert np.array_equal(layer(x, training=True), x)
