@@ -15,6 +15,7 @@ from ..seeds import SeedGenerator
 from ..tensor import KerasTensor
 from ..variable import Variable
 from .base import Layer
+from .call_arguments import call_parameters
 from .core import known_size
 
 # What dropout multiplies the input and the state with, the same at all steps; None leaves it.
@@ -427,21 +428,9 @@ def check_cell(layer: Layer, cell: Any) -> None:
 def step_of(cell: Any, inputs: Any, states: Any, training: bool) -> tuple[Any, Any]:
     """One step of a cell: its output, and its new states."""
     step = cell if isinstance(cell, Layer) else cell.call
-    options = {"training": training} if takes_training(cell) else {}
+    options = {"training": training} if "training" in call_parameters(type(cell).call) else {}
     output, new = step(inputs, states, **options)
     return output, new
-
-
-def takes_training(cell: Any) -> bool:
-    """Whether the steps of a cell differ in training."""
-    return "training" in getattr(cell.call, "__code__", _NO_CODE).co_varnames
-
-
-class _NoCode:
-    co_varnames = ()
-
-
-_NO_CODE = _NoCode()
 
 
 def output_size_of(cell: Any) -> Any:

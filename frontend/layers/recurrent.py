@@ -263,17 +263,17 @@ class RNN(Layer):
     def _looped(self, sequences: Any, states: list[Any], mask: Any, training: bool) -> Results:
         """All steps as one loop of the graph."""
         leaves = [
-            _leaf(f"c{i}", as_node(s).tensor_type) for i, s in enumerate(tree.flatten(states))
+            input_(f"c{i}", as_node(s).tensor_type) for i, s in enumerate(tree.flatten(states))
         ]
         carried = list(map(KerasTensor.of, leaves))
         given = [sequences] if mask is None else [sequences, mask]
-        slices = [_leaf(f"x{i}", _without_steps(as_node(each))) for i, each in enumerate(given)]
+        slices = [input_(f"x{i}", _without_steps(as_node(each))) for i, each in enumerate(given)]
         inputs = [KerasTensor.of(leaf) for leaf in slices]
         old = tree.pack_as(states, carried)
         output, new = self._one_step(inputs[0], old, training)
         begins = [as_node(state) for state in tree.flatten(states)]
         if mask is not None or not self._gives_a_state(output, new):
-            before = _leaf(f"c{len(leaves)}", as_node(output).tensor_type)
+            before = input_(f"c{len(leaves)}", as_node(output).tensor_type)
             begins.append(as_node(ops.zeros(before.shape, output.dtype)))
             leaves.append(before)
             if mask is not None:
@@ -337,10 +337,6 @@ def _step_mask(mask: Any) -> Any:
     """The mask of the sequences, shape ``(N, T)``; None where there is none."""
     found = tree.flatten([mask])
     return found[0] if found else None
-
-
-def _leaf(name: str, type_: Any) -> Any:
-    return input_(name, type_)
 
 
 def _without_steps(node: Any) -> Any:
