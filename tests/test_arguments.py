@@ -59,10 +59,15 @@ def parameters(function: ast.FunctionDef) -> set[str]:
     return {name for name in names - {"self", "cls"} if not name.startswith("_")}
 
 
+def names_in(node: ast.AST, function: ast.FunctionDef) -> set[str]:
+    """Names that occur in a part of a function; ``locals()`` hands on every parameter."""
+    names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    return names | parameters(function) if "locals" in names else names
+
+
 def unread(function: ast.FunctionDef) -> set[str]:
     """Parameters whose names do not occur in the function."""
-    read = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
-    return parameters(function) - read
+    return parameters(function) - names_in(function, function)
 
 
 def only_kept(function: ast.FunctionDef, known: set[str]) -> set[str]:
@@ -70,7 +75,7 @@ def only_kept(function: ast.FunctionDef, known: set[str]) -> set[str]:
     kept: set[str] = set()
     read: set[str] = set()
     for node in function.body:
-        names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+        names = names_in(node, function)
         (kept if is_in_vain(node, known) else read).update(names)
     return (kept - read) & parameters(function)
 
@@ -131,6 +136,7 @@ def test_every_exception_is_one():
         ("class C:\n def __init__(self, a): self.used = a", set()),
         ("class C:\n def on_epoch_end(self, epoch): self.used = 1", set()),
         ("def f(a): raise NotImplementedError", set()),
+        ("def f(a, b):\n a = 1\n return g(locals())", set()),
     ],
 )
 def test_the_scan_finds_what_is_not_read(text, vain):
