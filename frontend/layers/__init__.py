@@ -2,6 +2,7 @@
 
 from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Layer
+from .cell_layers import GRU, LSTM, SimpleRNN
 from .cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from .convolution import Conv1D, Conv2D, Convolution1D, Convolution2D
 from .core import Dense, Embedding, Identity, Lambda, Masking
@@ -51,7 +52,7 @@ from .pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
-from .recurrent import GRU, LSTM, RNN, SimpleRNN
+from .recurrent import RNN
 from .regularization import (
     ActivityRegularization,
     AlphaDropout,
