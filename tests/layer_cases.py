@@ -231,6 +231,8 @@ CASES = [
 RECURRENT = frozenset(
     {
         layers.Bidirectional,
+        layers.ConvLSTM1D,
+        layers.ConvLSTM2D,
         layers.GRU,
         layers.GRUCell,
         layers.LSTM,

@@ -4,6 +4,7 @@ from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Layer
 from .cell_layers import GRU, LSTM, SimpleRNN
 from .cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from .conv_lstm import ConvLSTM1D, ConvLSTM2D
 from .convolution import Conv1D, Conv2D, Convolution1D, Convolution2D
 from .core import Dense, Embedding, Identity, Lambda, Masking
 from .depthwise import (
@@ -101,6 +102,8 @@ __all__ = [
     "Conv1DTranspose",
     "Conv2D",
     "Conv2DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
     "Convolution1D",
     "Convolution1DTranspose",
     "Convolution2D",
