@@ -2,6 +2,7 @@
 
 from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Layer
+from .categories import CategoryEncoding, Discretization, Hashing
 from .cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from .convolution import Conv1D, Conv2D, Convolution1D, Convolution2D
 from .core import Dense, Embedding, Identity, Lambda, Masking
@@ -14,6 +15,7 @@ from .depthwise import (
     SeparableConvolution2D,
 )
 from .input import Input, InputLayer
+from .lookup import IntegerLookup, StringLookup
 from .merging import (
     Add,
     Average,
@@ -75,6 +77,7 @@ from .reshaping import (
     ZeroPadding2D,
 )
 from .spec import InputSpec
+from .text import TextVectorization
 from .transposed import (
     Conv1DTranspose,
     Conv2DTranspose,
@@ -95,6 +98,7 @@ __all__ = [
     "AvgPool2D",
     "BatchNormalization",
     "Bidirectional",
+    "CategoryEncoding",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -109,6 +113,7 @@ __all__ = [
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Discretization",
     "Dot",
     "Dropout",
     "ELU",
@@ -126,10 +131,12 @@ __all__ = [
     "GlobalMaxPool2D",
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
+    "Hashing",
     "Identity",
     "Input",
     "InputLayer",
     "InputSpec",
+    "IntegerLookup",
     "LSTM",
     "LSTMCell",
     "Lambda",
@@ -163,7 +170,9 @@ __all__ = [
     "SpatialDropout2D",
     "SpatialDropout3D",
     "StackedRNNCells",
+    "StringLookup",
     "Subtract",
+    "TextVectorization",
     "TimeDistributed",
     "UpSampling1D",
     "UpSampling2D",
