@@ -43,3 +43,7 @@ os.environ["KERAUNOS_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = THREADS
 
 def pytest_configure(config: pytest.Config) -> None:
     tiers.Session.is_deep = tiers.asks_for_deep(config.getoption("markexpr"))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return tiers.has_none(collection_path, config.getoption("markexpr")) or None

@@ -1,4 +1,6 @@
-"""The tiers of generated tests: a few cases always, thousands where the deep tier is asked for."""
+"""The tiers of tests: what a session reads and makes of them, by the markers that it asks for."""
+
+from pathlib import Path
 
 import pytest
 
@@ -9,9 +11,28 @@ class Session:
     is_deep = False
 
 
+class Slow:
+    """The names of a marker expression, as a test that is marked slow and nothing else has them."""
+
+    def __getitem__(self, name: str) -> bool:
+        return name == "slow"
+
+
 def asks_for_deep(markers: str) -> bool:
-    """Whether a marker expression (`pytest -m`) selects tests that are marked slow."""
-    return "not slow" not in markers
+    """Whether a marker expression (`pytest -m`) selects tests that are marked slow alone.
+
+    Such an expression is one of Python, of names, `and`, `or` and `not`.
+    """
+    return not markers or bool(eval(markers, {"__builtins__": {}}, Slow()))
+
+
+def has_none(path: Path, markers: str) -> bool:
+    """Whether the file ``path`` has no test of the tier ``markers``, so that it need not be read.
+
+    The smoke tier alone is so small that reading the files of the others would take most of it.
+    """
+    is_file = markers == "smoke" and path.match("test_*.py") and path.is_file()
+    return is_file and "mark.smoke" not in path.read_text("utf-8")
 
 
 def seeds(fast: int, slow: int) -> list[object]:
