@@ -42,9 +42,9 @@ NEUTRAL: tuple[PassFunction, ...] = (
 )
 TRACE = "trace"
 _OTHER_NAMES = {"passes": ("default", "none"), "disable": (), "stop_after": (TRACE,)}
-# Batch tiling works on the schedule; it is chosen by name beside the passes.
-TILE = "tile"
-_LATER_NAMES = {"passes": (TILE,), "disable": (TILE,), "stop_after": ()}
+# Forks and batch tiling work on the schedule; they are chosen by name beside the passes.
+FORK, TILE = "fork", "tile"
+_LATER_NAMES = {"passes": (FORK, TILE), "disable": (FORK, TILE), "stop_after": ()}
 
 
 @dataclass(frozen=True)
