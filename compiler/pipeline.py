@@ -21,6 +21,7 @@ from .passes.simplify import simplify
 from .passes.sink import sink
 from .passes.trim import trim
 from .passes.unpad import unpad
+from .passes.wavefront import wavefront
 from .passes.widen import widen
 from .suggest import did_you_mean, listed
 from .target import Target
@@ -34,6 +35,7 @@ NEUTRAL: tuple[PassFunction, ...] = (
     expand,
     simplify,  # what the expansion brought
     trim,
+    wavefront,
     hoist,
     retain,
     sink,

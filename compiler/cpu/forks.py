@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...runtime.config import config
-from ...runtime.cpu.tasks import least_tasks, task_count
+from ...runtime.cpu.tasks import TASK_FLOPS, least_tasks, task_count
 from ...runtime.dim import Size, evaluate, symbols_of
 from ..decisions import Decision, Decisions
+from ..durations import NO_TIME, Duration
 from ..loops.layout import Launch
-from ..scheduling.forks import Cost, Stretch, Threads, dependences, stretches
+from ..scheduling.forks import Stretch, Threads, dependences, stretches
 from ..scheduling.schedule import Fork, Schedule, Step
 from ..units import BATCH, count_of, format_seconds
 from .segments import USUAL_SIZE
 
 # Microseconds: of any launch, and of waiting at its end, for threads that share it or for one.
-LAUNCH, SHARED, ALONE = 0.05, 1.0, 0.1
+# Those that share one read what others wrote: lines of the cache go from core to core.
+LAUNCH, SHARED, ALONE = 0.05, 2.0, 0.1
+CACHE_BYTES = 60_000  # that a core reads from its second cache in a microsecond
 MOST = 64  # samples: with more there is work for all threads in any step
 TRAINED = 8  # samples: hardly anybody trains with fewer
 
@@ -25,7 +28,7 @@ def choose_forks(schedule: Schedule, decisions: Decisions) -> tuple[Fork, ...]:
     least = TRAINED if schedule.graph.updates else 1
     count = config.threads
     threads = Threads(max(count, 2), SHARED)
-    costs = [_cost(step, least, threads.count) for step in schedule.steps]
+    costs = [_duration(step, least, threads.count) for step in schedule.steps]
     chosen, nearest = stretches(dependences(schedule), costs, threads)
     if chosen and count < 2:
         reason = "ONE_THREAD", f"{_compared(chosen[0])} with two"
@@ -48,34 +51,34 @@ def _most(stretch: Stretch, schedule: Schedule, threads: Threads, least: int) ->
     numbers = [i for branch in stretch.branches for i in branch]
     most = least
     while 2 * most <= MOST:
-        costs = {i: _cost(schedule.steps[i], 2 * most, threads.count) for i in numbers}
+        costs = {i: _duration(schedule.steps[i], 2 * most, threads.count) for i in numbers}
         if not threads.stretch(stretch.branches, costs).pays:
             break
         most *= 2
     return most
 
 
-def _cost(step: Step, samples: int, threads: int) -> Cost:
+def duration(flops: int, bytes_: int, threads: int) -> Duration:
+    """How long a launch takes whose operands are in the cache; see ``Costs.duration``."""
+    work = max(flops / TASK_FLOPS, bytes_ / CACHE_BYTES)
+    tasks = task_count(least_tasks(flops, bytes_), threads)
+    share = work / min(tasks, threads)
+    return Duration(LAUNCH + work, LAUNCH + share + (SHARED if tasks > 1 else ALONE))
+
+
+def _duration(step: Step, samples: int, threads: int) -> Duration:
     if step.loop is None:
-        return _total(_launch_cost(launch, samples, threads) for launch in step.launches)
+        return _of_launches(step.launches, samples, threads)
     loop = step.loop
     copies = (launch for each in (*loop.starts, *loop.finals) for launch in each)
-    around = _total(_launch_cost(launch, samples, threads) for launch in copies)
-    body = _total(_cost(inner, samples, threads) for inner in loop.body.steps)
-    steps = _sized(loop.steps, samples)
-    return Cost(around.alone + steps * body.alone, around.shared + steps * body.shared)
+    body = (_duration(inner, samples, threads) for inner in loop.body.steps)
+    once = _of_launches(copies, samples, threads)
+    return once + sum(body, start=NO_TIME) * _sized(loop.steps, samples)
 
 
-def _launch_cost(launch: Launch, samples: int, threads: int) -> Cost:
-    work = least_tasks(_sized(launch.flops, samples), _sized(launch.bytes, samples))
-    tasks = task_count(work, threads)
-    share = work / min(tasks, threads)
-    return Cost(LAUNCH + work, LAUNCH + share + (SHARED if tasks > 1 else ALONE))
-
-
-def _total(costs: Iterable[Cost]) -> Cost:
-    found = list(costs)
-    return Cost(sum(each.alone for each in found), sum(each.shared for each in found))
+def _of_launches(launches: Iterable[Launch], samples: int, threads: int) -> Duration:
+    sizes = ((_sized(each.flops, samples), _sized(each.bytes, samples)) for each in launches)
+    return sum((duration(*each, threads) for each in sizes), start=NO_TIME)
 
 
 def _sized(size: Size, samples: int) -> int:

@@ -8,6 +8,7 @@ from ...runtime.cpu.calibration import Figures
 from ...runtime.cpu.host import Host
 from ..context import PassFunction
 from ..decisions import Decisions, Refusal
+from ..durations import Duration
 from ..ir.graph import Graph, Node
 from ..loops.kernel import Kernel
 from ..loops.layout import Launch, Layout, Placed
@@ -20,7 +21,7 @@ from .emit.kernel import emit
 from .emit.writer import MATH
 from .engines.fma import Fma
 from .engines.winograd import Winograd
-from .forks import choose_forks
+from .forks import SHARED, choose_forks, duration
 from .groups import group_refusal
 from .layouts import choose_layouts
 from .lower import lower_group
@@ -62,6 +63,13 @@ class CpuTarget(Target[Host]):
 
     def refusal(self, body: Graph) -> Refusal | None:
         return group_refusal(body, self.engines)
+
+    def duration(self, flops: int, bytes_: int, threads: int) -> Duration:
+        return duration(flops, bytes_, threads)
+
+    @property
+    def wait(self) -> float:
+        return SHARED
 
     def layouts(self, graph: Graph, fixed: frozenset[Node]) -> dict[Node, Layout]:
         return choose_layouts(graph, fixed)

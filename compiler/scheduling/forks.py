@@ -12,19 +12,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from ..durations import Duration, longest_share
 from ..ir.graph import Node
 from .schedule import BatchTile, Fork, Schedule
 
 LONGEST = 48  # steps in a fork: looking further ahead costs time that grows with it
 BARELY = 0.85  # of the time one after another: what is saved has to be worth it
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Microseconds of a step: run by one thread, and by all of them, waiting at its end."""
-
-    alone: float
-    shared: float
 
 
 Branches: TypeAlias = tuple[tuple[int, ...], ...]
@@ -57,17 +50,10 @@ class Threads:
     count: int
     wait: float
 
-    def stretch(self, branches: Branches, costs: Mapping[int, Cost]) -> Stretch:
+    def stretch(self, branches: Branches, costs: Mapping[int, Duration]) -> Stretch:
         lengths = [sum(costs[i].alone for i in branch) for branch in branches]
         after = sum(costs[i].shared for branch in branches for i in branch)
-        return Stretch(branches, self._longest_share(lengths) + self.wait, after)
-
-    def _longest_share(self, lengths: Sequence[float]) -> float:
-        """How long the thread works that works longest, if each takes the longest that is left."""
-        shares = [0.0] * self.count
-        for length in sorted(lengths, reverse=True):
-            shares[shares.index(min(shares))] += length
-        return max(shares)
+        return Stretch(branches, longest_share(lengths, self.count) + self.wait, after)
 
 
 def dependences(schedule: Schedule) -> list[frozenset[int]]:
@@ -93,7 +79,7 @@ def dependences(schedule: Schedule) -> list[frozenset[int]]:
 
 
 def stretches(
-    dependent: Sequence[frozenset[int]], costs: Sequence[Cost], threads: Threads
+    dependent: Sequence[frozenset[int]], costs: Sequence[Duration], threads: Threads
 ) -> tuple[tuple[Stretch, ...], Stretch | None]:
     """The stretches that save most, none of which overlap; and the one that came nearest to it."""
     count, by_number = len(costs), dict(enumerate(costs))
