@@ -4,6 +4,7 @@ The cache folder stays the same from session to session, so a kernel is compiled
 KERAUNOS_TEST_CACHE_DIR names another one, an empty one for instance, to see that all compiles.
 """
 
+import gc
 import hashlib
 import os
 import tempfile
@@ -47,3 +48,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     return tiers.has_none(collection_path, config.getoption("markexpr")) or None
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: it need not be searched for garbage again and again."""
+    gc.collect()
+    gc.freeze()

@@ -39,5 +39,9 @@ def test_the_smoke_tier_reads_only_files_that_have_some_of_it():
     with_some, without, no_test = (
         tests / name for name in ("test_conftest.py", "frontend/test_fit_loop.py", "tiers.py")
     )
-    assert [has_none(path, "smoke") for path in (with_some, without, no_test)] == [False, True, False]
+    assert [has_none(path, "smoke") for path in (with_some, without, no_test)] == [
+        False,
+        True,
+        False,
+    ]
     assert not has_none(without, "smoke or slow")

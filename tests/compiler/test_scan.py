@@ -20,6 +20,7 @@ from recurrent import (
     weight,
 )
 from scan_graphs import random_scan_graph
+from tiers import seeds
 
 from keraunos.compiler import ops
 from keraunos.compiler.executable import Executable, compile_graph
@@ -480,7 +481,7 @@ def arguments(graph: Graph, seed: int, n: int, t: int):
     return random_arguments(graph, seed, {"N": n, "T": t})
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", seeds(24, 60))
 def test_passes_keep_what_random_loops_compute(seed):
     graph = random_scan_graph(seed)
     verify(graph)
@@ -497,9 +498,9 @@ def test_passes_keep_what_random_loops_compute(seed):
 
 
 @pytest.mark.parametrize("passes", ["default", "none"])
-@pytest.mark.parametrize("seed", range(100, 130))
+@pytest.mark.parametrize("seed", seeds(12, 30))
 def test_random_loops_touch_their_own_memory_and_do_not_race(seed, passes):
-    graph = random_scan_graph(seed)
+    graph = random_scan_graph(100 + seed)
     weights = arguments(graph, seed, 2, 2)[1]
     machine = Supervised(graph, weights, passes)
     for n, t, orders in ((2, 3, (0, 1, 5)), (18, 1, (5,))):
