@@ -18,6 +18,7 @@ from ..units import BATCH, format_seconds
 from .loops import loop_of, readers
 
 MOST_PIECES = 8  # each costs rows of the program
+ENOUGH = 1.05  # times as long as with the best number of pieces: fewer are taken then
 USUAL_SIZE = 64  # what symbolic sizes are taken to be
 FUNCTION = 10  # operations of an elementwise function, which may be dear
 
@@ -58,12 +59,12 @@ class Timing:
         self.works = tuple(map(_works, stack))
 
     def best(self) -> Plan:
+        """The fewest pieces that save about as much as any number of them."""
         after = sum(self._of_piece(works, self.steps).shared for works in self.works)
         counts = range(2, min(self.steps, MOST_PIECES) + 1)
-        return min(
-            (Plan(count, self._beside(count), after) for count in counts),
-            key=lambda plan: plan.beside,
-        )
+        plans = [Plan(count, self._beside(count), after) for count in counts]
+        best = min(plan.beside for plan in plans)
+        return next(plan for plan in plans if plan.beside <= ENOUGH * best)
 
     def _beside(self, count: int) -> float:
         """Piece ``i`` of the first loop, ``i - 1`` of the second, and so on at the same time."""
