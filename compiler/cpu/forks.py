@@ -20,6 +20,8 @@ from .segments import USUAL_SIZE
 # Those that share one read what others wrote: lines of the cache go from core to core.
 LAUNCH, SHARED, ALONE = 0.05, 2.0, 0.1
 CACHE_BYTES = 60_000  # that a core reads from its second cache in a microsecond
+RESUMED = 1.5  # microseconds to begin a piece of a loop: its carries are copied
+REFILLED = 100_000  # bytes that reach the second cache in a microsecond from the third
 MOST = 64  # samples: with more there is work for all threads in any step
 MUCH = 1.25
 TRAINED = 8  # samples: hardly anybody trains with fewer

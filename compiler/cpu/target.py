@@ -21,7 +21,7 @@ from .emit.kernel import emit
 from .emit.writer import MATH
 from .engines.fma import Fma
 from .engines.winograd import Winograd
-from .forks import SHARED, duration, fork
+from .forks import REFILLED, RESUMED, SHARED, duration, fork
 from .groups import group_refusal
 from .layouts import choose_layouts
 from .lower import lower_group
@@ -66,6 +66,9 @@ class CpuTarget(Target[Host]):
 
     def duration(self, flops: int, bytes_: int, threads: int) -> Duration:
         return duration(flops, bytes_, threads)
+
+    def resumption(self, bytes_: int) -> float:
+        return RESUMED + bytes_ / REFILLED
 
     @property
     def wait(self) -> float:
