@@ -23,6 +23,7 @@ from .passes.sink import sink
 from .passes.trim import trim
 from .passes.unpad import unpad
 from .passes.unroll import unroll
+from .passes.wavefront import wavefront
 from .passes.widen import widen
 from .suggest import did_you_mean, listed
 from .target import Target
@@ -36,6 +37,7 @@ NEUTRAL: tuple[PassFunction, ...] = (
     expand,
     simplify,  # what the expansion brought
     trim,
+    wavefront,
     hoist,
     retain,
     sink,
@@ -46,9 +48,9 @@ NEUTRAL: tuple[PassFunction, ...] = (
 )
 TRACE = "trace"
 _OTHER_NAMES = {"passes": ("default", "none"), "disable": (), "stop_after": (TRACE,)}
-# Batch tiling works on the schedule; it is chosen by name beside the passes.
-TILE = "tile"
-_LATER_NAMES = {"passes": (TILE,), "disable": (TILE,), "stop_after": ()}
+# Forks and batch tiling work on the schedule; they are chosen by name beside the passes.
+FORK, TILE = "fork", "tile"
+_LATER_NAMES = {"passes": (FORK, TILE), "disable": (FORK, TILE), "stop_after": ()}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from .decisions import Decisions
 from .ir.graph import Graph
 from .loops.kernel import Kernel
 from .scheduling.lower import Lowering
-from .scheduling.schedule import BatchTile, LayoutPolicy, Schedule
+from .scheduling.schedule import BatchTile, Fork, LayoutPolicy, Schedule
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,10 @@ class Target(Costs[Machine], LayoutPolicy, Lowering):
     def tiles(self, schedule: Schedule, decisions: Decisions) -> tuple[BatchTile, ...]:
         """The segments of a schedule that are worth running in batch tiles, some samples at a
         time."""
+
+    @abstractmethod
+    def forks(self, schedule: Schedule, decisions: Decisions) -> tuple[Fork, ...]:
+        """The steps of a schedule that are worth running beside one another."""
 
     @abstractmethod
     def emit(self, kernel: Kernel) -> str:

@@ -8,18 +8,20 @@ from ...runtime.cpu.calibration import Figures
 from ...runtime.cpu.host import Host
 from ..context import PassFunction
 from ..decisions import Decisions, Refusal
+from ..durations import Duration
 from ..ir.graph import Graph, Node
 from ..loops.kernel import Kernel
 from ..loops.layout import Launch, Layout, Placed
 from ..passes.fuse import fuse
 from ..passes.legalize import legalize
-from ..scheduling.schedule import BatchTile, Schedule
+from ..scheduling.schedule import BatchTile, Fork, Schedule
 from ..target import Peaks, Target
 from .blocking import BlockEngine
 from .emit.kernel import emit
 from .emit.writer import MATH
 from .engines.fma import Fma
 from .engines.winograd import Winograd
+from .forks import SHARED, choose_forks, duration
 from .groups import group_refusal
 from .layouts import choose_layouts
 from .lower import lower_group
@@ -62,6 +64,13 @@ class CpuTarget(Target[Host]):
     def refusal(self, body: Graph) -> Refusal | None:
         return group_refusal(body, self.engines)
 
+    def duration(self, flops: int, bytes_: int, threads: int) -> Duration:
+        return duration(flops, bytes_, threads)
+
+    @property
+    def wait(self) -> float:
+        return SHARED
+
     def layouts(self, graph: Graph, fixed: frozenset[Node]) -> dict[Node, Layout]:
         return choose_layouts(graph, fixed)
 
@@ -72,6 +81,9 @@ class CpuTarget(Target[Host]):
 
     def tiles(self, schedule: Schedule, decisions: Decisions) -> tuple[BatchTile, ...]:
         return choose_tiles(schedule, decisions, self.machine)
+
+    def forks(self, schedule: Schedule, decisions: Decisions) -> tuple[Fork, ...]:
+        return choose_forks(schedule, decisions)
 
     def emit(self, kernel: Kernel) -> str:
         return emit(kernel, self.machine.lanes)

@@ -23,7 +23,7 @@ _OF_LAYER = (
 _OF_ANY_LAYER = ("name", "trainable", "dtype")
 
 
-class _CellLayer(RNN):
+class CellLayer(RNN):
     """A recurrent layer that makes its own cell, and has the attributes of that."""
 
     cell_class: ClassVar[Any]
@@ -55,12 +55,12 @@ class _CellLayer(RNN):
         cell = self.cell.get_config()
         return {
             **{name: getattr(self, name) for name in (*_OF_ANY_LAYER, *_OF_LAYER)},
-            **{name: value for name, value in cell.items() if name not in _OF_ANY_LAYER},
+            **{name: cell[name] for name in parameters_of(type(self)) if name in cell},
             "activity_regularizer": plain(self.activity_regularizer),
         }
 
 
-class SimpleRNN(_CellLayer):
+class SimpleRNN(CellLayer):
     """A plain recurrent network: ``h = activation(x @ kernel + bias + h @ recurrent_kernel)``.
 
     Arguments as ``SimpleRNNCell`` and ``RNN`` take them.
@@ -96,7 +96,7 @@ class SimpleRNN(_CellLayer):
         super().__init__(locals(), kwargs)
 
 
-class GRU(_CellLayer):
+class GRU(CellLayer):
     """Gated recurrent units, as in ``GRUCell``.
 
     Arguments as ``GRUCell`` and ``RNN`` take them.
@@ -135,7 +135,7 @@ class GRU(_CellLayer):
         super().__init__(locals(), kwargs)
 
 
-class LSTM(_CellLayer):
+class LSTM(CellLayer):
     """Long short-term memory, as in ``LSTMCell``.
 
     Arguments as ``LSTMCell`` and ``RNN`` take them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +64,6 @@ class RNN(Layer):
     """
 
     supports_masking = True
-    built_spec: ClassVar[str] = "(batch, steps, features)"
 
     def __init__(
         self,
@@ -87,7 +86,7 @@ class RNN(Layer):
         self.unroll = bool(unroll)
         self.zero_output_for_mask = bool(zero_output_for_mask)
         self.carried: Carried | None = None
-        self.input_spec = InputSpec(min_ndim=3, layout=self.built_spec)
+        self.input_spec = _over_steps(self.cell)
 
     # States
 
@@ -125,6 +124,7 @@ class RNN(Layer):
         sizes = (sequences_shape[0], *sequences_shape[2:])
         if isinstance(self.cell, Layer) and not self.cell.built:
             self.cell.build(sizes)
+        self.input_spec = _over_steps(self.cell)
         if self.stateful:
             self._make_states(sequences_shape)
 
@@ -313,6 +313,14 @@ class RNN(Layer):
         """The mask of the outputs of all steps; the last output and states have none."""
         mask = _step_mask(previous_mask) if self.return_sequences else None
         return [mask, *(None for _ in self.state_size)] if self.return_state else mask
+
+
+def _over_steps(cell: Any) -> InputSpec:
+    """What a layer takes whose steps take what ``cell`` does."""
+    spec = getattr(cell, "input_spec", None)
+    if not isinstance(spec, InputSpec):
+        return InputSpec(min_ndim=3, layout="(batch, steps, features)")
+    return spec.over_steps()
 
 
 def _step_mask(mask: Any) -> Any:

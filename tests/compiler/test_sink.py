@@ -23,8 +23,6 @@ from keraunos.compiler.passes.hoist import hoist
 from keraunos.compiler.passes.sink import sink
 from keraunos.compiler.passes.trim import trim
 
-pytestmark = pytest.mark.smoke
-
 
 def sunk(graph: Graph) -> tuple[Graph, Decisions]:
     decisions = Decisions()

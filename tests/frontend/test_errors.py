@@ -12,7 +12,7 @@ INSIDE = ("frontend", "compiler", "runtime")
 
 @pytest.fixture(autouse=True)
 def fresh_names():
-    clear_session()
+    clear_session(free_memory=False)
 
 
 def image_model() -> Model:
