@@ -26,7 +26,7 @@ from ..layers import Layer
 from ..tracing import specs_of, trace_call
 from .builtin import BUILTIN
 
-FORMS = "a built-in (cnn), module:object, file.py:object, or a graph saved as .ir"
+FORMS = f"a built-in ({', '.join(BUILTIN)}), module:object, file.py:object, or a graph saved as .ir"
 SAVED_MODELS = (".keras", ".h5", ".hdf5", ".onnx", ".pb")
 OTHER_SIZE = 32  # what sizes other than the batch are taken to be
 SEED = 0
