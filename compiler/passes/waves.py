@@ -39,7 +39,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class _Work:
+class Work:
     """Arithmetic and bytes of a step, and bytes that are read once for all steps of a piece."""
 
     flops: int
@@ -55,7 +55,7 @@ class Timing:
         self.costs = costs
         self.threads = config.threads
         self.steps = steps_of(stack[0])
-        self.works = tuple(map(_works, stack))
+        self.works = tuple(map(works_of, stack))
 
     def best(self) -> Plan:
         after = sum(self._of_piece(works, self.steps).shared for works in self.works)
@@ -75,7 +75,7 @@ class Timing:
             total += longest_share(running, self.threads) + self.costs.wait
         return total
 
-    def _of_piece(self, works: tuple[_Work, _Work], steps: int) -> Duration:
+    def _of_piece(self, works: tuple[Work, Work], steps: int) -> Duration:
         inside, outside = works
         each = self.costs.duration(inside.flops, inside.bytes, self.threads)
         if not outside.flops:
@@ -84,30 +84,31 @@ class Timing:
         return each * steps + self.costs.duration(steps * outside.flops, bytes_, self.threads)
 
 
-def _works(scan: Node) -> tuple[_Work, _Work]:
+def works_of(scan: Node) -> tuple[Work, Work]:
     """What a step computes from carries, and what it does not."""
     step = loop_of(scan).step
     outputs = (*step.new_state, *step.results)
     varying = readers(outputs, (*step.state, *step.slices), step.outside)
     moving = readers(outputs, step.state, step.outside)
-    inside = [_work(node) for node in moving]
-    outside = [_work(node) for node in varying if node not in moving]
+    inside = [work_of(node) for node in moving]
+    outside = [work_of(node) for node in varying if node not in moving]
     return (
-        _Work(sum(w.flops for w in inside), sum(w.once for w in inside)),
-        _Work(*(sum(each) for each in zip((0, 0, 0), *map(astuple, outside), strict=True))),
+        Work(sum(w.flops for w in inside), sum(w.once for w in inside)),
+        Work(*(sum(each) for each in zip((0, 0, 0), *map(astuple, outside), strict=True))),
     )
 
 
-def _work(node: Node) -> _Work:
-    size = _elements(node)
+def work_of(node: Node) -> Work:
+    """Of one node of a step, for one sample."""
+    size = elements(node)
     if isinstance(node.op.kind, Contraction):
         kernel = node.inputs[1]
-        flops = 2 * size * _elements(kernel) // max(1, _sized(kernel.shape[-1]))
-        return _Work(flops, size * node.dtype.itemsize, _elements(kernel) * kernel.dtype.itemsize)
-    return _Work(FUNCTION * size if isinstance(node.op.kind, Elementwise) else 0, 0)
+        flops = 2 * size * elements(kernel) // max(1, _sized(kernel.shape[-1]))
+        return Work(flops, size * node.dtype.itemsize, elements(kernel) * kernel.dtype.itemsize)
+    return Work(FUNCTION * size if isinstance(node.op.kind, Elementwise) else 0, 0)
 
 
-def _elements(node: Node) -> int:
+def elements(node: Node) -> int:
     return 0 if isinstance(node.type, TupleType) else prod(map(_sized, node.shape))
 
 
