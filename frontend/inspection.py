@@ -134,7 +134,8 @@ def compare(
         x: the input, or a list or dict of several, of the batch size to time; a step has its own.
         variants: names among ``"none"``, ``"+fuse"``, ..., ``"default"``, or options of
             ``compile`` by names of your own, such as ``{"no fusion": {"disable": ("fuse",)}}``;
-            by default each pass added to those before.
+            by default each pass added to those before, and of a model with loops what becomes of
+            these: ``"rolled"``, ``"hoisted"``, ``"cell fused"``, ``"unrolled"``, ``"wavefront"``.
         repeats: rounds in which each variant has a turn; by default what three seconds allow.
 
     Raises:

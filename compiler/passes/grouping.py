@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from ..context import Costs
@@ -48,6 +49,8 @@ class Grouping:
         self.cluster: dict[Node, Cluster] = {}
         self.order = {node: i for i, node in enumerate(graph.nodes)}
         self.read_by_copies: set[Node] = set()
+        self.bodies: dict[object, Graph] = {}
+        self.refusal = cache(target.refusal)
 
     def kernel_refusal(
         self, new: list[Node], nodes: list[Node], results: list[Node], cluster: Cluster
@@ -60,10 +63,10 @@ class Grouping:
         if any(not self.scattered.isdisjoint((node, *node.inputs)) for node in new):
             return "GAPS", "time as the last axis leaves gaps between the elements of a value"
         masks = [mask for node in new for mask in masks_of(node, cluster)]
-        return self.target.refusal(self.body(nodes, results, [*cluster.copies, *masks]))
+        return self.refusal(self.body(nodes, results, [*cluster.copies, *masks]))
 
     def body(self, nodes: list[Node], results: list[Node], copies: list[Node]) -> Graph:
-        body: Graph = fuse_nodes([*copies, *nodes], results, "").attrs["body"]
+        body: Graph = fuse_nodes([*copies, *nodes], results, "", bodies=self.bodies).attrs["body"]
         return body
 
     def reaches(self, operands: Iterable[Node], cluster: Cluster) -> bool:

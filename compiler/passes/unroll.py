@@ -45,6 +45,7 @@ from ..ops.stepping import (
 )
 from .constants import uniform_value
 from .loops import Loop, Results, loop_of, rewrite_scans
+from .unrolling import Choice, Unrolling, laid_out_as
 
 
 def unroll(graph: Graph, context: Context[Any]) -> Graph:
@@ -57,20 +58,22 @@ def unroll(graph: Graph, context: Context[Any]) -> Graph:
         if not isinstance(steps, int):
             context.decisions.add(_unknown(node))
             return items_of(node)
-        by = _steps_in_one(wanted, steps)
-        if by == 1:
-            return items_of(node)
-        detail = f"{steps} steps, {by} in one" if by < steps else f"all {steps} steps"
-        context.decisions.add(_decision(node, "unrolled", "ASKED", detail))
-        return unrolled(node, by)
+        choice = _choice(node, wanted, context)
+        action = "unrolled" if choice.unrolls else "declined"
+        context.decisions.add(_decision(node, action, choice.reason, choice.detail))
+        return unrolled(node, choice.by) if choice.unrolls else items_of(node)
 
     return rewrite_scans(graph, change)
 
 
-def _steps_in_one(wanted: Unroll, steps: int) -> int:
-    if wanted == FULL:
-        return steps
-    return 1 if wanted == AUTO else min(int(wanted), steps)
+def _choice(node: Node, wanted: Unroll, context: Context[Any]) -> Choice:
+    steps = int(steps_of(node))
+    if not steps:
+        return Choice(1, False, "NO_STEPS", "there is none")
+    if wanted == AUTO:
+        return Unrolling(node, zero_starts(node), context.target).best()
+    by = steps if wanted == FULL else min(int(wanted), steps)
+    return Choice(by, wanted != 1, "ASKED", laid_out_as(by, steps) if wanted != 1 else "a loop")
 
 
 def _unknown(node: Node) -> Decision:
@@ -138,6 +141,11 @@ def _make(node: Node, operands: Nodes) -> Node:
     if changed and any(map(_is_zeros, operands[:2])):
         return full(0, same.shape, same.dtype)
     return same
+
+
+def zero_starts(node: Node) -> frozenset[int]:
+    """Which carries of a scan start with zeros."""
+    return frozenset(i for i, start in enumerate(loop_of(node).starts) if _is_zeros(start))
 
 
 def _is_zeros(node: Node) -> bool:

@@ -32,7 +32,7 @@ from ..ir.rewrite import rebuild
 from ..ops.building import pieces
 from ..ops.core import ITEM
 from ..ops.registry import ops
-from ..ops.stepping import Nodes, items_of, operands_of, steps_of
+from ..ops.stepping import AUTO, Nodes, items_of, operands_of, steps_of
 from ..units import count_of
 from .loops import loop_of
 from .waves import Stack, Timing
@@ -125,6 +125,8 @@ def _refusal(stack: Stack, graph: Graph) -> Refusal | None:
         return "OTHER_DIRECTION", "one goes through the steps forwards, another backwards"
     if any(scan.attrs["axis"] != first.attrs["axis"] for scan in stack):
         return "OTHER_AXIS", "they do not go through the steps of the same axis"
+    if any(scan.attrs["unroll"] != AUTO for scan in stack):
+        return "UNROLLED", "it is asked for that one is unrolled as it is"
     if not isinstance(steps, int):
         return "UNKNOWN_LENGTH", f"of {steps} steps: pieces of few cost more than they save"
     if steps < 2:

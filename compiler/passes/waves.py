@@ -40,26 +40,26 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class _Work:
+class Work:
     """Arithmetic of a step, bytes of its results, and of the weights that it reads."""
 
     flops: int = 0
     results: int = 0
     weights: int = 0
 
-    def __add__(self, other: _Work) -> _Work:
-        return _Work(
+    def __add__(self, other: Work) -> Work:
+        return Work(
             self.flops + other.flops, self.results + other.results, self.weights + other.weights
         )
 
 
 @dataclass(frozen=True)
-class _Steps:
+class StepWork:
     """The work of a loop's step: what has to wait for carries, and what has not, which ``hoist``
     computes for all steps of a piece at once."""
 
-    inside: _Work
-    outside: _Work
+    inside: Work
+    outside: Work
 
 
 class Timing:
@@ -71,7 +71,7 @@ class Timing:
         steps = steps_of(stack[0])
         assert isinstance(steps, int), "loops of unknown length are declined"
         self.steps = steps
-        self.loops = tuple(map(_steps, stack))
+        self.loops = tuple(map(step_work, stack))
 
     def best(self) -> Plan:
         """The fewest pieces that save about as much as any number of them."""
@@ -95,7 +95,7 @@ class Timing:
             total += longest_share(running, self.threads) + self.costs.wait
         return total
 
-    def _of_piece(self, loop: _Steps, steps: int) -> Duration:
+    def _of_piece(self, loop: StepWork, steps: int) -> Duration:
         inside, outside = loop.inside, loop.outside
         each = self.costs.duration(inside.flops, inside.weights, self.threads)
         if not outside.flops:
@@ -104,25 +104,28 @@ class Timing:
         return each * steps + self.costs.duration(steps * outside.flops, moved, self.threads)
 
 
-def _steps(scan: Node) -> _Steps:
+def step_work(scan: Node) -> StepWork:
+    """Of a loop's step, for one sample."""
     step = loop_of(scan).step
     outputs = (*step.new_state, *step.results)
     moving = readers(outputs, step.state, step.outside)
     varying = readers(outputs, (*step.state, *step.slices), step.outside)
     outside = (node for node in varying if node not in moving)
-    return _Steps(*(sum(map(_work, nodes), start=_Work()) for nodes in (moving, outside)))
+    return StepWork(*(sum(map(work_of, nodes), start=Work()) for nodes in (moving, outside)))
 
 
-def _work(node: Node) -> _Work:
-    size = _elements(node)
+def work_of(node: Node) -> Work:
+    """Of one op, for one sample."""
+    size = elements(node)
     if isinstance(node.op.kind, Contraction):
         kernel = node.inputs[1]
-        flops = 2 * size * _elements(kernel) // max(1, _sized(kernel.shape[-1]))
-        return _Work(flops, size * node.dtype.itemsize, _elements(kernel) * kernel.dtype.itemsize)
-    return _Work(FUNCTION * size if isinstance(node.op.kind, Elementwise) else 0)
+        flops = 2 * size * elements(kernel) // max(1, _sized(kernel.shape[-1]))
+        return Work(flops, size * node.dtype.itemsize, elements(kernel) * kernel.dtype.itemsize)
+    return Work(FUNCTION * size if isinstance(node.op.kind, Elementwise) else 0)
 
 
-def _elements(node: Node) -> int:
+def elements(node: Node) -> int:
+    """Of one sample's value."""
     return 0 if isinstance(node.type, TupleType) else prod(map(_sized, node.shape))
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from gradient_checks import GradientCheck, weighted_squares
 from graphs import random_arguments
 from here import HERE, context
 from recurrent import input_, weight
 from scan_graphs import random_scan_graph
 
+import keraunos as keras
 from keraunos.compiler import ops
 from keraunos.compiler.autodiff import gradients
 from keraunos.compiler.decisions import Decisions
+from keraunos.compiler.executable import Executable, compile_graph
 from keraunos.compiler.ir.evaluate import evaluate
 from keraunos.compiler.ir.graph import Graph, IRError, Node
 from keraunos.compiler.ir.parser import parse_ir
@@ -199,3 +202,103 @@ def test_random_loops_unrolled_by_every_number_give_the_same(seed):
         assert parse_ir(str(after)) == after
         for one, other in zip(evaluate(after, inputs, weights, "float64"), expected, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+# The choice
+
+
+def chosen(graph: Graph) -> tuple[Graph, str, str]:
+    after, decisions = unrolled(graph)
+    (decision,) = decisions
+    return after, decision.reason, decision.detail
+
+
+def test_one_step_is_no_loop():
+    """Its slices are all of the sequences: nothing is copied, and the product of zeros is gone."""
+    after, reason, detail = chosen(rnn(1))
+    assert not loops(after)
+    assert reason == "CHEAPER"
+    assert "all 1 step laid out" in detail and "as a loop" in detail
+
+
+@pytest.mark.parametrize("steps", [28, 512])
+def test_loops_whose_steps_would_be_copied_stay_with_the_numbers(steps):
+    after, reason, detail = chosen(rnn(steps))
+    assert len(loops(after)) == 1
+    assert reason == "LOOP_IS_CHEAPER"
+    assert "s a call and" in detail and "of compiling" in detail
+
+
+def test_a_loop_without_steps_stays():
+    graph = rnn(0, unroll="full")
+    after, reason, _ = chosen(graph)
+    assert after == graph and reason == "NO_STEPS"
+
+
+def test_a_stack_whose_loops_are_to_be_unrolled_is_not_cut_in_pieces():
+    layer = keras.layers.SimpleRNN
+    inputs = keras.Input((64, 8))
+    for ask in (False, True):
+        below = layer(64, return_sequences=True, unroll=ask)
+        model = keras.Model(inputs, layer(64, unroll=ask)(below(inputs)))
+        decisions = Decisions()
+        after = optimize(keras.trace(model), HERE, stop_after="unroll", decisions=decisions).last
+        refused = [d for d in decisions.of_stage("wavefront") if d.reason == "UNROLLED"]
+        assert bool(refused) == ask
+        assert bool(loops(after)) != ask
+
+
+# Through the kernels, forward and back
+
+
+def compiled(graph: Graph, weights: dict[str, np.ndarray], threads: int, **how) -> Executable:
+    executable = compile_graph(graph, threads=threads, **how)
+    executable.set_parameters(weights)
+    return executable
+
+
+@pytest.mark.parametrize("how", [2, 3, True])
+def test_kernels_of_unrolled_steps_give_the_same(how):
+    graph = rnn()
+    inputs, weights = random_arguments(graph, 0, {"N": 3})
+    found = [compiled(graph, weights, 2, unroll=each)(*inputs) for each in (False, how)]
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(200, 204))
+def test_random_loops_run_unrolled(seed):
+    graph = random_scan_graph(seed, STEPS)
+    inputs, weights = random_arguments(graph, seed, {"N": 2})
+    expected = evaluate(graph, inputs, weights, "float64")
+    found = compiled(graph, weights, 2, unroll=2 + seed % 3)(*inputs)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("how", [2, "full"])
+def test_gradients_go_through_loops_to_unroll_and_unrolled_ones(how):
+    """Of a loop that says how, and of the graph that the pass has made of it."""
+    graph = rnn(unroll=how)
+    for each in (graph, unrolled(graph)[0]):
+        loss = Graph("loss", each.inputs, (weighted_squares(each.outputs),))
+        wrt = [*loss.inputs, *loss.parameters]
+        inputs, weights = random_arguments(loss, 0, {"N": 2})
+        wide = {name: array.astype("float64") for name, array in weights.items()}
+        check = GradientCheck.of(loss, wrt, [a.astype("float64") for a in inputs], wide)
+        check.assert_right(rtol=1e-4)
+        check.assert_compiled()
+
+
+def test_training_with_unrolled_layers_is_training():
+    x = np.random.default_rng(0).normal(size=(16, STEPS, 3)).astype("float32")
+    losses = []
+    for ask in (False, True):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential(
+            [keras.Input(batch_shape=(8, STEPS, 3)), keras.layers.GRU(4, unroll=ask, stateful=True)]
+        )
+        model.compile("adam", "mse")
+        fitted = model.fit(x, x[:, 0, :1], batch_size=8, epochs=3, shuffle=False, verbose=0)
+        losses.append(fitted.history["loss"])
+    np.testing.assert_allclose(*losses, rtol=1e-5)
