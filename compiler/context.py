@@ -44,6 +44,11 @@ class Costs(ABC, Generic[Machine]):
         """Microseconds that threads wait for one another where their ways meet."""
 
     @abstractmethod
+    def resumption(self, bytes_: int) -> float:
+        """Microseconds that it costs a thread to take up work again that reads so much, and that
+        other work has displaced from its cache."""
+
+    @abstractmethod
     def refusal(self, body: Graph) -> Refusal | None:
         """Why no kernel computes ``body``, a group around heavy ops; None if one does."""
 

@@ -21,7 +21,7 @@ from ..ops.registry import ops
 from ..ops.stepping import steps_of
 from ..units import count_of, format_seconds
 from .loops import loop_of, readers
-from .waves import elements, work_of, works_of
+from .waves import elements, step_work, work_of
 
 CALLS = 10_000  # of a program: how often what is saved in a call pays for what compiling costs
 LOOP, STEP = 1e-6, 0.02e-6  # seconds: of a loop, which copies carries in and out, and of its rows
@@ -61,15 +61,15 @@ class Unrolling:
     def __init__(self, node: Node, zeros: Collection[int], costs: Costs[Any]) -> None:
         self.steps = int(steps_of(node))
         self.costs = costs
-        inside, _ = works_of(node)
-        self.step = self._seconds(inside.flops, inside.bytes)
+        inside = step_work(node).inside
+        self.step = self._seconds(inside.flops, inside.weights)
         step = loop_of(node).step
         outputs = (*step.new_state, *step.results)
         body = readers(outputs, (*step.state, *step.slices), step.outside)
         self.nodes = len(body)
         starts = {step.state[i] for i in zeros}
         self.copies = self._copies(node)
-        self.saved = self.step - self._without_products(body, starts, inside.flops, inside.bytes)
+        self.saved = self.step - self._without_products(body, starts, inside.flops, inside.weights)
 
     def best(self) -> Choice:
         """The cheapest way, compiled once and called often; the loop where nothing is better."""
@@ -126,7 +126,7 @@ class Unrolling:
             and any(_behind_views(operand) in starts for operand in node.inputs[:2])
         ]
         return self._seconds(
-            flops - sum(work.flops for work in known), bytes_ - sum(work.once for work in known)
+            flops - sum(work.flops for work in known), bytes_ - sum(work.weights for work in known)
         )
 
     def _seconds(self, flops: int, bytes_: int) -> float:
