@@ -284,7 +284,8 @@ def test_the_demo(monkeypatch, width, epochs, right):
     demo(Console(file=out, width=width, force_terminal=True, color_system=None))
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.getvalue())
     titles = ("The model", "The graph", "Decisions", "A generated kernel", "Unfused and fused")
-    for title in (*titles, "Training"):
+    loops = ("A recurrent model", "The loop", "Whether to unroll", "Loops rolled and unrolled")
+    for title in (*titles, "Training", *loops):
         assert f"\n{title} " in text
     (accuracy,) = re.findall(r"Accuracy on digits never seen:\s+(0\.\d+)", text)
     assert float(accuracy) >= right  # 0.983 at last with 512-bit vectors; other sums differ
@@ -293,6 +294,10 @@ def test_the_demo(monkeypatch, width, epochs, right):
     assert "after: 6 kernels" in text
     assert re.search(r"# \.\.\. \d+ more like it", text)
     assert re.search(r"^none +\d", text, re.MULTILINE)
+    assert re.search(r"^rolled +│ unrolled *$", text, re.MULTILINE)
+    assert "LOOP_IS_CHEAPER" in text and "s a call and" in text
+    for variant in ("rolled", "hoisted", "cell fused", "unrolled"):
+        assert re.search(rf"^{variant} +\d", text, re.MULTILINE)
 
 
 def test_the_built_in_model_is_marked_with_its_own_lines():
