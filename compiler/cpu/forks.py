@@ -23,7 +23,7 @@ CACHE_BYTES = 60_000  # that a core reads from its second cache in a microsecond
 RESUMED = 1.5  # microseconds to begin a piece of a loop: its carries are copied
 REFILLED = 100_000  # bytes that reach the second cache in a microsecond from the third
 MOST = 64  # samples: with more there is work for all threads in any step
-MUCH = 1.25
+MUCH, PIPELINE = 1.25, 6  # times what its own order saves; loops, three in two pieces or more
 TRAINED = 8  # samples: hardly anybody trains with fewer
 
 
@@ -55,12 +55,14 @@ def _best_order(
 ) -> tuple[Schedule, tuple[Stretch, ...], Stretch | None]:
     """The schedule in the order that saves most, with its stretches.
 
-    Another order than its own has to save much more. In training it would keep values for long.
+    Another order than its own is one for pieces of stacked loops, and has to save much more. It may
+    keep values for longer, and part what tiles would hold together.
     """
     durations = [_duration(step, samples, threads.count) for step in schedule.steps]
     dependent = dependences(schedule)
     chosen, nearest = stretches(dependent, durations, threads)
-    if schedule.graph.updates or nearest is None:
+    loops = sum(step.loop is not None for step in schedule.steps)
+    if schedule.graph.updates or loops < PIPELINE:
         return schedule, chosen, nearest
     order = by_start(dependent, durations)
     other = replace(schedule, steps=tuple(schedule.steps[i] for i in order))

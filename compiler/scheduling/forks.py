@@ -17,7 +17,9 @@ from ..durations import Duration, longest_share
 from ..ir.graph import Node
 from .schedule import BatchTile, Fork, Schedule
 
-LONGEST = 48  # steps in a fork: looking further ahead costs time that grows with it
+LONGEST = 48  # runs in a fork: looking further ahead costs time that grows with it
+WIDEST = 16  # branches in a fork
+RUN = 10.0  # microseconds: steps of a chain that together take no longer are one run
 BARELY = 0.85  # of the time one after another: what is saved has to be worth it
 
 
@@ -54,6 +56,7 @@ class Threads:
     wait: float
 
     def stretch(self, branches: Branches, durations: Mapping[int, Duration]) -> Stretch:
+        branches = tuple(sorted(branches))
         lengths = [sum(durations[i].alone for i in branch) for branch in branches]
         after = sum(durations[i].shared for branch in branches for i in branch)
         beside = longest_share(lengths, self.count) + self.wait
@@ -99,34 +102,75 @@ def stretches(
 ) -> tuple[tuple[Stretch, ...], Stretch | None]:
     """The stretches that save most, none of which meet; and the one with most to run beside."""
     count, by_number = len(durations), dict(enumerate(durations))
-    best: list[tuple[float, Stretch | None, int]] = [(0.0, None, count)] * (count + 1)
-    nearest: Stretch | None = None
+    best: list[tuple[float, Branches, int]] = [(0.0, (), count)] * (count + 1)
+    nearest: tuple[float, Branches] = (0.0, ())
+    ends = _runs(dependent, durations)
     for first in reversed(range(count)):
-        best[first] = (best[first + 1][0], None, first + 1)
-        for end, branches in _from(first, dependent):
-            stretch = threads.stretch(branches, by_number)
-            if nearest is None or stretch.overlap > nearest.overlap:
-                nearest = stretch
+        best[first] = (best[first + 1][0], (), first + 1)
+        after = 0.0
+        for start, end, branches, lengths in _from(first, dependent, durations, ends):
+            after += sum(durations[i].shared for i in range(start, end))
+            if len(branches) < 2:
+                continue
+            overlap = sum(lengths) - max(lengths)
+            if overlap > nearest[0]:
+                nearest = overlap, tuple(branches)
+            # What the longest branch takes is the least that is left, whoever does the others.
+            if after - max(lengths) + best[end][0] <= best[first][0]:
+                continue
+            stretch = threads.stretch(tuple(branches), by_number)
             total = stretch.gain + best[end][0]
             if stretch.pays and total > best[first][0]:
-                best[first] = (total, stretch, end)
-    chosen, at = [], 0
+                best[first] = total, stretch.branches, end
+    found, at = [], 0
     while at < count:
-        _, found, at = best[at]
-        chosen += [] if found is None else [found]
-    return tuple(chosen), nearest
+        _, branches_, at = best[at]
+        found += [threads.stretch(branches_, by_number)] if branches_ else []
+    return tuple(found), threads.stretch(nearest[1], by_number) if nearest[1] else None
 
 
-def _from(first: int, dependent: Sequence[frozenset[int]]) -> Iterator[tuple[int, Branches]]:
-    """The stretches of two branches or more that begin at ``first``: ends, branches."""
+def _runs(dependent: Sequence[frozenset[int]], durations: Sequence[Duration]) -> list[int]:
+    """Where the run of each step ends: of short steps each of which follows the one before it, and
+    nothing else that the one before does not."""
+    ends = []
+    for start in range(len(durations)):
+        end, total = start + 1, durations[start].alone
+        while end < len(durations) and total + durations[end].alone <= RUN:
+            if not end - 1 in dependent[end] <= dependent[end - 1] | {end - 1}:
+                break
+            total += durations[end].alone
+            end += 1
+        ends.append(end)
+    return ends
+
+
+def _from(
+    first: int,
+    dependent: Sequence[frozenset[int]],
+    durations: Sequence[Duration],
+    ends: Sequence[int],
+) -> Iterator[tuple[int, int, list[tuple[int, ...]], list[float]]]:
+    """Run after run from ``first`` on: where it starts and ends, the branches so far, in the order
+    of their last steps, and how long each takes."""
     branches: list[tuple[int, ...]] = []
-    for index in range(first, min(first + LONGEST, len(dependent))):
-        met = [branch for branch in branches if not dependent[index].isdisjoint(branch)]
-        joined = tuple(sorted(number for branch in met for number in branch))
-        branches = [branch for branch in branches if branch not in met]
-        branches.append((*joined, index))
-        if len(branches) > 1:
-            yield index + 1, tuple(sorted(branches))
+    lengths: list[float] = []
+    start = first
+    for _ in range(LONGEST):
+        if start == len(ends) or len(branches) > WIDEST:
+            return
+        end = ends[start]
+        before = dependent[start].union(*dependent[start + 1 : end])
+        met = [not before.isdisjoint(branch) for branch in branches]
+        joined = sorted(
+            i for branch, meets in zip(branches, met, strict=True) if meets for i in branch
+        )
+        length = sum(each for each, meets in zip(lengths, met, strict=True) if meets)
+        branches = [branch for branch, meets in zip(branches, met, strict=True) if not meets]
+        lengths = [each for each, meets in zip(lengths, met, strict=True) if not meets]
+        branches.append((*joined, *range(start, end)))
+        lengths.append(length + sum(durations[i].alone for i in range(start, end)))
+        yield start, end, branches, lengths
+        start = end
 
 
 def with_forks(schedule: Schedule, forks: Collection[Fork]) -> Schedule:
