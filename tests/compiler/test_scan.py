@@ -433,6 +433,16 @@ def test_a_loop_that_keeps_samples_apart_is_tiled():
     assert all(run.program.around[loop] == (tile,) for tile, loop in zip(tiles, loops, strict=True))
 
 
+@pytest.mark.parametrize("steps", [4, 4096])
+def test_sequences_of_a_loop_take_no_room_in_its_tile(steps):
+    x = input_("x", f"f32[N, {steps}, 8]")
+    step = lambda s, xs: ([ops.maximum(s[0], xs[0])],) * 2  # noqa: E731
+    _, (stacked,) = ops.trace_scan(step, [full(0, (symbol("N"), 8), FLOAT32)], [x])
+    run = compiled(Graph("passing", (x,), (stacked,)))
+    (tile,) = (row for row in run.program.rows if isinstance(row, TileRow))
+    assert tile.tile == 16
+
+
 @pytest.mark.smoke
 @pytest.mark.parametrize(
     ("text", "axis", "reason"),
