@@ -15,6 +15,7 @@ from .passes.expand import expand
 from .passes.fold_batch_norm import fold_batch_norm
 from .passes.fold_constants import fold_constants
 from .passes.hoist import hoist
+from .passes.inline import inline
 from .passes.reductions import reductions
 from .passes.retain import retain
 from .passes.simplify import simplify
@@ -37,6 +38,7 @@ NEUTRAL: tuple[PassFunction, ...] = (
     hoist,
     retain,
     sink,
+    inline,
     unpad,
     reductions,
 )
