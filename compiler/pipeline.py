@@ -16,6 +16,7 @@ from .passes.expand import expand
 from .passes.fold_batch_norm import fold_batch_norm
 from .passes.fold_constants import fold_constants
 from .passes.hoist import hoist
+from .passes.inline import inline
 from .passes.reductions import reductions
 from .passes.retain import retain
 from .passes.simplify import simplify
@@ -41,6 +42,7 @@ NEUTRAL: tuple[PassFunction, ...] = (
     hoist,
     retain,
     sink,
+    inline,
     unroll,
     simplify,  # first steps, which know the states that they begin with
     unpad,

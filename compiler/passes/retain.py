@@ -21,9 +21,10 @@ is the other way round.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from ...runtime.dim import Size
 from ..context import Context
 from ..decisions import Decision, Decisions
 from ..ir.graph import Graph, Node, post_order
@@ -114,14 +115,37 @@ def _kept(scan: Node, graph: Graph, needed: _Needed) -> Kept:
     wholes = _wholes(graph, scan)
     present = {node: whole for node, whole in wholes.items() if whole in needed}
     products = [node for node in present if isinstance(node.op.kind, Contraction)]
-    tops = {product: _last_of_its_size(product, present, graph, needed) for product in products}
+    tops = {product: _in_its_place(product, present, graph, needed) for product in products}
     kept: Kept = {}
     for product in reversed(products):
-        top = tops[product]
-        if present[product] in needed and top not in kept:
-            kept[top] = present[top]
-            needed.keep(present[top], scan)
+        for top in tops[product] if present[product] in needed else ():
+            if top not in kept:
+                kept[top] = present[top]
+                needed.keep(present[top], scan)
     return kept
+
+
+def _in_its_place(product: Node, present: Kept, graph: Graph, needed: _Needed) -> tuple[Node, ...]:
+    """What to keep for ``product``: the last values that are computed from it and as large.
+
+    Where only slices are read, that is what each of them becomes: gates once they are activated.
+    """
+    last = _last_of_its_size(product, present, graph, needed)
+    inside = {whole: body_node for body_node, whole in present.items()}
+    users = [user for user in graph.users[present[last]] if user in needed]
+    slices = [inside[user] for user in users if user.op is ops.slice and user in inside]
+    if present[last] in graph.results or len(slices) < len(users) or not _fit(slices, last):
+        return (last,)
+    tops = tuple(_last_of_its_size(each, present, graph, needed) for each in slices)
+    return (last,) if tops == tuple(slices) else tops
+
+
+def _fit(slices: Sequence[Node], node: Node) -> bool:
+    """Whether ``slices`` of channels of ``node`` take no more memory than it does."""
+    widths = [each.shape[-1] for each in slices]
+    narrow = all(each.shape[:-1] == node.shape[:-1] for each in slices)
+    total: Size = sum((n for n in widths if isinstance(n, int)), 0)
+    return narrow and all(isinstance(n, int) for n in widths) and total == node.shape[-1]
 
 
 def _last_of_its_size(node: Node, present: Kept, graph: Graph, needed: _Needed) -> Node:

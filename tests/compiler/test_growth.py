@@ -222,7 +222,8 @@ def loops(n: int) -> Graph:
 
 
 def test_loops_are_optimized_in_proportion() -> None:
-    assert_linear(lambda n: optimize(loops(n), HERE, passes=["trim", "hoist", "retain", "sink"]))
+    passes = ["trim", "hoist", "retain", "sink", "inline"]
+    assert_linear(lambda n: optimize(loops(n), HERE, passes=passes))
 
 
 def test_the_gradient_of_a_loop_keeps_what_each_computed() -> None:

@@ -63,6 +63,17 @@ CODES = {
           %1 = item(%0, index=1)
           return %1 }""",
     },
+    "inline": {
+        "ONE_READER": """graph g(%h: f32[N, 8], %x: f32[N, T, 8]) {
+          %0 = sigmoid(%x)
+          %1 = scan(%h, %0, carries=1, sequences=1) {
+            (%c0: f32[N, 8], %x0: f32[N, 8])
+            %1.0 = multiply(%c0, %x0)
+            return %1.0
+          }
+          %2 = item(%1, index=0)
+          return %2 }""",
+    },
     "sink": {
         "ONE_SUM": SUMS.format(
             body="%0.4 = add(%c1, %0.3) return %0.1, %0.4",
