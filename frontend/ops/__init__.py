@@ -126,6 +126,7 @@ from .linalg import (
     tensordot,
     trace,
 )
+from .loops import associative_scan, fori_loop, map, scan, vectorized_map
 from .nn import (
     batch_normalization,
     binary_crossentropy,
@@ -393,4 +394,9 @@ __all__ = [
     "where",
     "zeros",
     "zeros_like",
+    "associative_scan",
+    "fori_loop",
+    "map",
+    "scan",
+    "vectorized_map",
 ]
