@@ -50,8 +50,8 @@ def changing_nothing(name: str) -> Iterator[None]:
     yield
     if (len(scope.losses), len(getattr(scope, "updates", ()))) != before:
         raise UsageError(
-            f"{name}: expected functions that change no weights, draw no random numbers and add no "
-            "losses, as each is compiled once, however often it runs; draw what is random before"
+            f"{name}: expected steps that change no weights, draw no random numbers and add no "
+            "losses, as a step is compiled once for all; draw what is random before"
         )
 
 
