@@ -105,6 +105,7 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "categorical_crossentropy": (ROWS, ROWS),
     "clip": (ROWS, 0.0, 1.0),
     "concatenate": ([ROWS, ROWS], 0),
+    "cond": (ROWS[0, 1] > 0.1, lambda: ROWS, lambda: ROWS * 2),
     "conv": (IMAGE, KERNEL, 1, "valid"),
     "conv_transpose": (IMAGE, np.ones((2, 2, 3, 2), "float32"), 1, "valid"),
     "depthwise_conv": (IMAGE, np.ones((2, 2, 2, 1), "float32"), 1, "valid"),
@@ -141,6 +142,7 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "squeeze": (ROWS[None], 0),
     "stack": ([ROWS, ROWS], 0),
     "swapaxes": (ROWS, 0, 1),
+    "switch": (1, [lambda x: x, lambda x: x * 2], ROWS),
     "take": (ROWS, np.array([0, 1]), 0),
     "take_along_axis": (ROWS, np.array([[0], [1]]), 1),
     "tensordot": (ROWS, ROWS.T, 1),
@@ -149,6 +151,7 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "trace": (ROWS,),
     "vectorized_map": (lambda row: row * 2, ROWS),
     "vstack": ([ROWS, ROWS],),
+    "while_loop": (lambda x: x[0, 1] < 9, lambda x: x * 2, ROWS, 20),
     "where": (ROWS > 0.3, ROWS, ROWS),
     "zeros": ((2, 3),),
 }

@@ -1,6 +1,7 @@
 """``keraunos.ops``: the functions of ``keras.ops``, on tensors, weights and arrays alike."""
 
 from ..operators import bind_operators
+from .control import cond, switch, while_loop
 from .creation import (
     arange,
     empty,
@@ -244,6 +245,7 @@ __all__ = [
     "celu",
     "clip",
     "concatenate",
+    "cond",
     "conv",
     "conv_transpose",
     "convert_to_tensor",
@@ -373,6 +375,7 @@ __all__ = [
     "sum",
     "swapaxes",
     "swish",
+    "switch",
     "take",
     "take_along_axis",
     "tan",
@@ -392,6 +395,7 @@ __all__ = [
     "var",
     "vstack",
     "where",
+    "while_loop",
     "zeros",
     "zeros_like",
     "associative_scan",

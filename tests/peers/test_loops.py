@@ -46,7 +46,38 @@ def along_the_last_axis(ops, x):
     return ops.associative_scan(lambda a, b: ops.maximum(a, b), x, axis=-1)
 
 
-CASES = [nested, powers, mapped, products, counted, recurrence, along_the_last_axis]
+def chosen(ops, x):
+    there, other = lambda: (x * 2, {"a": ops.sum(x)}), lambda: (x, {"a": ops.max(x)})
+    return ops.cond(ops.sum(x) > 0, there, other), ops.cond(ops.sum(x) < 0, there, other)
+
+
+def switched(ops, x):
+    branches = [lambda y: y, lambda y: y * 2, lambda y: ops.sin(y)]
+    return [ops.switch(ops.cast(x[0, 0] * 0 + i, "int32"), branches, x) for i in (-1, 1, 9)]
+
+
+def repeated(ops, x):
+    squares = lambda i, v: ops.sum(ops.square(v)) < 100  # noqa: E731
+    return ops.while_loop(squares, lambda i, v: (i + 1, v * 1.5), (0, x), maximum_iterations=20)
+
+
+def stopped(ops, x):
+    return ops.while_loop(lambda v: ops.all(v < 100), lambda v: v + 1, x, maximum_iterations=3)
+
+
+CASES = [
+    chosen,
+    switched,
+    repeated,
+    stopped,
+    nested,
+    powers,
+    mapped,
+    products,
+    counted,
+    recurrence,
+    along_the_last_axis,
+]
 
 
 @pytest.mark.parametrize("function", CASES, ids=lambda each: each.__name__)
@@ -67,7 +98,10 @@ def compiled(function):
     return Applied()(X[None])
 
 
-@pytest.mark.parametrize("function", CASES, ids=lambda each: each.__name__)
+REVERSIBLE = [each for each in CASES if each not in (repeated, stopped)]  # of jax
+
+
+@pytest.mark.parametrize("function", REVERSIBLE, ids=lambda each: each.__name__)
 def test_gradients(function):
     def loss(ops, x):
         leaves = jax.tree.leaves(function(ops, x), is_leaf=lambda leaf: hasattr(leaf, "shape"))
