@@ -142,7 +142,10 @@ class Layer(Weighted):
         now = Generation.structure, Generation.attributes
         known: tuple[Any, bool] | None = vars(self).get("_fixes_batch")
         if known is None or known[0] != now:
-            known = now, any(layer.fixes_batch for layer in self.sublayers)
+            known = (
+                now,
+                any(isinstance(each, Layer) and each.fixes_batch for each in self.sublayers),
+            )
             vars(self)["_fixes_batch"] = known
         return known[1]
 

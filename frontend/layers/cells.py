@@ -406,7 +406,7 @@ class StackedRNNCells(Layer):
         self.cells = found
 
     @property
-    def input_spec(self) -> Any:  # type: ignore[override]
+    def input_spec(self) -> Any:
         """What the first cell accepts."""
         return getattr(self.cells[0], "input_spec", None) if self.cells else None
 

@@ -226,7 +226,7 @@ class TimeDistributed(Layer):
 
     def _step_by_step(self, inputs: KerasTensor, mask: Any, options: dict[str, Any]) -> Any:
         found = []
-        for step in range(inputs.sizes[1]):
+        for step in range(inputs.shape[1] or 0):
             if mask is not None:
                 options["mask"] = mask[:, step]
             found.append(self.layer(inputs[:, step], **options))

@@ -8,15 +8,15 @@ branch that is chosen runs on arrays, and in steps that run eagerly.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
-
-import numpy as np
 
 from ...compiler.ir.graph import Node
 from ...runtime.dim import Dim
 from .. import tree
-from ..accepted import is_int
-from ..errors import UsageError, shown
+from ..accepted import Function, Functions, is_int
+from ..dtypes import canonical_array
+from ..errors import UsageError, of_users, shown
 from ..scope import EagerScope, active_scope, entered
 from ..tensor import KerasTensor
 from ..variable import Variable
@@ -27,7 +27,7 @@ from .loops import looped
 
 
 @operation
-def cond(pred: Any, true_fn: Any, false_fn: Any) -> Any:
+def cond(pred: Any, true_fn: Function, false_fn: Function) -> Any:
     """``true_fn()`` where the scalar ``pred`` holds, else ``false_fn()``; tensors, nested alike.
 
     In a compiled program both are computed, so the gradient of the one not taken counts as zeros:
@@ -36,19 +36,23 @@ def cond(pred: Any, true_fn: Any, false_fn: Any) -> Any:
     Raises:
         ValueError: ``pred`` is no scalar; the results differ in nesting, shapes or types.
     """
-    return _chosen("cond", _flag("cond", pred), (false_fn, true_fn))
+    return _chosen(
+        "cond",
+        _flag("cond", pred),
+        tuple(partial(of_users, each, "cond") for each in (false_fn, true_fn)),
+    )
 
 
 @operation
-def switch(index: Any, branches: Sequence[Any], *operands: Any) -> Any:
+def switch(index: Any, branches: Functions, *operands: Any) -> Any:
     """``branches[index](*operands)``; an ``index`` beyond the branches is the first or last.
 
     All are computed in a compiled program, as of ``cond``, with the same errors.
     """
-    if not isinstance(branches, (list, tuple)) or not branches:
-        raise UsageError(f"switch: expected a list of functions; received {shown(branches)}")
     number = _scalar("switch", "index", index)
-    functions = [lambda branch=branch: branch(*operands) for branch in branches]
+    if not number.dtype.name.startswith(("int", "uint")):
+        raise UsageError(f"switch: expected index as an int; received {shown(index)}")
+    functions = [partial(of_users, branch, "switch", *operands) for branch in branches]
     return _chosen("switch", number, functions)
 
 
@@ -62,10 +66,10 @@ def _flag(name: str, pred: Any) -> Any:
 
 def _scalar(name: str, what: str, value: Any) -> Any:
     known = _value_of(value)
-    shape = np.shape(known) if known is not None else as_node(value).shape
-    if shape != ():
-        raise UsageError(f"{name}: expected {what} as a scalar; received shape {shape}")
-    return as_node(value) if known is None else np.asarray(known)[()]
+    found = as_node(value) if known is None else canonical_array(known)
+    if found.shape != ():
+        raise UsageError(f"{name}: expected {what} as a scalar; received shape {found.shape}")
+    return found
 
 
 def _value_of(value: Any) -> Any:
@@ -110,7 +114,9 @@ def _select(number: Node, values: Sequence[Node]) -> Node:
 
 
 @operation
-def while_loop(cond: Any, body: Any, loop_vars: Any, maximum_iterations: Any = None) -> Any:
+def while_loop(
+    cond: Function, body: Function, loop_vars: Any, maximum_iterations: Any = None
+) -> Any:
     """``body`` of the variables again and again, as long as ``cond`` of them holds.
 
     A compiled program takes ``maximum_iterations`` steps, which it has to be told; those after the
@@ -129,8 +135,10 @@ def while_loop(cond: Any, body: Any, loop_vars: Any, maximum_iterations: Any = N
             f"{shown(most)}"
         )
     spread = isinstance(loop_vars, (list, tuple))
-    call = (lambda f, v: f(*v)) if spread else (lambda f, v: f(v))
     carried = Carried.of(loop_vars)
+
+    def call(function: Function, variables: Any) -> Any:
+        return of_users(function, "while_loop", *(variables if spread else (variables,)))
 
     def step(variables: Any) -> Any:
         given = call(body, variables)

@@ -10,8 +10,8 @@ from ...compiler.ops.building import full
 from ...compiler.ops.core import input_
 from ...compiler.ops.stepping import ScanStep, at_one_step, close_scan, items_of
 from ...runtime.dim import Dim, Size
-from ..accepted import is_flag, is_int
-from ..errors import UsageError, shown
+from ..accepted import Function, is_flag, is_int
+from ..errors import UsageError, of_users, shown
 from ..tensor import KerasTensor
 from .carried import Carried, Nodes, changing_nothing, nodes_of, packed
 from .core import ir, normal_axis, operation, tensor
@@ -24,7 +24,7 @@ Step = Callable[[Any, Any], tuple[Any, Any]]
 
 @operation
 def scan(
-    f: Any,
+    f: Function,
     init: Any,
     xs: Any = None,
     length: Any = None,
@@ -105,7 +105,7 @@ def looped(
 
 def _one_step(name: str, f: Step, carried: Carried, carry: Any, x: Any) -> tuple[Nodes, Any]:
     with changing_nothing(name):
-        given = f(carry, x)
+        given = of_users(f, name, carry, x)
     if not isinstance(given, (list, tuple)) or len(given) != 2:
         raise UsageError(
             f"{name}: expected a step that returns a pair, (carry, result); received {shown(given)}"
@@ -136,13 +136,13 @@ def _laid_out(
 
 
 @operation
-def map(f: Any, xs: Any) -> Any:
+def map(f: Function, xs: Any) -> Any:
     """``f`` of each slice along the first axis of ``xs``, nested tensors; results are stacked."""
-    return scan(lambda carry, x: (carry, f(x)), (), xs)[1]
+    return scan(lambda carry, x: (carry, of_users(f, "map", x)), (), xs)[1]
 
 
 @operation
-def vectorized_map(function: Any, elements: Any) -> Any:
+def vectorized_map(function: Function, elements: Any) -> Any:
     """``function`` of each slice along the first axis, as ``map``.
 
     Where its ops can be computed of all slices at once, they are: a loop without a carry is none.
@@ -151,7 +151,7 @@ def vectorized_map(function: Any, elements: Any) -> Any:
 
 
 @operation
-def fori_loop(lower: Any, upper: Any, body_fun: Any, init_val: Any) -> Any:
+def fori_loop(lower: Any, upper: Any, body_fun: Function, init_val: Any) -> Any:
     """``body_fun(i, value) -> value`` for each ``i`` from ``lower`` to below ``upper``.
 
     Bounds are ints, or sizes as ``ops.shape`` gives them; ``init_val`` is tensors, nested.
@@ -168,12 +168,16 @@ def fori_loop(lower: Any, upper: Any, body_fun: Any, init_val: Any) -> Any:
         return packed(init_val, carried.nodes)
     over = (counted, (counted.node,))
     return looped(
-        "fori_loop", lambda value, i: (body_fun(i, value), None), carried, over, counted.sizes[0]
+        "fori_loop",
+        lambda value, i: (of_users(body_fun, "fori_loop", i, value), None),
+        carried,
+        over,
+        counted.sizes[0],
     )[0]
 
 
 @operation
-def associative_scan(f: Any, elems: Any, reverse: bool = False, axis: int = 0) -> Any:
+def associative_scan(f: Function, elems: Any, reverse: bool = False, axis: int = 0) -> Any:
     """All sums so far along ``axis``, with ``f`` in place of ``+``.
 
     ``f(a, b)`` is associative, and combines each index along ``axis`` by itself: it gets pieces of
@@ -208,7 +212,7 @@ class _Sums:
     def combined(self, left: Sequence[KerasTensor], right: Sequence[KerasTensor]) -> list[Any]:
         pair = (packed(self.structure, [each.node for each in side]) for side in (left, right))
         with changing_nothing("associative_scan"):
-            given = self.f(*pair)
+            given = of_users(self.f, "associative_scan", *pair)
         wanted = Carried.of(packed(self.structure, [each.node for each in right]))
         return [tensor(node) for node in wanted.check("associative_scan", given)]
 
@@ -225,7 +229,7 @@ class _Sums:
 
     def tree(self, leaves: Sequence[KerasTensor]) -> Sequence[KerasTensor]:
         """Those at odd places are sums of pairs; those at even ones add one more to these."""
-        count = leaves[0].sizes[self.axes[0]]
+        count: Any = leaves[0].sizes[self.axes[0]]
         if count < 2:
             return leaves
         whole = count - count % 2
