@@ -71,17 +71,26 @@ def _decide(stack: Stack, context: Context[Any], action: str, why: Refusal | Non
 
 
 def _stacks(graph: Graph) -> tuple[Stack, ...]:
-    """Loops of which each but the first reads, step by step, results of others before it."""
+    """Loops of which each but the first reads, step by step, results of others before it.
+
+    Those that go through their steps in other ways are stacks of two, which are declined.
+    """
     stacks: list[list[Node]] = []
+    unlike: list[Stack] = []
     below = _loops_below(graph)
     for scan in (node for node in graph.nodes if node.op is ops.scan):
-        for stack in stacks:
-            if _reads_step_by_step(scan, stack, below):
-                stack.append(scan)
-                break
-        else:
-            stacks.append([scan])
-    return tuple(tuple(stack) for stack in stacks if len(stack) > 1)
+        read = [stack for stack in stacks if _reads_step_by_step(scan, stack, below)]
+        like = [stack for stack in read if _way(stack[0]) == _way(scan)]
+        if like:
+            like[0].append(scan)
+            continue
+        stacks.append([scan])
+        unlike += [(stack[-1], scan) for stack in read]
+    return (*(tuple(stack) for stack in stacks if len(stack) > 1), *unlike)
+
+
+def _way(scan: Node) -> tuple[int, bool]:
+    return scan.attrs["axis"], scan.attrs["reverse"]
 
 
 def _loops_below(graph: Graph) -> dict[Node, frozenset[Node]]:
@@ -117,7 +126,7 @@ def _refusal(stack: Stack, graph: Graph) -> Refusal | None:
     if any(scan.attrs["axis"] != first.attrs["axis"] for scan in stack):
         return "OTHER_AXIS", "they do not go through the steps of the same axis"
     if not isinstance(steps, int):
-        return "UNKNOWN_LENGTH", f"{steps} steps: pieces are of lengths that are known"
+        return "UNKNOWN_LENGTH", f"of {steps} steps: pieces of few cost more than they save"
     if steps < 2:
         return "ONE_STEP", "there is nothing beside which a second loop could run"
     whole = _read_whole(stack, graph)

@@ -8,8 +8,9 @@ after each step. Which stretches those are is decided by what a target says step
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TypeAlias
 
 from ..durations import Duration, longest_share
@@ -27,12 +28,14 @@ Branches: TypeAlias = tuple[tuple[int, ...], ...]
 class Stretch:
     """Steps that follow one another, as the branches they make.
 
-    ``beside`` is how many microseconds they take beside one another, ``after`` one after another.
+    ``beside`` is how many microseconds they take beside one another, ``after`` one after another,
+    and ``overlap`` what all branches but the longest take.
     """
 
     branches: Branches
     beside: float
     after: float
+    overlap: float
 
     @property
     def pays(self) -> bool:
@@ -50,10 +53,11 @@ class Threads:
     count: int
     wait: float
 
-    def stretch(self, branches: Branches, costs: Mapping[int, Duration]) -> Stretch:
-        lengths = [sum(costs[i].alone for i in branch) for branch in branches]
-        after = sum(costs[i].shared for branch in branches for i in branch)
-        return Stretch(branches, longest_share(lengths, self.count) + self.wait, after)
+    def stretch(self, branches: Branches, durations: Mapping[int, Duration]) -> Stretch:
+        lengths = [sum(durations[i].alone for i in branch) for branch in branches]
+        after = sum(durations[i].shared for branch in branches for i in branch)
+        beside = longest_share(lengths, self.count) + self.wait
+        return Stretch(branches, beside, after, sum(lengths) - max(lengths))
 
 
 def dependences(schedule: Schedule) -> list[frozenset[int]]:
@@ -78,18 +82,30 @@ def dependences(schedule: Schedule) -> list[frozenset[int]]:
     return found
 
 
+def by_start(dependent: Sequence[frozenset[int]], durations: Sequence[Duration]) -> list[int]:
+    """The order in which steps could start if each had a thread of its own.
+
+    Stages of a pipeline of which later pieces do not wait for earlier ones stand side by side in
+    it.
+    """
+    starts: list[float] = []
+    for before in dependent:
+        starts.append(max((starts[i] + durations[i].alone for i in before), default=0.0))
+    return sorted(range(len(starts)), key=lambda index: (starts[index], index))
+
+
 def stretches(
-    dependent: Sequence[frozenset[int]], costs: Sequence[Duration], threads: Threads
+    dependent: Sequence[frozenset[int]], durations: Sequence[Duration], threads: Threads
 ) -> tuple[tuple[Stretch, ...], Stretch | None]:
-    """The stretches that save most, none of which overlap; and the one that came nearest to it."""
-    count, by_number = len(costs), dict(enumerate(costs))
+    """The stretches that save most, none of which meet; and the one with most to run beside."""
+    count, by_number = len(durations), dict(enumerate(durations))
     best: list[tuple[float, Stretch | None, int]] = [(0.0, None, count)] * (count + 1)
     nearest: Stretch | None = None
     for first in reversed(range(count)):
         best[first] = (best[first + 1][0], None, first + 1)
         for end, branches in _from(first, dependent):
             stretch = threads.stretch(branches, by_number)
-            if nearest is None or stretch.gain > nearest.gain:
+            if nearest is None or stretch.overlap > nearest.overlap:
                 nearest = stretch
             total = stretch.gain + best[end][0]
             if stretch.pays and total > best[first][0]:
@@ -127,8 +143,29 @@ def with_forks(schedule: Schedule, forks: Collection[Fork]) -> Schedule:
     return replace(schedule, steps=tuple(schedule.steps[i] for i in order), forks=moved)
 
 
-def crosses(fork: Fork, tile: BatchTile) -> bool:
-    """Whether a tile has steps of ``fork`` and others, but not all of a branch, or not the fork."""
+def divided(tiles: Iterable[BatchTile], schedule: Schedule) -> tuple[BatchTile, ...]:
+    """``tiles``, those that lie across the ends of branches divided there.
+
+    A tile may hold a fork as a whole, or lie in a branch. What is left of one is a tile if it has
+    several steps or a loop.
+    """
+    found = []
+    for tile in tiles:
+        ends = {end for fork in schedule.forks if _crosses(fork, tile) for end in _ends(fork)}
+        cuts = sorted({tile.first, tile.last + 1, *ends})
+        for first, end in pairwise(cuts):
+            inside = tile.first <= first and end <= tile.last + 1
+            if inside and (end - first > 1 or schedule.steps[first].loop is not None):
+                found.append(replace(tile, first=first, last=end - 1))
+    return tuple(found)
+
+
+def _ends(fork: Fork) -> set[int]:
+    """The steps at which a branch begins, and the one after the last."""
+    return {*(branch[0] for branch in fork.branches), fork.branches[-1][-1] + 1}
+
+
+def _crosses(fork: Fork, tile: BatchTile) -> bool:
     first, last = fork.branches[0][0], fork.branches[-1][-1]
     if tile.last < first or last < tile.first or (tile.first <= first and last <= tile.last):
         return False

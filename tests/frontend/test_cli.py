@@ -22,7 +22,7 @@ from keraunos.frontend.cli.tables import BeforeAndAfter, Drawn, DrawnDifferences
 from keraunos.frontend.naming import clear_session
 
 MODELS = """
-import keraunos
+import keraunos, numpy
 from keraunos import Input, Sequential, layers
 
 small = Sequential([Input((4,), name="x"), layers.Dense(3)], name="small")
@@ -39,6 +39,10 @@ def needs(size):
 
 def gives():
     return 5
+
+def step():
+    small.compile("sgd", "mse")
+    return small.training_step(numpy.ones((2, 4)), numpy.ones((2, 3)))
 
 def wrong_layer():
     return Sequential([Input((4,)), layers.Conv2D(3, 3)])
@@ -73,6 +77,11 @@ def test_explain_prints_the_table():
     assert lines[2].split() == ["pattern", "layers", "decision", "reason"]
     assert any(line.startswith("conv2d+add+relu+max_pool2d") for line in lines)
     assert not [line for line in lines if line != line.rstrip() or len(line) > 100]
+
+
+def test_steps_are_explained_and_run_as_models_are(folder):
+    assert "small_train: " in invoke("explain", "models.py:step").stdout
+    assert "output 0: float32 ()" in invoke("run", "models.py:step").stdout
 
 
 def test_explain_as_json_and_declined_only(folder):
@@ -225,7 +234,7 @@ def test_debugging_shows_where_a_mistake_came_up():
 
 def printed(renderable, width: int, terminal: bool = True) -> str:
     out = io.StringIO()
-    Console(file=out, width=width, force_terminal=True, color_system=None).print(renderable)
+    Console(file=out, width=width, force_terminal=terminal, color_system=None).print(renderable)
     return out.getvalue()
 
 

@@ -20,7 +20,7 @@ from keraunos import KerasTensor, ops
 
 Function = Callable[..., Any]
 
-FAST, SLOW = 25, 2000
+FAST, SLOW = 15, 2000
 INTEGERS = ("int8", "int32", "int64")
 
 
