@@ -8,7 +8,7 @@ from typing import Any
 from ...compiler.ir.graph import Node
 from ...compiler.ops.building import full
 from ...compiler.ops.core import input_
-from ...compiler.ops.stepping import ScanStep, at_one_step, close_scan, items_of
+from ...compiler.ops.stepping import AUTO, FULL, ScanStep, Unroll, at_one_step, close_scan, items_of
 from ...runtime.dim import Dim, Size
 from ..accepted import Function, is_flag, is_int
 from ..errors import UsageError, of_users, shown
@@ -41,7 +41,8 @@ def scan(
             them it gets None, ``length`` times.
         length: the number of steps.
         reverse: whether to begin with the last step. Results lie beside the slices they are of.
-        unroll: True lays out the steps one after another, where their number is known.
+        unroll: whether the compiler lays the steps out one after another, or how many it makes one
+            of; for 1 it chooses itself. Their number has to be known.
 
     Returns:
         The last carry, and the results of all steps, stacked along a new first axis.
@@ -54,9 +55,15 @@ def scan(
     sequences = nodes_of(xs)
     steps = _steps("scan", sequences, length)
     carried = Carried.of(init)
-    if (unroll is True or steps == 0) and isinstance(steps, int):
-        return _laid_out(f, carried, (xs, sequences), steps, reverse)
-    return looped("scan", f, carried, (xs, sequences), steps, reverse)
+    if steps == 0:
+        return _without_steps(f, carried, (xs, sequences))
+    return looped("scan", f, carried, (xs, sequences), steps, reverse, _how_to_unroll(unroll))
+
+
+def _how_to_unroll(unroll: Any) -> Unroll:
+    if isinstance(unroll, bool):
+        return FULL if unroll else 1
+    return AUTO if unroll == 1 else int(unroll)
 
 
 def _steps(name: str, sequences: Sequence[Node], length: Any) -> Size:
@@ -84,6 +91,7 @@ def looped(
     sequences: tuple[Any, Nodes],
     steps: Size,
     reverse: bool = False,
+    unroll: Unroll = AUTO,
 ) -> tuple[Any, Any]:
     """The last carry and the results of ``f`` at each step, as one loop of the graph."""
     structure, given = sequences
@@ -94,11 +102,11 @@ def looped(
     new, ys = _one_step(name, f, carried, packed(carried.structure, state), x)
     settled = carried.like(new)
     if settled.nodes != carried.nodes:
-        return looped(name, f, settled, sequences, steps, reverse)
+        return looped(name, f, settled, sequences, steps, reverse, unroll)
     step = ScanStep(state, slices, new, nodes_of(ys))
     if not (*step.new_state, *step.results):
         return carried.structure, ys
-    items = items_of(close_scan(step, carried.nodes, over, axis=0, reverse=reverse))
+    items = items_of(close_scan(step, carried.nodes, over, axis=0, reverse=reverse, unroll=unroll))
     count = len(state)
     return packed(carried.structure, items[:count]), packed(ys, items[count:])
 
@@ -113,26 +121,13 @@ def _one_step(name: str, f: Step, carried: Carried, carry: Any, x: Any) -> tuple
     return carried.check(name, given[0]), given[1]
 
 
-def _laid_out(
-    f: Step, carried: Carried, sequences: tuple[Any, Nodes], steps: int, reverse: bool
-) -> tuple[Any, Any]:
-    """The steps one after another. Where there is none, one on zeros tells the results' shapes."""
+def _without_steps(f: Step, carried: Carried, sequences: tuple[Any, Nodes]) -> tuple[Any, Any]:
+    """The first carry, and results without rows: a step on zeros tells their shapes."""
     structure, given = sequences
-    if steps == 0:
-        slices = [full(0, node.shape[1:], node.dtype) for node in given]
-        carry = packed(carried.structure, carried.nodes)
-        _, ys = _one_step("scan", f, carried, carry, packed(structure, slices))
-        return carry, packed(ys, [full(0, (0, *n.shape), n.dtype) for n in nodes_of(ys)])
-    nodes, results = carried.nodes, []
-    for step in reversed(range(steps)) if reverse else range(steps):
-        x = packed(structure, [tensor(node)[step].node for node in given])
-        nodes, ys = _one_step("scan", f, carried, packed(carried.structure, nodes), x)
-        carried = carried.like(nodes)
-        results.append(ys)
-    ordered = results[::-1] if reverse else results
-    columns = zip(*(nodes_of(each) for each in ordered), strict=True)
-    stacked = [stack([tensor(node) for node in column], 0).node for column in columns]
-    return packed(carried.structure, nodes), packed(ordered[0], stacked)
+    slices = [full(0, node.shape[1:], node.dtype) for node in given]
+    carry = packed(carried.structure, carried.nodes)
+    _, ys = _one_step("scan", f, carried, carry, packed(structure, slices))
+    return carry, packed(ys, [full(0, (0, *n.shape), n.dtype) for n in nodes_of(ys)])
 
 
 @operation

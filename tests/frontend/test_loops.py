@@ -48,13 +48,22 @@ def assert_close(received, expected):
     np.testing.assert_allclose(received, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("unroll", [1, True])
+@pytest.mark.parametrize("unroll", [1, 2, True])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_a_scan_of_arrays(reverse, unroll):
     carry, ys = ops.scan(gated, np.ones(3, "float32"), X, reverse=reverse, unroll=unroll)
     expected, rows = gated_in_numpy(X[::-1] if reverse else X, np.ones(3))
     assert_close(carry, expected)
     assert_close(ys, rows[::-1] if reverse else rows)
+
+
+@pytest.mark.parametrize(("unroll", "loops"), [(False, 1), (2, 1), (True, 0)])
+def test_steps_are_laid_out_as_they_are_asked_to(unroll, loops):
+    run = keras.compile(lambda x: ops.scan(gated, ops.ones((3,)), x, unroll=unroll)[1], (6, 3))
+    assert_close(run(X), gated_in_numpy(X, np.ones(3))[1])
+    text = str(run.program)
+    assert text.count("times through") == loops
+    assert ("3 times through" in text) == (unroll == 2)
 
 
 def test_one_model_scans_sequences_of_every_length():
