@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -150,16 +151,17 @@ def results_like(layer: Any, data: Any) -> Any:
 
     Builds the layer if need be. ``data`` is arrays or tensors, nested; None where there is none.
     """
+    batch = partial(_symbolic_batch, fixed=layer.fixes_batch)
     with entered(Scope()):
-        return layer.apply((tree.map_structure(_symbolic_batch, data),), {})
+        return layer.apply((tree.map_structure(batch, data),), {})
 
 
-def _symbolic_batch(leaf: Any) -> KerasTensor | None:
+def _symbolic_batch(leaf: Any, fixed: bool) -> KerasTensor | None:
     if leaf is None:
         return None
     known = isinstance(leaf, KerasTensor)
     dtype = leaf.dtype if known else canonical_array(np.empty(0, leaf.dtype)).dtype.name
-    return KerasTensor((None, *leaf.shape[1:]), dtype)
+    return KerasTensor((leaf.shape[0] if fixed else None, *leaf.shape[1:]), dtype)
 
 
 def _per_shape(shapes: Any, make: Any) -> Any:

@@ -85,7 +85,6 @@ class Layer(Weighted):
     programs: dict[Any, Any]
     input_spec: Any = None
     supports_masking = False
-    fixes_batch = False  # whether a call depends on the number of samples
     further_arguments: tuple[str, ...] = ()  # that a constructor takes among *args and **kwargs
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -137,6 +136,19 @@ class Layer(Weighted):
     def variable_dtype(self) -> str:
         """The dtype of weights."""
         return self.dtype
+
+    @property
+    def fixes_batch(self) -> bool:
+        """Whether a call depends on the number of samples, as one of layers within does."""
+        now = Generation.structure, Generation.attributes
+        known: tuple[Any, bool] | None = vars(self).get("_fixes_batch")
+        if known is None or known[0] != now:
+            known = (
+                now,
+                any(isinstance(each, Layer) and each.fixes_batch for each in self.sublayers),
+            )
+            vars(self)["_fixes_batch"] = known
+        return known[1]
 
     # Building
 

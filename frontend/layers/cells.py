@@ -135,6 +135,16 @@ class _Cell(DropoutCell):
     def state_sizes(self, sizes: tuple[Any, ...]) -> tuple[Any, ...]:
         return (*sizes[:-1], self.units)
 
+    def checked_states(self, inputs: Any, states: Any) -> list[Any]:
+        """The states as a list. Raises ``ValueError`` for another number, or other shapes."""
+        found = state_list(self, states, self.states)
+        wanted = (inputs.shape[0], *self.state_sizes(inputs.sizes)[1:])
+        shapes = [state.shape for state in found]
+        if any(shape[1:] != wanted[1:] for shape in shapes):
+            listed = ", ".join(map(str, shapes))
+            raise LayerError(self, f"expected states of shape {wanted}; received {listed}")
+        return found
+
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
         """Zeros for each state, shape ``(batch_size, units)``."""
         return [ops.zeros((batch_size, self.units), self.compute_dtype) for _ in range(self.states)]
@@ -226,7 +236,7 @@ class SimpleRNNCell(_Cell):
         self.set_up(locals())
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, Any]:
-        (state,) = state_list(self, states, 1)
+        (state,) = self.checked_states(inputs, states)
         inputs, state = self.dropped(inputs, state, training)
         projected = ops.matmul(inputs, self.kernel)
         if self.use_bias:
@@ -281,7 +291,7 @@ class GRUCell(_Cell):
         return (2, wide) if self.reset_after else (wide,)
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, Any]:
-        (before,) = state_list(self, states, 1)
+        (before,) = self.checked_states(inputs, states)
         inputs, state = self.dropped(inputs, before, training)
         projected = ops.matmul(inputs, self.kernel)
         if self.bias is not None:
@@ -363,7 +373,7 @@ class LSTMCell(_Cell):
         return bias
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, Any]:
-        state, carry = state_list(self, states, 2)
+        state, carry = self.checked_states(inputs, states)
         gates = self.gate_sums(inputs, state, training)
         activate = activations.get(self.activation)
         gate = activations.get(self.recurrent_activation)
@@ -396,7 +406,7 @@ class StackedRNNCells(Layer):
         self.cells = found
 
     @property
-    def input_spec(self) -> Any:  # type: ignore[override]
+    def input_spec(self) -> Any:
         """What the first cell accepts."""
         return getattr(self.cells[0], "input_spec", None) if self.cells else None
 

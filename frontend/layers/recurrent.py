@@ -13,8 +13,8 @@ from ...compiler.ops.core import input_
 from ...compiler.ops.stepping import AUTO, FULL, ScanStep, Unroll, close_scan, items_of
 from .. import ops, tree
 from ..errors import LayerError, shown
+from ..ops.carried import changing_nothing
 from ..ops.core import as_node
-from ..scope import active_scope
 from ..tensor import KerasTensor
 from ..variable import Variable
 from .base import Layer
@@ -102,7 +102,7 @@ class RNN(Layer):
         return None if self.carried is None else self.carried.variables
 
     @property
-    def fixes_batch(self) -> bool:  # type: ignore[override]
+    def fixes_batch(self) -> bool:
         return self.stateful
 
     def get_initial_state(self, batch_size: Any) -> list[Any]:
@@ -157,6 +157,10 @@ class RNN(Layer):
                 self,
                 "unroll=True: expected a known number of steps; received shape "
                 f"{sequences.shape}. Give it in Input(shape=(steps, features)), or drop unroll",
+            )
+        if sequences.shape[1] == 0:
+            raise LayerError(
+                self, f"expected sequences of 1 step or more; received shape {sequences.shape}"
             )
         states = self._first_states(sequences, initial_state)
         sizes = (sequences.sizes[0], *sequences.sizes[2:])
@@ -222,27 +226,22 @@ class RNN(Layer):
             raise LayerError(
                 self, f"mask: expected a tensor of shape (batch, steps); received {shown(found)}"
             )
+        if found.ndim == 3 and found.shape[2] == 1:
+            found = found[:, :, 0]
         batch, steps = sequences.shape[:2]
         fits = found.ndim == 2 and found.shape[0] in (batch, 1, None)
         if not fits or (None not in (found.shape[1], steps) and found.shape[1] != steps):
             raise LayerError(
                 self,
-                f"mask: expected shape (batch, steps), here {(batch, steps)}; received "
-                f"{found.shape}",
+                f"mask: expected shape (batch, steps), here {(batch, steps)}, or one more axis of "
+                f"size 1; received {found.shape}",
             )
         return found
 
     def _one_step(self, inputs: Any, states: list[Any], training: bool) -> tuple[Any, list[Any]]:
         """The cell's output and its new states, of the types that they had."""
-        scope = active_scope()
-        before = (len(scope.losses), len(getattr(scope, "updates", ())))
-        output, new = step_of(self.cell, inputs, states, training)
-        if (len(scope.losses), len(getattr(scope, "updates", ()))) != before:
-            raise LayerError(
-                self,
-                "expected a cell whose steps change no weights, draw no random numbers and add no "
-                "losses, as a step is compiled once for all",
-            )
+        with changing_nothing(f"{type(self).__name__} over {type(self.cell).__name__}"):
+            output, new = step_of(self.cell, inputs, states, training)
         found = list(new) if isinstance(new, (list, tuple)) else [new]
         have, want = tree.flatten(found), tree.flatten(states)
         if [each.shape for each in have] != [each.shape for each in want]:

@@ -1,6 +1,7 @@
 """``keraunos.ops``: the functions of ``keras.ops``, on tensors, weights and arrays alike."""
 
 from ..operators import bind_operators
+from .control import cond, switch, while_loop
 from .creation import (
     arange,
     empty,
@@ -128,6 +129,7 @@ from .linalg import (
     tensordot,
     trace,
 )
+from .loops import associative_scan, fori_loop, map, scan, vectorized_map
 from .nn import (
     batch_normalization,
     binary_crossentropy,
@@ -245,6 +247,7 @@ __all__ = [
     "celu",
     "clip",
     "concatenate",
+    "cond",
     "conv",
     "conv_transpose",
     "convert_to_tensor",
@@ -376,6 +379,7 @@ __all__ = [
     "sum",
     "swapaxes",
     "swish",
+    "switch",
     "take",
     "take_along_axis",
     "tan",
@@ -395,6 +399,12 @@ __all__ = [
     "var",
     "vstack",
     "where",
+    "while_loop",
     "zeros",
     "zeros_like",
+    "associative_scan",
+    "fori_loop",
+    "map",
+    "scan",
+    "vectorized_map",
 ]

@@ -12,7 +12,6 @@ from ...compiler.ir.graph import Graph
 from .. import tree
 from ..programs import TracedProgram
 from ..tracing import Spec, Traced, trace_call
-from ..weights import all_layers
 from .batch import Batch
 from .step_methods import computed, named_results
 
@@ -160,8 +159,7 @@ def _trace(model: Any, mode: str, batch: Batch, outputs: Callable[[Any], Any]) -
 
     step.__name__ = f"{model.name}_{mode}"
     parts = {"x": batch.x, "y": batch.y, "sample_weight": batch.sample_weight}
-    fixed = any(getattr(layer, "fixes_batch", False) for layer in all_layers(model))
-    specs = tuple(_specs(part, name, fixed) for name, part in parts.items())
+    specs = tuple(_specs(part, name, model.fixes_batch) for name, part in parts.items())
     traced = trace_call(step, specs, training=mode == "train", root=model)
     model.settle(has_stepped=True)
     return traced

@@ -160,7 +160,7 @@ def test_states_of_another_batch_size_are_refused(kind, batch):
 
 @pytest.mark.parametrize("unroll", [False, True])
 @pytest.mark.parametrize(
-    "shape", [(STEPS,), (BATCH, STEPS + 1), (BATCH + 1, STEPS), (BATCH, STEPS, 1)]
+    "shape", [(STEPS,), (BATCH, STEPS + 1), (BATCH + 1, STEPS), (BATCH, STEPS, 2)]
 )
 def test_masks_of_other_shapes_are_refused(unroll, shape):
     layer = layers.GRU(UNITS, unroll=unroll)
@@ -528,3 +528,62 @@ def test_inputs_of_other_sizes_are_told_of_the_layer(kind):
         layer(X[..., :2])
     with pytest.raises(ValueError, match=r"expected an input of 2 axes, .batch, features."):
         getattr(layers, f"{kind}Cell")(UNITS)(X, [X[:, 0]] * (1 + (kind == "LSTM")))
+
+
+class Stateful(keras.Model):
+    """A model without Input, around a layer that keeps its states."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = layers.LSTM(UNITS, stateful=True)
+        self.outer = layers.Dense(2)
+
+    def call(self, inputs):
+        return self.outer(self.inner(inputs))
+
+
+def without_input():
+    return keras.Sequential([layers.LSTM(UNITS, stateful=True), layers.Dense(2)])
+
+
+@pytest.mark.parametrize("make", [Stateful, without_input])
+def test_models_without_input_hold_layers_that_keep_states(make):
+    model = make()
+    recurrent = model.layers[0]
+    first, second = model(X), model(X)
+    assert not np.allclose(first, second)
+    recurrent.reset_state()
+    assert_close(model.predict(X, batch_size=BATCH, verbose=0), first)
+    with pytest.raises(ValueError, match=r"expected .*3.*received shape .2, 5, 4"):
+        model(X[:2])
+    model = make()
+    model.compile("sgd", "mse")
+    model.fit(X, np.zeros((BATCH, 2)), batch_size=BATCH, shuffle=False, verbose=0)
+    assert model.layers[0].states[0].shape == (BATCH, UNITS)
+
+
+def test_a_mask_of_one_more_axis():
+    layer = layers.GRU(UNITS)
+    assert_close(layer(X, mask=MASK[..., None]), layer(X, mask=MASK))
+
+
+def test_sequences_without_steps_and_states_of_other_shapes_are_told():
+    with pytest.raises(ValueError, match="expected sequences of 1 step or more; received shape"):
+        layers.LSTM(UNITS)(X[:, :0])
+    with pytest.raises(ValueError, match=r"lstm_cell.*expected states of shape \(None, 6\); recei"):
+        layers.LSTMCell(UNITS)(X[:, 0], [X[:, 0], X[:, 0]])
+    with pytest.raises(ValueError, match="expected 2 states; received 1"):
+        layers.LSTMCell(UNITS)(X[:, 0], X[:, 0])
+
+
+def test_statistics_of_each_step_are_its_own():
+    layer = layers.TimeDistributed(layers.BatchNormalization(momentum=0.5))
+    found = layer(X, training=True)
+    mean, var = X.mean(0), X.var(0)
+    assert_close(found, (X - mean) / np.sqrt(var + 1e-3))
+    moving = np.zeros(FEATURES)
+    for step in range(STEPS):
+        moving = 0.5 * moving + 0.5 * mean[step]
+    assert_close(layer.layer.moving_mean.numpy(), moving)
+    with pytest.raises(ValueError, match=r"mask: expected a shape that begins with .batch, steps"):
+        layer(X, mask=MASK[:, :2])

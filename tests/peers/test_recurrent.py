@@ -258,3 +258,11 @@ def test_calls_on_states_too_take_no_mask_of_themselves(make):
     theirs, ours = twins(make)
     tokens = np.random.default_rng(6).integers(0, 3, (5, 6))
     assert_close(ours.predict_on_batch(tokens), theirs.predict_on_batch(tokens))
+
+
+def test_normalization_at_each_step_in_training():
+    both = pairs(lambda layers: layers.TimeDistributed(layers.BatchNormalization(momentum=0.7)))
+    same(*both, X, training=True)
+    theirs, ours = both
+    for one, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        assert_close(one, other)
