@@ -238,6 +238,8 @@ OF_DATA = frozenset(
 RECURRENT = frozenset(
     {
         layers.Bidirectional,
+        layers.ConvLSTM1D,
+        layers.ConvLSTM2D,
         layers.GRU,
         layers.GRUCell,
         layers.LSTM,

@@ -3,7 +3,9 @@
 from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Layer
 from .categories import CategoryEncoding, Discretization, Hashing
+from .cell_layers import GRU, LSTM, SimpleRNN
 from .cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from .conv_lstm import ConvLSTM1D, ConvLSTM2D
 from .convolution import Conv1D, Conv2D, Convolution1D, Convolution2D
 from .core import Dense, Embedding, Identity, Lambda, Masking
 from .depthwise import (
@@ -53,7 +55,7 @@ from .pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
-from .recurrent import GRU, LSTM, RNN, SimpleRNN
+from .recurrent import RNN
 from .regularization import (
     ActivityRegularization,
     AlphaDropout,
@@ -104,6 +106,8 @@ __all__ = [
     "Conv1DTranspose",
     "Conv2D",
     "Conv2DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
     "Convolution1D",
     "Convolution1DTranspose",
     "Convolution2D",
