@@ -55,10 +55,16 @@ class Costs(ABC, Generic[Machine]):
 
 @dataclass(frozen=True)
 class Context(Generic[Machine]):
-    """The target a graph is rewritten for, and the decisions of the passes."""
+    """The target a graph is rewritten for, and the decisions of the passes.
+
+    Attributes:
+        unroll: what becomes of all loops of known length: ``"full"``, or so many steps in one (1:
+            they stay loops); None where each says so itself.
+    """
 
     target: Costs[Machine]
     decisions: Decisions
+    unroll: int | str | None = None
 
 
 PassFunction: TypeAlias = Callable[[Graph, Context[Any]], Graph]

@@ -206,6 +206,7 @@ def compile_graph(
     passes: str | Iterable[str] = "default",
     disable: str | Iterable[str] = (),
     stop_after: str | None = None,
+    unroll: bool | int | None = None,
     target: str | Target[Any] = CPU,
     threads: int | None = None,
     state: Mapping[str, Buffer] | None = None,
@@ -220,7 +221,7 @@ def compile_graph(
     passes, disable = listed(passes), listed(disable)
     decisions = Decisions()
     aim = target_named(target) if isinstance(target, str) else target
-    stages = optimize(graph, aim, passes, disable, stop_after, decisions)
+    stages = optimize(graph, aim, passes, disable, stop_after, decisions, unroll)
     final = stages.last
     scheduled = lower(schedule(final, aim), aim)
     later = {
