@@ -90,6 +90,8 @@ class Discretization(Layer):
         output_mode: "int", int32, or rows as of ``CategoryEncoding``.
     """
 
+    _numbers: np.ndarray
+
     def __init__(
         self,
         bin_boundaries: Sequence[float] | None = None,
