@@ -72,7 +72,8 @@ def standard_dtype(spec: Any) -> DType:
     try:
         return dtype_of(name)
     except TypeError as error:
-        hint = f". {_TEXT}" if name in ("string", "str") else ""
+        is_text = isinstance(name, str) and name in ("string", "str")
+        hint = f". {_TEXT}" if is_text else ""
         raise UsageError(f"{error}{hint}") from None
 
 

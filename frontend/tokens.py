@@ -87,9 +87,14 @@ def as_strings(value: Any, encoding: str = "utf-8") -> np.ndarray:
     decoded = [
         each.decode(encoding) if isinstance(each, bytes) else str(each) for each in array.flat
     ]
-    made = np.empty(array.shape, object)
-    made.flat = decoded
-    return made
+    return objects(decoded, array.shape)
+
+
+def objects(values: list[Any], shape: tuple[int, ...]) -> np.ndarray:
+    """Values of any kind as an array of objects of a shape."""
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array.reshape(shape)
 
 
 def _objects(value: Any) -> np.ndarray:

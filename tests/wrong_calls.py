@@ -83,6 +83,7 @@ def of_layers() -> list[Call]:
 
 # Functions of tensors
 
+TEXTS = str(Path(__file__).parent / "texts")
 ROWS = np.arange(6, dtype="float32").reshape(2, 3) / 7
 IMAGE = np.ones((1, 4, 4, 2), "float32")
 KERNEL = np.ones((2, 2, 2, 3), "float32")
@@ -298,6 +299,7 @@ def of_functions() -> list[Call]:
         Call("set_random_seed", utils.set_random_seed, (1,)),
         Call("Progbar", utils.Progbar, (3,), {"stream": None}),
         Call("split_dataset", utils.split_dataset, (ROWS,), {"left_size": 0.5}),
+        Call("text_files", utils.text_dataset_from_directory, (TEXTS,), {"verbose": False}),
         Call("timeseries", utils.timeseries_dataset_from_array, (ROWS, None, 1)),
         Call("pack", utils.pack_x_y_sample_weight, (ROWS,)),
         Call("unpack", utils.unpack_x_y_sample_weight, ((ROWS,),)),

@@ -36,7 +36,7 @@ from .merging import (
     multiply,
     subtract,
 )
-from .normalization import BatchNormalization, LayerNormalization, Normalization, Rescaling
+from .normalization import BatchNormalization, LayerNormalization
 from .pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -78,6 +78,7 @@ from .reshaping import (
     ZeroPadding1D,
     ZeroPadding2D,
 )
+from .scaling import Normalization, Rescaling
 from .spec import InputSpec
 from .text import TextVectorization
 from .transposed import (

@@ -15,9 +15,8 @@ from ..errors import LayerError, UsageTypeError
 from ..fingerprints import bucket
 from ..tensor import KerasTensor
 from ..tokens import Tokens
-from ..training.streams import is_stream
 from .base import Layer
-from .data_layer import DataLayer, batches_of
+from .data_layer import DataLayer, arrays_of
 from .lookup import Salt, key_of
 
 Encoding = Literal["one_hot", "multi_hot", "count"]
@@ -91,6 +90,8 @@ class Discretization(Layer):
         output_mode: "int", int32, or rows as of ``CategoryEncoding``.
     """
 
+    _numbers: np.ndarray
+
     def __init__(
         self,
         bin_boundaries: Sequence[float] | None = None,
@@ -126,9 +127,7 @@ class Discretization(Layer):
         if self.num_bins is None:
             raise LayerError(self, "adapt: expected a layer with num_bins=; it has bin_boundaries")
         self.reset_state()
-        listed = isinstance(data, (list, tuple)) and any(map(np.ndim, data))
-        streamed = iter(data) if listed else data
-        for batch in batches_of(streamed, None, steps) if is_stream(streamed) else [streamed]:
+        for batch in arrays_of(data, steps):
             self.update_state(batch)
         self.finalize_state()
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..arguments import checked_method
+from ..dtypes import as_array
 from ..errors import LayerError, UsageError, UsageTypeError, headed, user_facing
 from ..scope import current_scope
 from ..tensor import KerasTensor
@@ -196,6 +197,18 @@ def batches_of(data: Any, batch_size: int | None, steps: int | None) -> Iterator
     size = max(len(data), 1) if batch_size is None else batch_size
     for start in range(0, len(data), size):
         yield _as_documents(data[start : start + size])
+
+
+def arrays_of(data: Any, steps: int | None = None) -> Iterator[np.ndarray]:
+    """An array of numbers, or the inputs of batches: of a generator, a dataset, a list of arrays.
+
+    Raises:
+        TypeError: something is no array of numbers.
+    """
+    listed = isinstance(data, (list, tuple)) and any(hasattr(each, "shape") for each in data)
+    batches = iterated(data) if is_stream(data) else iter(data if listed else [data])
+    for batch in islice(batches, steps):
+        yield as_array(batch[0] if isinstance(batch, tuple) else batch)
 
 
 def _as_documents(data: Any) -> Any:

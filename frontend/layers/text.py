@@ -11,7 +11,7 @@ import numpy as np
 from ..accepted import Count, Natural
 from ..arguments import checked_method
 from ..errors import LayerError, UsageTypeError, headed, made_by_users
-from ..tokens import Tokens
+from ..tokens import Tokens, objects
 from ..vocabulary import Vocabulary
 from .data_layer import VocabularyLayer, batches_of
 
@@ -151,9 +151,7 @@ class TextVectorization(VocabularyLayer):
                 )
             return made
         table = _TABLES[self.standardize]
-        made = np.empty_like(texts)
-        made.flat = [text.translate(table) for text in texts.flat]
-        return made
+        return objects([text.translate(table) for text in texts.flat], texts.shape)
 
     def _split(self, texts: np.ndarray) -> Sequence[Sequence[str]]:
         if self.split == "whitespace":

@@ -99,7 +99,9 @@ class _Beam:
     def __init__(self, logs: np.ndarray, width: int, blank: int) -> None:
         self.width, self.blank = width, blank
         first = np.argsort(-logs, kind="stable")[:width]
-        self.paths = [() if label == blank else (int(label),) for label in first]
+        self.paths: list[tuple[int, ...]] = [
+            () if label == blank else (int(label),) for label in first
+        ]
         never = np.full(len(first), -np.inf)
         self.emit = np.where(first == blank, never, logs[first])
         self.mask = np.where(first == blank, logs[first], never)

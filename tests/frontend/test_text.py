@@ -249,6 +249,21 @@ def test_bins_are_found_as_by_keras():
     assert len(again.bin_boundaries) == 3
 
 
+def test_statistics_are_measured_batch_by_batch():
+    data = np.random.default_rng(0).normal(3.0, 2.0, (10, 4, 3)).astype("float32")
+    whole = layers.Normalization()
+    whole.adapt(data)
+    batches = [data[:3], data[3:4], data[4:]]
+    targets = [(batch, batch) for batch in batches]
+    for given in (batches, iter(batches), iter(targets)):
+        layer = layers.Normalization()
+        layer.adapt(given)
+        for found, wanted in zip(layer.get_weights(), whole.get_weights(), strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    with pytest.raises(ValueError, match="expected data; there were none"):
+        layers.Normalization().adapt(iter(()))
+
+
 # Keeping
 
 
