@@ -25,7 +25,7 @@ from .emit import emit
 from .ir.evaluate import bind_sizes, evaluate
 from .ir.graph import Graph, IRError, Node
 from .ir.nonfinite import not_finite
-from .pipeline import TILE, TRACE, Stages, optimize
+from .pipeline import FORK, TILE, TRACE, Stages, optimize
 from .program_file import save_program
 from .scheduling.conditions import check_choices
 from .scheduling.lower import lower
@@ -223,9 +223,14 @@ def compile_graph(
     stages = optimize(graph, aim, passes, disable, stop_after, decisions)
     final = stages.last
     scheduled = lower(schedule(final, aim), aim)
-    chosen = TILE in passes or "default" in passes
-    tiled = chosen and TILE not in disable and stop_after is None
-    tiles = aim.tiles(scheduled, decisions) if tiled else ()
+    later = {
+        name
+        for name in (FORK, TILE)
+        if (name in passes or "default" in passes) and name not in disable and stop_after is None
+    }
+    if FORK in later:
+        scheduled = aim.fork(scheduled, decisions)
+    tiles = aim.tiles(scheduled, decisions) if TILE in later else ()
     planned = plan(scheduled, tiles)
     program = emit(planned, aim)
     executor = Executor(program, threads, state) if runs_here(aim.name) else None

@@ -21,6 +21,7 @@ from .passes.simplify import simplify
 from .passes.sink import sink
 from .passes.trim import trim
 from .passes.unpad import unpad
+from .passes.wavefront import wavefront
 from .passes.widen import widen
 from .suggest import did_you_mean, listed
 from .target import Target
@@ -34,6 +35,7 @@ NEUTRAL: tuple[PassFunction, ...] = (
     expand,
     simplify,  # what the expansion brought
     trim,
+    wavefront,
     hoist,
     retain,
     sink,
@@ -42,9 +44,9 @@ NEUTRAL: tuple[PassFunction, ...] = (
 )
 TRACE = "trace"
 _OTHER_NAMES = {"passes": ("default", "none"), "disable": (), "stop_after": (TRACE,)}
-# Batch tiling works on the schedule; it is chosen by name beside the passes.
-TILE = "tile"
-_LATER_NAMES = {"passes": (TILE,), "disable": (TILE,), "stop_after": ()}
+# Forks and batch tiling work on the schedule; they are chosen by name beside the passes.
+FORK, TILE = "fork", "tile"
+_LATER_NAMES = {"passes": (FORK, TILE), "disable": (FORK, TILE), "stop_after": ()}
 
 
 @dataclass(frozen=True)

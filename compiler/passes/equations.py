@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ...runtime.dim import Size
 from ..ir.graph import IRError, Node, apply
 from ..ops.core import constant
 from ..ops.registry import ops
@@ -178,6 +179,59 @@ def pad_nothing(node: Node) -> Node | None:
     x = same_shape(node)
     amounts = [node.attrs[key] for key in ("low", "high", "interior")]
     return x if x is not None and not any(map(any, amounts)) else None
+
+
+def add_of_pads(node: Node) -> Node | None:
+    """The terms side by side, and what else is added; the gradient of a split is such a sum."""
+    if not any(term.op is ops.pad for term in node.inputs):
+        return None
+    terms = addends(node)
+    found: dict[int, list[Node]] = {}
+    for term in terms:
+        axis = _padded_axis(term)
+        if axis is not None:
+            found.setdefault(axis, []).append(term)
+    for axis, pads in found.items():
+        ordered = _side_by_side(pads, axis)
+        rest = [term for term in terms if ordered and term not in ordered]
+        if ordered is not None and len(rest) < 2:  # more of them were added in another order
+            joined = ops.concatenate(*(pad.inputs[0] for pad in ordered), axis=axis)
+            return ops.add(joined, rest[0]) if rest else joined
+    return None
+
+
+def addends(node: Node) -> list[Node]:
+    """The terms whose elementwise sum is ``node``."""
+    found: list[Node] = []
+    waiting = [node]
+    while waiting:
+        term = waiting.pop()
+        if term.op is ops.add and all(i.shape == term.shape for i in term.inputs):
+            waiting += reversed(term.inputs)
+        else:
+            found.append(term)
+    return found
+
+
+def _padded_axis(node: Node) -> int | None:
+    """The one axis along which ``node`` has zeros before and after its operand; None if not so."""
+    if node.op is not ops.pad or node.attrs["value"] != 0 or any(node.attrs["interior"]):
+        return None
+    rows = enumerate(zip(node.attrs["low"], node.attrs["high"], strict=True))
+    axes = [axis for axis, sides in rows if sides != (0, 0)]
+    known = (n for axis in axes for n in (node.attrs["low"][axis], node.attrs["high"][axis]))
+    return axes[0] if len(axes) == 1 and all(isinstance(n, int) and n >= 0 for n in known) else None
+
+
+def _side_by_side(pads: list[Node], axis: int) -> list[Node] | None:
+    """``pads`` in the order in which their operands fill ``axis``; None if they do not."""
+    ordered = sorted(pads, key=lambda pad: pad.attrs["low"][axis])
+    start: Size = 0
+    for pad in ordered:
+        if pad.attrs["low"][axis] != start:
+            return None
+        start = start + pad.inputs[0].shape[axis]
+    return ordered if start == ordered[0].shape[axis] else None
 
 
 def single(node: Node) -> Node | None:

@@ -58,6 +58,7 @@ class Equation:
 
 EQUATIONS: tuple[Equation, ...] = (
     Equation("x + 0 = x", ops.add, eq.neutral(0, 0, 1)),
+    Equation("pad x + pad y = concatenate(x, y)", ops.add, eq.add_of_pads),
     Equation("x - 0 = x", ops.subtract, eq.neutral(0, 1)),
     Equation("x * 1 = x", ops.multiply, eq.neutral(1, 0, 1)),
     Equation("x / 1 = x", ops.divide, eq.neutral(1, 1)),

@@ -41,6 +41,7 @@ from ..ops.rules import normal_axes
 from ..ops.stepping import is_one_number, items_of, over_all_steps, steps_of
 from .batching import StepOperand, batch_steps
 from .constants import constant_array
+from .equations import addends
 from .loops import Results, loop_of, readers, rewrite_scans, tightened
 
 
@@ -138,9 +139,10 @@ class _Sink:
             (other,) = (i for i in node.inputs if i is not running[0])
             if other.shape != node.shape:
                 return None
-            terms += _addends(other)
+            terms += addends(other)
             node = running[0]
-        return terms if terms and len(self.users[carry]) == 1 else None
+        alone = len(self.users[carry]) + self.loop.outputs.count(carry) == 1
+        return terms if terms and alone else None
 
     def _contains(self, node: Node, carry: Node) -> bool:
         return node in self.varying and carry in post_order((node,), ends=self.loop.step.outside)
@@ -280,19 +282,6 @@ def _is_linear(node: Node) -> bool:
         case ops.pad:
             return bool(node.attrs["value"] == 0)
     return False
-
-
-def _addends(node: Node) -> list[Node]:
-    """The terms whose elementwise sum is ``node``."""
-    found: list[Node] = []
-    waiting = [node]
-    while waiting:
-        term = waiting.pop()
-        if term.op is ops.add and all(i.shape == term.shape for i in term.inputs):
-            waiting += reversed(term.inputs)
-        else:
-            found.append(term)
-    return found
 
 
 def _added(nodes: Sequence[Node | None]) -> Node:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ...runtime.dim import evaluate as size_of
-from ...runtime.program import Program, TileRow
+from ...runtime.program import BranchRow, Program, TileRow
 from ..executable import Executable, compile_graph
 from ..ir.evaluate import evaluate
 from ..ir.graph import Graph, IRError
@@ -27,7 +27,7 @@ from .comparison import DEFAULT, NONE, Comparison, Options, Variant
 Arrays: TypeAlias = Sequence[np.ndarray]
 Variants: TypeAlias = "str | Iterable[str] | Mapping[str, Options] | None"
 
-TILE = "+tile"
+FORK, TILE = "+fork", "+tile"
 WARM_UPS = 3
 SECONDS = 3.0  # spent on timing unless the caller says how often
 FEWEST, MOST = 5, 200  # rounds
@@ -76,7 +76,7 @@ def compare_graph(
 
 
 def cumulative_variants() -> dict[str, Options]:
-    """``none``, then each pass added to those before, then tiling: options by name."""
+    """``none``, then each pass added to those before, then forks and tiling: options by name."""
     variants: dict[str, Options] = {NONE: {"passes": "none"}}
     names: list[str] = []
     target = target_named(CPU)
@@ -84,6 +84,7 @@ def cumulative_variants() -> dict[str, Options]:
         if run not in mandatory(target):
             names.append(stage)
             variants[f"+{stage}"] = {"passes": tuple(names)}
+    variants[FORK] = {"passes": (*names, "fork")}
     return {**variants, TILE: {"passes": "default"}, DEFAULT: {"passes": "default"}}
 
 
@@ -135,7 +136,8 @@ def _distinct(
 def _without_labels(program: Program) -> Program:
     """What runs: labels and names of values aside."""
     rows = tuple(
-        row if isinstance(row, TileRow) else replace(row, label="") for row in program.rows
+        row if isinstance(row, (TileRow, BranchRow)) else replace(row, label="")
+        for row in program.rows
     )
     slots = tuple(replace(slot, name="") for slot in program.slots)
     return replace(program, rows=rows, slots=slots)

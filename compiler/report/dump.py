@@ -21,7 +21,7 @@ from ...runtime.config import config
 from ...runtime.device import Device
 from ...runtime.dim import evaluate
 from ...runtime.placement import Placement
-from ...runtime.program import HostRow, LoopRow, Program, Row, Slot, TileRow
+from ...runtime.program import BranchRow, HostRow, LoopRow, Program, Row, Slot, TileRow
 from ..executable import Executable
 from ..ir.types import TensorType, dtype_of
 from ..pipeline import TRACE
@@ -167,6 +167,9 @@ def _row_cells(
     if isinstance(row, TileRow):
         what = f"from {row.symbol}={row.least}: {row.tile} at a time through {row.rows} rows"
         return str(index), "tile", "", "", "", "", what
+    if isinstance(row, BranchRow):
+        what = f"up to {row.symbol}={row.most}: {row.rows} rows by one thread, of fork {row.fork}"
+        return str(index), "branch", "", "", "", "", what
     if isinstance(row, LoopRow):
         what = f"{evaluate(row.trips, placement.sizes)} times through {row.rows} rows: {row.label}"
         return str(index), "loop", "", "", "", "", what

@@ -20,6 +20,7 @@ from ..ops.registry import ops
 from ..ops.stepping import operands_of, steps_of
 from ..weight_preprocessing import fixed_nodes
 from .carry import Carry
+from .parts import parts_in_place
 from .state import order_updates
 
 
@@ -97,11 +98,23 @@ class BatchTile:
 
 
 @dataclass(frozen=True)
+class Fork:
+    """Branches beside one another, as numbers of steps; see ``runtime.program.BranchRow``.
+
+    They are worth it up to ``most`` samples.
+    """
+
+    branches: tuple[tuple[int, ...], ...]
+    most: int
+
+
+@dataclass(frozen=True)
 class Schedule:
     """Steps in order; ``owners`` maps each value to the owner of its buffer.
 
     ``weights`` are the inputs that stand for weights: those of a loop's body that captured some.
     ``overwritten`` are the updated parameters whose next value takes the place of the old one;
+    ``forks`` are in order, the steps of a branch behind one another.
     ``copies`` has, once lowered, the launches that bring the others theirs, from slot 0 to slot 1.
     """
 
@@ -113,6 +126,7 @@ class Schedule:
     weights: Mapping[Node, Node] = field(default_factory=dict)
     overwritten: frozenset[Node] = frozenset()
     copies: Mapping[Node, tuple[Launch, ...]] = field(default_factory=dict)
+    forks: tuple[Fork, ...] = ()
 
     def weight(self, node: Node) -> Node | None:
         """The preprocessed weight behind ``node``; None if it is computed at each call."""
@@ -156,11 +170,17 @@ def _scheduled(
     """Of a loop's body some values are ``placed`` already, and some inputs are ``weights``."""
     fixed = fixed_nodes(graph)
     layouts = {**target.layouts(graph, fixed), **placed}
-    known = Schedule(graph, (), layouts, _owners(graph, fixed), fixed, weights)
+    # Only in the body of a loop do kernels read and write values in parts.
+    parts = parts_in_place(graph, layouts, fixed) if placed else {}
+    owners = _owners(graph, fixed)
+    for whole, places in parts.items():
+        layouts |= places
+        owners |= dict.fromkeys(places, whole)
+    known = Schedule(graph, (), layouts, owners, fixed, weights)
     steps = tuple(
         _loop_step(node, known, target) if node.op is ops.scan else _step(node, graph)
         for node in graph.nodes
-        if node.inputs and node not in fixed and not _is_alias(node)
+        if node.inputs and node not in fixed and not _is_alias(node) and node not in parts
     )
     if not graph.updates:
         return replace(known, steps=steps)

@@ -105,6 +105,7 @@ class Bidirectional(Layer):
         for layer in (self.forward_layer, self.backward_layer):
             if not layer.built:
                 layer.build(sequences_shape)
+        self.input_spec = self.forward_layer.input_spec
         if self.first_weights is not None:
             self.set_weights(self.first_weights)
 

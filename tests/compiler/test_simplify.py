@@ -26,6 +26,27 @@ CASES: list[tuple[str, str, tuple[str, ...], tuple[str, ...]]] = [
     ("x + 0 = x", X, ("add(%x, 0.0)",), ("%x",)),
     ("x + 0 = x", X, ("add(0.0, %x)",), ("%x",)),
     ("x + 0 = x", X, ("%z = constant([0.0, 0.0, 0.0, 0.0])", "add(%x, %z)"), ("%x",)),
+    (
+        "pad x + pad y = concatenate(x, y)",
+        "%x: f32[N, 4], %y: f32[N, 3], %z: f32[N, 7]",
+        (
+            "%0 = pad(%x, low=(0, 3), high=(0, 0))",
+            "%1 = pad(%y, low=(0, 0), high=(0, 4))",
+            "%2 = add(%0, %z)",
+            "add(%2, %1)",
+        ),
+        ("%0 = concatenate(%y, %x, axis=1)", "add(%0, %z)"),
+    ),
+    (
+        "pad x + pad y = concatenate(x, y)",
+        "%x: f32[2, 4], %y: f32[3, 4]",
+        (
+            "%0 = pad(%x, low=(0, 0), high=(3, 0))",
+            "%1 = pad(%y, low=(2, 0), high=(0, 0))",
+            "add(%0, %1)",
+        ),
+        ("concatenate(%x, %y, axis=0)",),
+    ),
     ("x - 0 = x", X, ("subtract(%x, 0.0)",), ("%x",)),
     ("x * 1 = x", X, ("multiply(1.0, %x)",), ("%x",)),
     ("x / 1 = x", X, ("divide(%x, 1.0)",), ("%x",)),
@@ -171,6 +192,30 @@ def test_what_is_no_equation_stays(signature: str, line: str) -> None:
 
 def test_a_zero_that_broadcasts_stays() -> None:
     start = graph("%x: f32[4]", "%z = constant([[0.0], [0.0]])", "add(%x, %z)")
+    assert simplify(start, context()) == start
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("%0 = pad(%x, low=(4,), high=(0,))", "%1 = pad(%y, low=(0,), high=(5,))", "add(%0, %1)"),
+        ("%0 = pad(%x, low=(2,), high=(0,))", "%1 = pad(%y, low=(0,), high=(3,))", "add(%0, %1)"),
+        (
+            "%0 = pad(%x, low=(3,), high=(0,), value=1.0)",
+            "%1 = pad(%y, low=(0,), high=(4,))",
+            "add(%0, %1)",
+        ),
+        (  # the sum of three numbers depends on their order
+            "%0 = pad(%x, low=(3,), high=(0,))",
+            "%1 = add(%0, %z)",
+            "%2 = add(%1, %z)",
+            "%3 = pad(%y, low=(0,), high=(4,))",
+            "add(%2, %3)",
+        ),
+    ],
+)
+def test_what_leaves_gaps_or_overlaps_is_no_concatenation(lines: tuple[str, ...]) -> None:
+    start = graph("%x: f32[4], %y: f32[3], %z: f32[7]", *lines)
     assert simplify(start, context()) == start
 
 

@@ -1,0 +1,150 @@
+"""Forks: steps that do not read one another's results, run beside one another.
+
+A fork lies within a stretch of steps in their order. The steps that depend on one another there, in
+whatever way, make a branch; a thread runs a branch from its first step to its last and waits for
+nobody. So threads have work where a step alone has too little for all of them, and nobody waits
+after each step. Which stretches those are is decided by what a target says steps cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from ..durations import Duration, longest_share
+from ..ir.graph import Node
+from .schedule import BatchTile, Fork, Schedule
+
+LONGEST = 48  # steps in a fork: looking further ahead costs time that grows with it
+BARELY = 0.85  # of the time one after another: what is saved has to be worth it
+
+
+Branches: TypeAlias = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Steps that follow one another, as the branches they make.
+
+    ``beside`` is how many microseconds they take beside one another, ``after`` one after another,
+    and ``overlap`` what all branches but the longest take.
+    """
+
+    branches: Branches
+    beside: float
+    after: float
+    overlap: float
+
+    @property
+    def pays(self) -> bool:
+        return self.beside < BARELY * self.after
+
+    @property
+    def gain(self) -> float:
+        return self.after - self.beside
+
+
+@dataclass(frozen=True)
+class Threads:
+    """So many threads, and for how many microseconds one waits for another where branches end."""
+
+    count: int
+    wait: float
+
+    def stretch(self, branches: Branches, durations: Mapping[int, Duration]) -> Stretch:
+        lengths = [sum(durations[i].alone for i in branch) for branch in branches]
+        after = sum(durations[i].shared for branch in branches for i in branch)
+        beside = longest_share(lengths, self.count) + self.wait
+        return Stretch(branches, beside, after, sum(lengths) - max(lengths))
+
+
+def dependences(schedule: Schedule) -> list[frozenset[int]]:
+    """For each step the earlier ones that it has to follow, as it reads or overwrites their
+    values or overwrites what they read."""
+    values = {value: parameter for parameter, value in schedule.graph.next_values.items()}
+    writers: dict[Node, int] = {}
+    readers: dict[Node, set[int]] = {}
+    found = []
+    for index, step in enumerate(schedule.steps):
+        reads = {schedule.owners[node] for node in step.operands}
+        writes = {schedule.owners[node] for node in step.results}
+        updated = {values[node] for node in step.results if node in values}
+        writes |= updated & schedule.overwritten
+        before = {writers[value] for value in reads | writes if value in writers}
+        for value in writes:
+            before |= readers.get(value, set())
+            writers[value] = index
+        for value in reads:
+            readers.setdefault(value, set()).add(index)
+        found.append(frozenset(before - {index}))
+    return found
+
+
+def by_start(dependent: Sequence[frozenset[int]], durations: Sequence[Duration]) -> list[int]:
+    """The order in which steps could start if each had a thread of its own.
+
+    Stages of a pipeline of which later pieces do not wait for earlier ones stand side by side in
+    it.
+    """
+    starts: list[float] = []
+    for before in dependent:
+        starts.append(max((starts[i] + durations[i].alone for i in before), default=0.0))
+    return sorted(range(len(starts)), key=lambda index: (starts[index], index))
+
+
+def stretches(
+    dependent: Sequence[frozenset[int]], durations: Sequence[Duration], threads: Threads
+) -> tuple[tuple[Stretch, ...], Stretch | None]:
+    """The stretches that save most, none of which meet; and the one with most to run beside."""
+    count, by_number = len(durations), dict(enumerate(durations))
+    best: list[tuple[float, Stretch | None, int]] = [(0.0, None, count)] * (count + 1)
+    nearest: Stretch | None = None
+    for first in reversed(range(count)):
+        best[first] = (best[first + 1][0], None, first + 1)
+        for end, branches in _from(first, dependent):
+            stretch = threads.stretch(branches, by_number)
+            if nearest is None or stretch.overlap > nearest.overlap:
+                nearest = stretch
+            total = stretch.gain + best[end][0]
+            if stretch.pays and total > best[first][0]:
+                best[first] = (total, stretch, end)
+    chosen, at = [], 0
+    while at < count:
+        _, found, at = best[at]
+        chosen += [] if found is None else [found]
+    return tuple(chosen), nearest
+
+
+def _from(first: int, dependent: Sequence[frozenset[int]]) -> Iterator[tuple[int, Branches]]:
+    """The stretches of two branches or more that begin at ``first``: ends, branches."""
+    branches: list[tuple[int, ...]] = []
+    for index in range(first, min(first + LONGEST, len(dependent))):
+        met = [branch for branch in branches if not dependent[index].isdisjoint(branch)]
+        joined = tuple(sorted(number for branch in met for number in branch))
+        branches = [branch for branch in branches if branch not in met]
+        branches.append((*joined, index))
+        if len(branches) > 1:
+            yield index + 1, tuple(sorted(branches))
+
+
+def with_forks(schedule: Schedule, forks: Collection[Fork]) -> Schedule:
+    """``schedule`` with the steps of each branch behind one another, and those ``forks``."""
+    order = list(range(len(schedule.steps)))
+    for fork in forks:
+        numbers = [number for branch in fork.branches for number in branch]
+        order[min(numbers) : max(numbers) + 1] = numbers
+    place = {number: at for at, number in enumerate(order)}
+    moved = tuple(
+        replace(fork, branches=tuple(tuple(place[i] for i in each) for each in fork.branches))
+        for fork in forks
+    )
+    return replace(schedule, steps=tuple(schedule.steps[i] for i in order), forks=moved)
+
+
+def crosses(fork: Fork, tile: BatchTile) -> bool:
+    """Whether a tile has steps of ``fork`` and others, but not all of a branch, or not the fork."""
+    first, last = fork.branches[0][0], fork.branches[-1][-1]
+    if tile.last < first or last < tile.first or (tile.first <= first and last <= tile.last):
+        return False
+    return not any(each[0] <= tile.first and tile.last <= each[-1] for each in fork.branches)
