@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ...runtime.config import config
 from ...runtime.device import Device
-from ...runtime.placement import Placement
+from ...runtime.placement import place
 from ..executable import Executable
 from ..file_names import file_name
 from ..pipeline import TRACE
@@ -98,4 +98,4 @@ def plan_text(executable: Executable) -> str:
     """The program's slots and rows, and where its values lie for one sample."""
     program = executable.program
     sizes = {name: 1 if name == BATCH else OTHER_SIZE for name in program.symbols}
-    return f"{program}\n\n\n{Placement(program, sizes, config.threads)}"
+    return f"{program}\n\n\n{place(program, sizes, config.threads)}"
