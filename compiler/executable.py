@@ -28,7 +28,6 @@ from .ir.nonfinite import not_finite
 from .pipeline import FORK, TILE, TRACE, Stages, optimize
 from .program_file import save_program
 from .scheduling.conditions import check_choices
-from .scheduling.forks import with_forks
 from .scheduling.lower import lower
 from .scheduling.plan import Plan, plan
 from .scheduling.schedule import Schedule, schedule
@@ -207,6 +206,7 @@ def compile_graph(
     passes: str | Iterable[str] = "default",
     disable: str | Iterable[str] = (),
     stop_after: str | None = None,
+    unroll: bool | int | None = None,
     target: str | Target[Any] = CPU,
     threads: int | None = None,
     state: Mapping[str, Buffer] | None = None,
@@ -221,7 +221,7 @@ def compile_graph(
     passes, disable = listed(passes), listed(disable)
     decisions = Decisions()
     aim = target_named(target) if isinstance(target, str) else target
-    stages = optimize(graph, aim, passes, disable, stop_after, decisions)
+    stages = optimize(graph, aim, passes, disable, stop_after, decisions, unroll)
     final = stages.last
     scheduled = lower(schedule(final, aim), aim)
     later = {
@@ -230,7 +230,7 @@ def compile_graph(
         if (name in passes or "default" in passes) and name not in disable and stop_after is None
     }
     if FORK in later:
-        scheduled = with_forks(scheduled, aim.forks(scheduled, decisions))
+        scheduled = aim.fork(scheduled, decisions)
     tiles = aim.tiles(scheduled, decisions) if TILE in later else ()
     planned = plan(scheduled, tiles)
     program = emit(planned, aim)

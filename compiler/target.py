@@ -11,7 +11,7 @@ from .decisions import Decisions
 from .ir.graph import Graph
 from .loops.kernel import Kernel
 from .scheduling.lower import Lowering
-from .scheduling.schedule import BatchTile, Fork, LayoutPolicy, Schedule
+from .scheduling.schedule import BatchTile, LayoutPolicy, Schedule
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Target(Costs[Machine], LayoutPolicy, Lowering):
         time."""
 
     @abstractmethod
-    def forks(self, schedule: Schedule, decisions: Decisions) -> tuple[Fork, ...]:
-        """The steps of a schedule that are worth running beside one another."""
+    def fork(self, schedule: Schedule, decisions: Decisions) -> Schedule:
+        """The schedule with the steps that are worth running beside one another as forks."""
 
     @abstractmethod
     def emit(self, kernel: Kernel) -> str:

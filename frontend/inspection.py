@@ -41,6 +41,7 @@ def compile(
     passes: str | Iterable[str] = "default",
     disable: str | Iterable[str] = (),
     stop_after: str | None = None,
+    unroll: bool | int | None = None,
     training: bool = False,
 ) -> CompiledModel:
     """The executable of a model, a layer, a function of tensors, a training step, or a graph.
@@ -58,6 +59,8 @@ def compile(
         passes: ``"default"``, ``"none"``, or a name or names of passes to run.
         disable: a name or names of passes to leave out; ``"tile"`` among them.
         stop_after: the last stage to run; what kernels cannot do without runs all the same.
+        unroll: whether the steps of loops whose number is known are laid out one after another; or
+            how many of them make one step. By default each layer says so, or the compiler chooses.
         training: as the argument ``training`` of ``call``.
 
     Raises:
@@ -68,7 +71,7 @@ def compile(
         known, hint = ", ".join(map(repr, targets)), did_you_mean(target, targets)
         raise UsageError(f"compile: expected a target among {known}; received {target!r}{hint}")
     executable: CompiledModel = lazy.load(".compiled").compile_model(
-        model, inputs, training, passes, disable, stop_after, target
+        model, inputs, training, passes, disable, stop_after, target, unroll
     )
     return executable
 

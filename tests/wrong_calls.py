@@ -106,6 +106,8 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "concatenate": ([ROWS, ROWS], 0),
     "conv": (IMAGE, KERNEL, 1, "valid"),
     "conv_transpose": (IMAGE, np.ones((2, 2, 3, 2), "float32"), 1, "valid"),
+    "ctc_decode": (np.ones((2, 4, 3), "float32"), np.array([4, 3])),
+    "ctc_loss": (np.array([[1, 2]]), np.ones((1, 4, 3), "float32"), np.array([2]), np.array([4])),
     "depthwise_conv": (IMAGE, np.ones((2, 2, 2, 1), "float32"), 1, "valid"),
     "dot": (ROWS, ROWS.T),
     "einsum": ("ij,jk->ik", ROWS, ROWS.T),
@@ -149,7 +151,8 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
 }
 
 
-_OF_DATA = ("nonzero",)  # only the data tell the sizes of what they give
+# Of some only the data tell the sizes of what they give; others take arrays alone.
+_OF_DATA = ("ctc_decode", "nonzero")
 
 
 def of_ops() -> list[Call]:

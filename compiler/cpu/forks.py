@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from ...runtime.config import config
 from ...runtime.cpu.tasks import TASK_FLOPS, least_tasks, task_count
@@ -10,7 +11,7 @@ from ...runtime.dim import Size, evaluate, symbols_of
 from ..decisions import Decision, Decisions
 from ..durations import NO_TIME, Duration
 from ..loops.layout import Launch
-from ..scheduling.forks import Stretch, Threads, dependences, stretches
+from ..scheduling.forks import Stretch, Threads, by_start, dependences, stretches, with_forks
 from ..scheduling.schedule import Fork, Schedule, Step
 from ..units import BATCH, count_of, format_seconds
 from .segments import USUAL_SIZE
@@ -19,31 +20,58 @@ from .segments import USUAL_SIZE
 # Those that share one read what others wrote: lines of the cache go from core to core.
 LAUNCH, SHARED, ALONE = 0.05, 2.0, 0.1
 CACHE_BYTES = 60_000  # that a core reads from its second cache in a microsecond
+RESUMED = 1.5  # microseconds to begin a piece of a loop: its carries are copied
+REFILLED = 100_000  # bytes that reach the second cache in a microsecond from the third
 MOST = 64  # samples: with more there is work for all threads in any step
+MUCH = 1.25
 TRAINED = 8  # samples: hardly anybody trains with fewer
 
 
-def choose_forks(schedule: Schedule, decisions: Decisions) -> tuple[Fork, ...]:
-    """The steps worth running beside one another, with the decision on them recorded."""
+def fork(schedule: Schedule, decisions: Decisions) -> Schedule:
+    """The schedule with the steps that are worth running beside one another, and the decision on
+    them recorded."""
     least = TRAINED if schedule.graph.updates else 1
     count = config.threads
     threads = Threads(max(count, 2), SHARED)
-    costs = [_duration(step, least, threads.count) for step in schedule.steps]
-    chosen, nearest = stretches(dependences(schedule), costs, threads)
+    ordered, chosen, nearest = _best_order(schedule, threads, least)
     if chosen and count < 2:
         reason = "ONE_THREAD", f"{_compared(chosen[0])} with two"
-        decisions.add(_decision(chosen[0], schedule, "declined", *reason))
-        return ()
-    if not chosen and nearest is not None and nearest.after > 0:
+        decisions.add(_decision(chosen[0], ordered, "declined", *reason))
+        return schedule
+    if not chosen and nearest is not None and nearest.overlap > SHARED:
         detail = f"{_compared(nearest)} at batch {least}: threads share each step"
-        decisions.add(_decision(nearest, schedule, "declined", "BUSY_THREADS", detail))
+        decisions.add(_decision(nearest, ordered, "declined", "BUSY_THREADS", detail))
     forks = []
     for stretch in chosen:
-        most = _most(stretch, schedule, threads, least)
+        most = _most(stretch, ordered, threads, least)
         detail = f"up to batch {most}: {_compared(stretch)} at batch {least}"
-        decisions.add(_decision(stretch, schedule, "forked", "IDLE_THREADS", detail))
+        decisions.add(_decision(stretch, ordered, "forked", "IDLE_THREADS", detail))
         forks.append(Fork(stretch.branches, most))
-    return tuple(forks)
+    return with_forks(ordered, forks)
+
+
+def _best_order(
+    schedule: Schedule, threads: Threads, samples: int
+) -> tuple[Schedule, tuple[Stretch, ...], Stretch | None]:
+    """The schedule in the order that saves most, with its stretches.
+
+    Another order than its own has to save much more. In training it would keep values for long.
+    """
+    durations = [_duration(step, samples, threads.count) for step in schedule.steps]
+    dependent = dependences(schedule)
+    chosen, nearest = stretches(dependent, durations, threads)
+    if schedule.graph.updates or nearest is None:
+        return schedule, chosen, nearest
+    order = by_start(dependent, durations)
+    other = replace(schedule, steps=tuple(schedule.steps[i] for i in order))
+    found, _ = stretches(dependences(other), [durations[i] for i in order], threads)
+    if _gain(found) > MUCH * _gain(chosen):
+        return other, found, nearest
+    return schedule, chosen, nearest
+
+
+def _gain(found: Iterable[Stretch]) -> float:
+    return sum(stretch.gain for stretch in found)
 
 
 def _most(stretch: Stretch, schedule: Schedule, threads: Threads, least: int) -> int:
@@ -62,8 +90,9 @@ def duration(flops: int, bytes_: int, threads: int) -> Duration:
     """How long a launch takes whose operands are in the cache; see ``Costs.duration``."""
     work = max(flops / TASK_FLOPS, bytes_ / CACHE_BYTES)
     tasks = task_count(least_tasks(flops, bytes_), threads)
-    share = work / min(tasks, threads)
-    return Duration(LAUNCH + work, LAUNCH + share + (SHARED if tasks > 1 else ALONE))
+    # Whoever is free takes all tasks where that is sooner than that others come.
+    shared = min(work + ALONE, work / min(tasks, threads) + SHARED)
+    return Duration(LAUNCH + work, LAUNCH + shared)
 
 
 def _duration(step: Step, samples: int, threads: int) -> Duration:

@@ -15,14 +15,14 @@ from ..loops.kernel import Kernel
 from ..loops.layout import Launch, Layout, Placed
 from ..passes.fuse import fuse
 from ..passes.legalize import legalize
-from ..scheduling.schedule import BatchTile, Fork, Schedule
+from ..scheduling.schedule import BatchTile, Schedule
 from ..target import Peaks, Target
 from .blocking import BlockEngine
 from .emit.kernel import emit
 from .emit.writer import MATH
 from .engines.fma import Fma
 from .engines.winograd import Winograd
-from .forks import SHARED, choose_forks, duration
+from .forks import REFILLED, RESUMED, SHARED, duration, fork
 from .groups import group_refusal
 from .layouts import choose_layouts
 from .lower import lower_group
@@ -68,6 +68,9 @@ class CpuTarget(Target[Host]):
     def duration(self, flops: int, bytes_: int, threads: int) -> Duration:
         return duration(flops, bytes_, threads)
 
+    def resumption(self, bytes_: int) -> float:
+        return RESUMED + bytes_ / REFILLED
+
     @property
     def wait(self) -> float:
         return SHARED
@@ -83,8 +86,8 @@ class CpuTarget(Target[Host]):
     def tiles(self, schedule: Schedule, decisions: Decisions) -> tuple[BatchTile, ...]:
         return choose_tiles(schedule, decisions, self.machine)
 
-    def forks(self, schedule: Schedule, decisions: Decisions) -> tuple[Fork, ...]:
-        return choose_forks(schedule, decisions)
+    def fork(self, schedule: Schedule, decisions: Decisions) -> Schedule:
+        return fork(schedule, decisions)
 
     def emit(self, kernel: Kernel) -> str:
         return emit(kernel, self.machine.lanes)

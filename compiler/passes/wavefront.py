@@ -71,17 +71,26 @@ def _decide(stack: Stack, context: Context[Any], action: str, why: Refusal | Non
 
 
 def _stacks(graph: Graph) -> tuple[Stack, ...]:
-    """Loops of which each but the first reads, step by step, results of others before it."""
+    """Loops of which each but the first reads, step by step, results of others before it.
+
+    Those that go through their steps in other ways are stacks of two, which are declined.
+    """
     stacks: list[list[Node]] = []
+    unlike: list[Stack] = []
     below = _loops_below(graph)
     for scan in (node for node in graph.nodes if node.op is ops.scan):
-        for stack in stacks:
-            if _reads_step_by_step(scan, stack, below):
-                stack.append(scan)
-                break
-        else:
-            stacks.append([scan])
-    return tuple(tuple(stack) for stack in stacks if len(stack) > 1)
+        read = [stack for stack in stacks if _reads_step_by_step(scan, stack, below)]
+        like = [stack for stack in read if _way(stack[0]) == _way(scan)]
+        if like:
+            like[0].append(scan)
+            continue
+        stacks.append([scan])
+        unlike += [(stack[-1], scan) for stack in read]
+    return (*(tuple(stack) for stack in stacks if len(stack) > 1), *unlike)
+
+
+def _way(scan: Node) -> tuple[int, bool]:
+    return scan.attrs["axis"], scan.attrs["reverse"]
 
 
 def _loops_below(graph: Graph) -> dict[Node, frozenset[Node]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeAlias
 
@@ -18,6 +18,7 @@ from ..units import BATCH, format_seconds
 from .loops import loop_of, readers
 
 MOST_PIECES = 8  # each costs rows of the program
+ENOUGH = 1.05  # times as long as with the best number of pieces: fewer are taken then
 USUAL_SIZE = 64  # what symbolic sizes are taken to be
 FUNCTION = 10  # operations of an elementwise function, which may be dear
 
@@ -40,62 +41,76 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Work:
-    """Arithmetic and bytes of a step, and bytes that are read once for all steps of a piece."""
+    """Arithmetic of a step, bytes of its results, and of the weights that it reads."""
 
-    flops: int
-    bytes: int
-    once: int = 0
+    flops: int = 0
+    results: int = 0
+    weights: int = 0
+
+    def __add__(self, other: _Work) -> _Work:
+        return _Work(
+            self.flops + other.flops, self.results + other.results, self.weights + other.weights
+        )
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """The work of a loop's step: what has to wait for carries, and what has not, which ``hoist``
+    computes for all steps of a piece at once."""
+
+    inside: _Work
+    outside: _Work
 
 
 class Timing:
-    """Estimates for the steps of a stack's loops: what has to wait for carries and what has not,
-    which ``hoist`` computes for all steps of a piece at once."""
+    """How long the loops of a stack take, cut into pieces or not."""
 
     def __init__(self, stack: Stack, costs: Costs[Any]) -> None:
         self.costs = costs
         self.threads = config.threads
-        self.steps = steps_of(stack[0])
-        self.works = tuple(map(_works, stack))
+        steps = steps_of(stack[0])
+        assert isinstance(steps, int), "loops of unknown length are declined"
+        self.steps = steps
+        self.loops = tuple(map(_steps, stack))
 
     def best(self) -> Plan:
-        after = sum(self._of_piece(works, self.steps).shared for works in self.works)
+        """The fewest pieces that save about as much as any number of them."""
+        after = sum(self._of_piece(loop, self.steps).shared for loop in self.loops)
         counts = range(2, min(self.steps, MOST_PIECES) + 1)
-        return min(
-            (Plan(count, self._beside(count), after) for count in counts),
-            key=lambda plan: plan.beside,
-        )
+        plans = [Plan(count, self._beside(count), after) for count in counts]
+        best = min(plan.beside for plan in plans)
+        return next(plan for plan in plans if plan.beside <= ENOUGH * best)
 
     def _beside(self, count: int) -> float:
         """Piece ``i`` of the first loop, ``i - 1`` of the second, and so on at the same time."""
         longest = -(-self.steps // count)
-        lengths = [self._of_piece(works, longest).alone for works in self.works]
+        lengths = [
+            self._of_piece(loop, longest).alone
+            + self.costs.resumption(loop.inside.weights + loop.outside.weights)
+            for loop in self.loops
+        ]
         total = 0.0
         for wave in range(count + len(lengths) - 1):
             running = lengths[max(0, wave - count + 1) : wave + 1]
             total += longest_share(running, self.threads) + self.costs.wait
         return total
 
-    def _of_piece(self, works: tuple[_Work, _Work], steps: int) -> Duration:
-        inside, outside = works
-        each = self.costs.duration(inside.flops, inside.bytes, self.threads)
+    def _of_piece(self, loop: _Steps, steps: int) -> Duration:
+        inside, outside = loop.inside, loop.outside
+        each = self.costs.duration(inside.flops, inside.weights, self.threads)
         if not outside.flops:
             return each * steps
-        bytes_ = outside.once + steps * outside.bytes
-        return each * steps + self.costs.duration(steps * outside.flops, bytes_, self.threads)
+        moved = outside.weights + steps * outside.results
+        return each * steps + self.costs.duration(steps * outside.flops, moved, self.threads)
 
 
-def _works(scan: Node) -> tuple[_Work, _Work]:
-    """What a step computes from carries, and what it does not."""
+def _steps(scan: Node) -> _Steps:
     step = loop_of(scan).step
     outputs = (*step.new_state, *step.results)
-    varying = readers(outputs, (*step.state, *step.slices), step.outside)
     moving = readers(outputs, step.state, step.outside)
-    inside = [_work(node) for node in moving]
-    outside = [_work(node) for node in varying if node not in moving]
-    return (
-        _Work(sum(w.flops for w in inside), sum(w.once for w in inside)),
-        _Work(*(sum(each) for each in zip((0, 0, 0), *map(astuple, outside), strict=True))),
-    )
+    varying = readers(outputs, (*step.state, *step.slices), step.outside)
+    outside = (node for node in varying if node not in moving)
+    return _Steps(*(sum(map(_work, nodes), start=_Work()) for nodes in (moving, outside)))
 
 
 def _work(node: Node) -> _Work:
@@ -104,7 +119,7 @@ def _work(node: Node) -> _Work:
         kernel = node.inputs[1]
         flops = 2 * size * _elements(kernel) // max(1, _sized(kernel.shape[-1]))
         return _Work(flops, size * node.dtype.itemsize, _elements(kernel) * kernel.dtype.itemsize)
-    return _Work(FUNCTION * size if isinstance(node.op.kind, Elementwise) else 0, 0)
+    return _Work(FUNCTION * size if isinstance(node.op.kind, Elementwise) else 0)
 
 
 def _elements(node: Node) -> int:

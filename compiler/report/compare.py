@@ -88,7 +88,7 @@ def cumulative_variants() -> dict[str, Options]:
     return {**variants, TILE: {"passes": "default"}, DEFAULT: {"passes": "default"}}
 
 
-_OPTIONS = {"passes", "disable", "stop_after"}
+_OPTIONS = {"passes", "disable", "stop_after", "unroll"}
 
 
 def _options(variants: Variants) -> dict[str, Options]:

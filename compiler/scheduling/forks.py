@@ -27,12 +27,14 @@ Branches: TypeAlias = tuple[tuple[int, ...], ...]
 class Stretch:
     """Steps that follow one another, as the branches they make.
 
-    ``beside`` is how many microseconds they take beside one another, ``after`` one after another.
+    ``beside`` is how many microseconds they take beside one another, ``after`` one after another,
+    and ``overlap`` what all branches but the longest take.
     """
 
     branches: Branches
     beside: float
     after: float
+    overlap: float
 
     @property
     def pays(self) -> bool:
@@ -50,10 +52,11 @@ class Threads:
     count: int
     wait: float
 
-    def stretch(self, branches: Branches, costs: Mapping[int, Duration]) -> Stretch:
-        lengths = [sum(costs[i].alone for i in branch) for branch in branches]
-        after = sum(costs[i].shared for branch in branches for i in branch)
-        return Stretch(branches, longest_share(lengths, self.count) + self.wait, after)
+    def stretch(self, branches: Branches, durations: Mapping[int, Duration]) -> Stretch:
+        lengths = [sum(durations[i].alone for i in branch) for branch in branches]
+        after = sum(durations[i].shared for branch in branches for i in branch)
+        beside = longest_share(lengths, self.count) + self.wait
+        return Stretch(branches, beside, after, sum(lengths) - max(lengths))
 
 
 def dependences(schedule: Schedule) -> list[frozenset[int]]:
@@ -78,18 +81,30 @@ def dependences(schedule: Schedule) -> list[frozenset[int]]:
     return found
 
 
+def by_start(dependent: Sequence[frozenset[int]], durations: Sequence[Duration]) -> list[int]:
+    """The order in which steps could start if each had a thread of its own.
+
+    Stages of a pipeline of which later pieces do not wait for earlier ones stand side by side in
+    it.
+    """
+    starts: list[float] = []
+    for before in dependent:
+        starts.append(max((starts[i] + durations[i].alone for i in before), default=0.0))
+    return sorted(range(len(starts)), key=lambda index: (starts[index], index))
+
+
 def stretches(
-    dependent: Sequence[frozenset[int]], costs: Sequence[Duration], threads: Threads
+    dependent: Sequence[frozenset[int]], durations: Sequence[Duration], threads: Threads
 ) -> tuple[tuple[Stretch, ...], Stretch | None]:
-    """The stretches that save most, none of which overlap; and the one that came nearest to it."""
-    count, by_number = len(costs), dict(enumerate(costs))
+    """The stretches that save most, none of which meet; and the one with most to run beside."""
+    count, by_number = len(durations), dict(enumerate(durations))
     best: list[tuple[float, Stretch | None, int]] = [(0.0, None, count)] * (count + 1)
     nearest: Stretch | None = None
     for first in reversed(range(count)):
         best[first] = (best[first + 1][0], None, first + 1)
         for end, branches in _from(first, dependent):
             stretch = threads.stretch(branches, by_number)
-            if nearest is None or stretch.gain > nearest.gain:
+            if nearest is None or stretch.overlap > nearest.overlap:
                 nearest = stretch
             total = stretch.gain + best[end][0]
             if stretch.pays and total > best[first][0]:

@@ -27,7 +27,7 @@ from ..tracing import Traced, specs_of, trace_call
 from ..training.steps import TracedStep
 from .builtin import BUILTIN
 
-FORMS = "a built-in (cnn), module:object, file.py:object, or a graph saved as .ir"
+FORMS = f"a built-in ({', '.join(BUILTIN)}), module:object, file.py:object, or a graph saved as .ir"
 SAVED_MODELS = (".keras", ".h5", ".hdf5", ".onnx", ".pb")
 WHOLE = (Layer, Graph, TracedStep)  # what commands work on
 OTHER_SIZE = 32  # what sizes other than the batch are taken to be

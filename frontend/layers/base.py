@@ -50,6 +50,7 @@ from .call_arguments import (
     has_mask,
     has_tensor,
     mask_of,
+    padding_hint,
     shown_shapes,
 )
 
@@ -284,7 +285,9 @@ class Layer(Weighted):
         tensors = tree.flatten(args[0])
         if len(specs) != len(tensors):
             raise LayerError(
-                self, f"expected {len(specs)} inputs; received {len(tensors)}: {args[0]}"
+                self,
+                f"expected {len(specs)} inputs; received {len(tensors)}: {args[0]}"
+                f"{padding_hint(tensors)}",
             )
         for spec, tensor in zip(specs, tensors, strict=True):
             if not isinstance(tensor, KerasTensor):

@@ -177,6 +177,7 @@ class Embedding(Layer):
         self.mask_zero = mask_zero
         self.supports_masking = mask_zero
         self.autocast = False
+        self.input_spec = InputSpec()
         self.embeddings: Variable | None = None
         if weights is not None:
             self.build()

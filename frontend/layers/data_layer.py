@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -41,6 +41,10 @@ class DataLayer(Layer):
         """
         if current_scope() is None and not isinstance(inputs, KerasTensor):
             return self.call(inputs)
+        return self.refuse_models()
+
+    def refuse_models(self) -> NoReturn:
+        """Raises ``ValueError``: it cannot be part of a model."""
         raise LayerError(
             self,
             "expected data, as an array or a list; received a tensor, as part of a model. Strings "

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...compiler.ops.core import input_
-from ...compiler.ops.stepping import ScanStep, close_scan, items_of
+from ...compiler.ops.stepping import AUTO, FULL, ScanStep, Unroll, close_scan, items_of
 from .. import ops, tree
 from ..errors import LayerError, shown
 from ..ops.core import as_node
@@ -57,7 +57,8 @@ class RNN(Layer):
             taken.
         stateful: whether a call begins with the states that the one before ended with: sample by
             sample, so the batch size has to be known. ``reset_state()`` begins anew.
-        unroll: whether the steps are laid out one after another, where their number is known.
+        unroll: whether the compiler lays the steps out one after another, for which their number
+            has to be known; False leaves it to the compiler.
         zero_output_for_mask: whether the output of a masked step is 0; else it is that of the step
             before. States stay as they were, either way.
     """
@@ -160,8 +161,8 @@ class RNN(Layer):
         states = self._first_states(sequences, initial_state)
         sizes = (sequences.sizes[0], *sequences.sizes[2:])
         with fixed_masks(self.cell, sizes) if training else nullcontext():
-            run = self._unrolled if self.unroll else self._looped
-            results = run(sequences, states, self._checked_mask(sequences, mask), training)
+            mask = self._checked_mask(sequences, mask)
+            results = self._looped(sequences, states, mask, training)
         if self.stateful:
             pairs = zip(tree.flatten(self.states), tree.flatten(results.states), strict=True)
             for variable, state in pairs:
@@ -283,9 +284,10 @@ class RNN(Layer):
             tuple(map(as_node, news)),
             (as_node(output),) if self.return_sequences else (),
         )
-        items = items_of(
-            close_scan(step, begins, [as_node(each) for each in given], reverse=self.go_backwards)
-        )
+        over = [as_node(each) for each in given]
+        how: Unroll = FULL if self.unroll else AUTO
+        scan = close_scan(step, begins, over, reverse=self.go_backwards, unroll=how)
+        items = items_of(scan)
         found = list(map(KerasTensor.of, items))
         every = found[len(leaves)] if self.return_sequences else None
         if every is not None and self.go_backwards:
@@ -304,20 +306,6 @@ class RNN(Layer):
         pairs = zip(tree.flatten(new), tree.flatten(old), strict=True)
         states = [_where(mask, state, kept) for state, kept in pairs]
         return _where(mask, output, rest), tree.pack_as(new, states)
-
-    def _unrolled(self, sequences: Any, states: list[Any], mask: Any, training: bool) -> Results:
-        """All steps one after another."""
-        steps = range(sequences.shape[1])
-        every: list[Any] = []
-        output: Any = None
-        for step in reversed(steps) if self.go_backwards else steps:
-            made, new = self._one_step(sequences[:, step], states, training)
-            if mask is not None:
-                before = ops.zeros_like(made) if output is None else output
-                made, new = self._masked(mask[:, step], made, before, new, states)
-            output, states = made, new
-            every.append(output)
-        return Results(output, ops.stack(every, 1) if self.return_sequences else None, states)
 
     # Shapes and masks
 

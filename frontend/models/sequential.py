@@ -13,6 +13,7 @@ from ..errors import LayerError, UsageError, UsageTypeError, shown, user_facing
 from ..history import Operation
 from ..layers.base import Layer
 from ..layers.core import Embedding
+from ..layers.data_layer import DataLayer
 from ..layers.input import InputLayer
 from ..programs import TracedProgram
 from ..scope import enclosing
@@ -70,6 +71,8 @@ class Sequential(Model):
             return
         if not isinstance(layer, Layer):
             raise UsageTypeError(f"Sequential: expected a layer; received {shown(layer)}")
+        if isinstance(layer, DataLayer):
+            layer.refuse_models()
         if not self.stack and self.start is None:
             self.start = _input_asked_for(layer)
         self.stack.append(layer)

@@ -14,6 +14,8 @@ from .creation import (
     zeros,
     zeros_like,
 )
+from .ctc import ctc_loss
+from .ctc_decoding import ctc_decode
 from .elementwise import (
     abs,
     absolute,
@@ -250,6 +252,8 @@ __all__ = [
     "cos",
     "cosh",
     "count_nonzero",
+    "ctc_decode",
+    "ctc_loss",
     "depthwise_conv",
     "diagonal",
     "divide",

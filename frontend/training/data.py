@@ -84,7 +84,12 @@ class Epochs:
 
     Args:
         from_start: whether each epoch begins a new pass all the same, as each validation does.
+
+    Attributes:
+        is_checked: whether all of the data, where they are known, have been looked at.
     """
+
+    is_checked = False
 
     def __init__(self, source: Source, steps: int | None = None, from_start: bool = False) -> None:
         if steps is not None and (isinstance(steps, bool) or steps < 1):
