@@ -28,6 +28,7 @@ from .ir.nonfinite import not_finite
 from .pipeline import FORK, TILE, TRACE, Stages, optimize
 from .program_file import save_program
 from .scheduling.conditions import check_choices
+from .scheduling.forks import divided
 from .scheduling.lower import lower
 from .scheduling.plan import Plan, plan
 from .scheduling.schedule import Schedule, schedule
@@ -231,7 +232,7 @@ def compile_graph(
     }
     if FORK in later:
         scheduled = aim.fork(scheduled, decisions)
-    tiles = aim.tiles(scheduled, decisions) if TILE in later else ()
+    tiles = divided(aim.tiles(scheduled, decisions), scheduled) if TILE in later else ()
     planned = plan(scheduled, tiles)
     program = emit(planned, aim)
     executor = Executor(program, threads, state) if runs_here(aim.name) else None

@@ -57,7 +57,7 @@ def compile(
         target: ``"cpu"``, this machine; or ``"cpu:avx512"``, ``"cpu:avx2"``, ``"cpu:sse"``, whose
             graphs and kernels can be read on any machine, and run where it has such vectors.
         passes: ``"default"``, ``"none"``, or a name or names of passes to run.
-        disable: a name or names of passes to leave out; ``"tile"`` among them.
+        disable: a name or names of passes to leave out; ``"tile"`` and ``"fork"`` among them.
         stop_after: the last stage to run; what kernels cannot do without runs all the same.
         unroll: whether the steps of loops whose number is known are laid out one after another; or
             how many of them make one step. By default each layer says so, or the compiler chooses.

@@ -126,7 +126,7 @@ def _refusal(stack: Stack, graph: Graph) -> Refusal | None:
     if any(scan.attrs["axis"] != first.attrs["axis"] for scan in stack):
         return "OTHER_AXIS", "they do not go through the steps of the same axis"
     if not isinstance(steps, int):
-        return "UNKNOWN_LENGTH", f"{steps} steps: pieces are of lengths that are known"
+        return "UNKNOWN_LENGTH", f"of {steps} steps: pieces of few cost more than they save"
     if steps < 2:
         return "ONE_STEP", "there is nothing beside which a second loop could run"
     whole = _read_whole(stack, graph)

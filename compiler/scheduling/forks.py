@@ -8,8 +8,9 @@ after each step. Which stretches those are is decided by what a target says step
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TypeAlias
 
 from ..durations import Duration, longest_share
@@ -142,8 +143,29 @@ def with_forks(schedule: Schedule, forks: Collection[Fork]) -> Schedule:
     return replace(schedule, steps=tuple(schedule.steps[i] for i in order), forks=moved)
 
 
-def crosses(fork: Fork, tile: BatchTile) -> bool:
-    """Whether a tile has steps of ``fork`` and others, but not all of a branch, or not the fork."""
+def divided(tiles: Iterable[BatchTile], schedule: Schedule) -> tuple[BatchTile, ...]:
+    """``tiles``, those that lie across the ends of branches divided there.
+
+    A tile may hold a fork as a whole, or lie in a branch. What is left of one is a tile if it has
+    several steps or a loop.
+    """
+    found = []
+    for tile in tiles:
+        ends = {end for fork in schedule.forks if _crosses(fork, tile) for end in _ends(fork)}
+        cuts = sorted({tile.first, tile.last + 1, *ends})
+        for first, end in pairwise(cuts):
+            inside = tile.first <= first and end <= tile.last + 1
+            if inside and (end - first > 1 or schedule.steps[first].loop is not None):
+                found.append(replace(tile, first=first, last=end - 1))
+    return tuple(found)
+
+
+def _ends(fork: Fork) -> set[int]:
+    """The steps at which a branch begins, and the one after the last."""
+    return {*(branch[0] for branch in fork.branches), fork.branches[-1][-1] + 1}
+
+
+def _crosses(fork: Fork, tile: BatchTile) -> bool:
     first, last = fork.branches[0][0], fork.branches[-1][-1]
     if tile.last < first or last < tile.first or (tile.first <= first and last <= tile.last):
         return False

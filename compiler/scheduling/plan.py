@@ -28,7 +28,6 @@ from ..loops.kernel import Kernel
 from ..loops.layout import Address, Launch, Layout, Packing, Placed
 from ..ops.stepping import operands_of, steps_of
 from .conditions import conditions
-from .forks import crosses
 from .schedule import BatchTile, Loop, Schedule, Step
 from .slots import Prepared, Slots, value_name
 
@@ -144,14 +143,9 @@ class _Planner:
             _Head(tile.first, tile.last, TileRow(0, tile.samples, tile.least, unit=tile.unit))
             for tile in self.tiles
         ]
-        forks = (
-            fork
-            for fork in self.scope.schedule.forks
-            if not any(crosses(fork, tile) for tile in self.tiles)
-        )
         heads += [
             _Head(branch[0], branch[-1], BranchRow(0, number, fork.most))
-            for number, fork in enumerate(forks)
+            for number, fork in enumerate(self.scope.schedule.forks)
             for branch in fork.branches
         ]
         return sorted(heads, key=lambda head: (head.first, -head.last))

@@ -20,7 +20,8 @@ from keraunos.compiler.ir.graph import Graph, Node
 from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.program_file import load_program
 from keraunos.compiler.report.profile import profile
-from keraunos.compiler.scheduling.forks import Threads, dependences, stretches
+from keraunos.compiler.scheduling.forks import Threads, dependences, divided, stretches
+from keraunos.compiler.scheduling.schedule import BatchTile
 from keraunos.runtime.config import config
 from keraunos.runtime.placement import Placement, place
 from keraunos.runtime.program import ARENA, BranchRow, LaunchRow, LoopRow, Program
@@ -162,6 +163,17 @@ graph step(%x: f32[1, 64]) -> f32[1, 64] {
   return %0
 }
 """
+
+
+def test_tiles_end_where_branches_do_unless_they_hold_the_fork() -> None:
+    schedule = compile_graph(two_chains()).schedule
+    (fork,) = schedule.forks
+    assert [len(branch) for branch in fork.branches] == [6, 6]
+    whole, inside, across = BatchTile(0, 11, 4, 2), BatchTile(1, 4, 4, 2), BatchTile(4, 9, 4, 2)
+    assert divided([whole], schedule) == (whole,)
+    assert divided([inside], schedule) == (inside,)
+    assert divided([across], schedule) == (BatchTile(4, 5, 4, 2), BatchTile(6, 9, 4, 2))
+    assert divided([BatchTile(5, 6, 4, 2)], schedule) == ()  # of one step each nothing is left
 
 
 # Where values lie
