@@ -18,7 +18,7 @@ from ..runtime.devices import runs_here, targets_here
 from ..runtime.dim import evaluate as size_of
 from ..runtime.executor import Executor
 from ..runtime.finite import call_checked, first_not_finite
-from ..runtime.placement import Placement, solved
+from ..runtime.placement import place, solved
 from ..runtime.program import Program
 from .decisions import Decisions
 from .emit import emit
@@ -126,7 +126,7 @@ class Executable:
             program.launches,
             0 if self.loaded is None else sum(kernel.cached for kernel in self.loaded.kernels),
             self.compile_seconds,
-            Placement(program, solved(program, shapes), config.threads).arena_bytes,
+            place(program, solved(program, shapes), config.threads).arena_bytes,
             sum(int(slot.bytes) for slot in slots if isinstance(slot.bytes, int)),
         )
 

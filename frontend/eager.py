@@ -91,10 +91,10 @@ class EagerTrace(TraceScope):
             return tree.map_structure(_of_any_batch, outputs)
 
     def value(self, node: Node) -> np.ndarray:
-        """The array that a node stands for, which is not to be written to.
+        """The array that a node stands for; read it only.
 
         Raises:
-            ValueError: it belongs to a step of a loop over time, of which there are many.
+            ValueError: it belongs to the step of a loop, which has a value for each step.
         """
         waiting = [node]
         while waiting:

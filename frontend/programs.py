@@ -40,7 +40,8 @@ class Kept:
 
     Attributes:
         checked: ``Generation.attributes`` when the values of these were looked at last.
-        around: what the trace read of which nothing tells when it changes; None for nothing.
+        around: what the trace read and has to be compared at each call, as no assignment to it is
+            seen; None where there is no such thing.
     """
 
     __slots__ = ("around", "checked", "made", "reads")
@@ -63,8 +64,8 @@ Store: TypeAlias = dict[Any, list[Kept]]
 def kept(programs: Store, key: Any, make: Callable[[], Made], most: int) -> Made:
     """What was made under ``key`` with attributes as they are now; else ``make()``, kept as well.
 
-    One key has several where attributes go to and fro, of which those go that were not looked for
-    the longest. Of more than ``most`` keys the oldest goes.
+    A key has several programs where attributes change to and fro: the one that was not used for the
+    longest goes first. Of more than ``most`` keys the oldest goes.
     """
     variants = programs.get(key)
     if variants is not None and variants[0].is_current():

@@ -52,7 +52,7 @@ def to_categorical(x: Any, num_classes: Natural | None = None) -> np.ndarray:
 
 @checked
 def normalize(x: Any, axis: int = -1, order: float = 2) -> np.ndarray:
-    """x divided by its length along ``axis``; what has no length stays 0."""
+    """x divided by its length along ``axis``; vectors of zeros stay as they are."""
     array = as_array(x)
     normal_axis(axis, max(array.ndim, 1))
     array = np.atleast_1d(array)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from .columns import columns
 from .dim import evaluate
@@ -34,10 +35,9 @@ def solved(program: Program, shapes: Sequence[tuple[int, ...]]) -> Mapping[str, 
     return solve([(slot.name, slot.shape) for slot in declared], shapes)
 
 
+@dataclass(frozen=True)
 class Placement:
     """A program's memory for ``sizes`` and so many ``threads``.
-
-    Raises ``ValueError`` where the program makes no sense for these sizes.
 
     Attributes:
         tiles: row index to tile, of the tiles that pay at this number of samples.
@@ -50,19 +50,19 @@ class Placement:
         arena_bytes: all of it.
     """
 
-    def __init__(self, program: Program, sizes: Mapping[str, int], threads: int) -> None:
-        check_sizes(program, sizes)
-        self.program = program
-        self.sizes = dict(sizes)
-        self.threads = threads
-        self.tiles = self._choose_tiles()
-        self._heads = list(self.tiles)
-        self.branches = self._choose_branches()
-        self._forks = self._fork_ranges()
-        self.tile_of = self._slots_inside_tiles()
-        self.inner: dict[int, int] = {}
-        self.tile_bytes: dict[int, int] = {}
-        self._place()
+    program: Program
+    sizes: Mapping[str, int]
+    threads: int
+    tiles: Mapping[int, TileRow]
+    branches: Mapping[int, BranchRow]
+    offsets: Mapping[int, int]
+    tile_of: Mapping[int, int]
+    inner: Mapping[int, int]
+    tile_offsets: Mapping[int, int]
+    tile_bytes: Mapping[int, int]
+    scratch_offset: int
+    scratch_bytes: int
+    arena_bytes: int
 
     def __str__(self) -> str:
         sizes = "".join(f", {name}={size}" for name, size in self.sizes.items())
@@ -85,6 +85,48 @@ class Placement:
         tile = self.tile_of[slot]
         piece = f"{self.tile_offsets[tile]:,} + {self.tile_bytes[tile]:,} a thread"
         return f"tile of row {tile} at {self.inner[slot]:,}: arena at {piece}"
+
+
+def place(program: Program, sizes: Mapping[str, int], threads: int) -> Placement:
+    """Where the values of ``program`` lie for these sizes and so many threads.
+
+    Raises:
+        ValueError: the program makes no sense for these sizes.
+    """
+    check_sizes(program, sizes)
+    return _Places(program, dict(sizes), threads).placement()
+
+
+class _Places:
+    """A placement while it is put together: tiles and branches first, then offsets."""
+
+    def __init__(self, program: Program, sizes: dict[str, int], threads: int) -> None:
+        self.program, self.sizes, self.threads = program, sizes, threads
+        self.tiles = self._choose_tiles()
+        self._heads = list(self.tiles)
+        self.branches = self._choose_branches()
+        self._forks = self._fork_ranges()
+        self.tile_of = self._slots_inside_tiles()
+        self.inner: dict[int, int] = {}
+        self.tile_bytes: dict[int, int] = {}
+        self._place()
+
+    def placement(self) -> Placement:
+        return Placement(
+            self.program,
+            self.sizes,
+            self.threads,
+            self.tiles,
+            self.branches,
+            self.offsets,
+            self.tile_of,
+            self.inner,
+            self.tile_offsets,
+            self.tile_bytes,
+            self.scratch_offset,
+            self.scratch_bytes,
+            self.arena_bytes,
+        )
 
     def _choose_tiles(self) -> dict[int, TileRow]:
         """Row index to tile, for the tiles that pay at this number of samples."""

@@ -47,7 +47,7 @@ CLOSING = {
 # this list. A module that is named itself does not stand where its folder does.
 LAYERED = {
     "compiler": (
-        "suggest units durations",
+        "suggest units durations file_names",
         "decisions",
         "ir",
         "ops",

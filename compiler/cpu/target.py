@@ -9,6 +9,7 @@ from ...runtime.cpu.host import Host
 from ..context import PassFunction
 from ..decisions import Decisions, Refusal
 from ..durations import Duration
+from ..engine import multiplied
 from ..ir.graph import Graph, Node
 from ..loops.kernel import Kernel
 from ..loops.layout import Launch, Layout, Placed
@@ -75,7 +76,7 @@ class CpuTarget(Target[Host]):
         return SHARED
 
     def layouts(self, graph: Graph, fixed: frozenset[Node]) -> dict[Node, Layout]:
-        return choose_layouts(graph, fixed)
+        return choose_layouts(graph, fixed, multiplied(self.engines))
 
     def lower(
         self, body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...]

@@ -315,7 +315,7 @@ class Layer(Weighted):
         """Adds a scalar tensor, or several, to what training minimizes; to be called in ``call``.
 
         Raises:
-            ValueError: no call is under way, or something else than tensors came.
+            ValueError: it is called outside of a call, or with something else than tensors.
         """
         scope = current_scope()
         for each in tree.flatten(loss):

@@ -102,7 +102,7 @@ class Masking(Layer):
     """Its input, with steps masked for layers to come that hold ``mask_value`` alone; they are 0.
 
     Args:
-        mask_value: what all features of a step to be left out are.
+        mask_value: a step whose features all have this value is left out.
     """
 
     supports_masking = True

@@ -18,7 +18,7 @@ from .picking import one_hot
 from .reductions import sum
 from .shaping import expand_dims, transpose
 
-# The logarithm of what is not possible: finite, so that sums and gradients stay numbers.
+# The logarithm of probability 0, but finite: sums and gradients stay numbers.
 NEVER = -1e5
 
 

@@ -220,7 +220,7 @@ def _named(variables: list[Variable]) -> str:
 
 
 class _Stored:
-    """The arrays of a layer by number; none where the file has no such layer.
+    """The arrays of a layer by number; empty where the file lacks the layer.
 
     Each group on the way is opened once: a deep nesting is a long way.
     """
@@ -252,7 +252,7 @@ class _Stored:
 
 
 def _within(group: h5py.Group, name: str) -> Any:
-    """A member; links may lead to other files, which are no business of whoever wrote this one."""
+    """A member of the file itself: links are refused, as they could lead to any other file."""
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
         raise UsageError(
             f"load_weights: expected a file without links; {group.file.filename!r} has one at "

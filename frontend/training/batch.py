@@ -28,7 +28,7 @@ class Batch:
 
 
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
-    """``x``, ``y`` and ``sample_weight`` of what stands for a batch; None for what is not there.
+    """``x``, ``y`` and ``sample_weight`` of a batch as it was given; None for those left out.
 
     Data come as ``x``, ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``; a list counts as a tuple.
 

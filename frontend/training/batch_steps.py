@@ -111,8 +111,8 @@ class BatchSteps(StepMethods):
         return kept_with_reads(self._steps, (mode, kind), make, MOST_STEPS)
 
     def rehearse(self, batch: Batch) -> None:
-        """Makes what a step of training on such a batch makes, such as metrics, and changes none
-        of it."""
+        """Makes the variables of a training step on such a batch, as metrics have them; their
+        values stay."""
         if self._run_eagerly:
             rehearse(self, batch)
         else:
@@ -134,7 +134,7 @@ class BatchSteps(StepMethods):
             self.build_like(batch.x)
 
     def check_data(self, data: Batch, like: Batch, training: bool = True) -> None:
-        """Looks at all of the data for what each step would look for in its batch, as ``like``.
+        """Checks all of the data as each step would check its batch; batches are like ``like``.
 
         Raises:
             ValueError: ids name rows that a table does not have, or targets classes that there

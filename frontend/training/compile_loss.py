@@ -36,7 +36,7 @@ class OutputLoss:
 
 
 class CompileLoss:
-    """What a model is trained to minimize, but for what layers add.
+    """The losses given to ``compile``, weighted and added up; layers add theirs elsewhere.
 
     Args:
         loss: a name, function, instance or config for all outputs; or one for each, in a list, a

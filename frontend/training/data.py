@@ -108,7 +108,7 @@ class Epochs:
         return self._per_epoch or self.source.count
 
     def look_ahead(self) -> Batch | None:
-        """A batch as those to come, all of which are still to come; None where there are none.
+        """The next batch, which will still come in its turn; None where the data are empty.
 
         Data that can begin again do so afterwards, and draw what they would have drawn.
         """

@@ -34,7 +34,7 @@ def length_of(stream: Any) -> int | None:
         return None if count is None else int(count() if callable(count) else count)
     try:
         return len(stream)
-    except TypeError:  # of what has no length, or says that it has none
+    except TypeError:  # generators have no length; others may refuse to tell it
         return None
 
 

@@ -74,7 +74,7 @@ class Trainer(BatchSteps):
                 which is not among the dtypes here.
 
         Raises:
-            ValueError: an unknown name; ``jit_compile=False``; steps that are no number above 0.
+            ValueError: an unknown name; ``jit_compile=False``; a number of steps below 1.
         """
         _check_compiled(run_eagerly, jit_compile)
         self.optimizer = optimizers.get(optimizer)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..device import Prepared
 from ..dim import Size, coefficient, evaluate
 from ..memory import align
-from ..placement import Placement
+from ..placement import place
 from ..program import (
     ARENA,
     CONSTANT,
@@ -61,7 +61,7 @@ class Binding(Prepared):
         profile: bool = False,
     ) -> None:
         self.program = program
-        self.placement = Placement(program, sizes, threads)
+        self.placement = place(program, sizes, threads)
         self.sizes = self.placement.sizes
         self.shapes = tuple(
             tuple(evaluate(size, self.sizes) for size in program.slots[i].shape)

@@ -23,7 +23,7 @@ from keraunos.compiler.report.profile import profile
 from keraunos.compiler.scheduling.forks import Threads, dependences, divided, stretches
 from keraunos.compiler.scheduling.schedule import BatchTile
 from keraunos.runtime.config import config
-from keraunos.runtime.placement import Placement
+from keraunos.runtime.placement import Placement, place
 from keraunos.runtime.program import ARENA, BranchRow, LaunchRow, LoopRow, Program
 from keraunos.runtime.program_check import check_program
 
@@ -191,7 +191,7 @@ def test_tiles_end_where_branches_do_unless_they_hold_the_fork() -> None:
 
 def test_values_of_branches_that_run_at_once_lie_apart() -> None:
     program = compile_graph(two_chains()).program
-    placed = Placement(program, {"N": 1}, threads=2)
+    placed = place(program, {"N": 1}, threads=2)
     heads = list(placed.branches)
     assert len(heads) == 2
     owned = [slots_within(program, head) for head in heads]
@@ -221,9 +221,9 @@ def apart(program: Program, placed: Placement, one: int, other: int) -> bool:
 def test_branches_are_rows_like_others_for_more_samples_or_one_thread() -> None:
     program = compile_graph(two_chains()).program
     most = branch_rows(program)[0].most
-    assert len(Placement(program, {"N": most}, threads=2).branches) == 2
-    assert not Placement(program, {"N": most + 1}, threads=2).branches
-    assert not Placement(program, {"N": 1}, threads=1).branches
+    assert len(place(program, {"N": most}, threads=2).branches) == 2
+    assert not place(program, {"N": most + 1}, threads=2).branches
+    assert not place(program, {"N": 1}, threads=1).branches
 
 
 # The same bits
@@ -295,7 +295,7 @@ def test_two_directions_run_beside_one_another_at_any_length() -> None:
 
 def test_a_tile_that_pays_takes_the_place_of_a_fork() -> None:
     program = compile_graph(two_directions()).program
-    few, many = (Placement(program, {"N": n, "T": 4}, threads=2) for n in (1, 64))
+    few, many = (place(program, {"N": n, "T": 4}, threads=2) for n in (1, 64))
     assert few.branches and not few.tiles
     assert many.tiles and not many.branches
 
