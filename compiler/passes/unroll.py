@@ -58,7 +58,7 @@ def unroll(graph: Graph, context: Context[Any]) -> Graph:
         if not isinstance(steps, int):
             context.decisions.add(_unknown(node))
             return items_of(node)
-        choice = _choice(node, wanted, context)
+        choice = _choice(node, steps, wanted, context)
         action = "unrolled" if choice.unrolls else "declined"
         context.decisions.add(_decision(node, action, choice.reason, choice.detail))
         return unrolled(node, choice.by) if choice.unrolls else items_of(node)
@@ -66,12 +66,11 @@ def unroll(graph: Graph, context: Context[Any]) -> Graph:
     return rewrite_scans(graph, change)
 
 
-def _choice(node: Node, wanted: Unroll, context: Context[Any]) -> Choice:
-    steps = int(steps_of(node))
+def _choice(node: Node, steps: int, wanted: Unroll, context: Context[Any]) -> Choice:
     if not steps:
         return Choice(1, False, "NO_STEPS", "there is none")
     if wanted == AUTO:
-        return Unrolling(node, zero_starts(node), context.target).best()
+        return Unrolling(node, steps, zero_starts(node), context.target).best()
     by = steps if wanted == FULL else min(int(wanted), steps)
     return Choice(by, wanted != 1, "ASKED", laid_out_as(by, steps) if wanted != 1 else "a loop")
 
@@ -151,7 +150,7 @@ def zero_starts(node: Node) -> frozenset[int]:
 def _is_zeros(node: Node) -> bool:
     if node.op in (ops.broadcast_to, ops.reshape):
         return _is_zeros(node.inputs[0])
-    return uniform_value(node) == 0
+    return bool(uniform_value(node) == 0)
 
 
 def _by_several(loop: Loop, state: Nodes, positions: range, by: int) -> Loop:

@@ -18,7 +18,6 @@ from ..context import Costs
 from ..ir.graph import Node
 from ..ir.kinds import Contraction
 from ..ops.registry import ops
-from ..ops.stepping import steps_of
 from ..units import count_of, format_seconds
 from .loops import loop_of, readers
 from .waves import elements, step_work, work_of
@@ -53,13 +52,13 @@ class _Cost:
 
 
 class Unrolling:
-    """Estimates for the scan ``node``, of known length, whose carries ``zeros`` start with zeros.
+    """Estimates for the scan ``node`` of ``steps`` steps, whose carries ``zeros`` start with zeros.
 
     Sizes are those of one sample, whose calls are short, so that little has much weight.
     """
 
-    def __init__(self, node: Node, zeros: Collection[int], costs: Costs[Any]) -> None:
-        self.steps = int(steps_of(node))
+    def __init__(self, node: Node, steps: int, zeros: Collection[int], costs: Costs[Any]) -> None:
+        self.steps = steps
         self.costs = costs
         inside = step_work(node).inside
         self.step = self._seconds(inside.flops, inside.weights)
