@@ -18,13 +18,15 @@ def first_channel(node: Node) -> int | None:
     """Where along the last axis a slice starts that has the others whole; None for other nodes."""
     if not isinstance(node.op.kind, Movement):
         return None
-    source, index = node.inputs[0].shape, node.op.kind.index(node)
-    last = len(source) - 1
+    source, last = node.inputs[0].shape, node.inputs[0].tensor_type.rank - 1
+    if node.shape[:last] != source[:last]:
+        return None
+    index = node.op.kind.index(node)
     if len(index.axes) != node.tensor_type.rank or index.fill is not None or last < 0:
         return None
     start = index.axes[last].offset
     whole = (*(AxisMap(axis) for axis in range(last)), AxisMap(last, offset=start))
-    if index.axes != whole or node.shape[:last] != source[:last]:
+    if index.axes != whole:
         return None
     return start if isinstance(start, int) and isinstance(node.shape[last], int) else None
 

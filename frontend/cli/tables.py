@@ -191,10 +191,10 @@ def _lines(graph: Graph, width: int) -> dict[Node, list[str]]:
     calls = node_calls(graph)
     types = max((len(str(node.type)) for node in calls), default=0)
     room = width - types - 3
-    broken = {node: broken(call, room) for node, call in calls.items()}
-    used = max((len(line) for lines in broken.values() for line in lines), default=0)
+    parts = {node: broken(call, room) for node, call in calls.items()}
+    used = max((len(line) for lines in parts.values() for line in lines), default=0)
     return {
-        node: [*lines[:-1], f"{lines[-1]:<{used}} : {node.type}"] for node, lines in broken.items()
+        node: [*lines[:-1], f"{lines[-1]:<{used}} : {node.type}"] for node, lines in parts.items()
     }
 
 

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+import keraunos as keras
 from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.report.compare import _difference, compare_graph
 from keraunos.compiler.report.comparison import Comparison, Variant
@@ -76,6 +77,17 @@ def test_names_choose_among_the_variants():
     comparison = compare_graph(GRAPH, [X], WEIGHTS, ["none", "default"], 1, reference=False)
     assert [variant.name for variant in comparison.variants] == ["none", "default"]
     assert comparison["none"].error is None
+
+
+def test_of_loops_it_is_shown_what_becomes_of_them():
+    model = keras.Sequential([keras.Input((3, 8)), keras.layers.SimpleRNN(8)])
+    found = keras.compare(model, np.ones((2, 3, 8), "float32"), repeats=1)
+    shown = [*(variant.name for variant in found.variants), *found.same]
+    assert set(shown) == {"rolled", "hoisted", "cell fused", "unrolled", "wavefront", "default"}
+    assert found["unrolled"].launches != found["cell fused"].launches
+    assert all(variant.error < 1e-5 for variant in found.variants)
+    chosen = keras.compare(model, np.ones((2, 3, 8), "float32"), ["none", "unrolled"], repeats=1)
+    assert [variant.name for variant in chosen.variants] == ["none", "unrolled"]
 
 
 def test_wrong_variants_and_repeats_are_refused():
