@@ -82,6 +82,11 @@ def engines_for(kind: str, dtype: DType, engines: Sequence[AnyEngine]) -> tuple[
     return tuple(each for each in engines if kind in each.kinds and each.operand == dtype)
 
 
+def multiplied(engines: Sequence[Engine]) -> frozenset[DType]:
+    """The dtypes that kernels of heavy ops compute: those that an engine multiplies."""
+    return frozenset(each.operand for each in engines)
+
+
 def least_work(kind: str, convolution: Convolution, engines: Sequence[Engine]) -> float:
     """That of the best engine which computes such contractions; infinite where there is none."""
     able = engines_for(kind, convolution.dtype, engines)

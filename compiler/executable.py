@@ -18,16 +18,17 @@ from ..runtime.devices import runs_here, targets_here
 from ..runtime.dim import evaluate as size_of
 from ..runtime.executor import Executor
 from ..runtime.finite import call_checked, first_not_finite
-from ..runtime.placement import Placement, solved
+from ..runtime.placement import place, solved
 from ..runtime.program import Program
 from .decisions import Decisions
 from .emit import emit
 from .ir.evaluate import bind_sizes, evaluate
 from .ir.graph import Graph, IRError, Node
 from .ir.nonfinite import not_finite
-from .pipeline import TILE, TRACE, Stages, optimize
+from .pipeline import FORK, TILE, TRACE, Stages, optimize
 from .program_file import save_program
 from .scheduling.conditions import check_choices
+from .scheduling.forks import divided
 from .scheduling.lower import lower
 from .scheduling.plan import Plan, plan
 from .scheduling.schedule import Schedule, schedule
@@ -125,7 +126,7 @@ class Executable:
             program.launches,
             0 if self.loaded is None else sum(kernel.cached for kernel in self.loaded.kernels),
             self.compile_seconds,
-            Placement(program, solved(program, shapes), config.threads).arena_bytes,
+            place(program, solved(program, shapes), config.threads).arena_bytes,
             sum(int(slot.bytes) for slot in slots if isinstance(slot.bytes, int)),
         )
 
@@ -206,6 +207,7 @@ def compile_graph(
     passes: str | Iterable[str] = "default",
     disable: str | Iterable[str] = (),
     stop_after: str | None = None,
+    unroll: bool | int | None = None,
     target: str | Target[Any] = CPU,
     threads: int | None = None,
     state: Mapping[str, Buffer] | None = None,
@@ -220,12 +222,17 @@ def compile_graph(
     passes, disable = listed(passes), listed(disable)
     decisions = Decisions()
     aim = target_named(target) if isinstance(target, str) else target
-    stages = optimize(graph, aim, passes, disable, stop_after, decisions)
+    stages = optimize(graph, aim, passes, disable, stop_after, decisions, unroll)
     final = stages.last
     scheduled = lower(schedule(final, aim), aim)
-    chosen = TILE in passes or "default" in passes
-    tiled = chosen and TILE not in disable and stop_after is None
-    tiles = aim.tiles(scheduled, decisions) if tiled else ()
+    later = {
+        name
+        for name in (FORK, TILE)
+        if (name in passes or "default" in passes) and name not in disable and stop_after is None
+    }
+    if FORK in later:
+        scheduled = aim.fork(scheduled, decisions)
+    tiles = divided(aim.tiles(scheduled, decisions), scheduled) if TILE in later else ()
     planned = plan(scheduled, tiles)
     program = emit(planned, aim)
     executor = Executor(program, threads, state) if runs_here(aim.name) else None

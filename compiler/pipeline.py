@@ -11,6 +11,7 @@ from .context import Context, PassFunction
 from .decisions import Decisions
 from .ir.graph import Graph, IRError
 from .ir.verify import verify
+from .ops.stepping import FULL, Unroll
 from .passes.expand import expand
 from .passes.fold_batch_norm import fold_batch_norm
 from .passes.fold_constants import fold_constants
@@ -22,6 +23,8 @@ from .passes.simplify import simplify
 from .passes.sink import sink
 from .passes.trim import trim
 from .passes.unpad import unpad
+from .passes.unroll import unroll
+from .passes.wavefront import wavefront
 from .passes.widen import widen
 from .suggest import did_you_mean, listed
 from .target import Target
@@ -35,18 +38,21 @@ NEUTRAL: tuple[PassFunction, ...] = (
     expand,
     simplify,  # what the expansion brought
     trim,
+    wavefront,
     hoist,
     retain,
     sink,
     inline,
+    unroll,
+    simplify,  # first steps, which know the states that they begin with
     unpad,
     reductions,
 )
 TRACE = "trace"
 _OTHER_NAMES = {"passes": ("default", "none"), "disable": (), "stop_after": (TRACE,)}
-# Batch tiling works on the schedule; it is chosen by name beside the passes.
-TILE = "tile"
-_LATER_NAMES = {"passes": (TILE,), "disable": (TILE,), "stop_after": ()}
+# Forks and batch tiling work on the schedule; they are chosen by name beside the passes.
+FORK, TILE = "fork", "tile"
+_LATER_NAMES = {"passes": (FORK, TILE), "disable": (FORK, TILE), "stop_after": ()}
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,7 @@ def optimize(
     disable: str | Iterable[str] = (),
     stop_after: str | None = None,
     decisions: Decisions | None = None,
+    unroll: bool | int | None = None,
 ) -> Stages:
     """Runs the passes over ``graph`` for ``target``; each says in ``decisions`` what it decided.
 
@@ -90,12 +97,16 @@ def optimize(
     ``disable`` names passes to skip. After the stage ``stop_after``, and under ``"none"``, only the
     ``mandatory`` passes run, without which there are no kernels. A pass that runs twice answers to
     its name, each run to its stage name. Verifies after each pass unless ``config.verify`` is off.
+    ``unroll`` says what becomes of every loop of known length: True lays out all steps, False none,
+    a number so many in one; None leaves it to the loops, and to the pass.
 
     Raises:
-        IRError: a name is unknown, or a pass made a malformed graph, which is a bug.
+        IRError: a name is unknown, ``unroll`` is no such thing or its pass does not run, or a pass
+            made a malformed graph, which is a bug.
     """
     chosen = _choose(target, passes, disable, stop_after)
-    context = Context(target, Decisions() if decisions is None else decisions)
+    how = _how_to_unroll(unroll, chosen)
+    context = Context(target, Decisions() if decisions is None else decisions, how)
     graphs = [(TRACE, graph)]
     _check(graph, TRACE)
     for stage, run in chosen:
@@ -104,6 +115,22 @@ def optimize(
             _check(graph, stage)
         graphs.append((stage, graph))
     return Stages(tuple(graphs))
+
+
+def _how_to_unroll(
+    wanted: bool | int | None, chosen: Sequence[tuple[str, PassFunction]]
+) -> Unroll | None:
+    """The option ``unroll`` in the words of a scan."""
+    if wanted is None:
+        return None
+    if not isinstance(wanted, int) or (wanted < 1 and wanted is not False):
+        raise IRError(
+            f"unroll: expected True, False, or how many steps there are in one from 1 on; got "
+            f"{wanted!r}"
+        )
+    if wanted is not False and unroll not in [run for _, run in chosen]:
+        raise IRError(f"unroll={wanted!r}: expected the pass unroll to run; it is left out")
+    return (FULL if wanted else 1) if isinstance(wanted, bool) else wanted
 
 
 def passes_for(target: Target[Any]) -> tuple[PassFunction, ...]:

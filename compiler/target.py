@@ -53,6 +53,10 @@ class Target(Costs[Machine], LayoutPolicy, Lowering):
         time."""
 
     @abstractmethod
+    def fork(self, schedule: Schedule, decisions: Decisions) -> Schedule:
+        """The schedule with the steps that are worth running beside one another as forks."""
+
+    @abstractmethod
     def emit(self, kernel: Kernel) -> str:
         """The text of a kernel's module; the same for equal kernels."""
 

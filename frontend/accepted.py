@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -160,6 +160,16 @@ Tensors = Annotated[
     Rule(
         "a list of tensors, 1 or more",
         lambda value: (isinstance(value, (list, tuple)) and len(value) > 0) or _has_rows(value),
+    ),
+]
+Function = Annotated[Callable[..., Any], Rule("a function", callable)]
+Functions = Annotated[
+    Sequence[Callable[..., Any]],
+    Rule(
+        "a list of functions",
+        lambda value: (
+            isinstance(value, (list, tuple)) and bool(value) and all(map(callable, value))
+        ),
     ),
 ]
 DataFormat = Annotated[

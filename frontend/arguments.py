@@ -84,7 +84,7 @@ def _sequence_of(each: Rule | None) -> Rule:
 
 
 def _collection_of(each: Rule | None) -> Rule:
-    """Of what can be read once only, such as a generator, elements are not looked at."""
+    """Looks at the elements of sequences alone: a generator could be read only once."""
     return Rule(
         f"a list or set, each element {each.words}" if each else "a list or another iterable",
         lambda value: (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from ..runtime.arrays import fitting
 from . import tree
 from .dtypes import as_array, canonical_array
-from .errors import NO_RESULT, LayerError, shown
+from .errors import NO_RESULT, LayerError, SizesUnknown, shown
 from .programs import Identity, TracedProgram, kept
 from .scope import Scope, entered
 from .tensor import KerasTensor
@@ -47,9 +48,26 @@ def program_for_arrays(
     if not arrays and not exact:
         raise LayerError(layer, f"expected tensors or arrays as inputs; received {shown(args)}")
     batch = () if exact else arrays[0].shape[:1]
-    specs = [_spec(leaf, batch) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
-    program = _program(layer, (args, kwargs), specs)
+    program = _program_for(layer, (args, kwargs), leaves, batch)
     return program, [fitting(array, array.dtype) for array in arrays]
+
+
+def _program_for(layer: Any, structure: Any, leaves: list[Any], batch: tuple[int, ...]) -> Any:
+    """The program for all batch sizes; for those at hand where arrays of several need to be known.
+
+    Those of inputs that do not go together are known then, and told.
+    """
+
+    def specs(batch: tuple[int, ...]) -> list[Any]:
+        return [_spec(leaf, batch) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
+
+    try:
+        return _program(layer, structure, specs(batch))
+    except SizesUnknown:
+        batches = {leaf.shape[:1] for leaf in leaves if isinstance(leaf, np.ndarray)}
+        if not batch or len(batches) < 2:
+            raise
+    return _program(layer, structure, specs(()))
 
 
 def _program(layer: Any, structure: Any, specs: list[Any]) -> TracedProgram:
@@ -133,16 +151,17 @@ def results_like(layer: Any, data: Any) -> Any:
 
     Builds the layer if need be. ``data`` is arrays or tensors, nested; None where there is none.
     """
+    batch = partial(_symbolic_batch, fixed=layer.fixes_batch)
     with entered(Scope()):
-        return layer.apply((tree.map_structure(_symbolic_batch, data),), {})
+        return layer.apply((tree.map_structure(batch, data),), {})
 
 
-def _symbolic_batch(leaf: Any) -> KerasTensor | None:
+def _symbolic_batch(leaf: Any, fixed: bool) -> KerasTensor | None:
     if leaf is None:
         return None
     known = isinstance(leaf, KerasTensor)
     dtype = leaf.dtype if known else canonical_array(np.empty(0, leaf.dtype)).dtype.name
-    return KerasTensor((None, *leaf.shape[1:]), dtype)
+    return KerasTensor((leaf.shape[0] if fixed else None, *leaf.shape[1:]), dtype)
 
 
 def _per_shape(shapes: Any, make: Any) -> Any:

@@ -110,6 +110,7 @@ def compile_model(
     disable: str | Iterable[str],
     stop_after: str | None,
     target: str,
+    unroll: bool | int | None,
 ) -> CompiledModel:
     """As ``inspection.compile``."""
     traced = traced_of(model, inputs, training)
@@ -118,6 +119,7 @@ def compile_model(
         passes=passes,
         disable=disable,
         stop_after=stop_after,
+        unroll=unroll,
         target=target,
         state=traced.state(),
     )

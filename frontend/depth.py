@@ -1,8 +1,8 @@
 """Layers within layers within layers: calls as deep as models are nested.
 
-A call of a layer calls those within, and so on: some ten frames of Python each. How deep that goes
-is up to the user, whose own ``call`` takes part in it; Python's limit is for what has no end. So
-every so many layers the call goes on in a thread of its own, whose stack is empty.
+A call of a layer calls those within, and so on: some ten frames of Python each. Users may nest
+layers as deep as they like, deeper than Python's limit of recursion. So every so many layers the
+call goes on in a thread of its own, whose stack is empty.
 """
 
 from __future__ import annotations

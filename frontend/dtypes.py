@@ -72,7 +72,9 @@ def standard_dtype(spec: Any) -> DType:
     try:
         return dtype_of(name)
     except TypeError as error:
-        raise UsageError(str(error)) from None
+        is_text = isinstance(name, str) and name in ("string", "str")
+        hint = f". {_TEXT}" if is_text else ""
+        raise UsageError(f"{error}{hint}") from None
 
 
 def compute_dtype_of(policy: Any) -> DType:
@@ -169,21 +171,43 @@ def as_array(value: Any) -> np.ndarray:
     else:
         array = _from_nested(value)
     if array.dtype.kind not in "iub" and not is_float(array.dtype):
-        raise UsageTypeError(
-            f"expected numbers; received an array of dtype {array.dtype} and shape {array.shape}. "
-            "Convert it first, for example with np.asarray(x, dtype='float32')"
-        )
+        raise _no_numbers(array)
     return array
+
+
+_TEXT = (
+    "There are no tensors of strings: text becomes numbers before a model, by "
+    "keraunos.layers.TextVectorization or StringLookup, as in model.fit(layer(texts), y)"
+)
+# What becomes of sequences of different lengths, in messages.
+PAD_THEM = "keraunos.utils.pad_sequences(x) makes one array of sequences of different lengths"
+
+
+def _no_numbers(array: np.ndarray) -> UsageTypeError:
+    first = next(iter(array.flat), None) if array.dtype.kind == "O" else None
+    what = f"an array of dtype {array.dtype} and shape {array.shape}"
+    if isinstance(first, (list, tuple, np.ndarray)):
+        return _ragged(f"{what}, which holds others")
+    if array.dtype.kind in "UST" or isinstance(first, (str, bytes)):
+        return UsageTypeError(f"expected numbers; received {what}. {_TEXT}")
+    return UsageTypeError(
+        f"expected numbers; received {what}. Convert it first, for example with "
+        "np.asarray(x, dtype='float32')"
+    )
+
+
+def _ragged(what: str) -> UsageTypeError:
+    return UsageTypeError(
+        f"expected an array of numbers, with rows of one length; received {what}. Pad the rows to "
+        f"one length: {PAD_THEM}"
+    )
 
 
 def _from_nested(value: Any) -> np.ndarray:
     try:
         return np.asarray(value)
-    except ValueError as error:
-        raise UsageTypeError(
-            f"expected an array of numbers; received {type(value).__name__} with rows of different "
-            f"lengths. Pad the rows to one length ({error})"
-        ) from None
+    except ValueError:
+        raise _ragged(f"a {type(value).__name__} with rows of different lengths") from None
 
 
 def _fits_int32(array: np.ndarray) -> bool:
@@ -194,7 +218,7 @@ def _fits_int32(array: np.ndarray) -> bool:
 
 
 __all__ = [
-    "BOOL", "FLOAT32", "FLOAT64", "INT32", "INT64", "UINT8", "DType", "as_array",
+    "BOOL", "FLOAT32", "FLOAT64", "INT32", "INT64", "PAD_THEM", "UINT8", "DType", "as_array",
     "canonical_array", "fitted_array", "floatx", "promote", "scalar_dtype", "set_floatx",
     "standard_dtype",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..compiler import ops as ir
 from ..compiler.ir.evaluate import evaluate_node
 from ..compiler.ir.graph import Graph, Node
 from ..compiler.ir.nonfinite import first_nonfinite_of
@@ -14,7 +15,7 @@ from ..compiler.ops.core import INPUT, constant, input_
 from ..runtime.config import config
 from . import tree
 from .errors import UsageError
-from .ids import check_classes
+from .ids import check_classes, check_rows, leaves_of, shown_layer
 from .scope import entered
 from .tensor import KerasTensor
 from .tracing import TraceScope
@@ -68,7 +69,7 @@ class EagerTrace(TraceScope):
             values = self.value(node)
         except UsageError:  # of a loop over time, see there
             return
-        check_classes(values, classes, ignored, "")
+        check_classes(values, classes, ignored)
 
     def check_finite(self, node: Node) -> None:
         """Raises ``ValueError`` where a value is not finite, and leaves weights as they were."""
@@ -90,10 +91,10 @@ class EagerTrace(TraceScope):
             return tree.map_structure(_of_any_batch, outputs)
 
     def value(self, node: Node) -> np.ndarray:
-        """The array that a node stands for, which is not to be written to.
+        """The array that a node stands for; read it only.
 
         Raises:
-            ValueError: it belongs to a step of a loop over time, of which there are many.
+            ValueError: it belongs to the step of a loop, which has a value for each step.
         """
         waiting = [node]
         while waiting:
@@ -113,7 +114,17 @@ class EagerTrace(TraceScope):
                 "expected a tensor of the step; received one within a loop over time, which stands "
                 "for all steps of the loop and has no single value"
             )
-        self._values[node] = evaluate_node(node, [self._values[each] for each in node.inputs])
+        operands = [self._values[each] for each in node.inputs]
+        if node.op is ir.gather:
+            self._check_lookup(node, *operands)
+        self._values[node] = evaluate_node(node, operands)
+
+    def _check_lookup(self, lookup: Node, table: np.ndarray, ids: np.ndarray) -> None:
+        """Raises ``ValueError`` for an id outside the table that is data, and nothing computed."""
+        source = next(leaves_of(lookup.inputs[1], {}), None)
+        if source is not None:
+            rows, name = table.shape[lookup.attrs["axis"]], str(source[0].attrs["name"])
+            check_rows(ids, rows, lookup.attrs["from_end"], shown_layer(lookup), name)
 
     def _known(self, node: Node, array: np.ndarray) -> Node:
         self._values[node] = array

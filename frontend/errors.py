@@ -35,7 +35,7 @@ class TooLarge(UsageError, MemoryError):
 
 
 class UsageTypeError(TypeError):
-    """Something that is no array of numbers, or no tensor, where one is needed."""
+    """Another kind of value where a tensor or an array of numbers is needed."""
 
 
 class IRUsageError(UsageError, IRError):

@@ -73,8 +73,8 @@ def grad(target: Any, wrt: Any = None, has_aux: bool = False) -> Any:
         For a graph the graph of its derivatives, one output each.
 
     Raises:
-        ValueError: what is differentiated is no float scalar; an argument to differentiate by is
-            missing or holds no floats; an op on the way has no gradient (with the line it is on).
+        ValueError: the result is another value than a float scalar; an argument to differentiate
+            by is missing or holds no floats; an op on the way has no gradient (with its line).
     """
     return _differentiated(target, wrt, with_value=False, has_aux=has_aux)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -86,6 +87,20 @@ class FunctionOperation(Operation):
         self.name = unique_name(function.__name__)
         self.source = user_line()
         self.inbound_nodes = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A pickle has the function by its public name, which is that of one around it."""
+        module = sys.modules.get(getattr(self.function, "__module__", ""))
+        public = getattr(module, self.function.__name__, None)
+        if getattr(public, "__wrapped__", None) is not self.function:
+            return vars(self)
+        return {**vars(self), "function": None, "public": public}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        public = state.pop("public", None)
+        vars(self).update(state)
+        if public is not None:
+            self.function = public.__wrapped__
 
     @property
     def class_name(self) -> str:

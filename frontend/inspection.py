@@ -41,6 +41,7 @@ def compile(
     passes: str | Iterable[str] = "default",
     disable: str | Iterable[str] = (),
     stop_after: str | None = None,
+    unroll: bool | int | None = None,
     training: bool = False,
 ) -> CompiledModel:
     """The executable of a model, a layer, a function of tensors, a training step, or a graph.
@@ -56,8 +57,10 @@ def compile(
         target: ``"cpu"``, this machine; or ``"cpu:avx512"``, ``"cpu:avx2"``, ``"cpu:sse"``, whose
             graphs and kernels can be read on any machine, and run where it has such vectors.
         passes: ``"default"``, ``"none"``, or a name or names of passes to run.
-        disable: a name or names of passes to leave out; ``"tile"`` among them.
+        disable: a name or names of passes to leave out; ``"tile"`` and ``"fork"`` among them.
         stop_after: the last stage to run; what kernels cannot do without runs all the same.
+        unroll: whether the steps of loops whose number is known are laid out one after another; or
+            how many of them make one step. By default each layer says so, or the compiler chooses.
         training: as the argument ``training`` of ``call``.
 
     Raises:
@@ -68,7 +71,7 @@ def compile(
         known, hint = ", ".join(map(repr, targets)), did_you_mean(target, targets)
         raise UsageError(f"compile: expected a target among {known}; received {target!r}{hint}")
     executable: CompiledModel = lazy.load(".compiled").compile_model(
-        model, inputs, training, passes, disable, stop_after, target
+        model, inputs, training, passes, disable, stop_after, target, unroll
     )
     return executable
 
@@ -131,7 +134,8 @@ def compare(
         x: the input, or a list or dict of several, of the batch size to time; a step has its own.
         variants: names among ``"none"``, ``"+fuse"``, ..., ``"default"``, or options of
             ``compile`` by names of your own, such as ``{"no fusion": {"disable": ("fuse",)}}``;
-            by default each pass added to those before.
+            by default each pass added to those before, and of a model with loops what becomes of
+            these: ``"rolled"``, ``"hoisted"``, ``"cell fused"``, ``"unrolled"``, ``"wavefront"``.
         repeats: rounds in which each variant has a turn; by default what three seconds allow.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import numpy as np
 
 from . import lazy
-from .ids import id_checks
+from .ids import checks_of
 from .tracing import Traced
 from .watching import Generation, Reads, current_reads, recording
 
@@ -40,7 +40,8 @@ class Kept:
 
     Attributes:
         checked: ``Generation.attributes`` when the values of these were looked at last.
-        around: what the trace read of which nothing tells when it changes; None for nothing.
+        around: what the trace read and has to be compared at each call, as no assignment to it is
+            seen; None where there is no such thing.
     """
 
     __slots__ = ("around", "checked", "made", "reads")
@@ -63,8 +64,8 @@ Store: TypeAlias = dict[Any, list[Kept]]
 def kept(programs: Store, key: Any, make: Callable[[], Made], most: int) -> Made:
     """What was made under ``key`` with attributes as they are now; else ``make()``, kept as well.
 
-    One key has several where attributes go to and fro, of which those go that were not looked for
-    the longest. Of more than ``most`` keys the oldest goes.
+    A key has several programs where attributes change to and fro: the one that was not used for the
+    longest goes first. Of more than ``most`` keys the oldest goes.
     """
     variants = programs.get(key)
     if variants is not None and variants[0].is_current():
@@ -110,17 +111,22 @@ class TracedProgram:
         kept = {id(variable) for variable in self._updated}
         self._read = [v for v in traced.variables.values() if id(v) not in kept]
         self._versions: tuple[int, ...] | None = None
-        self.checks: tuple[Callable[[Sequence[np.ndarray]], None], ...] = id_checks(traced.graph)
+        self.checks = checks_of(traced)
 
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         """One array per output. Raises as an executable does, which checks the arrays.
 
-        Raises ``ValueError`` too for ids outside the table that an ``Embedding`` looks them up in.
+        Raises ``ValueError`` too for ids outside the table that an ``Embedding`` looks them up in,
+        and for targets that name classes which there are not.
         """
-        if Generation.count != self.generation:
-            self.bind()
         if self.checks:
             self.check(arrays)
+        return self.run_checked(arrays)
+
+    def run_checked(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        """As a call, of arrays whose ids and targets have been looked at."""
+        if Generation.count != self.generation:
+            self.bind()
         results: tuple[np.ndarray, ...] = self.executable(*arrays)
         if self._updated:
             for variable in self._updated:
@@ -129,7 +135,7 @@ class TracedProgram:
         return results
 
     def check(self, arrays: Sequence[np.ndarray]) -> None:
-        """Raises ``UsageError`` for ids that the tables they are looked up in do not have."""
+        """Raises ``UsageError`` for ids and targets that name no rows and no classes."""
         for check in self.checks:
             check(arrays)
 

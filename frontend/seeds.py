@@ -169,8 +169,8 @@ class _Shared:
 def draw_key(seed: Any) -> Any:
     """The node of the key for a draw while a call is traced.
 
-    ``seed``: an int stands for the same numbers at every call; a ``SeedGenerator`` gives others
-    each time, and so does None, which stands for one generator that all share; or a key itself.
+    ``seed``: an int gives the same numbers at every call, a ``SeedGenerator`` others each time,
+    None those of the generator that all share; a key is taken as it is.
 
     Raises:
         ValueError: ``seed`` is none of these.

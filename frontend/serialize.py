@@ -190,7 +190,9 @@ def layer_config(layer: Any) -> dict[str, Any]:
 # Options that only Keras has, by what switches them off, and what goes with them.
 _IDLE = {
     "quantization_config": (None, ()),
+    "ragged": (False, ()),
     "renorm": (False, ("renorm_clipping", "renorm_momentum")),
+    "sparse": (False, ()),
 }
 
 

@@ -58,7 +58,7 @@ def is_users(value: type | ModuleType) -> bool:
 
 
 def file_of(value: type | ModuleType) -> str:
-    """Where it is written; of what has no file "", and of what is built in "<frozen>"."""
+    """The file it is written in; "<frozen>" for built-ins, "" where there is no file."""
     name = value.__module__ if isinstance(value, type) else value.__name__
     if name in sys.builtin_module_names or name.startswith("_frozen_importlib"):
         return "<frozen>"

@@ -1,4 +1,4 @@
-"""What user code reads that is no attribute of a watched object, while it is traced.
+"""What user code reads while it is traced, beside attributes of watched objects.
 
 That is: globals, and what functions enclose; attributes of classes, of modules and of objects of
 other classes; what lists, dicts, sets and small arrays hold. Nothing tells when one of these

@@ -20,6 +20,7 @@ from .random import set_random_seed
 from .training.batch import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from .training.dataset import PyDataset
 from .training.splitting import split_dataset
+from .training.text_files import text_dataset_from_directory
 from .training.timeseries import timeseries_dataset_from_array
 
 Sequence = PyDataset  # its older name
@@ -51,7 +52,7 @@ def to_categorical(x: Any, num_classes: Natural | None = None) -> np.ndarray:
 
 @checked
 def normalize(x: Any, axis: int = -1, order: float = 2) -> np.ndarray:
-    """x divided by its length along ``axis``; what has no length stays 0."""
+    """x divided by its length along ``axis``; vectors of zeros stay as they are."""
     array = as_array(x)
     normal_axis(axis, max(array.ndim, 1))
     array = np.atleast_1d(array)
@@ -66,25 +67,27 @@ def pad_sequences(
     dtype: Any = "int32",
     padding: Literal["pre", "post"] = "pre",
     truncating: Literal["pre", "post"] = "pre",
-    value: AnyFloat = 0.0,
+    value: AnyFloat | str = 0.0,
 ) -> np.ndarray:
     """Sequences of different lengths as one array, shape ``(len(sequences), maxlen, ...)``.
 
     Args:
         maxlen: the length of all; that of the longest unless given.
+        dtype: of the result; ``object`` or ``str`` for sequences of strings.
         padding: whether ``value`` comes before ("pre") or after ("post") a shorter sequence.
         truncating: whether the beginning ("pre") or the end of a longer one is left out.
 
     Raises:
         ValueError: something is no sequence, or steps have different shapes.
     """
-    kind = standard_dtype(dtype).numpy
+    of_strings = isinstance(dtype, (type, str, np.dtype)) and dtype in _STRINGS
+    kind = np.dtype(object) if of_strings else standard_dtype(dtype).numpy
     rows = [_sequence(row, kind) for row in sequences]
     length = max((len(row) for row in rows), default=0) if maxlen is None else maxlen
     step = next((row.shape[1:] for row in rows if len(row)), ())
     require_memory("pad_sequences", (len(rows), length, *step), kind)
-    if kind.kind in "iu" and not np.iinfo(kind).min <= value <= np.iinfo(kind).max:
-        raise UsageError(f"pad_sequences: expected a value that {kind} holds; received {value}")
+    if not of_strings:
+        _check_value(value, kind)
     padded = np.full((len(rows), length, *step), value, kind)
     for place, row in enumerate(rows):
         if len(row) and row.shape[1:] != step:
@@ -96,11 +99,20 @@ def pad_sequences(
         start = length - len(kept) if padding == "pre" else 0
         if len(kept):
             padded[place, start : start + len(kept)] = kept
-    return padded
+    return padded.astype(str) if of_strings and dtype in (str, "str") else padded
 
 
-def _sequence(row: Any, dtype: Any) -> np.ndarray:
-    array = as_array(row).astype(dtype)
+_STRINGS = (object, "object", str, "str")
+
+
+def _check_value(value: Any, kind: np.dtype) -> None:
+    limits = np.iinfo(kind) if kind.kind in "iu" else None
+    if isinstance(value, str) or (limits and not limits.min <= value <= limits.max):
+        raise UsageError(f"pad_sequences: expected a value that {kind} holds; received {value!r}")
+
+
+def _sequence(row: Any, dtype: np.dtype) -> np.ndarray:
+    array = np.array(row, dtype) if dtype.kind == "O" else as_array(row).astype(dtype)
     if not array.ndim:
         raise UsageError(
             f"pad_sequences: expected sequences of steps; received {shown(row)} as one"
@@ -118,6 +130,7 @@ __all__ = [
     "pack_x_y_sample_weight",
     "set_random_seed",
     "split_dataset",
+    "text_dataset_from_directory",
     "timeseries_dataset_from_array",
     "to_categorical",
     "unpack_x_y_sample_weight",

@@ -90,7 +90,7 @@ class Variable(Checked, Operators):
 
     @property
     def value(self) -> np.ndarray:
-        """The value as it is now: a copy, which what is assigned later does not change.
+        """A copy of the value as it is now; later assignments leave it alone.
 
         Read-only, as writing to it would not change the variable: ``assign`` does, ``numpy`` gives
         a copy to write to.

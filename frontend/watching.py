@@ -209,7 +209,7 @@ def current_reads() -> Reads | None:
 
 
 def note_values(*values: Any) -> None:
-    """Takes down what functions read, and what objects hold, that are no attributes of anything."""
+    """Takes down what functions read beside attributes: globals, closures, objects' contents."""
     reads = _RECORDING.get()
     if reads is not None:
         reads.surroundings.add(*values)

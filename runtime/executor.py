@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
@@ -60,6 +60,13 @@ class Executor:
         self.on_empty: Callable[[Arrays], Arrays] | None = None
         self._output_dtypes = [np.dtype(program.slots[i].dtype) for i in program.outputs]
         self._lock = Lock()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"a compiled program ({self.program.name}) is not copied or pickled: it is memory "
+            "and machine code of this process. Write it with "
+            "save(path), and read it with load_program(path)"
+        )
 
     def set_constant(self, slot: int, value: np.ndarray) -> None:
         """Copies a prepared weight into its place; not while a call is under way."""
@@ -117,7 +124,8 @@ class Executor:
         """What is wrong with the first argument that does not fit."""
         slots = [self.program.slots[i] for i in self.program.inputs]
         if len(arrays) != len(slots):
-            return ValueError(f"expected {len(slots)} arguments, got {len(arrays)}")
+            names = ", ".join(f"{slot.name}: {slot.dtype}{_shape_of(slot)}" for slot in slots)
+            return ValueError(f"expected {len(slots)} arguments, {names}; got {len(arrays)}")
         for array, slot, (_, beyond) in zip(arrays, slots, self._checks, strict=True):
             wanted = f"argument {slot.name}: expected a contiguous array of {slot.dtype}"
             if not isinstance(array, np.ndarray):
@@ -159,6 +167,10 @@ class Executor:
             while len(self._pools) > MAX_SHAPES:
                 self._pools.popitem(last=False)
             return pool
+
+
+def _shape_of(slot: Slot) -> str:
+    return f"[{', '.join(map(str, slot.shape))}]"
 
 
 def _argument_check(slot: Slot) -> tuple[np.dtype, int]:

@@ -11,7 +11,7 @@ from .arrays import is_float
 from .dim import Size
 from .executor import Arrays, Executor
 from .host_functions import REQUIRE_FINITE, REQUIRE_NO_NAN, NotFiniteError
-from .program import CONSTANT, INPUT, HostRow, LaunchRow, LoopRow, Program, Row, Slot, TileRow
+from .program import CONSTANT, HEADS, INPUT, HostRow, LaunchRow, Program, Row, Slot, TileRow
 
 
 def call_checked(
@@ -84,7 +84,7 @@ def _written(program: Program) -> dict[int, tuple[int, str]]:
             continue
         heads = program.around[index]
         outer = program.rows[heads[0]] if heads else row
-        end = heads[0] + outer.rows if isinstance(outer, (TileRow, LoopRow)) else index
+        end = heads[0] + outer.rows if isinstance(outer, HEADS) else index
         for slot in row.writes:
             if not isinstance(outer, TileRow) or not _is_within(program.slots[slot], heads[0], end):
                 found[slot] = (end, row.label)

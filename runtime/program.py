@@ -109,6 +109,22 @@ class TileRow:
 
 
 @dataclass(frozen=True)
+class BranchRow:
+    """The next ``rows`` rows are one of the branches of a fork, which run beside one another.
+
+    Each of the branches, which follow one another and read nothing of what the others write, is run
+    by one thread from its first row to its last, without waiting for anybody. So it is up to
+    ``most`` samples; with more, threads share the work of each row. Branches of one ``fork`` have
+    its number.
+    """
+
+    rows: int
+    fork: int
+    most: int
+    symbol: str = "N"
+
+
+@dataclass(frozen=True)
 class LoopRow:
     """The next ``rows`` rows run ``trips`` times, in order."""
 
@@ -131,7 +147,8 @@ class HostRow:
     label: str
 
 
-Row: TypeAlias = LaunchRow | TileRow | LoopRow | HostRow
+Row: TypeAlias = LaunchRow | TileRow | BranchRow | LoopRow | HostRow
+HEADS = (TileRow, BranchRow, LoopRow)  # rows with a body
 
 
 @dataclass(frozen=True)
@@ -172,7 +189,7 @@ class Program:
 
     @cached_property
     def around(self) -> tuple[tuple[int, ...], ...]:
-        """For each row the rows of the tiles and loops it lies in, the outermost first."""
+        """For each row the heads that it lies in the bodies of, the outermost first."""
         return heads_around(self.rows)
 
     def trips(self, index: int) -> Size:
@@ -212,13 +229,13 @@ class Program:
 
 
 def heads_around(rows: Sequence[Row]) -> tuple[tuple[int, ...], ...]:
-    """For each of ``rows`` those of the tiles and loops it lies in, the outermost first."""
+    """For each of ``rows`` the heads that it lies in the bodies of, the outermost first."""
     found: list[tuple[int, ...]] = []
     ends: list[tuple[int, int]] = []  # a head, and the row after its body
     for index, row in enumerate(rows):
         ends = [pair for pair in ends if pair[1] > index]
         found.append(tuple(head for head, _ in ends))
-        if isinstance(row, (TileRow, LoopRow)):
+        if isinstance(row, HEADS):
             ends.append((index, index + 1 + row.rows))
     return tuple(found)
 
@@ -248,6 +265,8 @@ def _what(row: Row, kernels: Sequence[str]) -> str:
         return f"{row.trips} times through {_rows(row.rows)}"
     if isinstance(row, HostRow):
         return f"{row.function}, on the host"
+    if isinstance(row, BranchRow):
+        return f"up to {row.symbol}={row.most}, branch of fork {row.fork}: {_rows(row.rows)}"
     return f"from {row.symbol}={row.least}, {row.tile} at a time through {_rows(row.rows)}"
 
 

@@ -15,9 +15,11 @@ from .dim import Size, symbols_of
 from .program import (
     ARENA,
     CONSTANT,
+    HEADS,
     INPUT,
     OUTPUT,
     STATE,
+    BranchRow,
     HostRow,
     LaunchRow,
     Location,
@@ -83,7 +85,7 @@ def _check_nesting(program: Program) -> None:
     for index, row in enumerate(program.rows):
         while len(ends) > 1 and ends[-1] <= index:
             ends.pop()
-        if isinstance(row, (TileRow, LoopRow)):
+        if isinstance(row, HEADS):
             ends.append(index + 1 + row.rows)
             _require(row.rows >= 0 and ends[-1] <= ends[-2], f"row {index}: rows that it holds")
         if isinstance(row, TileRow):
@@ -91,6 +93,10 @@ def _check_nesting(program: Program) -> None:
             _require(row.symbol in program.symbols, f"row {index}: a size to tile")
             inside = any(isinstance(program.rows[i], TileRow) for i in program.around[index])
             _require(not inside, f"row {index}: no tile in a tile")
+        if isinstance(row, BranchRow):
+            around = [program.rows[i] for i in program.around[index]]
+            alone = all(isinstance(each, TileRow) for each in around)
+            _require(alone, f"row {index}: no branch in a branch or a loop")
 
 
 def _check_launch(

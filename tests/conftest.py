@@ -4,6 +4,7 @@ The cache folder stays the same from session to session, so a kernel is compiled
 KERAUNOS_TEST_CACHE_DIR names another one, an empty one for instance, to see that all compiles.
 """
 
+import gc
 import hashlib
 import os
 import tempfile
@@ -43,3 +44,13 @@ os.environ["KERAUNOS_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = THREADS
 
 def pytest_configure(config: pytest.Config) -> None:
     tiers.Session.is_deep = tiers.asks_for_deep(config.getoption("markexpr"))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return tiers.has_none(collection_path, config.getoption("markexpr")) or None
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: it need not be searched for garbage again and again."""
+    gc.collect()
+    gc.freeze()

@@ -49,13 +49,13 @@ PLACE = re.compile(r" +# (.*?) *\S+\.py:\d+$", re.MULTILINE)
 
 def network(name: str) -> Graph:
     """A network of the benchmarks, with the names that its layers have in a new session."""
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     return keras.trace(WORKLOADS[name].build(keras))
 
 
 def training_step() -> Graph:
     """A step of Adam on the small network, with a metric."""
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     model = WORKLOADS["cnn"].build(keras)
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     images, labels = np.zeros((2, 28, 28, 1), "float32"), np.zeros(2, "int32")

@@ -8,6 +8,6 @@ from keraunos.runtime.cpu.host import Host
 HERE = target_named(CPU)
 
 
-def context(decisions: Decisions | None = None) -> Context[Host]:
+def context(decisions: Decisions | None = None, unroll: int | str | None = None) -> Context[Host]:
     """What a pass is given."""
-    return Context(HERE, Decisions() if decisions is None else decisions)
+    return Context(HERE, Decisions() if decisions is None else decisions, unroll)

@@ -203,6 +203,8 @@ def _others() -> list[Case]:
         case("Normalization", VECTOR),
         case("Normalization", VECTOR, **statistics),
         case("Normalization", VECTOR, axis=None, mean=3.0, variance=2.0, invert=True),
+        case("CategoryEncoding", (5,), dtype="int32", num_tokens=10, output_mode="count"),
+        case("Discretization", VECTOR, bin_boundaries=[-0.5, 0.25, 1.0], output_mode="one_hot"),
         case("Dropout", SEQUENCE, rate=0.5),
         case("SpatialDropout1D", SEQUENCE, rate=0.5),
         case("SpatialDropout2D", IMAGE, rate=0.5),
@@ -227,10 +229,17 @@ CASES = [
     *_others(),
 ]
 
+# Of strings and other data before they are tensors: see test_text.py.
+OF_DATA = frozenset(
+    {layers.Hashing, layers.IntegerLookup, layers.StringLookup, layers.TextVectorization}
+)
+
 # Of cells that take states beside inputs, and of layers around those: see test_recurrent_layers.py.
 RECURRENT = frozenset(
     {
         layers.Bidirectional,
+        layers.ConvLSTM1D,
+        layers.ConvLSTM2D,
         layers.GRU,
         layers.GRUCell,
         layers.LSTM,

@@ -16,7 +16,7 @@ from keraunos.compiler.scheduling.plan import plan
 from keraunos.compiler.scheduling.schedule import schedule
 from keraunos.runtime.config import config
 from keraunos.runtime.cpu.host import WIDE, Host, host
-from keraunos.runtime.placement import Placement
+from keraunos.runtime.placement import place
 from keraunos.runtime.program import Program
 
 KB = 1024
@@ -60,7 +60,7 @@ class Compiled:
     def arena_bytes(self, samples: int) -> int:
         """Memory for intermediate values at a batch of so many."""
         sizes = dict.fromkeys(self.program.symbols, samples)
-        return Placement(self.program, sizes, threads=2).arena_bytes
+        return place(self.program, sizes, threads=2).arena_bytes
 
 
 def compiled_for(described: Host, graph: Graph) -> Compiled:

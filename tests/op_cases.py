@@ -10,6 +10,7 @@ import numpy as np
 from keraunos.compiler import ops
 from keraunos.compiler.ir.evaluate import evaluate
 from keraunos.compiler.ir.graph import Graph, Node, Op, Sample
+from keraunos.compiler.ir.kinds import NoGrad
 from keraunos.compiler.ir.types import TensorType, parse_type
 
 
@@ -48,3 +49,10 @@ def make_case(op: Op, sample: Sample) -> Case:
 
 CASES = [make_case(op, sample) for op in ops.all_ops() for sample in op.samples]
 CASE_IDS = [f"{case.op.name}-{case.op.samples.index(case.sample)}" for case in CASES]
+
+
+def is_differentiable(case: Case) -> bool:
+    floats = any(node.dtype.is_float for node in case.inputs)
+    if case.op is ops.stop_gradient or isinstance(case.op.gradient, NoGrad):
+        return False
+    return floats and case.node.dtype.is_float

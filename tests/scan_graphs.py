@@ -2,7 +2,8 @@
 
     graph = random_scan_graph(seed=7)
 
-Inputs are batches of sequences ``f32[N, T, C]`` and more; both N and T are symbols. Loops have up
+Inputs are batches of sequences ``f32[N, T, C]`` and more; both N and T are symbols, unless
+the number of steps is given. Loops have up
 to three carries of any rank and type, go either way along any axis, nest, share sequences, hand
 carries on unchanged or swapped, and have results that nobody reads. All values stay moderate.
 """
@@ -25,9 +26,9 @@ LOOPS = (1, 3)
 OPS_IN_A_STEP = (1, 7)
 
 
-def random_scan_graph(seed: int) -> Graph:
-    """A graph of one to three loops; always the same for one seed."""
-    return _Builder(random.Random(seed)).graph(seed)
+def random_scan_graph(seed: int, steps: Size = T) -> Graph:
+    """A graph of one to three loops; always the same for one seed and number of steps."""
+    return _Builder(random.Random(seed), steps).graph(seed)
 
 
 Move = Callable[["_Builder", Node], "Node | None"]
@@ -41,19 +42,20 @@ def move(function: Move) -> Move:
 
 
 class _Builder:
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, steps: Size) -> None:
         self.rng = rng
+        self.steps = steps
         self.parameters = 0
 
     def graph(self, seed: int) -> Graph:
-        channels = self.rng.choice([2, 4, 6])
-        x = input_("x", TensorType(FLOAT32, (N, T, channels)))
+        channels, steps = self.rng.choice([2, 4, 6]), self.steps
+        x = input_("x", TensorType(FLOAT32, (N, steps, channels)))
         h = input_("h", TensorType(FLOAT32, (N, channels)))
         more = [
-            input_("image", TensorType(FLOAT32, (N, T, 4, 4, 2))),
-            input_("index", TensorType(INT32, (N, T))),
-            input_("late", TensorType(FLOAT32, (N, 3, T))),
-            input_("early", TensorType(FLOAT32, (T, N, channels))),
+            input_("image", TensorType(FLOAT32, (N, steps, 4, 4, 2))),
+            input_("index", TensorType(INT32, (N, steps))),
+            input_("late", TensorType(FLOAT32, (N, 3, steps))),
+            input_("early", TensorType(FLOAT32, (steps, N, channels))),
         ]
         inputs = [x, h, *self.rng.sample(more, self.rng.randint(0, 2))]
         values = list(inputs)
@@ -76,11 +78,11 @@ class _Builder:
 
     def loop(self, values: list[Node]) -> list[Node]:
         axis = self.rng.choice([1, 1, 1, 0, 2])
-        sequences = [v for v in values if v.tensor_type.rank > axis and v.shape[axis] == T]
+        sequences = [v for v in values if v.tensor_type.rank > axis and v.shape[axis] == self.steps]
         if not sequences:
             return self.loop(values)
         chosen = [self.rng.choice(sequences) for _ in range(self.rng.randint(1, 3))]
-        others = [v for v in values if T not in v.shape and v.dtype.is_float]
+        others = [v for v in values if self.steps not in v.shape and v.dtype.is_float]
         return self.scan(chosen, others, axis, nested=False)
 
     def scan(

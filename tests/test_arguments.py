@@ -17,6 +17,7 @@ CALLED_BACK = {
 EXCEPTIONS = {
     "Variable.__init__": {"autocast"},  # floats of two widths in one layer
     "BatchNormalization.__init__": {"synchronized"},  # several devices
+    "Lambda.__init__": {"output_shape"},  # the trace tells it
     "Adafactor.__init__": {"relative_step"},  # Keras takes the least rate either way
     "TensorBoard.__init__": {"write_graph"},  # True unless given, so it cannot be refused
     "Regularizer.__call__": {"x"},  # the base, which penalizes nothing

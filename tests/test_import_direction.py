@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import networkx as nx
@@ -28,6 +29,7 @@ KERNEL_TEXTS = {"runtime/cpu/interpreter.py"}
 
 # What imports a module by a string, and what that is relative to; None is the caller's package.
 LOADERS = {"importlib.import_module": None, "lazy.load": "keraunos.frontend"}
+LOADING = {name.rpartition(".")[2] for name in LOADERS}
 UNREADABLE = "a name that is not written there"
 # A user's module, and what `lazy.load` is given, which is read where it is called.
 NAMED_ELSEWHERE = {"keraunos.frontend.cli.references", "keraunos.frontend.lazy"}
@@ -45,7 +47,7 @@ CLOSING = {
 # this list. A module that is named itself does not stand where its folder does.
 LAYERED = {
     "compiler": (
-        "suggest units",
+        "suggest units durations file_names",
         "decisions",
         "ir",
         "ops",
@@ -113,17 +115,20 @@ SOURCES = sources()
 
 def imports_of(name: str, path: Path, tree: ast.Module) -> Iterator[Import]:
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    in_functions = {
-        inner
-        for outer in ast.walk(tree)
-        if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        for inner in ast.walk(outer)
-    }
-    for node in ast.walk(tree):
+    for node, is_inside in nodes_of(tree):
         for target in targets(node, package):
-            place = f"{path.relative_to(ROOT)}:{node.lineno}"  # type: ignore[attr-defined]
-            by_string = isinstance(node, ast.Call)
-            yield Import(name, target, place, node in in_functions, by_string)
+            place = f"{path.relative_to(ROOT)}:{node.lineno}"
+            yield Import(name, target, place, is_inside, isinstance(node, ast.Call))
+
+
+def nodes_of(tree: ast.Module) -> Iterator[tuple[ast.Import | ast.ImportFrom | ast.Call, bool]]:
+    """The nodes that may import something, each with whether it stands inside a function."""
+    waiting: list[tuple[ast.AST, bool]] = [(tree, False)]
+    for node, is_inside in waiting:
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.Call):
+            yield node, is_inside
+        is_inside |= isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        waiting += [(child, is_inside) for child in ast.iter_child_nodes(node)]
 
 
 def targets(node: ast.AST, package: str) -> list[str]:
@@ -142,6 +147,8 @@ def targets(node: ast.AST, package: str) -> list[str]:
 
 def named_in_call(node: ast.Call, package: str) -> list[str]:
     """The modules that a call imports by a string: what stands in braces may be anything."""
+    if not isinstance(node.func, ast.Attribute) or node.func.attr not in LOADING:
+        return []  # without spelling the function out, which takes its time
     base = LOADERS.get(ast.unparse(node.func), "")
     if base is None:
         base = package
@@ -173,15 +180,14 @@ def absolute(node: ast.ImportFrom, package: str) -> str:
     return ".".join([*parts, *filter(None, [node.module])])
 
 
+@cache
 def all_imports() -> list[Import]:
+    """Those of the whole package, read when a test first asks for them."""
     return [
         found
         for name, path in SOURCES.items()
         for found in imports_of(name, path, ast.parse(path.read_text("utf-8"), str(path)))
     ]
-
-
-IMPORTS = all_imports()
 
 
 def layer_of(module: str) -> str | None:
@@ -203,7 +209,7 @@ def is_ours(module: str) -> bool:
 
 
 def test_imports_go_down():
-    assert not [found for found in IMPORTS if goes_up(found)]
+    assert not [found for found in all_imports() if goes_up(found)]
 
 
 def test_the_direction_is_seen():
@@ -213,7 +219,7 @@ def test_the_direction_is_seen():
 
 
 def test_imports_are_relative_inside_the_package():
-    assert not [found.place for found in IMPORTS if names_the_package(found)]
+    assert not [found.place for found in all_imports() if names_the_package(found)]
 
 
 def names_the_package(found: Import) -> bool:
@@ -227,7 +233,7 @@ def names_the_package(found: Import) -> bool:
 def test_no_cycles():
     graph = nx.DiGraph(
         (found.importer, found.imported)
-        for found in IMPORTS
+        for found in all_imports()
         if found.imported in SOURCES and found.imported != found.importer
     )
     late = {(f"keraunos.frontend.{one}", f"keraunos.frontend.{other}") for one, other in CLOSING}
@@ -253,11 +259,13 @@ importlib.import_module(chosen)
 
 
 def test_what_is_imported_is_written_where_it_is():
-    assert {each.importer for each in IMPORTS if each.imported == UNREADABLE} == NAMED_ELSEWHERE
+    assert {
+        each.importer for each in all_imports() if each.imported == UNREADABLE
+    } == NAMED_ELSEWHERE
 
 
 def test_below_the_frontend_few_load_anything_late():
-    late = {each.importer for each in IMPORTS if each.by_string}
+    late = {each.importer for each in all_imports() if each.by_string}
     assert {name for name in late if layer_of(name) != "frontend"} == LATE_BELOW
 
 
@@ -265,7 +273,7 @@ def test_arrows_point_down_the_layers():
     wrong = [
         f"{found.place} imports {found.imported}"
         for layer, names in LAYERED.items()
-        for found in IMPORTS
+        for found in all_imports()
         if goes_up_within(found, layer, names)
     ]
     assert not wrong
@@ -319,7 +327,7 @@ BACKENDS = {path.parent.name for path in (ROOT / "compiler").glob("*/target.py")
 def test_backends_are_known_by_name_in_one_module_a_layer():
     wrong = [
         f"{found.place} imports {found.imported}"
-        for found in IMPORTS
+        for found in all_imports()
         if backend_of(found.imported) not in (None, backend_of(found.importer))
         and found.importer not in KNOW_BACKENDS
     ]
@@ -342,7 +350,7 @@ def test_no_imports_inside_functions_but_of_optional_dependencies_in_named_files
     named = late_importers()
     wrong = [
         f"{found.place} imports {found.imported}"
-        for found in IMPORTS
+        for found in all_imports()
         if found.inside_function
         and not found.by_string
         and not (
@@ -355,7 +363,7 @@ def test_no_imports_inside_functions_but_of_optional_dependencies_in_named_files
 
 def test_each_optional_dependency_is_imported_late_in_one_file():
     places: dict[str, set[str]] = {}
-    for found in IMPORTS:
+    for found in all_imports():
         if found.inside_function and not found.by_string:
             places.setdefault(found.imported.partition(".")[0], set()).add(found.importer)
     assert not {library: files for library, files in places.items() if len(files) > 1}
@@ -364,7 +372,7 @@ def test_each_optional_dependency_is_imported_late_in_one_file():
 def test_reports_are_imported_by_nothing_below_the_frontend():
     places = [
         found.place
-        for found in IMPORTS
+        for found in all_imports()
         if is_report(found.imported)
         and layer_of(found.importer) in ("compiler", "runtime")
         and not is_report(found.importer)
@@ -379,7 +387,7 @@ def is_report(module: str) -> bool:
 def test_the_runtime_needs_little():
     roots = {
         found.imported.partition(".")[0]
-        for found in IMPORTS
+        for found in all_imports()
         if layer_of(found.importer) == "runtime" and not is_stdlib(found.imported)
     }
     assert roots <= RUNTIME_NEEDS | {"keraunos"}

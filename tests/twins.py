@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tiers import covering, deep
 
 import keraunos
 
@@ -75,11 +76,24 @@ def case(layer: str, *shapes: Shape, **options: Any) -> Case:
     return Case(layer, shapes, tuple(options.items()), dtype, **own)
 
 
-def sweep(layer: str, shape: Shape, axes: dict[str, list[Any]], **options: Any) -> list[Case]:
-    """A case for each combination of the values in ``axes``."""
+def sweep(layer: str, shape: Shape, axes: dict[str, list[Any]], **options: Any) -> list[Any]:
+    """A parameter, a case, for each combination of the values in ``axes``.
+
+    Those that show no two values together that another shows are of the deep tier.
+    """
+    chosen = covering([len(values) for values in axes.values()])
     return [
-        case(layer, shape, **options, **dict(zip(axes, values, strict=True)))
-        for values in product(*axes.values())
+        each
+        for row in product(*(range(len(values)) for values in axes.values()))
+        for each in deep(
+            case(
+                layer,
+                shape,
+                **options,
+                **{name: axes[name][i] for name, i in zip(axes, row, strict=True)},
+            ),
+            when=row not in chosen,
+        )
     ]
 
 

@@ -83,11 +83,13 @@ def of_layers() -> list[Call]:
 
 # Functions of tensors
 
+TEXTS = str(Path(__file__).parent / "texts")
 ROWS = np.arange(6, dtype="float32").reshape(2, 3) / 7
 IMAGE = np.ones((1, 4, 4, 2), "float32")
 KERNEL = np.ones((2, 2, 2, 3), "float32")
 _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "arange": (0, 5, 1),
+    "associative_scan": (ops.add, ROWS, False, 0),
     "average_pool": (IMAGE, 2, 1, "valid"),
     "batch_normalization": (ROWS, np.ones(3), np.ones(3), -1),
     "bitwise_and": (ROWS > 0.3, ROWS > 0.6),
@@ -104,14 +106,18 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "categorical_crossentropy": (ROWS, ROWS),
     "clip": (ROWS, 0.0, 1.0),
     "concatenate": ([ROWS, ROWS], 0),
+    "cond": (ROWS[0, 1] > 0.1, lambda: ROWS, lambda: ROWS * 2),
     "conv": (IMAGE, KERNEL, 1, "valid"),
     "conv_transpose": (IMAGE, np.ones((2, 2, 3, 2), "float32"), 1, "valid"),
+    "ctc_decode": (np.ones((2, 4, 3), "float32"), np.array([4, 3])),
+    "ctc_loss": (np.array([[1, 2]]), np.ones((1, 4, 3), "float32"), np.array([2]), np.array([4])),
     "depthwise_conv": (IMAGE, np.ones((2, 2, 2, 1), "float32"), 1, "valid"),
     "dot": (ROWS, ROWS.T),
     "einsum": ("ij,jk->ik", ROWS, ROWS.T),
     "empty": ((2, 3),),
     "expand_dims": (ROWS, 0),
     "eye": (3, 4),
+    "fori_loop": (0, 3, lambda i, value: ops.add(value, i), ROWS),
     "full": ((2, 3), 1.0),
     "full_like": (ROWS, 1.0),
     "get_item": (ROWS, 0),
@@ -119,6 +125,7 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "hstack": ([ROWS, ROWS],),
     "identity": (3,),
     "linspace": (0.0, 1.0, 5),
+    "map": (ops.square, ROWS),
     "matmul": (ROWS, ROWS.T),
     "max_pool": (IMAGE, 2, 1, "valid"),
     "moments": (ROWS, 0),
@@ -130,6 +137,7 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "repeat": (ROWS, 2, 0),
     "reshape": (ROWS, (3, 2)),
     "roll": (ROWS, 1, 0),
+    "scan": (lambda carry, row: (ops.add(carry, row), carry), ROWS[0], ROWS),
     "separable_conv": (IMAGE, np.ones((2, 2, 2, 1)), np.ones((1, 1, 2, 3)), 1, "valid"),
     "slice": (ROWS, (0, 0), (1, 2)),
     "sparse_categorical_crossentropy": (np.array([0, 1]), ROWS),
@@ -137,19 +145,23 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "squeeze": (ROWS[None], 0),
     "stack": ([ROWS, ROWS], 0),
     "swapaxes": (ROWS, 0, 1),
+    "switch": (1, [ops.abs, ops.square], ROWS),
     "take": (ROWS, np.array([0, 1]), 0),
     "take_along_axis": (ROWS, np.array([[0], [1]]), 1),
     "tensordot": (ROWS, ROWS.T, 1),
     "threshold": (ROWS, 0.5, 0.0),
     "tile": (ROWS, (2, 1)),
     "trace": (ROWS,),
+    "vectorized_map": (ops.square, ROWS),
     "vstack": ([ROWS, ROWS],),
+    "while_loop": (lambda x: ops.less(ops.sum(x), 9), lambda x: ops.add(x, 1), ROWS, 20),
     "where": (ROWS > 0.3, ROWS, ROWS),
     "zeros": ((2, 3),),
 }
 
 
-_OF_DATA = ("nonzero",)  # only the data tell the sizes of what they give
+# Of some only the data tell the sizes of what they give; others take arrays alone.
+_OF_DATA = ("ctc_decode", "nonzero")
 
 
 def of_ops() -> list[Call]:
@@ -287,6 +299,7 @@ def of_functions() -> list[Call]:
         Call("set_random_seed", utils.set_random_seed, (1,)),
         Call("Progbar", utils.Progbar, (3,), {"stream": None}),
         Call("split_dataset", utils.split_dataset, (ROWS,), {"left_size": 0.5}),
+        Call("text_files", utils.text_dataset_from_directory, (TEXTS,), {"verbose": False}),
         Call("timeseries", utils.timeseries_dataset_from_array, (ROWS, None, 1)),
         Call("pack", utils.pack_x_y_sample_weight, (ROWS,)),
         Call("unpack", utils.unpack_x_y_sample_weight, ((ROWS,),)),

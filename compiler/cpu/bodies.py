@@ -72,10 +72,15 @@ class Contract(Body):
     engine: str = "fma"
     accumulator: DType = FLOAT32
 
+    @property
+    def multiplier(self) -> str:
+        return self.engine
+
 
 # Elements between the end of what is transformed for one place and the start of the next: places
 # a multiple of 4 KB apart would evict each other.
 PLACES_APART = 16
+WINOGRAD = "winograd"  # the engine of this name
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,10 @@ class Winograd(Body):
     bias: bool
     in_place: bool
 
+    @property
+    def multiplier(self) -> str:
+        return WINOGRAD
+
 
 @dataclass(frozen=True)
 class WinogradKernelGradient(Body):
@@ -116,6 +125,10 @@ class WinogradKernelGradient(Body):
 
     block: RegisterBlock
     tiles: int
+
+    @property
+    def multiplier(self) -> str:
+        return WINOGRAD
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from ..ir.graph import Graph, Node
 from ..ir.kinds import Concatenation, KernelGradient, Leaf, Projection, Region, ScatterAdd, View
-from ..ir.types import FLOAT32, Size, TupleType
+from ..ir.types import DType, Size, TupleType
 from ..loops.layout import CACHE_LINE, CONFLICTING, Layout
 from ..ops.core import FUSED
 from ..ops.registry import ops
@@ -16,11 +16,13 @@ from ..ops.winograd import WINDOW
 Halo: TypeAlias = tuple[tuple[Size, Size], ...]
 
 
-def choose_layouts(graph: Graph, fixed: frozenset[Node]) -> dict[Node, Layout]:
+def choose_layouts(
+    graph: Graph, fixed: frozenset[Node], dtypes: frozenset[DType]
+) -> dict[Node, Layout]:
     """Where each value lies: with a halo of zeros where a padded convolution reads it."""
     halos: dict[Node, Halo] = {}
     for node in graph.nodes:
-        found = wanted_halo(node) if node.inputs and node not in fixed else None
+        found = wanted_halo(node, dtypes) if node.inputs and node not in fixed else None
         if found is not None:
             x, halo = found
             halos[x] = merge_halos(halos[x], halo) if x in halos else halo
@@ -66,17 +68,17 @@ def merge_halos(first: Halo, second: Halo) -> Halo:
     return tuple((wider(a, c), wider(b, d)) for (a, b), (c, d) in zip(first, second, strict=True))
 
 
-def wanted_halo(node: Node) -> tuple[Node, Halo] | None:
+def wanted_halo(node: Node, dtypes: frozenset[DType]) -> tuple[Node, Halo] | None:
     """The operand around which ``node`` reads a halo, and how wide; None if there is none."""
     if node.op is FUSED:
         body: Graph = node.attrs["body"]
         for inner in body.nodes:
-            found = wanted_halo(inner) if inner.inputs else None
+            found = wanted_halo(inner, dtypes) if inner.inputs else None
             if found is not None and found[0] in body.inputs:
                 return node.inputs[body.inputs.index(found[0])], found[1]
         return None
     window = _window(node)
-    if window is None or node.dtype != FLOAT32:
+    if window is None or node.dtype not in dtypes:
         return None
     x = node.inputs[1] if node.op is ops.winograd_kernel else node.inputs[0]
     attrs = node.attrs

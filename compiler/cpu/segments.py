@@ -85,14 +85,17 @@ def _per_sample(size: Size) -> int:
 
 
 def live_bytes(segment: list[int], schedule: Schedule) -> int:
-    """The most bytes a sample holds between two steps of the segment, results included."""
+    """The most bytes a sample holds between two steps of the segment, results included.
+
+    A loop's sequences pass by: of them count the slices that a step of it reads and makes.
+    """
     last_use: dict[Node, int] = {}
     made: dict[Node, int] = {}
     for index in segment:
         step = schedule.steps[index]
         for node in step.operands:
             last_use[schedule.owners[node]] = index
-        for node in step.results:
+        for node in step.results if step.loop is None else ():
             made[schedule.owners[node]] = index
     change: dict[int, int] = {}  # of the bytes that are live, when a step begins
     for node, at in made.items():

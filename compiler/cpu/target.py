@@ -8,6 +8,8 @@ from ...runtime.cpu.calibration import Figures
 from ...runtime.cpu.host import Host
 from ..context import PassFunction
 from ..decisions import Decisions, Refusal
+from ..durations import Duration
+from ..engine import multiplied
 from ..ir.graph import Graph, Node
 from ..loops.kernel import Kernel
 from ..loops.layout import Launch, Layout, Placed
@@ -20,6 +22,7 @@ from .emit.kernel import emit
 from .emit.writer import MATH
 from .engines.fma import Fma
 from .engines.winograd import Winograd
+from .forks import REFILLED, RESUMED, SHARED, duration, fork
 from .groups import group_refusal
 from .layouts import choose_layouts
 from .lower import lower_group
@@ -62,8 +65,18 @@ class CpuTarget(Target[Host]):
     def refusal(self, body: Graph) -> Refusal | None:
         return group_refusal(body, self.engines)
 
+    def duration(self, flops: int, bytes_: int, threads: int) -> Duration:
+        return duration(flops, bytes_, threads)
+
+    def resumption(self, bytes_: int) -> float:
+        return RESUMED + bytes_ / REFILLED
+
+    @property
+    def wait(self) -> float:
+        return SHARED
+
     def layouts(self, graph: Graph, fixed: frozenset[Node]) -> dict[Node, Layout]:
-        return choose_layouts(graph, fixed)
+        return choose_layouts(graph, fixed, multiplied(self.engines))
 
     def lower(
         self, body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...]
@@ -72,6 +85,9 @@ class CpuTarget(Target[Host]):
 
     def tiles(self, schedule: Schedule, decisions: Decisions) -> tuple[BatchTile, ...]:
         return choose_tiles(schedule, decisions, self.machine)
+
+    def fork(self, schedule: Schedule, decisions: Decisions) -> Schedule:
+        return fork(schedule, decisions)
 
     def emit(self, kernel: Kernel) -> str:
         return emit(kernel, self.machine.lanes)

@@ -135,11 +135,17 @@ class Graph:
         ends = (self.inputs, self.outputs, self.updates)
         return rows, tuple(tuple(number[node] for node in end) for end in ends)
 
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.fingerprint)
+
     def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
         return isinstance(other, Graph) and self.fingerprint == other.fingerprint
 
     def __hash__(self) -> int:
-        return hash(self.fingerprint)
+        return self._hash
 
     def __str__(self) -> str:
         return format_graph(self)

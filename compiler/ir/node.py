@@ -171,6 +171,10 @@ class Node:
         """Names of the layers this node comes from, each once."""
         return tuple(dict.fromkeys(origin.layer for origin in self.origins if origin.layer))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy is interned as other nodes are."""
+        return _made_again, (self.op, self.inputs, self.attrs, self.origins)
+
     def __repr__(self) -> str:
         return f"<{self.op.name} : {self.type}>"
 
@@ -263,6 +267,13 @@ def _check_kinds(op: Op, inputs: Sequence[Node], attributes: tuple[tuple[str, An
         kind = attribute_kind(op.name, key)
         if kind is not None and not kind.holds(value):
             raise TypeError(f"{key}: expected {kind.words}, got {value!r}")
+
+
+def _made_again(
+    op: Op, inputs: tuple[Node, ...], attrs: Mapping[str, Any], origins: tuple[Origin, ...]
+) -> Node:
+    with origin_scope(*origins):
+        return apply(op, inputs, attrs)
 
 
 def _complete(op: Op, attrs: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:

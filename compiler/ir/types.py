@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import ml_dtypes  # noqa: F401  (numpy learns of bfloat16 here)
 import numpy as np
@@ -40,6 +40,10 @@ class DType:
     short: str
     itemsize: int
     wide: DType | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Each type is one object, in every copy and in every process."""
+        return dtype_of, (self.name,)
 
     @cached_property
     def numpy(self) -> np.dtype:

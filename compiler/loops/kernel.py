@@ -204,6 +204,11 @@ class Body:
     """What a kernel does: loops over any machine's elements (``Nest``), or a target's own."""
 
     @property
+    def multiplier(self) -> str:
+        """The engine by whose products it is heavy; empty where it is of none."""
+        return ""
+
+    @property
     def fills_halo(self) -> bool:
         """Whether it writes halos only, so that it needs no order with writers of the values."""
         return False

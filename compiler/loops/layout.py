@@ -121,7 +121,8 @@ class Packing(ABC):
 class Address:
     """The address of a group's operand (``index`` counts operands, then results) plus elements.
 
-    A ``seldom`` read operand, such as one for results that are not finite, counts for no cache.
+    A ``seldom`` read operand counts for no cache: one for results that are not finite, or a table
+    of which indices pick a few rows.
     """
 
     index: int

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ..ir.graph import Graph
-from ..ir.types import FLOAT32
+from ..ir.types import FLOAT32, Size
 from ..ops.indexing import gather_fill
 from .accesses import Accesses, Group, Guard, Strided, extent, loop_groups
 from .arguments import Arguments
@@ -77,8 +77,15 @@ class _Builder:
         kernel = Kernel(name, self.args.params, replace(nest, vector=self._vector_axis(nest)))
         steps = extent(self.domain, self.domain.axes)
         flops = steps * sum(not is_load(value.node) for value in self.values.reachable)
-        moved = sum_bytes(self.accesses.operands, self.accesses.results)
-        return Launch(kernel, self.args.values, flops, moved)
+        return Launch(kernel, self.args.values, flops, self._moved())
+
+    def _moved(self) -> Size:
+        """Bytes that are read and written: of a table the rows that are picked."""
+        addresses = (value for value in self.args.values if isinstance(value, Address))
+        seldom = {address.index for address in addresses if address.seldom}
+        read = (layout for slot, layout in enumerate(self.accesses.operands) if slot not in seldom)
+        picked = (v.node.tensor_type.bytes for v in self.values.reachable if is_gather(v.node))
+        return sum(picked, sum_bytes(read, self.accesses.results))
 
     def _is_blocked(self) -> bool:
         """Whether a float32 sum has many terms, or nobody knows how many."""
@@ -112,10 +119,11 @@ class _Builder:
             if (group[0] in self.domain.reduced) == reduced
         )
 
-    def _access(self, strided: Strided, role: str) -> Access:
+    def _access(self, strided: Strided, role: str, seldom: bool = False) -> Access:
         layouts = (*self.accesses.operands, *self.accesses.results)
         dtype = layouts[strided.slot].type.dtype
-        pointer = self.args.pointer(role, dtype, Address(strided.slot, strided.offset))
+        address = Address(strided.slot, strided.offset, seldom=seldom)
+        pointer = self.args.pointer(role, dtype, address)
         guarded = map(self._guarded_term, strided.guards)
         return Access(pointer, dtype, (*self._plain_terms(strided), *guarded), strided.fill)
 
@@ -158,7 +166,7 @@ class _Builder:
     def _load(self, value: Value) -> AnyLoad:
         if is_generated(value.node):
             return self._generated(value)
-        access = self._access(self.accesses.read(value), "x")
+        access = self._access(self.accesses.read(value), "x", seldom=is_gather(value.node))
         name = self._name(value)
         if not is_gather(value.node):
             return Load(name, access)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -172,11 +172,13 @@ def fuse_nodes(
     outputs: Iterable[Node],
     label: str,
     rebuilt: Mapping[Node, Node] | None = None,
+    bodies: dict[object, Graph] | None = None,
 ) -> Node:
     """The ``fused`` node that computes ``outputs`` from ``group``, whatever else feeding it.
 
     Operands of the result are the nodes outside ``group`` in order of first use, each replaced by
     what ``rebuilt`` holds for it; numbers that only elementwise ops use stay in the body.
+    ``bodies`` keeps the bodies of groups: those that are alike, as steps laid out are, have one.
     """
     members = set(group)
     outputs = tuple(outputs)
@@ -185,13 +187,34 @@ def fuse_nodes(
     moved = {i for n in order if not isinstance(n.op.kind, Elementwise) for i in n.inputs}
     # Arithmetic takes a number as it is; data movement reads even a number from memory.
     operands = [n for n in outside if not is_scalar_constant(n) or n in moved]
-    with origin_scope():  # they stand for the operands, wherever the group is made
-        inner = {n: input_(f"a{i}", n.tensor_type) for i, n in enumerate(operands)}
-    new = rebuild(order, dict(inner))
-    body = Graph("body", tuple(inner.values()), tuple(new[n] for n in outputs))
+    key = _structure(operands, order, outputs)
+    body = None if bodies is None else bodies.get(key)
+    if body is None:
+        body = _body(operands, order, outputs)
+        if bodies is not None:
+            bodies[key] = body
     arguments = tuple((rebuilt or {}).get(node, node) for node in operands)
     with origin_scope(*(origin for node in order for origin in node.origins)):
         return apply(FUSED, arguments, {"body": body, "label": label})
+
+
+def _body(operands: Sequence[Node], order: Sequence[Node], outputs: Sequence[Node]) -> Graph:
+    with origin_scope():  # they stand for the operands, wherever the group is made
+        inner = {n: input_(f"a{i}", n.tensor_type) for i, n in enumerate(operands)}
+    new = rebuild(order, dict(inner))
+    return Graph("body", tuple(inner.values()), tuple(new[n] for n in outputs))
+
+
+def _structure(
+    operands: Sequence[Node], order: Sequence[Node], outputs: Sequence[Node]
+) -> tuple[object, ...]:
+    """What a body is made of, as a value: equal for groups whose bodies would be alike."""
+    number: dict[Node, int | Node] = {n: i for i, n in enumerate((*operands, *order))}
+    rows = tuple(
+        (n.op, n.exact_attributes, n.type, n.origins, tuple(number.get(i, i) for i in n.inputs))
+        for n in order
+    )
+    return tuple(n.type for n in operands), rows, tuple(number[n] for n in outputs)
 
 
 def is_scalar_constant(node: Node) -> bool:

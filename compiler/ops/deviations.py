@@ -106,6 +106,11 @@ VALUES: tuple[Deviation, ...] = (
         "which gives NaN.",
     ),
     Deviation(
+        ("scan",),
+        "Unrolled, a weight that is infinite or NaN may leave alone a first step's state of zeros.",
+        "The product of zeros is not computed; the reference multiplies them, which gives NaN.",
+    ),
+    Deviation(
         ("left_shift", "right_shift"),
         "By all places or more: 0, or the sign alone.",
         "As numpy and JAX; C leaves it open.",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copyreg
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -60,3 +61,11 @@ class TypedOp(Op):
         if "dtype" in attrs:
             attrs["dtype"] = dtype_of(attrs["dtype"])
         return super().__call__(*inputs, **attrs)
+
+
+def _by_name(op: Op) -> tuple[Callable[[str], Op], tuple[str]]:
+    return get_op, (op.name,)
+
+
+# An op is its entry in the table, in every copy and in every process.
+copyreg.pickle(Op, _by_name)

@@ -11,6 +11,9 @@ A step turns the carries into new ones and gives results, which are stacked over
 one slice of each sequence, and captured values, which stay the same. Time is axis 1 unless the
 attribute ``axis`` says otherwise: sequences come batch-major, ``[N, T, C]``, and so the slices, the
 carries and the stacked results all have the batch in front, and nothing is ever transposed.
+
+The attribute ``unroll`` is for the pass of that name, and changes no value: how many steps a step
+of the loop becomes (1: it stays as it is), ``"full"``, or ``"auto"`` where the pass chooses.
 """
 
 from __future__ import annotations
@@ -26,15 +29,22 @@ from ..ir.kinds import Region
 from ..ir.types import TensorType, TupleType, Type
 from .registry import register
 from .scan_gradient import scan_gradient
-from .stepping import at_one_step, over_all_steps, split_operands
+from .stepping import AUTO, FULL, at_one_step, over_all_steps, split_operands
 
 # The type rule
 
 
 def _scan_type(
-    *types: Type, body: Graph, carries: int, sequences: int, axis: int, **_: Any
+    *types: Type,
+    body: Graph,
+    carries: int,
+    sequences: int,
+    axis: int,
+    unroll: int | str,
+    **_: Any,
 ) -> TupleType:
     _check_attributes(body, carries, sequences, axis)
+    _check_unroll(unroll)
     given = split_operands(_tensors(types, carries + sequences), carries, sequences)
     steps = _common_length(given.sequences, axis)
     slices = (at_one_step(type_, axis) for type_ in given.sequences)
@@ -60,6 +70,15 @@ def _check_attributes(body: Any, carries: Any, sequences: Any, axis: Any) -> Non
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
             why = "; the sequences say how many steps there are" if name == "sequences" else ""
             raise ValueError(f"expected {name} to be a number from {low} on, got {value!r}{why}")
+
+
+def _check_unroll(unroll: Any) -> None:
+    is_count = isinstance(unroll, int) and not isinstance(unroll, bool) and unroll >= 1
+    if not is_count and unroll not in (AUTO, FULL):
+        raise ValueError(
+            f"expected unroll to be {AUTO!r}, {FULL!r}, or how many steps there are in one from 1 "
+            f"on, got {unroll!r}"
+        )
 
 
 def _tensors(types: Sequence[Type], least: int) -> tuple[TensorType, ...]:
@@ -117,6 +136,7 @@ def _scan_value(
     sequences: int,
     reverse: bool,
     axis: int,
+    **_: Any,
 ) -> tuple[Any, ...]:
     given = split_operands(arrays, carries, sequences)
     state = given.carries
@@ -147,6 +167,7 @@ scan = register(
             "sequences": REQUIRED,
             "reverse": False,
             "axis": 1,
+            "unroll": AUTO,
         },
         scan_gradient,
         doc="The carries after, and the results of, applying ``body`` to each step of sequences.",

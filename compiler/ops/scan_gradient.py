@@ -91,8 +91,8 @@ class _Backward:
         if not (*step.new_state, *step.results):
             return (None,) * len(self.node.inputs)
         starts = (*map(self._final_cotangent, propagated), *map(zeros, summed))
-        reverse = not self.node.attrs["reverse"]
-        back = close_scan(step, starts, sequences, axis=self.axis, reverse=reverse)
+        reverse, unroll = not self.node.attrs["reverse"], self.node.attrs["unroll"]
+        back = close_scan(step, starts, sequences, axis=self.axis, reverse=reverse, unroll=unroll)
         items = iter(items_of(back))
         by_carry = dict(zip(propagated, islice(items, len(propagated)), strict=True))
         by_captured = dict(zip(summed, islice(items, len(summed)), strict=True))
@@ -162,9 +162,8 @@ class _Backward:
         begun = tuple(map(self._stackable, own.carries))
         results, outside = (*outputs[count:], *begun), frozenset(self.outer.captured)
         step = ScanStep(own.carries, own.sequences, outputs[:count], results, outside)
-        reverse = self.node.attrs["reverse"]
-        starts, sequences = self.outer.carries, self.outer.sequences
-        items = items_of(close_scan(step, starts, sequences, axis=self.axis, reverse=reverse))
+        how = {key: self.node.attrs[key] for key in ("axis", "reverse", "unroll")}
+        items = items_of(close_scan(step, self.outer.carries, self.outer.sequences, **how))
         return items[len(items) - count :]
 
     def _stackable(self, carry: Node) -> Node:

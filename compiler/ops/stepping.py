@@ -15,6 +15,8 @@ from .registry import ops
 
 T = TypeVar("T")
 Nodes: TypeAlias = tuple[Node, ...]
+Unroll: TypeAlias = int | str  # the attribute of that name of a scan
+AUTO, FULL = "auto", "full"
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def trace_scan(
     *,
     axis: int = 1,
     reverse: bool = False,
+    unroll: Unroll = AUTO,
 ) -> tuple[Nodes, Nodes]:
     """The final carries and the stacked results of ``step`` over ``sequences``.
 
@@ -101,7 +104,8 @@ def trace_scan(
     if len(new_state) != len(state):
         raise IRError(f"scan: expected {len(state)} new carries of a step, got {len(new_state)}")
     traced = ScanStep(state, slices, tuple(new_state), tuple(results))
-    items = items_of(close_scan(traced, carries, sequences, axis=axis, reverse=reverse))
+    scan = close_scan(traced, carries, sequences, axis=axis, reverse=reverse, unroll=unroll)
+    items = items_of(scan)
     return items[: len(state)], items[len(state) :]
 
 
@@ -112,6 +116,7 @@ def close_scan(
     *,
     axis: int = 1,
     reverse: bool = False,
+    unroll: Unroll = AUTO,
 ) -> Node:
     """The scan of ``step``; its body gets what the step captures as inputs, by order of use."""
     outputs = (*step.new_state, *step.results)
@@ -135,6 +140,7 @@ def close_scan(
             "sequences": len(step.slices),
             "reverse": reverse,
             "axis": axis,
+            "unroll": unroll,
         },
     )
 

@@ -122,5 +122,5 @@ def _read_slices(groups: Grouping, cluster: Cluster) -> None:
             continue
         copies = [*cluster.copies, operand]
         body = groups.body(cluster.nodes, groups.escaping(cluster), copies)
-        if groups.target.refusal(body) is None:
+        if groups.refusal(body) is None:
             cluster.copies = copies

@@ -139,7 +139,7 @@ class _Fuser(Grouping):
         pools = isinstance(kind, Window) and kind.combine != "dot"
         heavy = isinstance(kind, (*HEAVY, Reduction)) and not pools
         if isinstance(kind, Contraction) and isinstance(anchor.op.kind, Contraction):
-            return self.target.refusal(self.body([*cluster.nodes, node], [node], cluster.copies))
+            return self.refusal(self.body([*cluster.nodes, node], [node], cluster.copies))
         if heavy or (pools and not _makes_images(anchor)):
             return "ANCHOR", f"{node.op.name} reads its operand from memory"
         if pools and pool_of(node) is None:
@@ -200,7 +200,7 @@ class _Fuser(Grouping):
         if not escaping:
             return {}  # every user recomputes it
         members = [*cluster.copies, *cluster.nodes]
-        fused = fuse_nodes(members, escaping, cluster.pattern, new)
+        fused = fuse_nodes(members, escaping, cluster.pattern, new, self.bodies)
         saved: Size = 0
         for node in cluster.nodes:
             if node not in escaping:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from ..context import Costs
 from ..decisions import Decision, Refusal
+from ..engine import multiplied
 from ..ir.graph import Graph, Node
-from ..ir.types import BOOL, FLOAT32
+from ..ir.types import BOOL
 from ..ops.core import fuse_nodes
 from .clusters import Cluster
 from .recompute import masks_of
@@ -42,28 +44,33 @@ class Grouping:
     def __init__(self, graph: Graph, target: Costs[Any], scattered: frozenset[Node]) -> None:
         self.graph = graph
         self.target = target
+        self.multiplied = multiplied(target.engines)
         self.scattered = scattered
         self.outputs = set(graph.outputs)
         self.updated = {value: parameter for parameter, value in graph.next_values.items()}
         self.cluster: dict[Node, Cluster] = {}
         self.order = {node: i for i, node in enumerate(graph.nodes)}
         self.read_by_copies: set[Node] = set()
+        self.bodies: dict[object, Graph] = {}
+        self.refusal = cache(target.refusal)
 
     def kernel_refusal(
         self, new: list[Node], nodes: list[Node], results: list[Node], cluster: Cluster
     ) -> Refusal | None:
         """Why no kernel computes ``nodes``: ``new`` ones and those of ``cluster``."""
-        other = next((node for node in (*new, *results) if node.dtype not in (FLOAT32, BOOL)), None)
-        other = other or next((node for node in results if node.dtype != FLOAT32), None)
+        inside = {*self.multiplied, BOOL}
+        other = next((node for node in (*new, *results) if node.dtype not in inside), None)
+        other = other or next((node for node in results if node.dtype not in self.multiplied), None)
         if other is not None:
-            return "DTYPE", f"{other.dtype} where kernels of this kind compute float32"
+            computed = " or ".join(sorted(dtype.name for dtype in self.multiplied))
+            return "DTYPE", f"{other.dtype} where kernels of this kind compute {computed}"
         if any(not self.scattered.isdisjoint((node, *node.inputs)) for node in new):
             return "GAPS", "time as the last axis leaves gaps between the elements of a value"
         masks = [mask for node in new for mask in masks_of(node, cluster)]
-        return self.target.refusal(self.body(nodes, results, [*cluster.copies, *masks]))
+        return self.refusal(self.body(nodes, results, [*cluster.copies, *masks]))
 
     def body(self, nodes: list[Node], results: list[Node], copies: list[Node]) -> Graph:
-        body: Graph = fuse_nodes([*copies, *nodes], results, "").attrs["body"]
+        body: Graph = fuse_nodes([*copies, *nodes], results, "", bodies=self.bodies).attrs["body"]
         return body
 
     def reaches(self, operands: Iterable[Node], cluster: Cluster) -> bool:

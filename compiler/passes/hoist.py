@@ -24,6 +24,7 @@ memory.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -143,7 +144,7 @@ class _Hoist:
         seen = (*step.slices, *slices.values())
         rest = ScanStep(step.state, seen, outputs[:count], outputs[count:], step.outside)
         sequences = (*self.loop.sequences, *(self.whole[node] for node in batched))
-        return Loop(rest, self.loop.starts, sequences, self.loop.axis, self.loop.reverse)
+        return replace(self.loop, step=rest, sequences=sequences)
 
     def _record(self, nodes: list[Node], reason: str, detail: str) -> None:
         for node in nodes:

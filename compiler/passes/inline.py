@@ -19,6 +19,7 @@ product or another op that a kernel does along with it stays outside: there it c
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..context import Context
@@ -151,4 +152,4 @@ def _with_ops(loop: Loop, chosen: Sequence[Node]) -> Loop:
     count = len(step.state)
     slices = (*step.slices, *more.values())
     rest = ScanStep(step.state, slices, outputs[:count], outputs[count:], outside)
-    return Loop(rest, loop.starts, (*loop.sequences, *more), loop.axis, loop.reverse)
+    return replace(loop, step=rest, sequences=(*loop.sequences, *more))

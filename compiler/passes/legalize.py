@@ -7,10 +7,10 @@
     %2 = depthwise_conv2d(%0, %1)
 
 Depthwise filters with several outputs a channel become one filter for each (repeated) channel.
-Matrix products are of float32 matrices, or equal batches of them; others become sums. A transposed
-left operand is read in place. An iota of known size becomes a constant. Sums over all samples are
-split into partial sums that suit the target. Results that no kernel computes are copied; unread
-results of groups are removed.
+Matrix products are of matrices, or equal batches of them, of the dtypes that engines multiply;
+others become sums. A transposed left operand is read in place. An iota of known size becomes a
+constant. Sums over all samples are split into partial sums that suit the target. Results that no
+kernel computes are copied; unread results of groups are removed.
 
 The step of a loop reads and writes strided views of wider values (a slice of a sequence, one of the
 two buffers of a carry). An op that needs contiguous rows gets a copy.
@@ -19,11 +19,13 @@ two buffers of a carry). An op that needs contiguous rows gets a copy.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..context import Context
+from ..engine import multiplied
 from ..ir.graph import Graph, Node, apply, on_operands
 from ..ir.kinds import (
     Concatenation,
@@ -42,7 +44,7 @@ from ..ir.kinds import (
     WindowGradient,
 )
 from ..ir.rewrite import change_bodies, rebuild, remade, rewrite, substitute_nodes
-from ..ir.types import FLOAT32, Size, TupleType, product
+from ..ir.types import DType, Size, TupleType, product
 from ..ops.building import full, reshaped
 from ..ops.core import FUSED, ITEM, constant, copy
 from ..ops.registry import get_op, ops
@@ -55,7 +57,8 @@ def legalize(graph: Graph, context: Context[Any]) -> Graph:
     """Rewrites, then copies results; see the module's docstring."""
     graph = _without_unread_results(change_bodies(graph, lambda body: legalize(body, context)))
     graph = substitute_nodes(graph, {n: _counted(n) for n in graph.nodes if n.op is ops.iota})
-    for rule in (_single_filters, _plain_matmul, context.target.split_sum):
+    plain_matmul = partial(_plain_matmul, dtypes=multiplied(context.target.engines))
+    for rule in (_single_filters, plain_matmul, context.target.split_sum):
         graph = rewrite(graph, rule)
     return rewrite(_copy_outputs(graph), _with_dense_values)
 
@@ -122,7 +125,7 @@ def _counted(node: Node) -> Node:
     return ops.broadcast_to(constant(steps), shape=shape)
 
 
-def _plain_matmul(node: Node) -> Node | None:
+def _plain_matmul(node: Node, dtypes: frozenset[DType]) -> Node | None:
     """Matrix products on operands that the kernel takes: matrices, or equal batches of them."""
     if node.op.name != "matmul":
         return None
@@ -131,8 +134,8 @@ def _plain_matmul(node: Node) -> Node | None:
         wide_left = _with_axis(left, 0) if left.tensor_type.rank == 1 else left
         wide_right = _with_axis(right, 1) if right.tensor_type.rank == 1 else right
         product = apply(node.op, (wide_left, wide_right), node.attrs)
-        return ops.reshape(_plain_matmul(product) or product, shape=node.shape)
-    if node.dtype != FLOAT32:
+        return ops.reshape(_plain_matmul(product, dtypes) or product, shape=node.shape)
+    if node.dtype not in dtypes:
         return _summed_product(node)
     transposed = _untransposed(left)
     if transposed is not None and left.shape[:-2] == right.shape[:-2]:

@@ -10,7 +10,15 @@ from ..ir.graph import Graph, Node, on_operands, post_order
 from ..ir.rewrite import remade, substituted
 from ..ops.core import ITEM
 from ..ops.registry import ops
-from ..ops.stepping import Nodes, ScanStep, close_scan, items_of, open_scan, operands_of
+from ..ops.stepping import (
+    Nodes,
+    ScanStep,
+    Unroll,
+    close_scan,
+    items_of,
+    open_scan,
+    operands_of,
+)
 
 Results: TypeAlias = Sequence["Node | None"]
 Change: TypeAlias = Callable[[Node, Collection[int]], Results]
@@ -25,6 +33,7 @@ class Loop:
     sequences: Nodes
     axis: int
     reverse: bool
+    unroll: Unroll
 
     @property
     def outputs(self) -> Nodes:
@@ -37,14 +46,21 @@ class Loop:
         return replace(self, step=replace(self.step, new_state=new_state, results=results))
 
     def closed(self) -> Node:
-        axis, reverse = self.axis, self.reverse
-        return close_scan(self.step, self.starts, self.sequences, axis=axis, reverse=reverse)
+        return close_scan(
+            self.step,
+            self.starts,
+            self.sequences,
+            axis=self.axis,
+            reverse=self.reverse,
+            unroll=self.unroll,
+        )
 
 
 def loop_of(node: Node) -> Loop:
     """The scan ``node``, taken apart."""
-    outer, attrs = operands_of(node, node.inputs), node.attrs
-    return Loop(open_scan(node), outer.carries, outer.sequences, attrs["axis"], attrs["reverse"])
+    outer = operands_of(node, node.inputs)
+    how = {key: node.attrs[key] for key in ("axis", "reverse", "unroll")}
+    return Loop(open_scan(node), outer.carries, outer.sequences, **how)
 
 
 def rewrite_scans(graph: Graph, change: Change) -> Graph:
@@ -173,17 +189,16 @@ def _narrowed(loop: Loop, carries: Sequence[int], results: Nodes) -> Node | None
     pairs = zip(step.slices, loop.sequences, strict=True)
     # One sequence always stays, because its length is the number of steps.
     kept = [pair for pair in pairs if pair[0] in read] or [(step.slices[0], loop.sequences[0])]
-    narrow = Loop(
-        ScanStep(
+    narrow = replace(
+        loop,
+        step=ScanStep(
             tuple(step.state[i] for i in carries),
             tuple(s for s, _ in kept),
             new_state,
             results,
             step.outside,
         ),
-        tuple(loop.starts[i] for i in carries),
-        tuple(s for _, s in kept),
-        loop.axis,
-        loop.reverse,
+        starts=tuple(loop.starts[i] for i in carries),
+        sequences=tuple(s for _, s in kept),
     )
     return narrow.closed()

@@ -141,7 +141,8 @@ class _Sink:
                 return None
             terms += addends(other)
             node = running[0]
-        return terms if terms and len(self.users[carry]) == 1 else None
+        alone = len(self.users[carry]) + self.loop.outputs.count(carry) == 1
+        return terms if terms and alone else None
 
     def _contains(self, node: Node, carry: Node) -> bool:
         return node in self.varying and carry in post_order((node,), ends=self.loop.step.outside)

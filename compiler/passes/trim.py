@@ -63,7 +63,7 @@ def _alike(graph: Graph) -> dict[Node, list[Node]]:
         if node.op is not ops.scan:
             continue
         outer = operands_of(node, node.inputs)
-        where = node.attrs["axis"], node.attrs["reverse"]
+        where = tuple(node.attrs[key] for key in ("axis", "reverse", "unroll"))
         # Captured values must be equal too: otherwise one scan may need a result of the other.
         key = outer.carries, outer.sequences, frozenset(outer.captured), where
         base = bases.setdefault(key, node)

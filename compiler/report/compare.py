@@ -15,10 +15,11 @@ from typing import TypeAlias
 import numpy as np
 
 from ...runtime.dim import evaluate as size_of
-from ...runtime.program import Program, TileRow
+from ...runtime.program import BranchRow, Program, TileRow
 from ..executable import Executable, compile_graph
 from ..ir.evaluate import evaluate
 from ..ir.graph import Graph, IRError
+from ..ops.registry import ops
 from ..pipeline import mandatory, passes_for, stage_names
 from ..suggest import did_you_mean, listed
 from ..targets import CPU, target_named
@@ -27,7 +28,7 @@ from .comparison import DEFAULT, NONE, Comparison, Options, Variant
 Arrays: TypeAlias = Sequence[np.ndarray]
 Variants: TypeAlias = "str | Iterable[str] | Mapping[str, Options] | None"
 
-TILE = "+tile"
+FORK, TILE = "+fork", "+tile"
 WARM_UPS = 3
 SECONDS = 3.0  # spent on timing unless the caller says how often
 FEWEST, MOST = 5, 200  # rounds
@@ -48,8 +49,10 @@ def compare_graph(
         arrays: the inputs, C-contiguous and of the graph's dtypes.
         variants: names among ``none``, ``+simplify``, ``+fuse``, ... and ``default``; or options
             of ``compile_graph`` by names of your own, such as
-            ``{"no fusion": {"disable": ("fuse",)}}``. By default each pass added to those before;
-            variants that make the same program as an earlier one are left out.
+            ``{"no fusion": {"disable": ("fuse",)}}``. By default each pass added to those before,
+            and of a graph with loops what becomes of these: ``rolled``, ``hoisted``,
+            ``cell fused``, ``unrolled``, ``wavefront``; variants that make the same program as an
+            earlier one are left out.
         repeats: rounds; by default what three seconds allow, between 5 and 200. In each round
             every variant is called once, or for a millisecond where calls are shorter.
         reference: whether to compute the error, which takes numpy a while on large networks.
@@ -59,7 +62,7 @@ def compare_graph(
     """
     if repeats is not None and repeats < 1:
         raise IRError(f"repeats: expected 1 or more, got {repeats}")
-    chosen = _options(variants)
+    chosen = _options(variants, graph)
     executables, same = _distinct(graph, chosen, keep_all=variants is not None)
     expected = evaluate(graph, arrays, parameters, "float64") if reference else None
     errors = {}
@@ -76,7 +79,7 @@ def compare_graph(
 
 
 def cumulative_variants() -> dict[str, Options]:
-    """``none``, then each pass added to those before, then tiling: options by name."""
+    """``none``, then each pass added to those before, then forks and tiling: options by name."""
     variants: dict[str, Options] = {NONE: {"passes": "none"}}
     names: list[str] = []
     target = target_named(CPU)
@@ -84,13 +87,30 @@ def cumulative_variants() -> dict[str, Options]:
         if run not in mandatory(target):
             names.append(stage)
             variants[f"+{stage}"] = {"passes": tuple(names)}
+    variants[FORK] = {"passes": (*names, "fork")}
     return {**variants, TILE: {"passes": "default"}, DEFAULT: {"passes": "default"}}
 
 
-_OPTIONS = {"passes", "disable", "stop_after"}
+def loop_variants() -> dict[str, Options]:
+    """What becomes of loops, each step added to those before: options by name."""
+    names = stage_names(target_named(CPU))
+    fork, tile = FORK.removeprefix("+"), TILE.removeprefix("+")
+    apart = ("wavefront", fork, tile)
+    hoisted = tuple(name for name in names[: names.index("hoist") + 1] if name != "wavefront")
+    return {
+        "rolled": {"passes": NONE},
+        "hoisted": {"passes": hoisted},
+        "cell fused": {"disable": apart, "unroll": False},
+        "unrolled": {"disable": apart, "unroll": True},
+        "wavefront": {"disable": (tile,), "unroll": True},
+        DEFAULT: {"passes": DEFAULT},
+    }
 
 
-def _options(variants: Variants) -> dict[str, Options]:
+_OPTIONS = {"passes", "disable", "stop_after", "unroll"}
+
+
+def _options(variants: Variants, graph: Graph) -> dict[str, Options]:
     if isinstance(variants, Mapping):
         for name, options in variants.items():
             if not isinstance(options, Mapping) or not set(options) <= _OPTIONS:
@@ -100,6 +120,10 @@ def _options(variants: Variants) -> dict[str, Options]:
                 )
         return dict(variants)
     known = cumulative_variants()
+    if any(node.op is ops.scan for node in graph.nodes):
+        known |= loop_variants()
+        if variants is None:
+            return loop_variants()
     if variants is None:
         return known
     names = listed(variants)
@@ -135,7 +159,8 @@ def _distinct(
 def _without_labels(program: Program) -> Program:
     """What runs: labels and names of values aside."""
     rows = tuple(
-        row if isinstance(row, TileRow) else replace(row, label="") for row in program.rows
+        row if isinstance(row, (TileRow, BranchRow)) else replace(row, label="")
+        for row in program.rows
     )
     slots = tuple(replace(slot, name="") for slot in program.slots)
     return replace(program, rows=rows, slots=slots)

@@ -4,7 +4,7 @@
 02_simplify.ir            ... and after each; every one can be edited and read by parse_ir
 02_simplify.diff          what the pass changed, node by node
 schedule.txt              groups in order, with the kernels that compute them
-plan.txt                  memory slots with lifetimes and offsets, and the table of launches
+plan.txt                  memory slots with lifetimes, the table of launches, and the offsets
 explain.txt               what was fused or declined, and why
 kernels/<name>.py         the generated kernels
 kernels/<name>.s          ... and the machine instructions that they are here, if it runs them
@@ -19,18 +19,14 @@ from pathlib import Path
 
 from ...runtime.config import config
 from ...runtime.device import Device
-from ...runtime.dim import evaluate
-from ...runtime.placement import Placement
-from ...runtime.program import HostRow, LoopRow, Program, Row, Slot, TileRow
+from ...runtime.placement import place
 from ..executable import Executable
-from ..ir.types import TensorType, dtype_of
+from ..file_names import file_name
 from ..pipeline import TRACE
-from ..sources import GENERATED, kernel_names
-from ..units import BATCH, format_bytes
+from ..sources import GENERATED
+from ..units import BATCH
 from .diff import stage_diffs
 from .explain import explain
-from .file_names import file_name
-from .table import Column, Table, TableRow
 
 WIDE = 1000  # files are not wrapped
 OTHER_SIZE = 32  # what sizes other than the batch are taken to be
@@ -99,86 +95,7 @@ def _stage_texts(executable: Executable) -> Iterator[tuple[str, str]]:
 
 
 def plan_text(executable: Executable) -> str:
-    """The slots and rows of the program, with sizes and offsets of one sample."""
+    """The program's slots and rows, and where its values lie for one sample."""
     program = executable.program
     sizes = {name: 1 if name == BATCH else OTHER_SIZE for name in program.symbols}
-    placement = Placement(program, sizes, config.threads)
-    bound = ", ".join(f"{name}={value}" for name, value in sizes.items())
-    head = (
-        f"program {program.name}{f' at {bound}' if bound else ''}: {len(program.kernels)} kernels, "
-        f"{program.launches} launches, {format_bytes(placement.arena_bytes)} of arena"
-    )
-    tables = (_slot_table(program, placement), _row_table(executable, placement))
-    return "\n\n\n".join([head, *(table.text(WIDE) for table in tables)])
-
-
-def _slot_table(program: Program, placement: Placement) -> Table:
-    columns = (
-        Column("slot", right=True),
-        Column("name"),
-        Column("kind"),
-        Column("type"),
-        Column("bytes", right=True),
-        Column("rows"),
-        Column("offset", right=True),
-    )
-    rows = tuple(
-        TableRow(_slot_cells(index, slot, placement)) for index, slot in enumerate(program.slots)
-    )
-    notes = ("rows: the first and the last row of the table below between which it is in use.",)
-    return Table("memory", columns, rows, notes)
-
-
-def _slot_cells(index: int, slot: Slot, placement: Placement) -> tuple[str, ...]:
-    offset = placement.offsets.get(index)
-    return (
-        str(index),
-        slot.name,
-        slot.kind,
-        str(TensorType(dtype_of(slot.dtype), slot.shape)),
-        f"{evaluate(slot.bytes, placement.sizes):,}",
-        "" if offset is None else f"{slot.first}-{slot.last}",
-        "" if offset is None else f"{offset:,}",
-    )
-
-
-def _row_table(executable: Executable, placement: Placement) -> Table:
-    columns = (
-        Column("row", right=True),
-        Column("kernel"),
-        Column("reads"),
-        Column("writes"),
-        Column("flops", right=True),
-        Column("bytes", right=True),
-        Column("what"),
-    )
-    names = kernel_names(executable.program)
-    rows = tuple(
-        TableRow(_row_cells(index, row, names, placement))
-        for index, row in enumerate(executable.program.rows)
-    )
-    notes = ("reads, writes: slots.",)
-    return Table("launches", columns, rows, notes)
-
-
-def _row_cells(
-    index: int, row: Row, names: tuple[str, ...], placement: Placement
-) -> tuple[str, ...]:
-    if isinstance(row, TileRow):
-        what = f"from {row.symbol}={row.least}: {row.tile} at a time through {row.rows} rows"
-        return str(index), "tile", "", "", "", "", what
-    if isinstance(row, LoopRow):
-        what = f"{evaluate(row.trips, placement.sizes)} times through {row.rows} rows: {row.label}"
-        return str(index), "loop", "", "", "", "", what
-    reads, writes = " ".join(map(str, row.reads)), " ".join(map(str, row.writes))
-    if isinstance(row, HostRow):
-        return str(index), f"host: {row.function}", reads, writes, "", "", row.label
-    return (
-        str(index),
-        names[row.kernel],
-        reads,
-        writes,
-        f"{evaluate(row.flops, placement.sizes):,}",
-        f"{evaluate(row.bytes, placement.sizes):,}",
-        row.label,
-    )
+    return f"{program}\n\n\n{place(program, sizes, config.threads)}"

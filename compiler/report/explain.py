@@ -6,7 +6,7 @@ Decisions that are alike (the sixteen conv2d+add+relu of one network) share a ro
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -14,6 +14,7 @@ from ...runtime.dim import Size
 from ..decisions import Decision
 from ..executable import Executable
 from ..ir.graph import IRError
+from ..sources import kernel_names
 from ..suggest import did_you_mean
 from ..units import count_of, format_bytes_a_sample
 from .table import Column, Table, TableRow
@@ -31,11 +32,16 @@ Group: TypeAlias = tuple[Decision, ...]
 
 @dataclass(frozen=True)
 class Explanation:
-    """The decisions of one compilation, or one ``kind`` of them. Printing it shows the table."""
+    """The decisions of one compilation, or one ``kind`` of them. Printing it shows the table.
+
+    Attributes:
+        engines: of each heavy kernel its name, and that of what multiplies in it.
+    """
 
     name: str
     decisions: tuple[Decision, ...]
     kind: str = "decided"
+    engines: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         return str(self.table())
@@ -77,7 +83,12 @@ class Explanation:
     def table(self) -> Table:
         """One row for each group of like decisions, in the order in which they were taken."""
         rows = tuple(map(_row, _grouped(self.decisions)))
-        return Table(f"{self.name}: {self.summary}", COLUMNS, rows)
+        return Table(f"{self.name}: {self.summary}", COLUMNS, rows, tuple(self._engine_notes()))
+
+    def _engine_notes(self) -> Iterator[str]:
+        for engine in dict.fromkeys(engine for _, engine in self.engines):
+            kernels = ", ".join(kernel for kernel, used in self.engines if used == engine)
+            yield f"Multiplied by {engine}: {kernels}."
 
     def to_dict(self) -> dict[str, Any]:
         """Every decision, ungrouped, as JSON-ready data."""
@@ -85,6 +96,7 @@ class Explanation:
             "name": self.name,
             "kernels_saved": sum(decision.kernels_saved for decision in self.decisions),
             "bytes_saved": str(_bytes_saved(self.decisions)),
+            "engines": dict(self.engines),
             "decisions": [decision.to_dict() for decision in self.decisions],
         }
 
@@ -94,7 +106,11 @@ def explain(executable: Executable, only: str | None = None) -> Explanation:
 
     ``only`` keeps one kind, such as ``"declined"``; raises ``ValueError`` for an unknown one.
     """
-    explanation = Explanation(executable.program.name, tuple(executable.decisions))
+    names = kernel_names(executable.program)
+    bodies = [kernel.body for kernel in executable.plan.kernels]
+    engines = tuple((n, b.multiplier) for n, b in zip(names, bodies, strict=True) if b.multiplier)
+    decisions = tuple(executable.decisions)
+    explanation = Explanation(executable.program.name, decisions, engines=engines)
     return explanation if only is None else explanation.only(only)
 
 

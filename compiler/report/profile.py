@@ -10,7 +10,7 @@ import numpy as np
 
 from ...runtime.dim import evaluate
 from ...runtime.profiler import RowTimes, measure
-from ...runtime.program import HostRow, LaunchRow, LoopRow, Program, TileRow
+from ...runtime.program import HEADS, BranchRow, HostRow, LaunchRow, Program, TileRow
 from ..executable import Executable
 from ..sources import kernel_names
 from ..target import Peaks
@@ -184,7 +184,7 @@ def _launch_times(
             flops / nanoseconds / peaks.gflops if nanoseconds else 0.0,
             moved / nanoseconds / peaks.gbs if nanoseconds else 0.0,
             sum(head in timed for head in program.around[index]),
-            isinstance(program.rows[index], (TileRow, LoopRow)),
+            isinstance(program.rows[index], HEADS),
         )
 
 
@@ -198,7 +198,7 @@ def _costs(program: Program, index: int, sizes: dict[str, int]) -> tuple[int, in
 def _launches(program: Program, index: int) -> list[tuple[int, LaunchRow]]:
     """Row ``index`` if it is a launch; else those in its tile or loop."""
     head = program.rows[index]
-    end = index + 1 + (head.rows if isinstance(head, (TileRow, LoopRow)) else 0)
+    end = index + 1 + (head.rows if isinstance(head, HEADS) else 0)
     rows = enumerate(program.rows[index:end], index)
     return [(i, row) for i, row in rows if isinstance(row, LaunchRow)]
 
@@ -213,6 +213,8 @@ def _title(
     if isinstance(row, HostRow):
         return f"host: {row.function}", layers_of(row.label)
     launches = count_of(len(_launches(program, index)), "launch")
+    if isinstance(row, BranchRow):
+        return f"branch of {launches} on one thread", ""
     if isinstance(row, TileRow):
         return f"{row.tile} at a time through {launches}", ""
     return f"{evaluate(row.trips, sizes)} times through {launches}", layers_of(row.label)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from ...runtime.program import (
@@ -11,6 +11,7 @@ from ...runtime.program import (
     INPUT,
     OUTPUT,
     STATE,
+    BranchRow,
     Condition,
     LaunchRow,
     Location,
@@ -71,6 +72,15 @@ class _Scope:
     loops: int = 0  # around it
 
 
+@dataclass(frozen=True)
+class _Head:
+    """A tile or branch of the steps ``first`` to ``last``: its row, whose length is to be found."""
+
+    first: int
+    last: int
+    row: TileRow | BranchRow
+
+
 class _Planner:
     def __init__(self, schedule: Schedule, tiles: tuple[BatchTile, ...]) -> None:
         self.tiles = tiles
@@ -114,17 +124,31 @@ class _Planner:
             self._add_copy(launches, *places, f"update {value_name(parameter)}")
 
     def _add_steps(self) -> None:
-        """All rows: those of a tile after a row that counts them."""
-        opening = {tile.first: tile for tile in self.tiles}
-        closing = {tile.last: tile for tile in self.tiles}
-        start = 0
+        """All rows: those of a tile or branch after a row that counts them."""
+        heads = self._heads()
+        open_: list[tuple[int, _Head]] = []  # heads' rows
         for index, step in enumerate(self.scope.schedule.steps):
-            if index in opening:
-                start = len(self.rows)
-                self.rows.append(_tile_row(opening[index], 0))
+            for head in heads:
+                if head.first == index:
+                    open_.append((len(self.rows), head))
+                    self.rows.append(head.row)
             self._add_step(step)
-            if index in closing:
-                self.rows[start] = _tile_row(closing[index], len(self.rows) - 1 - start)
+            while open_ and open_[-1][1].last == index:
+                start, head = open_.pop()
+                self.rows[start] = replace(head.row, rows=len(self.rows) - 1 - start)
+
+    def _heads(self) -> list[_Head]:
+        """Tiles and branches, those that hold others before them."""
+        heads = [
+            _Head(tile.first, tile.last, TileRow(0, tile.samples, tile.least, unit=tile.unit))
+            for tile in self.tiles
+        ]
+        heads += [
+            _Head(branch[0], branch[-1], BranchRow(0, number, fork.most))
+            for number, fork in enumerate(self.scope.schedule.forks)
+            for branch in fork.branches
+        ]
+        return sorted(heads, key=lambda head: (head.first, -head.last))
 
     def _add_step(self, step: Step) -> None:
         if step.loop is not None:
@@ -299,10 +323,6 @@ def packings(schedule: Schedule) -> Iterator[tuple[Node, Packing]]:
             outer = dict(zip(own, step.node.inputs, strict=True))
             inner = packings(step.loop.body)
             yield from ((outer[node], packing) for node, packing in inner if node in outer)
-
-
-def _tile_row(tile: BatchTile, rows: int) -> TileRow:
-    return TileRow(rows, tile.samples, tile.least, unit=tile.unit)
 
 
 def _moving(place: Location, bytes_: Size, *moves: Move) -> Location:

@@ -98,11 +98,23 @@ class BatchTile:
 
 
 @dataclass(frozen=True)
+class Fork:
+    """Branches beside one another, as numbers of steps; see ``runtime.program.BranchRow``.
+
+    They are worth it up to ``most`` samples.
+    """
+
+    branches: tuple[tuple[int, ...], ...]
+    most: int
+
+
+@dataclass(frozen=True)
 class Schedule:
     """Steps in order; ``owners`` maps each value to the owner of its buffer.
 
     ``weights`` are the inputs that stand for weights: those of a loop's body that captured some.
     ``overwritten`` are the updated parameters whose next value takes the place of the old one;
+    ``forks`` are in order, the steps of a branch behind one another.
     ``copies`` has, once lowered, the launches that bring the others theirs, from slot 0 to slot 1.
     """
 
@@ -114,6 +126,7 @@ class Schedule:
     weights: Mapping[Node, Node] = field(default_factory=dict)
     overwritten: frozenset[Node] = frozenset()
     copies: Mapping[Node, tuple[Launch, ...]] = field(default_factory=dict)
+    forks: tuple[Fork, ...] = ()
 
     def weight(self, node: Node) -> Node | None:
         """The preprocessed weight behind ``node``; None if it is computed at each call."""

@@ -149,7 +149,7 @@ class BackupAndRestore(Callback):
         return None
 
     def _delete(self) -> None:
-        """Removes what is the callback's own, and the folder if it had nothing else."""
+        """Removes the callback's own files, and the folder if it is empty then."""
         for path in (self.path, self.previous):
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):

@@ -40,7 +40,7 @@ class CallbackList(Callback):
             to hear of batches; where none does, the hooks of batches need not be called.
 
     Raises:
-        TypeError: something that is no callback.
+        TypeError: an entry of another type than Callback.
     """
 
     @user_facing

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...compiler.report.file_names import file_name
+from ...compiler.file_names import file_name
 from ..saving.atomic import make_folder
 
 _CASTAGNOLI = 0x82F63B78  # the polynomial of CRC-32C, reversed

@@ -16,7 +16,7 @@ class LambdaCallback(Callback):
         on_epoch_begin, on_epoch_end: functions of ``(epoch, logs)``.
         on_train_begin, on_train_end: functions of ``(logs)``.
         on_train_batch_begin, on_train_batch_end: functions of ``(batch, logs)``.
-        kwargs: any other hooks by name; what is no hook becomes an attribute.
+        kwargs: any other hooks by name; other names become attributes.
 
     Raises:
         TypeError: a hook is given something that cannot be called.

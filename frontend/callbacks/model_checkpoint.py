@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...compiler.report.file_names import filled
+from ...compiler.file_names import filled
 from ..errors import UsageError, user_facing
 from ..saving.atomic import make_folder
 from ..source import warn

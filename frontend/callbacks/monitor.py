@@ -33,7 +33,7 @@ class MonitorCallback(Callback):
         monitor: the name of the metric in the logs, such as ``val_loss``.
         mode: "min" where less is better, "max" where more is, "auto" to ask the metric.
         baseline: the best value there is to begin with.
-        min_delta: what is no more than this counts as no improvement.
+        min_delta: the least change that counts as an improvement; it has to be more than this.
 
     Attributes:
         best: the best value so far; None before the first.
@@ -98,7 +98,7 @@ class MonitorCallback(Callback):
 
 
 def sign_of(metric: Any) -> int | None:
-    """1 for a metric of which more is better, -1 where less is, None where it does not tell.
+    """1 for a metric where more is better, -1 where less is better, None where it is unknown.
 
     A metric of one's own may say so by an attribute ``_direction``, "up" or "down".
     """

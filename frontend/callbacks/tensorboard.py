@@ -23,7 +23,7 @@ class TensorBoard(Callback):
     Args:
         log_dir: of the files.
         histogram_freq: every how many epochs to write histograms of the weights; 0 is never.
-        write_graph: taken for Keras's sake; no graph is written. ``model.explain()`` tells more.
+        write_graph: accepted as in Keras, without effect: ``model.explain()`` shows the graph.
         write_steps_per_second: whether to write how fast it goes.
         update_freq: "epoch"; "batch", or every how many batches to write their logs as well.
         write_images, profile_batch, embeddings_freq, embeddings_metadata: not to be had.

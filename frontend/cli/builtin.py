@@ -12,6 +12,8 @@ from ..datasets import digits
 from ..layers import Input
 from ..models import Model, Sequential
 
+WORDS, VOCABULARY = 100, 10_000  # of the language model: a sequence, and all there are
+
 
 def cnn() -> Model:
     """The convolutional network of many a tutorial, for 28 x 28 images of digits."""
@@ -31,11 +33,42 @@ def cnn() -> Model:
     )
 
 
+def lstm() -> Model:
+    """Two layers of long short-term memory that read images of digits row by row."""
+    return Sequential(
+        [
+            Input((28, 28)),
+            layers.LSTM(128, return_sequences=True),
+            layers.LSTM(128),
+            layers.Dense(10, activation="softmax"),
+        ],
+        name="lstm",
+    )
+
+
+def nlp() -> Model:
+    """A language model: the word that follows a hundred, of ten thousand."""
+    words = Input((WORDS,))
+    vectors = layers.Embedding(VOCABULARY, 256)(words)
+    following = layers.Dense(VOCABULARY, activation="softmax")(layers.LSTM(32)(vectors))
+    return Model(words, following, name="nlp")
+
+
 def digit_images(count: int) -> np.ndarray:
     """``count`` handwritten digits, float32 of shape (count, 28, 28, 1); again from the start
     where there are not so many."""
     _, (images, _) = digits.load_data()
     return np.resize(images, (count, *images.shape[1:]))
+
+
+def digit_rows(count: int) -> np.ndarray:
+    """As ``digit_images``, as sequences of rows: float32 of shape (count, 28, 28)."""
+    return digit_images(count)[..., 0]
+
+
+def word_ids(count: int) -> np.ndarray:
+    """Words by number, the same each time: float32, as the model takes them, (count, 100)."""
+    return np.random.default_rng(0).integers(0, VOCABULARY, (count, WORDS)).astype("float32")
 
 
 @dataclass(frozen=True)
@@ -46,4 +79,8 @@ class Builtin:
     inputs: Callable[[int], np.ndarray]
 
 
-BUILTIN = {"cnn": Builtin(cnn, digit_images)}
+BUILTIN = {
+    "cnn": Builtin(cnn, digit_images),
+    "lstm": Builtin(lstm, digit_rows),
+    "nlp": Builtin(nlp, word_ids),
+}

@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 from rich.console import Console
-from rich.rule import Rule
 from rich.status import Status
 from rich.text import Text
 
@@ -29,6 +28,8 @@ from ..optimizers import Adam
 from ..optimizers.schedules import CosineDecay
 from ..random import set_random_seed
 from . import builtin
+from .demo_loops import show_loops
+from .headings import heading
 from .references import Target, load_target
 from .shorten import shortened
 from .tables import BeforeAndAfter, Drawn, code
@@ -46,27 +47,21 @@ keraunos compare model.py:build the same table for a model of yours"""
 
 
 def demo(console: Console) -> None:
-    """Builds, compiles, explains, times and trains the built-in convolutional network."""
-    _head(console, "The model", "in Keras's words")
+    """Builds, explains, times and trains a convolutional network; unrolls a recurrent one."""
+    heading(console, "The model", "in Keras's words")
     console.print(code(inspect.getsource(builtin.cnn).rstrip()))
     with console.status("compiling"):
         target = load_target("cnn")
         executable = compile(target.model)
     _show_graphs(console, executable)
-    _head(console, "Decisions", "and why")
+    heading(console, "Decisions", "and why")
     console.print(Drawn(executable.explain().table()))
     _show_kernel(console, executable)
     _show_times(console, target)
     _show_training(console)
-    _head(console, "Next")
+    show_loops(console)
+    heading(console, "Next")
     console.print(Text(NEXT))
-
-
-def _head(console: Console, title: str, rest: str = "") -> None:
-    console.print()
-    text = Text.assemble((title, "bold"), f" {rest}" if rest else "")
-    console.print(Rule(text, align="left", style="dim"))
-    console.print()
 
 
 def _show_graphs(console: Console, executable: CompiledModel) -> None:
@@ -74,7 +69,7 @@ def _show_graphs(console: Console, executable: CompiledModel) -> None:
     before = executable.stages[names[names.index("fuse") - 1]]
     after = executable.stages["fuse"]
     counts = [count_of(_kernels(graph), "kernel") for graph in (before, after)]
-    _head(console, "The graph", "before and after fusion")
+    heading(console, "The graph", "before and after fusion")
     titles = (f"before: {counts[0]}", f"after: {counts[1]}")
     console.print(Text(str(before).partition(" {")[0] + "\n"))
     console.print(BeforeAndAfter(before, after, titles))
@@ -93,7 +88,7 @@ def _show_kernel(console: Console, executable: CompiledModel) -> None:
     sizes = dict.fromkeys(executable.program.symbols, 1)
     heaviest = max(launches, key=lambda row: evaluate(row.flops, sizes))
     name = list(executable.source)[heaviest.kernel]
-    _head(console, "A generated kernel", f"for {heaviest.label}")
+    heading(console, "A generated kernel", f"for {heaviest.label}")
     source = executable.source[name]
     console.print(code(shortened(source[source.index("@kernel_jit") :], KERNEL_LINES)))
     console.print()
@@ -102,7 +97,7 @@ def _show_kernel(console: Console, executable: CompiledModel) -> None:
 
 def _show_times(console: Console, target: Target) -> None:
     threads = count_of(config.threads, "thread")
-    _head(console, "Unfused and fused", f"on handwritten digits, {threads} of {processor_name()}")
+    heading(console, "Unfused and fused", f"on handwritten digits, {threads} of {processor_name()}")
     for batch in BATCHES:
         # A spinner that turned would take time from what is timed.
         with console.status(f"timing {count_of(batch, 'digit')}", refresh_per_second=0.2):
@@ -135,7 +130,7 @@ class _Told(Callback):
 def _show_training(console: Console) -> None:
     """Teaches the network to read digits, and tests it on those that it has not seen."""
     (images, labels), held_out = digits.load_data()
-    _head(console, "Training", "forward, loss, backward, update and metrics in one program")
+    heading(console, "Training", "forward, loss, backward, update and metrics in one program")
     set_random_seed(0)
     model = builtin.cnn()
     steps = -(-len(images) // TRAINING_BATCH) * EPOCHS

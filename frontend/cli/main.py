@@ -14,10 +14,10 @@ import typer
 from rich.text import Text
 
 from ...compiler.executable import compile_graph
+from ...compiler.file_names import file_name
 from ...compiler.pipeline import optimize
 from ...compiler.report.compare import compare_graph
 from ...compiler.report.diff import stage_diff
-from ...compiler.report.file_names import file_name
 from ...compiler.targets import CPU, measured, target_named
 from ...compiler.units import count_of, format_bytes
 from ...runtime.cache import cache_info, clear_cache

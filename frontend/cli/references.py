@@ -23,18 +23,20 @@ from ...runtime.dim import evaluate as size_of
 from .. import random
 from ..errors import UsageError
 from ..layers import Layer
-from ..tracing import specs_of, trace_call
+from ..tracing import Traced, specs_of, trace_call
+from ..training.steps import TracedStep
 from .builtin import BUILTIN
 
-FORMS = "a built-in (cnn), module:object, file.py:object, or a graph saved as .ir"
+FORMS = f"a built-in ({', '.join(BUILTIN)}), module:object, file.py:object, or a graph saved as .ir"
 SAVED_MODELS = (".keras", ".h5", ".hdf5", ".onnx", ".pb")
+WHOLE = (Layer, Graph, TracedStep)  # what commands work on
 OTHER_SIZE = 32  # what sizes other than the batch are taken to be
 SEED = 0
 
 
 @dataclass(frozen=True)
 class Target:
-    """A model, layer or graph, its graph and weights, and how to get inputs of a batch size."""
+    """A model, layer, step or graph; its graph and weights; how to get inputs of a batch size."""
 
     model: Any
     graph: Graph
@@ -64,6 +66,8 @@ def load_target(text: str) -> Target:
     if not colon or not place or not name:
         raise UsageError(f"expected {FORMS}; received {text!r}{did_you_mean(text, BUILTIN)}")
     found = _model_of(_named(_loaded(place), name, text), text)
+    if isinstance(found, TracedStep):
+        return _of_traced(found, found.traced, None)
     return _of_graph(found) if isinstance(found, Graph) else _of_model(found, None)
 
 
@@ -74,7 +78,12 @@ def _parsed(path: Path) -> Graph:
 
 
 def _of_model(model: Any, inputs: Callable[[int], list[np.ndarray]] | None) -> Target:
-    traced = trace_call(model, specs_of(model, ()))
+    return _of_traced(model, trace_call(model, specs_of(model, ())), inputs)
+
+
+def _of_traced(
+    model: Any, traced: Traced, inputs: Callable[[int], list[np.ndarray]] | None
+) -> Target:
     weights = {name: variable.value for name, variable in traced.variables.items()}
     drawn = inputs or (lambda batch: random_inputs(traced.graph, batch))
     return Target(model, traced.graph, weights, drawn)
@@ -155,7 +164,7 @@ def _named(module: ModuleType, name: str, text: str) -> Any:
 
 def _model_of(found: Any, text: str) -> Any:
     """The model, or what a function without arguments gives."""
-    if isinstance(found, (Layer, Graph)):
+    if isinstance(found, WHOLE):
         return found
     if not callable(found):
         raise UsageError(
@@ -172,7 +181,7 @@ def _model_of(found: Any, text: str) -> Any:
         raise UsageError(f"{text}: {error}") from error
     except Exception as error:  # whatever the user's function raises
         raise UsageError(f"{text} failed: {_shown(error)}") from error
-    if not isinstance(made, (Layer, Graph)):
+    if not isinstance(made, WHOLE):
         raise UsageError(f"{text}: expected a function that gives a model; it gave {_kind(made)}")
     return made
 

@@ -191,14 +191,14 @@ def _lines(graph: Graph, width: int) -> dict[Node, list[str]]:
     calls = node_calls(graph)
     types = max((len(str(node.type)) for node in calls), default=0)
     room = width - types - 3
-    broken = {node: _broken(call, room) for node, call in calls.items()}
+    broken = {node: broken(call, room) for node, call in calls.items()}
     used = max((len(line) for lines in broken.values() for line in lines), default=0)
     return {
         node: [*lines[:-1], f"{lines[-1]:<{used}} : {node.type}"] for node, lines in broken.items()
     }
 
 
-def _broken(call: str, width: int) -> list[str]:
+def broken(call: str, width: int) -> list[str]:
     lines: list[str] = []
     line = ""
     for piece in _arguments(call):

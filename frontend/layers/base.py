@@ -50,6 +50,7 @@ from .call_arguments import (
     has_mask,
     has_tensor,
     mask_of,
+    padding_hint,
     shown_shapes,
 )
 
@@ -84,7 +85,6 @@ class Layer(Weighted):
     programs: dict[Any, Any]
     input_spec: Any = None
     supports_masking = False
-    fixes_batch = False  # whether a call depends on the number of samples
     further_arguments: tuple[str, ...] = ()  # that a constructor takes among *args and **kwargs
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -136,6 +136,19 @@ class Layer(Weighted):
     def variable_dtype(self) -> str:
         """The dtype of weights."""
         return self.dtype
+
+    @property
+    def fixes_batch(self) -> bool:
+        """Whether a call depends on the number of samples, as one of layers within does."""
+        now = Generation.structure, Generation.attributes
+        known: tuple[Any, bool] | None = vars(self).get("_fixes_batch")
+        if known is None or known[0] != now:
+            known = (
+                now,
+                any(isinstance(each, Layer) and each.fixes_batch for each in self.sublayers),
+            )
+            vars(self)["_fixes_batch"] = known
+        return known[1]
 
     # Building
 
@@ -284,7 +297,9 @@ class Layer(Weighted):
         tensors = tree.flatten(args[0])
         if len(specs) != len(tensors):
             raise LayerError(
-                self, f"expected {len(specs)} inputs; received {len(tensors)}: {args[0]}"
+                self,
+                f"expected {len(specs)} inputs; received {len(tensors)}: {args[0]}"
+                f"{padding_hint(tensors)}",
             )
         for spec, tensor in zip(specs, tensors, strict=True):
             if not isinstance(tensor, KerasTensor):
@@ -300,7 +315,7 @@ class Layer(Weighted):
         """Adds a scalar tensor, or several, to what training minimizes; to be called in ``call``.
 
         Raises:
-            ValueError: no call is under way, or something else than tensors came.
+            ValueError: it is called outside of a call, or with something else than tensors.
         """
         scope = current_scope()
         for each in tree.flatten(loss):

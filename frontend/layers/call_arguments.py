@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from .. import tree
+from ..dtypes import PAD_THEM
 from ..tensor import KerasTensor
 from .spec import InputSpec
 
@@ -58,3 +59,9 @@ def batch_hint(spec: InputSpec, tensor: KerasTensor) -> str:
     if spec.ndim == tensor.ndim + 1:
         return ". Add the missing axis, for example with x[None] (batch) or x[..., None] (channels)"
     return ""
+
+
+def padding_hint(tensors: list[Any]) -> str:
+    """What becomes of sequences of different lengths, where tensors may be such, for an error."""
+    found = {getattr(each, "shape", None) for each in tensors}
+    return f". {PAD_THEM}" if len(found) > 1 else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from ..variable import Variable
 from .base import Layer
 from .call_arguments import call_parameters
 from .core import known_size
+from .spec import InputSpec
 
 # What dropout multiplies the input and the state with, the same at all steps; None leaves it.
 Masks = tuple[KerasTensor | None, KerasTensor | None]
@@ -74,12 +76,15 @@ class DropoutCell(Layer):
         ones = ops.ones(sizes, self.compute_dtype)
         return random.dropout(ones, rate, seed=self.seed_generator)
 
+    def masks(self, inputs: Any, training: bool) -> Masks:
+        """What this step multiplies its inputs and its state with."""
+        if not training or not (self.dropout or self.recurrent_dropout):
+            return None, None
+        return _MASKS.get().get(id(self)) or self.drawn_masks(inputs.sizes)[id(self)]
+
     def dropped(self, inputs: Any, state: Any, training: bool) -> tuple[Any, Any]:
         """Inputs and state as the step takes them."""
-        if not training or not (self.dropout or self.recurrent_dropout):
-            return inputs, state
-        masks = _MASKS.get().get(id(self)) or self.drawn_masks(inputs.sizes)[id(self)]
-        pairs = zip((inputs, state), masks, strict=True)
+        pairs = zip((inputs, state), self.masks(inputs, training), strict=True)
         dropped, kept = (x if mask is None else x * mask for x, mask in pairs)
         return dropped, kept
 
@@ -92,6 +97,7 @@ class _Cell(DropoutCell):
 
     gates: ClassVar[int] = 1
     states: ClassVar[int] = 1
+    input_spec = InputSpec(ndim=2, layout="(batch, features)")
 
     def set_up(self, options: Mapping[str, Any]) -> None:
         """Keeps the arguments of the constructor, which all cells share."""
@@ -129,21 +135,37 @@ class _Cell(DropoutCell):
     def state_sizes(self, sizes: tuple[Any, ...]) -> tuple[Any, ...]:
         return (*sizes[:-1], self.units)
 
+    def checked_states(self, inputs: Any, states: Any) -> list[Any]:
+        """The states as a list. Raises ``ValueError`` for another number, or other shapes."""
+        found = state_list(self, states, self.states)
+        wanted = (inputs.shape[0], *self.state_sizes(inputs.sizes)[1:])
+        shapes = [state.shape for state in found]
+        if any(shape[1:] != wanted[1:] for shape in shapes):
+            listed = ", ".join(map(str, shapes))
+            raise LayerError(self, f"expected states of shape {wanted}; received {listed}")
+        return found
+
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
         """Zeros for each state, shape ``(batch_size, units)``."""
         return [ops.zeros((batch_size, self.units), self.compute_dtype) for _ in range(self.states)]
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def kernel_shapes(self, input_shape: tuple[int | None, ...]) -> Any:
+        """The shapes of the kernels, for inputs of a shape."""
         features, wide = known_size(self, input_shape, -1), self.gates * self.units
+        self.input_spec = replace(self.input_spec, axes={-1: features})
+        return (features, wide), (self.units, wide)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        shape, recurrent_shape = self.kernel_shapes(input_shape)
         self.kernel = self.add_weight(
-            (features, wide),
+            shape,
             self.kernel_initializer,
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
             name="kernel",
         )
         self.recurrent_kernel = self.add_weight(
-            (self.units, wide),
+            recurrent_shape,
             self.recurrent_initializer,
             regularizer=self.recurrent_regularizer,
             constraint=self.recurrent_constraint,
@@ -214,7 +236,7 @@ class SimpleRNNCell(_Cell):
         self.set_up(locals())
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, Any]:
-        (state,) = state_list(self, states, 1)
+        (state,) = self.checked_states(inputs, states)
         inputs, state = self.dropped(inputs, state, training)
         projected = ops.matmul(inputs, self.kernel)
         if self.use_bias:
@@ -269,7 +291,7 @@ class GRUCell(_Cell):
         return (2, wide) if self.reset_after else (wide,)
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, Any]:
-        (before,) = state_list(self, states, 1)
+        (before,) = self.checked_states(inputs, states)
         inputs, state = self.dropped(inputs, before, training)
         projected = ops.matmul(inputs, self.kernel)
         if self.bias is not None:
@@ -308,6 +330,7 @@ class LSTMCell(_Cell):
 
     gates = 4
     states = 2
+    gate_axis = -1
 
     def __init__(
         self,
@@ -350,18 +373,22 @@ class LSTMCell(_Cell):
         return bias
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, Any]:
-        state, carry = state_list(self, states, 2)
+        state, carry = self.checked_states(inputs, states)
+        gates = self.gate_sums(inputs, state, training)
+        activate = activations.get(self.activation)
+        gate = activations.get(self.recurrent_activation)
+        i, f, candidate, o = ops.split(gates, 4, axis=self.gate_axis)
+        carry = gate(f) * carry + gate(i) * activate(candidate)
+        output = gate(o) * activate(carry)
+        return output, [output, carry]
+
+    def gate_sums(self, inputs: Any, state: Any, training: bool) -> Any:
+        """What is activated, of all gates, side by side along ``gate_axis``."""
         inputs, state = self.dropped(inputs, state, training)
         projected = ops.matmul(inputs, self.kernel)
         if self.use_bias:
             projected = projected + self.bias
-        gates = projected + ops.matmul(state, self.recurrent_kernel)
-        activate = activations.get(self.activation)
-        gate = activations.get(self.recurrent_activation)
-        i, f, candidate, o = ops.split(gates, 4, axis=-1)
-        carry = gate(f) * carry + gate(i) * activate(candidate)
-        output = gate(o) * activate(carry)
-        return output, [output, carry]
+        return projected + ops.matmul(state, self.recurrent_kernel)
 
 
 class StackedRNNCells(Layer):
@@ -377,6 +404,11 @@ class StackedRNNCells(Layer):
         for cell in found or [cells]:
             check_cell(self, cell)
         self.cells = found
+
+    @property
+    def input_spec(self) -> Any:
+        """What the first cell accepts."""
+        return getattr(self.cells[0], "input_spec", None) if self.cells else None
 
     @property
     def state_size(self) -> list[Any]:

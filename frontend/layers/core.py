@@ -102,7 +102,7 @@ class Masking(Layer):
     """Its input, with steps masked for layers to come that hold ``mask_value`` alone; they are 0.
 
     Args:
-        mask_value: what all features of a step to be left out are.
+        mask_value: a step whose features all have this value is left out.
     """
 
     supports_masking = True
@@ -177,6 +177,7 @@ class Embedding(Layer):
         self.mask_zero = mask_zero
         self.supports_masking = mask_zero
         self.autocast = False
+        self.input_spec = InputSpec()
         self.embeddings: Variable | None = None
         if weights is not None:
             self.build()

@@ -22,7 +22,7 @@ class InputLayer(Layer):
         sparse, input_tensor, optional: not to be had.
 
     Raises:
-        ValueError: neither or both of the shapes are given, or what is not to be had.
+        ValueError: neither or both of the shapes are given, or an option that is not supported.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Batch and layer normalization, and scaling by fixed or measured statistics."""
+"""Batch and layer normalization."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 
 from .. import constraints, initializers, ops, regularizers
 from ..accepted import Axes, NonNegative, Share
-from ..dtypes import as_array
 from ..errors import LayerError
 from ..tensor import KerasTensor
 from ..variable import Variable
@@ -17,7 +16,7 @@ from .core import known_size
 from .spec import InputSpec
 
 
-def _axis_in(layer: Layer, axis: int, shape: tuple[int | None, ...]) -> int:
+def axis_in(layer: Layer, axis: int, shape: tuple[int | None, ...]) -> int:
     if not isinstance(axis, (int, np.integer)) or not -len(shape) <= axis < len(shape):
         raise LayerError(layer, f"expected axis within shape {shape}; received {axis!r}")
     return int(axis) % len(shape)
@@ -74,7 +73,7 @@ class BatchNormalization(Layer):
         self.moving_variance: Variable | None = None
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        axis = _axis_in(self, self.axis, input_shape)
+        axis = axis_in(self, self.axis, input_shape)
         channels = known_size(self, input_shape, axis)
         if self.scale:
             self.gamma = self._learned("gamma", channels)
@@ -199,7 +198,7 @@ class LayerNormalization(Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         given = self.axis if isinstance(self.axis, list) else [self.axis]
-        axes = sorted(_axis_in(self, axis, input_shape) for axis in given)
+        axes = sorted(axis_in(self, axis, input_shape) for axis in given)
         shape = tuple(known_size(self, input_shape, axis) for axis in axes)
         if self.scale or self.rms_scaling:
             self.gamma = self.add_weight(
@@ -228,95 +227,3 @@ class LayerNormalization(Layer):
             for weight in (self.gamma, self.beta)
         )
         return ops.layer_normalization(inputs, gamma, beta, axes, self.epsilon, self.rms_scaling)
-
-
-class Rescaling(Layer):
-    """``inputs * scale + offset``."""
-
-    supports_masking = True
-
-    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        for value in (scale, offset):
-            _number_or_array(value, self.dtype)  # raises where it is none
-        self.scale = scale
-        self.offset = offset
-
-    def call(self, inputs: KerasTensor) -> KerasTensor:
-        scale, offset = (_number_or_array(each, self.dtype) for each in (self.scale, self.offset))
-        return ops.cast(inputs, self.dtype) * scale + offset
-
-
-def _number_or_array(value: Any, dtype: str) -> Any:
-    return value if isinstance(value, (int, float)) else as_array(value).astype(dtype)
-
-
-class Normalization(Layer):
-    """(x - mean) / sqrt(variance), the statistics given or measured by ``adapt``.
-
-    Weights (where they are measured): mean, variance, count.
-    """
-
-    def __init__(
-        self,
-        axis: Axes | None = -1,
-        mean: Any = None,
-        variance: Any = None,
-        invert: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        axes = () if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
-        if (mean is None) != (variance is None):
-            raise LayerError(
-                self,
-                "expected mean and variance together, or neither; received "
-                f"mean={mean}, variance={variance}",
-            )
-        self.axis = axes
-        self.mean = mean
-        self.variance = variance
-        self.invert = invert
-        self.adapt_mean: Variable | None = None
-        self.adapt_variance: Variable | None = None
-        self.count: Variable | None = None
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        if self.mean is not None:
-            return
-        axes = [_axis_in(self, axis, input_shape) for axis in self.axis]
-        shape = tuple(known_size(self, input_shape, axis) for axis in axes)
-        self.adapt_mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
-        self.adapt_variance = self.add_weight(shape, "ones", trainable=False, name="variance")
-        self.count = self.add_weight((), "zeros", dtype="int32", trainable=False, name="count")
-        self.built = True
-
-    def adapt(self, data: Any) -> None:
-        """Measures mean and variance of an array over all axes but ``axis``."""
-        if self.mean is not None:
-            raise LayerError(self, "expected no mean and variance beside adapt(); some were given")
-        array = as_array(data).astype(self.dtype)
-        array = array[:, None] if array.ndim == 1 else array
-        if not self.built:
-            self.build((None, *array.shape[1:]))
-        kept = {axis % array.ndim for axis in self.axis}
-        over = tuple(axis for axis in range(array.ndim) if axis not in kept)
-        assert self.adapt_mean is not None and self.adapt_variance is not None
-        self.adapt_mean.assign(array.mean(over))
-        self.adapt_variance.assign(array.var(over))
-
-    def call(self, inputs: KerasTensor) -> KerasTensor:
-        inputs = ops.cast(inputs, self.dtype)
-        given = self.mean is not None
-        kept = {axis % inputs.ndim for axis in self.axis}
-        shape = tuple(inputs.sizes[axis] if axis in kept else 1 for axis in range(inputs.ndim))
-        statistics = (self.mean, self.variance) if given else (self.adapt_mean, self.adapt_variance)
-        mean, variance = (self._statistic(each, shape) for each in statistics)
-        deviation = ops.maximum(ops.sqrt(variance), 1e-7)
-        return mean + inputs * deviation if self.invert else (inputs - mean) / deviation
-
-    def _statistic(self, value: Any, shape: Any) -> Any:
-        if isinstance(value, Variable):
-            return ops.reshape(value, shape)
-        array = np.asarray(value, self.dtype)
-        return ops.reshape(array, shape) if array.ndim else array

@@ -1,30 +1,24 @@
-"""Layers that apply a cell step by step: RNN over any cell, SimpleRNN, GRU, LSTM."""
+"""RNN: a layer that applies a cell step by step."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from ...compiler.ops.core import input_
-from ...compiler.ops.stepping import ScanStep, close_scan, items_of
+from ...compiler.ops.stepping import AUTO, FULL, ScanStep, Unroll, close_scan, items_of
 from .. import ops, tree
-from ..accepted import Count, Share
-from ..errors import LayerError, UsageError, shown
-from ..naming import snake_case
+from ..errors import LayerError, shown
+from ..ops.carried import changing_nothing
 from ..ops.core import as_node
-from ..scope import active_scope
-from ..serialize import parameters_of, plain
 from ..tensor import KerasTensor
 from ..variable import Variable
 from .base import Layer
 from .cells import (
-    GRUCell,
-    LSTMCell,
-    SimpleRNNCell,
     StackedRNNCells,
     check_cell,
     fixed_masks,
@@ -63,13 +57,13 @@ class RNN(Layer):
             taken.
         stateful: whether a call begins with the states that the one before ended with: sample by
             sample, so the batch size has to be known. ``reset_state()`` begins anew.
-        unroll: whether the steps are laid out one after another, where their number is known.
+        unroll: whether the compiler lays the steps out one after another, for which their number
+            has to be known; False leaves it to the compiler.
         zero_output_for_mask: whether the output of a masked step is 0; else it is that of the step
             before. States stay as they were, either way.
     """
 
     supports_masking = True
-    built_spec: ClassVar[str] = "(batch, steps, features)"
 
     def __init__(
         self,
@@ -92,7 +86,7 @@ class RNN(Layer):
         self.unroll = bool(unroll)
         self.zero_output_for_mask = bool(zero_output_for_mask)
         self.carried: Carried | None = None
-        self.input_spec = InputSpec(min_ndim=3, layout=self.built_spec)
+        self.input_spec = _over_steps(self.cell)
 
     # States
 
@@ -108,7 +102,7 @@ class RNN(Layer):
         return None if self.carried is None else self.carried.variables
 
     @property
-    def fixes_batch(self) -> bool:  # type: ignore[override]
+    def fixes_batch(self) -> bool:
         return self.stateful
 
     def get_initial_state(self, batch_size: Any) -> list[Any]:
@@ -130,6 +124,7 @@ class RNN(Layer):
         sizes = (sequences_shape[0], *sequences_shape[2:])
         if isinstance(self.cell, Layer) and not self.cell.built:
             self.cell.build(sizes)
+        self.input_spec = _over_steps(self.cell)
         if self.stateful:
             self._make_states(sequences_shape)
 
@@ -163,11 +158,15 @@ class RNN(Layer):
                 "unroll=True: expected a known number of steps; received shape "
                 f"{sequences.shape}. Give it in Input(shape=(steps, features)), or drop unroll",
             )
+        if sequences.shape[1] == 0:
+            raise LayerError(
+                self, f"expected sequences of 1 step or more; received shape {sequences.shape}"
+            )
         states = self._first_states(sequences, initial_state)
         sizes = (sequences.sizes[0], *sequences.sizes[2:])
         with fixed_masks(self.cell, sizes) if training else nullcontext():
-            run = self._unrolled if self.unroll else self._looped
-            results = run(sequences, states, self._checked_mask(sequences, mask), training)
+            mask = self._checked_mask(sequences, mask)
+            results = self._looped(sequences, states, mask, training)
         if self.stateful:
             pairs = zip(tree.flatten(self.states), tree.flatten(results.states), strict=True)
             for variable, state in pairs:
@@ -227,27 +226,22 @@ class RNN(Layer):
             raise LayerError(
                 self, f"mask: expected a tensor of shape (batch, steps); received {shown(found)}"
             )
+        if found.ndim == 3 and found.shape[2] == 1:
+            found = found[:, :, 0]
         batch, steps = sequences.shape[:2]
         fits = found.ndim == 2 and found.shape[0] in (batch, 1, None)
         if not fits or (None not in (found.shape[1], steps) and found.shape[1] != steps):
             raise LayerError(
                 self,
-                f"mask: expected shape (batch, steps), here {(batch, steps)}; received "
-                f"{found.shape}",
+                f"mask: expected shape (batch, steps), here {(batch, steps)}, or one more axis of "
+                f"size 1; received {found.shape}",
             )
         return found
 
     def _one_step(self, inputs: Any, states: list[Any], training: bool) -> tuple[Any, list[Any]]:
         """The cell's output and its new states, of the types that they had."""
-        scope = active_scope()
-        before = (len(scope.losses), len(getattr(scope, "updates", ())))
-        output, new = step_of(self.cell, inputs, states, training)
-        if (len(scope.losses), len(getattr(scope, "updates", ()))) != before:
-            raise LayerError(
-                self,
-                "expected a cell whose steps change no weights, draw no random numbers and add no "
-                "losses, as a step is compiled once for all",
-            )
+        with changing_nothing(f"{type(self).__name__} over {type(self.cell).__name__}"):
+            output, new = step_of(self.cell, inputs, states, training)
         found = list(new) if isinstance(new, (list, tuple)) else [new]
         have, want = tree.flatten(found), tree.flatten(states)
         if [each.shape for each in have] != [each.shape for each in want]:
@@ -289,9 +283,10 @@ class RNN(Layer):
             tuple(map(as_node, news)),
             (as_node(output),) if self.return_sequences else (),
         )
-        items = items_of(
-            close_scan(step, begins, [as_node(each) for each in given], reverse=self.go_backwards)
-        )
+        over = [as_node(each) for each in given]
+        how: Unroll = FULL if self.unroll else AUTO
+        scan = close_scan(step, begins, over, reverse=self.go_backwards, unroll=how)
+        items = items_of(scan)
         found = list(map(KerasTensor.of, items))
         every = found[len(leaves)] if self.return_sequences else None
         if every is not None and self.go_backwards:
@@ -311,26 +306,20 @@ class RNN(Layer):
         states = [_where(mask, state, kept) for state, kept in pairs]
         return _where(mask, output, rest), tree.pack_as(new, states)
 
-    def _unrolled(self, sequences: Any, states: list[Any], mask: Any, training: bool) -> Results:
-        """All steps one after another."""
-        steps = range(sequences.shape[1])
-        every: list[Any] = []
-        output: Any = None
-        for step in reversed(steps) if self.go_backwards else steps:
-            made, new = self._one_step(sequences[:, step], states, training)
-            if mask is not None:
-                before = ops.zeros_like(made) if output is None else output
-                made, new = self._masked(mask[:, step], made, before, new, states)
-            output, states = made, new
-            every.append(output)
-        return Results(output, ops.stack(every, 1) if self.return_sequences else None, states)
-
     # Shapes and masks
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """The mask of the outputs of all steps; the last output and states have none."""
         mask = _step_mask(previous_mask) if self.return_sequences else None
         return [mask, *(None for _ in self.state_size)] if self.return_state else mask
+
+
+def _over_steps(cell: Any) -> InputSpec:
+    """What a layer takes whose steps take what ``cell`` does."""
+    spec = getattr(cell, "input_spec", None)
+    if not isinstance(spec, InputSpec):
+        return InputSpec(min_ndim=3, layout="(batch, steps, features)")
+    return spec.over_steps()
 
 
 def _step_mask(mask: Any) -> Any:
@@ -363,166 +352,3 @@ def _listed(shapes: Sequence[Any]) -> str:
 
 def _listed_of(tensors: Sequence[Any]) -> str:
     return _listed([tensor.shape for tensor in tensors])
-
-
-# What makes the layer, as against its cell.
-_OF_LAYER = (
-    "return_sequences",
-    "return_state",
-    "go_backwards",
-    "stateful",
-    "unroll",
-    "zero_output_for_mask",
-)
-_OF_ANY_LAYER = ("name", "trainable", "dtype")
-
-
-class _CellLayer(RNN):
-    """A recurrent layer that makes its own cell, and has the attributes of that."""
-
-    cell_class: ClassVar[Any]
-
-    def __init__(self, arguments: dict[str, Any], options: dict[str, Any]) -> None:
-        given = {**arguments, **options}
-        if given.get("use_cudnn", "auto") not in ("auto", False):
-            raise UsageError(
-                f'{type(self).__name__}: expected use_cudnn as "auto" or False, as kernels are '
-                f"compiled here; received {given['use_cudnn']!r}"
-            )
-        of_cell = {name: given[name] for name in parameters_of(self.cell_class)}
-        of_base = {name: options[name] for name in ("dtype", "trainable") if name in options}
-        super().__init__(
-            self.cell_class(**of_cell, **of_base, name=snake_case(self.cell_class.__name__)),
-            activity_regularizer=given["activity_regularizer"],
-            **{name: given[name] for name in _OF_LAYER if name in given},
-            **{name: value for name, value in options.items() if name not in _OF_LAYER},
-        )
-
-    def __getattr__(self, name: str) -> Any:
-        """What is not the layer's own is its cell's: ``units``, ``activation``, ``kernel``, ..."""
-        cell = vars(self).get("cell")
-        if cell is None or name.startswith("_") or name not in parameters_of(self.cell_class):
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return getattr(cell, name)
-
-    def get_config(self) -> dict[str, Any]:
-        cell = self.cell.get_config()
-        return {
-            **{name: getattr(self, name) for name in (*_OF_ANY_LAYER, *_OF_LAYER)},
-            **{name: value for name, value in cell.items() if name not in _OF_ANY_LAYER},
-            "activity_regularizer": plain(self.activity_regularizer),
-        }
-
-
-class SimpleRNN(_CellLayer):
-    """A plain recurrent network: ``h = activation(x @ kernel + bias + h @ recurrent_kernel)``.
-
-    Arguments as ``SimpleRNNCell`` and ``RNN`` take them.
-    """
-
-    cell_class = SimpleRNNCell
-
-    def __init__(
-        self,
-        units: Count,
-        activation: Any = "tanh",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
-        dropout: Share = 0.0,
-        recurrent_dropout: Share = 0.0,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        unroll: bool = False,
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(locals(), kwargs)
-
-
-class GRU(_CellLayer):
-    """Gated recurrent units, as in ``GRUCell``.
-
-    Arguments as ``GRUCell`` and ``RNN`` take them.
-    """
-
-    cell_class = GRUCell
-
-    def __init__(
-        self,
-        units: Count,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
-        dropout: Share = 0.0,
-        recurrent_dropout: Share = 0.0,
-        seed: int | None = None,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        unroll: bool = False,
-        reset_after: bool = True,
-        use_cudnn: Any = "auto",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(locals(), kwargs)
-
-
-class LSTM(_CellLayer):
-    """Long short-term memory, as in ``LSTMCell``.
-
-    Arguments as ``LSTMCell`` and ``RNN`` take them.
-    """
-
-    cell_class = LSTMCell
-
-    def __init__(
-        self,
-        units: Count,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        unit_forget_bias: bool = True,
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
-        dropout: Share = 0.0,
-        recurrent_dropout: Share = 0.0,
-        seed: int | None = None,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        unroll: bool = False,
-        use_cudnn: Any = "auto",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(locals(), kwargs)

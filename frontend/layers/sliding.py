@@ -29,6 +29,16 @@ def image_spec(rank: int, form: str) -> InputSpec:
     return InputSpec(ndim=rank + 2, layout=_LAYOUTS[rank, form])
 
 
+def check_strides(layer: Any) -> None:
+    """Raises ``ValueError`` for a layer of both strides and dilation."""
+    if max(layer.strides) > 1 and max(layer.dilation_rate) > 1:
+        raise LayerError(
+            layer,
+            "expected strides or dilation_rate to be 1; received "
+            f"strides={layer.strides}, dilation_rate={layer.dilation_rate}",
+        )
+
+
 class Sliding(Layer):
     """What the convolutions share: strides, padding, format, bias and activation."""
 
@@ -63,12 +73,7 @@ class Sliding(Layer):
         self.bias_constraint = constraints.get(bias_constraint)
         self.bias: Variable | None = None
         self.input_spec = image_spec(self.rank, self.data_format)
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise LayerError(
-                self,
-                "expected strides or dilation_rate to be 1; received "
-                f"strides={self.strides}, dilation_rate={self.dilation_rate}",
-            )
+        check_strides(self)
 
     @property
     def channel_axis(self) -> int:

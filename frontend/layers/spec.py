@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,17 @@ class InputSpec:
             if size is not None and shape[axis] not in (None, size):
                 return f"size {size} at axis {axis} of the input"
         return None
+
+    def over_steps(self) -> InputSpec:
+        """The same of each step of sequences: bounds on ``(batch, steps, ...)``."""
+        one_more = {
+            name: None if (count := getattr(self, name)) is None else count + 1
+            for name in ("ndim", "min_ndim", "max_ndim")
+        }
+        shape = None if self.shape is None else (self.shape[0], None, *self.shape[1:])
+        axes = {axis if axis < 1 else axis + 1: size for axis, size in self.axes.items()}
+        layout = self.layout.replace("(batch, ", "(batch, steps, ", 1)
+        return replace(self, shape=shape, axes=axes, layout=layout, **one_more)
 
     @property
     def _layout(self) -> str:

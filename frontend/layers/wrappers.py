@@ -84,7 +84,7 @@ class Bidirectional(Layer):
         return bool(self.forward_layer.stateful)
 
     @property
-    def fixes_batch(self) -> bool:  # type: ignore[override]
+    def fixes_batch(self) -> bool:
         return self.stateful
 
     @property
@@ -105,6 +105,7 @@ class Bidirectional(Layer):
         for layer in (self.forward_layer, self.backward_layer):
             if not layer.built:
                 layer.build(sequences_shape)
+        self.input_spec = self.forward_layer.input_spec
         if self.first_weights is not None:
             self.set_weights(self.first_weights)
 
@@ -184,8 +185,8 @@ def _made_anew(value: Any) -> Any:
 class TimeDistributed(Layer):
     """A layer applied to each step of sequences: ``(N, T, ...)``, all by the same weights.
 
-    The steps are one batch of ``N * T`` samples: what a ``BatchNormalization`` inside normalizes by
-    in training is of all steps together (Keras takes one step after another).
+    The steps are one batch of ``N * T`` samples. In training a layer that keeps statistics, such as
+    ``BatchNormalization``, takes one step after another, as in Keras, where their number is known.
     """
 
     supports_masking = True
@@ -207,14 +208,38 @@ class TimeDistributed(Layer):
             self.layer.built = True
 
     def call(self, inputs: KerasTensor, training: Any = None, mask: Any = None) -> Any:
-        batch, steps = inputs.sizes[:2]
-        flat = ops.reshape(inputs, (batch * steps, *inputs.sizes[2:]))
+        self._check_mask(inputs, mask)
         accepted, options = call_parameters(type(self.layer).call), {}
         if "training" in accepted:
             options["training"] = training
-        if "mask" in accepted and mask is not None:
-            options["mask"] = ops.reshape(mask, (batch * steps, *mask.sizes[2:]))
-        results = self.layer(flat, **options)
+        given = mask if "mask" in accepted else None
+        by_step = training and self.layer.trainable and self.layer.non_trainable_weights
+        if by_step and inputs.shape[1] is not None:
+            return self._step_by_step(inputs, given, options)
+        batch, steps = inputs.sizes[:2]
+        if given is not None:
+            options["mask"] = ops.reshape(given, (batch * steps, *given.sizes[2:]))
+        results = self.layer(ops.reshape(inputs, (batch * steps, *inputs.sizes[2:])), **options)
         return tree.map_structure(
             lambda result: ops.reshape(result, (batch, steps, *result.sizes[1:])), results
         )
+
+    def _step_by_step(self, inputs: KerasTensor, mask: Any, options: dict[str, Any]) -> Any:
+        found = []
+        for step in range(inputs.shape[1] or 0):
+            if mask is not None:
+                options["mask"] = mask[:, step]
+            found.append(self.layer(inputs[:, step], **options))
+        columns = zip(*map(tree.flatten, found), strict=True)
+        return tree.pack_as(found[0], [ops.stack(list(column), 1) for column in columns])
+
+    def _check_mask(self, inputs: KerasTensor, mask: Any) -> None:
+        if mask is None:
+            return
+        pairs = zip(inputs.shape[:2], mask.shape[:2], strict=False)
+        if mask.ndim < 2 or any(None not in pair and pair[0] != pair[1] for pair in pairs):
+            raise LayerError(
+                self,
+                f"mask: expected a shape that begins with (batch, steps), here {inputs.shape[:2]}; "
+                f"received {mask.shape}",
+            )

@@ -1,4 +1,4 @@
-"""Metrics of numbers that are no mean of a loss."""
+"""Metrics of numbers that keep sums of their own, beyond the mean of a loss."""
 
 from __future__ import annotations
 

@@ -296,7 +296,8 @@ class Model(Trainer, Layer):
             TypeError: an input is no array of numbers.
         """
         if self.network is None:
-            return program_for_arrays(self, (inputs,), {"training": True} if training else {})
+            options = {"training": True} if training else {}
+            return program_for_arrays(self, (inputs,), options, exact=self.fixes_batch)
         given = arranged(self, self.network.inputs, inputs)
         tensors = tree.flatten(self.network.inputs)
         arrays = [fitted(self, *pair) for pair in zip(tensors, given, strict=True)]
@@ -321,7 +322,8 @@ class Model(Trainer, Layer):
         return self._kept((training, sizes), lambda: self._specs_like(arrays))
 
     def _specs_like(self, arrays: list[np.ndarray]) -> tuple[Any, ...]:
-        specs = [Spec((None, *a.shape[1:]), a.dtype.name) for a in arrays]
+        pairs = zip(tree.flatten(self.input_structure), arrays, strict=True)
+        specs = [Spec((*t.shape[:1], *a.shape[1:]), a.dtype.name) for t, a in pairs]
         return (tree.pack_as(self.input_structure, specs),)
 
     def _kept(self, key: tuple[Any, ...], specs: Callable[[], tuple[Any, ...]]) -> TracedProgram:

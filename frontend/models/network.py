@@ -111,7 +111,7 @@ def network_between(inputs: Any, outputs: Any) -> Network:
     """The calls that lead from ``inputs`` to ``outputs``.
 
     Raises:
-        ValueError: an output depends on something that is no input.
+        ValueError: an output depends on a tensor that is not among the inputs.
     """
     inputs, outputs = tree.copied(inputs), tree.copied(outputs)  # lists that the caller may change
     nodes, first_seen = _producers_first(inputs, outputs)

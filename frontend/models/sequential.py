@@ -13,6 +13,7 @@ from ..errors import LayerError, UsageError, UsageTypeError, shown, user_facing
 from ..history import Operation
 from ..layers.base import Layer
 from ..layers.core import Embedding
+from ..layers.data_layer import DataLayer
 from ..layers.input import InputLayer
 from ..programs import TracedProgram
 from ..scope import enclosing
@@ -70,6 +71,8 @@ class Sequential(Model):
             return
         if not isinstance(layer, Layer):
             raise UsageTypeError(f"Sequential: expected a layer; received {shown(layer)}")
+        if isinstance(layer, DataLayer):
+            layer.refuse_models()
         if not self.stack and self.start is None:
             self.start = _input_asked_for(layer)
         self.stack.append(layer)
@@ -154,20 +157,21 @@ class Sequential(Model):
         self, inputs: Any, training: bool = False
     ) -> tuple[TracedProgram, list[np.ndarray]]:
         if self.network is None:
-            self.build(_batch_shape(inputs))
+            self.build(_batch_shape(inputs, self.fixes_batch))
         return super().prepare(inputs, training)
 
     def _top_level_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self.network is None and args and not isinstance(args[0], KerasTensor):
-            self.build(_batch_shape(args[0]))
+            self.build(_batch_shape(args[0], self.fixes_batch))
         return super()._top_level_call(args, kwargs)
 
 
-def _batch_shape(inputs: Any) -> tuple[int | None, ...]:
-    """The shape of the first data, the batch size left open."""
+def _batch_shape(inputs: Any, fixed: bool) -> tuple[int | None, ...]:
+    """The shape of the first data, the batch size left open unless it is ``fixed``."""
     alone = isinstance(inputs, (list, tuple)) and len(inputs) == 1
     wrapped = alone and hasattr(inputs[0], "__array__") and np.ndim(inputs[0]) > 1
-    return (None, *as_array(inputs[0] if wrapped else inputs).shape[1:])
+    shape = as_array(inputs[0] if wrapped else inputs).shape
+    return shape if fixed else (None, *shape[1:])
 
 
 def _input_asked_for(layer: Layer) -> InputLayer | None:

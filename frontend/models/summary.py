@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,9 +17,11 @@ from ..errors import UsageError
 from ..history import CallNode, Operation
 from ..layers.base import Layer
 from ..variable import Variable
+from ..weights import Weighted
 from .model import Model
 from .sequential import Sequential
 
+Sizes: TypeAlias = dict[int, int]  # of weights, by their ids
 UNITS = ("B", "KB", "MB", "GB", "TB")
 
 
@@ -48,8 +51,9 @@ def print_summary(
             f"summary: expected {len(headers)} positions, one a column; received {len(places)}"
         )
     width = line_length or min(width, shutil.get_terminal_size().columns - 4)
+    sizes = _sizes_within(model)
     rows = [
-        _row(model, inner, depth, chain, show_trainable)
+        _row(model, inner, depth, chain, show_trainable, sizes)
         for operation in _selected(model.operations, layer_range)
         for inner, depth in _shown(operation, expand_nested)
     ]
@@ -118,17 +122,43 @@ def _shown(operation: Operation, nested: bool) -> Iterator[tuple[Operation, int]
             stack.extend((inner, depth + 1) for inner in reversed(current.layers))
 
 
-def _row(model: Model, operation: Operation, depth: int, chain: bool, trainable: bool) -> list[str]:
+def _sizes_within(model: Model) -> dict[int, Sizes]:
+    """Of the model and each layer within, the sizes of its weights: each layer is walked once."""
+    found: dict[int, Sizes] = {}
+    begun: set[int] = set()
+    stack: list[Weighted] = [model]
+    while stack:
+        layer, inner = stack[-1], stack[-1].sublayers
+        if id(layer) not in begun:
+            begun.add(id(layer))
+            stack.extend(each for each in inner if id(each) not in begun)
+            continue
+        own = {id(weight): weight.size for weight in layer.own_variables}
+        parts = [part for part in (own, *(found.get(id(each), {}) for each in inner)) if part]
+        # A model around a model often has no weights but those: then it takes their table over.
+        found[id(layer)] = parts[0] if len(parts) == 1 else dict(ChainMap(*parts))
+        stack.pop()
+    return found
+
+
+def _row(
+    model: Model,
+    operation: Operation,
+    depth: int,
+    chain: bool,
+    trainable: bool,
+    sizes: Mapping[int, Sizes],
+) -> list[str]:
     prefix = "   " * depth + "└ " if depth else ""
     row = [
         f"{escape(prefix + operation.name)} ([color(33)]{escape(operation.class_name)}[/])",
         _output_shape(operation),
-        _parameters(operation),
+        _parameters(operation, sizes),
     ]
     if not chain:
         row.append(_connections(model, operation))
     if trainable:
-        row.append(_trainable_mark(operation))
+        row.append(_trainable_mark(operation, sizes))
     return row
 
 
@@ -154,12 +184,12 @@ def _outputs(operation: Operation) -> Any:
     return getattr(operation, "first_outputs", None)
 
 
-def _parameters(operation: Operation) -> str:
+def _parameters(operation: Operation, sizes: Mapping[int, Sizes]) -> str:
     if not isinstance(operation, Layer):
         return _colored(0)
     if not operation.built:
         return f"{_colored(0)} (unbuilt)"
-    return _colored(f"{sum(weight.size for weight in operation.weights):,}")
+    return _colored(f"{sum(sizes.get(id(operation), {}).values()):,}")
 
 
 def _connections(model: Model, operation: Operation) -> str:
@@ -176,8 +206,8 @@ def _connections(model: Model, operation: Operation) -> str:
     return ", ".join(sources) or "-"
 
 
-def _trainable_mark(operation: Operation) -> str:
-    if not isinstance(operation, Layer) or not operation.weights:
+def _trainable_mark(operation: Operation, sizes: Mapping[int, Sizes]) -> str:
+    if not isinstance(operation, Layer) or not sizes.get(id(operation)):
         return "[bold]-[/]"
     if operation.trainable:
         return "[bold][color(34)]Y[/][/]"

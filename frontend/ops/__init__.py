@@ -1,6 +1,7 @@
 """``keraunos.ops``: the functions of ``keras.ops``, on tensors, weights and arrays alike."""
 
 from ..operators import bind_operators
+from .control import cond, switch, while_loop
 from .creation import (
     arange,
     empty,
@@ -14,6 +15,8 @@ from .creation import (
     zeros,
     zeros_like,
 )
+from .ctc import ctc_loss
+from .ctc_decoding import ctc_decode
 from .elementwise import (
     abs,
     absolute,
@@ -126,6 +129,7 @@ from .linalg import (
     tensordot,
     trace,
 )
+from .loops import associative_scan, fori_loop, map, scan, vectorized_map
 from .nn import (
     batch_normalization,
     binary_crossentropy,
@@ -243,6 +247,7 @@ __all__ = [
     "celu",
     "clip",
     "concatenate",
+    "cond",
     "conv",
     "conv_transpose",
     "convert_to_tensor",
@@ -250,6 +255,8 @@ __all__ = [
     "cos",
     "cosh",
     "count_nonzero",
+    "ctc_decode",
+    "ctc_loss",
     "depthwise_conv",
     "diagonal",
     "divide",
@@ -372,6 +379,7 @@ __all__ = [
     "sum",
     "swapaxes",
     "swish",
+    "switch",
     "take",
     "take_along_axis",
     "tan",
@@ -391,6 +399,12 @@ __all__ = [
     "var",
     "vstack",
     "where",
+    "while_loop",
     "zeros",
     "zeros_like",
+    "associative_scan",
+    "fori_loop",
+    "map",
+    "scan",
+    "vectorized_map",
 ]

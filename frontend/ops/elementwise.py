@@ -266,16 +266,16 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
 
 @user_facing
 def nonzero(x: Any) -> Any:
-    """The places of what is not 0: an array of indices, int32, for each axis.
+    """The places of the elements other than 0: an array of int32 indices for each axis.
 
     Raises:
         ValueError: x is a tensor without values: how many there are is known only with the data.
     """
     if is_symbolic(x):
         raise UsageError(
-            "nonzero: expected an array; received a symbolic tensor, of which only the data tell "
-            "how many places there are. where(condition, x1, x2) chooses element by element, and "
-            "sum(cast(condition, 'int32')) counts"
+            "nonzero: expected an array; received a symbolic tensor, and how many places "
+            "there are is known only with the data. where(condition, x1, x2) chooses element by "
+            "element, and sum(cast(condition, 'int32')) counts"
         )
     return tuple(axis.astype("int32") for axis in np.nonzero(np.atleast_1d(as_array(x))))
 

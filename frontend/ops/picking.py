@@ -34,8 +34,9 @@ from .shaping import moveaxis, permuted, ravel
 def take(x: Any, indices: Any, axis: int | None = None) -> KerasTensor:
     """Elements by index along ``axis``; of the flat tensor unless one is given.
 
-    Indices below 0 count from the end. What indices that are tensors find outside is NaN (the least
-    integer, 255, True); those given as numbers or arrays raise ``IndexError``.
+    Indices below 0 count from the end. What indices that are computed find outside is NaN (the
+    least integer, 255, True); those given as numbers or arrays raise ``IndexError``, and those that
+    are data of a program ``ValueError``.
     """
     node = as_node(ravel(x)) if axis is None else as_node(x)
     place = normal_axis(axis or 0, node.tensor_type.rank)

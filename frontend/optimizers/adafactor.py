@@ -50,7 +50,7 @@ class Adafactor(Optimizer):
         self._squares: list[Variable] = []
         for weight in variables:
             row, column = _factor_shapes(weight)
-            # Weights that are no matrices need none: Keras saves two zeros of int32 for these.
+            # Only matrices need them: of other weights Keras saves two zeros of int32.
             dtype = weight.dtype if weight.ndim >= 2 else "int32"
             self._rows.append(self.add_variable(row, dtype=dtype, name=weight.name))
             self._columns.append(self.add_variable(column, dtype=dtype, name=weight.name))

@@ -128,8 +128,8 @@ class Optimizer(WeightDecay, Averages):
             trainable_variables: the weights; those that the optimizer was built for unless given.
 
         Raises:
-            ValueError: gradients and weights do not fit one another; the optimizer was built for
-                other weights; there is no gradient at all.
+            ValueError: gradients and weights do not fit one another; all gradients are None; the
+                optimizer was built for other weights.
         """
         gradients = list(grads)
         if not gradients:

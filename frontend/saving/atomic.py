@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ...compiler.report.file_names import file_name
+from ...compiler.file_names import file_name
 from ..errors import UsageError
 
 _MARK = ".partial"

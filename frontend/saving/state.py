@@ -1,7 +1,7 @@
 """The state of a training in one file: what goes on from it gives the same numbers.
 
 The file is one of weights, which `load_weights` reads too, with a group ``training`` beside the
-layers: the variables that are no weights, the random streams, how far the training is, and a
+layers: the variables beside the weights, the random streams, how far the training is, and a
 checksum of it all, by which parts of two states are told from one.
 """
 

@@ -6,7 +6,7 @@ import os
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 from ..errors import LayerError, UsageError
 from ..source import warn
 from ..variable import Variable
+from .assets import has_assets, read_assets, write_assets
 from .atomic import write_atomically
 from .checked import created, is_opaque, members, read_array, write_array
 from .layout import Place, places
@@ -58,7 +59,10 @@ def load_weights(model: Any, filepath: str | os.PathLike[str], skip_mismatch: bo
     """As ``Model.load_weights``."""
     _check_built(model, "load_weights")
     with opened(os.fspath(filepath)) as file:
-        assign(read_variables(model, file, skip_mismatch))
+        found = read_variables(model, file, skip_mismatch)
+        for restore in _assets(model, file):
+            restore()
+        assign(found)
 
 
 def _write(model: Any, path: Path) -> None:
@@ -74,6 +78,8 @@ def write_variables(model: Any, file: h5py.File) -> None:
         group.attrs["name"] = place.name
         for index, variable in enumerate(place.variables):
             write_array(group, str(index), variable.view)
+        if has_assets(place.holder):
+            write_assets(_group(groups, f"{place.path}/assets"), place.holder)
 
 
 def _group(groups: dict[str, h5py.Group], path: str) -> h5py.Group:
@@ -167,6 +173,15 @@ def read_variables(
     return found
 
 
+def _assets(model: Any, file: h5py.File) -> list[Callable[[], None]]:
+    """What gives layers the files back that they wrote beside their variables."""
+    stored_at = _Stored(file)
+    holders = [place for place in places(model) if has_assets(place.holder)]
+    return [
+        read_assets(stored_at.arrays(f"{place.path}/assets"), place.holder) for place in holders
+    ]
+
+
 def _complaint(place: Place, stored: dict[str, h5py.Dataset]) -> str | None:
     """What is wrong with what the file has for a layer; None where it fits."""
     variables = place.variables
@@ -205,7 +220,7 @@ def _named(variables: list[Variable]) -> str:
 
 
 class _Stored:
-    """The arrays of a layer by number; none where the file has no such layer.
+    """The arrays of a layer by number; empty where the file lacks the layer.
 
     Each group on the way is opened once: a deep nesting is a long way.
     """
@@ -214,7 +229,11 @@ class _Stored:
         self._members: dict[str, Any] = {"": file}
 
     def __call__(self, path: str) -> dict[str, h5py.Dataset]:
-        group = self._member(f"{path}/vars" if path else "vars")
+        return self.arrays(f"{path}/vars" if path else "vars")
+
+    def arrays(self, path: str) -> dict[str, h5py.Dataset]:
+        """What lies in a group by name; nothing where there is no such group."""
+        group = self._member(path)
         names = list(group) if isinstance(group, h5py.Group) else []
         return {name: _dataset(group, name) for name in names}
 
@@ -233,7 +252,7 @@ class _Stored:
 
 
 def _within(group: h5py.Group, name: str) -> Any:
-    """A member; links may lead to other files, which are no business of whoever wrote this one."""
+    """A member of the file itself: links are refused, as they could lead to any other file."""
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
         raise UsageError(
             f"load_weights: expected a file without links; {group.file.filename!r} has one at "

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dtypes import PAD_THEM
 from ..errors import UsageError, shown
 from .batch import Batch
 from .nested import Intake, leaves, mapped, shapes
@@ -175,11 +176,10 @@ def number_of_rows(x: Any, y: Any, sample_weight: Any) -> int:
 def _stack_hint(x: Any, y: Any) -> str:
     """A list of rows reads as several arrays."""
     for name, part in (("x", x), ("y", y)):
-        if isinstance(part, list) and len(part) > 2:
-            return (
-                f". A list of {len(part)} arrays stands for as many; np.stack({name}) makes one "
-                "array of them"
-            )
+        if isinstance(part, (list, tuple)) and len(part) > 2:
+            alike = len({np.shape(each) for each in part}) == 1
+            remedy = f"np.stack({name}) makes one array of them" if alike else PAD_THEM
+            return f". A list of {len(part)} arrays stands for as many; {remedy}"
     return ""
 
 

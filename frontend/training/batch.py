@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..dtypes import PAD_THEM
 from ..errors import UsageError
 
 
@@ -27,7 +28,7 @@ class Batch:
 
 
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
-    """``x``, ``y`` and ``sample_weight`` of what stands for a batch; None for what is not there.
+    """``x``, ``y`` and ``sample_weight`` of a batch as it was given; None for those left out.
 
     Data come as ``x``, ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``; a list counts as a tuple.
 
@@ -39,7 +40,8 @@ def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
     if not 1 <= len(data) <= 3:
         raise UsageError(
             "expected data as x, (x,), (x, y) or (x, y, sample_weight); received a "
-            f"{type(data).__name__} of {len(data)} parts"
+            f"{type(data).__name__} of {len(data)} parts. Rows of one batch are one array: "
+            f"{PAD_THEM}"
         )
     x, y, sample_weight = (*data, None, None)[:3]
     return x, y, sample_weight

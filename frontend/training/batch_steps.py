@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -10,10 +9,9 @@ from .. import tree
 from ..dtypes import floatx
 from ..programs import Kept, Store, kept_with_reads
 from .batch import Batch
-from .compile_loss import label_check
 from .eager_steps import make_eager_step, rehearse
 from .nested import Intake
-from .standard_step import predicted_shapes
+from .standard_step import build
 from .step_methods import StepMethods, own_step
 from .steps import (
     MOST_STEPS,
@@ -63,7 +61,7 @@ class BatchSteps(StepMethods):
         """One step of training on a batch of contiguous arrays; its results, made when read.
 
         Args:
-            check: whether the targets may name classes that there are not.
+            check: whether ids and targets may name rows and classes that there are not.
 
         Raises:
             ValueError: they do.
@@ -87,9 +85,8 @@ class BatchSteps(StepMethods):
 
     def _run(self, mode: str, batch: Batch, check: bool) -> Logs:
         step, leaves = self._step(mode, batch)
-        if check and step.check is not None:
-            step.check(batch.y)
-        logs: Logs = step([leaf for leaf in leaves if leaf is not None])
+        arrays = [leaf for leaf in leaves if leaf is not None]
+        logs: Logs = step(arrays) if check else step.run_checked(arrays)
         return logs
 
     def _step(self, mode: str, batch: Batch) -> tuple[Any, Any]:
@@ -114,8 +111,8 @@ class BatchSteps(StepMethods):
         return kept_with_reads(self._steps, (mode, kind), make, MOST_STEPS)
 
     def rehearse(self, batch: Batch) -> None:
-        """Makes what a step of training on such a batch makes, such as metrics, and changes none
-        of it."""
+        """Makes the variables of a training step on such a batch, as metrics have them; their
+        values stay."""
         if self._run_eagerly:
             rehearse(self, batch)
         else:
@@ -131,32 +128,20 @@ class BatchSteps(StepMethods):
             ValueError: the batch does not fit the model.
         """
         if not self._run_eagerly and own_step(self, "train") is None:
-            predicted_shapes(self, batch.x)
+            build(self, batch.x)
             return
         with suppress(Exception):
             self.build_like(batch.x)
 
-    def check_data(self, data: Batch, training: bool = True) -> None:
-        """Builds the model for all of the data, and checks what no compiled step can tell.
-
-        What a step of one's own does with its data is not known, and what runs eagerly may need
-        values, and checks its targets itself.
+    def check_data(self, data: Batch, like: Batch, training: bool = True) -> None:
+        """Checks all of the data as each step would check its batch; batches are like ``like``.
 
         Raises:
-            ValueError: labels name classes that the model does not have.
+            ValueError: ids name rows that a table does not have, or targets classes that there
+                are not.
         """
-        if self._run_eagerly or own_step(self, "train" if training else "test") is not None:
-            return
-        check = self.label_check(data.y, predicted_shapes(self, data.x))
-        if check is not None:
-            check(data.y)
-
-    def label_check(self, y: Any, shapes: Any) -> Callable[[Any], None] | None:
-        """What raises for targets like ``y`` that name classes which there are not, if any can."""
-        own = type(self).compute_loss is not StepMethods.compute_loss
-        if own or self._compile_loss is None or y is None:
-            return None
-        return label_check(self._compile_loss, y, shapes)
+        step, _ = self._step("train" if training else "test", like)
+        step.check([leaf for leaf in leaves_of(data)[0] if leaf is not None])
 
     # Data
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -13,9 +12,7 @@ from ...compiler.ir.graph import IRError
 from .. import losses, ops, tree
 from ..dtypes import floatx
 from ..errors import SizesUnknown, UsageError, UsageTypeError
-from ..tracing import Spec
 from .identifiers import identifiers_in, is_config, kind_of, name_of, shape_of
-from .labels import check_array, takes_classes
 from .outputs import Outputs, at, flat_targets, flat_weights, is_nested, outputs_of, per_output
 
 # What stands for the crossentropy that fits the shapes.
@@ -39,7 +36,7 @@ class OutputLoss:
 
 
 class CompileLoss:
-    """What a model is trained to minimize, but for what layers add.
+    """The losses given to ``compile``, weighted and added up; layers add theirs elsewhere.
 
     Args:
         loss: a name, function, instance or config for all outputs; or one for each, in a list, a
@@ -224,49 +221,3 @@ def _scalar(entry: OutputLoss, value: Any) -> Any:
         f'loss of output "{entry.name}": expected one number; received shape {shape_of(value)}. '
         'Reduce it, for example with reduction="sum_over_batch_size"'
     )
-
-
-def check_labels(loss: Any, y_true: Any, y_pred_shape: Any) -> None:
-    """Raises ``ValueError`` for targets that name a class which the predictions do not have.
-
-    Compiled steps cannot tell: this is for arrays, before they run.
-
-    Args:
-        loss: a ``CompileLoss``, or a loss or function. All but the sparse ones take any targets.
-        y_true: arrays, nested as the targets of the loss.
-        y_pred_shape: the shape of the predictions, sizes or None; several, nested as the outputs.
-    """
-    if not isinstance(loss, CompileLoss):
-        check_array(loss, np.asarray(y_true), y_pred_shape, "")
-        return
-    check = label_check(loss, y_true, y_pred_shape)
-    if check is not None:
-        check(y_true)
-
-
-def label_check(loss: CompileLoss, y_true: Any, y_pred_shape: Any) -> Callable[[Any], None] | None:
-    """``check_labels`` for many targets like ``y_true``; None where no loss takes classes."""
-    specs = _specs(y_pred_shape)
-    outputs = outputs_of(specs, loss.output_names)
-    entries = loss.resolved(y_true, specs)
-    used = {entry.index for entry in entries}
-    wanted = [i in used for i in range(len(outputs))]
-    shapes = {entry.index: at(specs, outputs.paths[entry.index]).shape for entry in entries}
-    sparse = [entry for entry in entries if takes_classes(entry.loss)]
-
-    def check(y_true: Any) -> None:
-        targets = flat_targets(y_true, outputs, wanted)
-        for entry in sparse:
-            labels = np.asarray(targets[entry.index])
-            check_array(entry.loss, labels, shapes[entry.index], f'"{entry.name}": ')
-
-    return check if sparse else None
-
-
-def _specs(shapes: Any) -> Any:
-    """Shapes as leaves of a nesting."""
-    if isinstance(shapes, dict):
-        return {key: _specs(shape) for key, shape in shapes.items()}
-    if all(size is None or isinstance(size, (int, np.integer)) for size in shapes):
-        return Spec(tuple(shapes))
-    return [_specs(shape) for shape in shapes]

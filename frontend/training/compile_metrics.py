@@ -100,7 +100,7 @@ class CompileMetrics:
 
         Raises:
             ValueError: the metrics or the targets are not nested as the outputs are, or a metric
-                is for what is no output or has no targets.
+                is for a name that no output has, or for an output without targets.
         """
         self.outputs = outputs_of(y_pred, self.output_names)
         several = {

@@ -84,7 +84,12 @@ class Epochs:
 
     Args:
         from_start: whether each epoch begins a new pass all the same, as each validation does.
+
+    Attributes:
+        is_checked: whether all of the data, where they are known, have been looked at.
     """
+
+    is_checked = False
 
     def __init__(self, source: Source, steps: int | None = None, from_start: bool = False) -> None:
         if steps is not None and (isinstance(steps, bool) or steps < 1):
@@ -103,7 +108,7 @@ class Epochs:
         return self._per_epoch or self.source.count
 
     def look_ahead(self) -> Batch | None:
-        """A batch as those to come, all of which are still to come; None where there are none.
+        """The next batch, which will still come in its turn; None where the data are empty.
 
         Data that can begin again do so afterwards, and draw what they would have drawn.
         """

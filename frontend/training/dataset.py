@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..accepted import Natural
 from ..arguments import Checked
+from ..errors import made_by_users
 
 
 class PyDataset(Checked):
@@ -59,3 +60,38 @@ class PyDataset(Checked):
 
     def on_epoch_end(self) -> None:
         """Called after each epoch."""
+
+
+class Batches(PyDataset):
+    """Batches by number that come from what does not change, of which functions can be taken."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def map(self, function: Callable[..., Any]) -> Batches:
+        """The batches that ``function(x, y)`` gives; ``function(x)`` where there are no targets.
+
+        As of a dataset of TensorFlow: ``texts.map(lambda x, y: (vectorize(x), y))``.
+        """
+        return _Mapped(self, function)
+
+
+class _Mapped(Batches):
+    def __init__(self, batches: Batches, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self._batches = batches
+        self._function = function
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> Any:
+        batch = self._batches[index]
+        parts = batch if isinstance(batch, tuple) else (batch,)
+        return made_by_users(self._function, "map", *parts)
+
+    def on_epoch_begin(self) -> None:
+        self._batches.on_epoch_begin()
+
+    def on_epoch_end(self) -> None:
+        self._batches.on_epoch_end()

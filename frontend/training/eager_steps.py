@@ -36,18 +36,22 @@ class EagerStep:
     parts: tuple[Any, ...]
     kind: Kind
     names: tuple[str, ...] = ()
-    check: None = (
-        None  # as of `CompiledStep`; what is wrong with targets is told when they are used
-    )
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> Logs:
         with _data(self.model, self.mode, self.parts, arrays) as data:
-            _, results = computed(self.model, self.mode, *data)
+            results = computed(self.model, self.mode, *data)
             named = named_results(self.model, self.mode, results)
             found = [_array(value) for value in named.values()]
         self.names = tuple(named)
         self.model.settle(has_stepped=True)
         return Logs(self.names, found)
+
+    def run_checked(self, arrays: Sequence[np.ndarray]) -> Logs:
+        """As a call."""
+        return self(arrays)
+
+    def check(self, arrays: Sequence[np.ndarray]) -> None:
+        """Nothing: what is wrong with ids and targets is told when they are used."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class EagerPredictStep:
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> Predicted:
         with _data(self.model, "predict", self.parts, arrays) as data:
-            _, results = computed(self.model, "predict", *data)
+            results = computed(self.model, "predict", *data)
             found = [_array(leaf) for leaf in tree.flatten(results)]
         return partial(tree.pack_as, results), found
 

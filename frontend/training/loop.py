@@ -14,7 +14,7 @@ from ..progress import check_verbose
 from ..seeds import RandomState
 from .array_data import split
 from .batch import Batch, unpack_x_y_sample_weight
-from .data import Epochs, Source, source_of
+from .data import Epochs, source_of
 from .streams import is_stream
 
 
@@ -68,9 +68,9 @@ def fit(
         (x, y, sample_weight), validation_data = split(
             x, y, sample_weight, validation_split, model.intake
         )
-    source = _source(
-        model, True, x, y, sample_weight, steps=steps_per_epoch, batch_size=batch_size,
-        shuffle=shuffle, class_weight=class_weight,
+    source = source_of(
+        x, y, sample_weight, steps=steps_per_epoch, batch_size=batch_size, shuffle=shuffle,
+        class_weight=class_weight, intake=model.intake,
     )  # fmt: skip
     data = Epochs(source, steps_per_epoch)
     _build(model, data)
@@ -103,7 +103,7 @@ def evaluate(
     """
     check_verbose(verbose)
     x, y, sample_weight = _apart(model, x, y, sample_weight)
-    source = _source(model, False, x, y, sample_weight, steps=steps, batch_size=batch_size)
+    source = source_of(x, y, sample_weight, steps=steps, batch_size=batch_size, intake=model.intake)
     data = Epochs(source, steps)
     listeners = _listeners(model, callbacks, verbose=verbose, epochs=1, steps=data.steps)
     batches = data.begin()
@@ -176,12 +176,12 @@ class _Training:
 
     def _train(self, batches: Iterator[Batch]) -> Mapping[str, Any]:
         model, listeners = self._model, self._listeners
-        check = self._data.source.known is None  # else all targets have been looked at
         has_callbacks = listeners.wants_train_batches
         logs: Mapping[str, Any] = {}
         number, self._skipped = self._skipped, 0
         if number:
             batches = self._after(number, batches)
+        check, batches = _checked(model, self._data, batches, training=True)
         together = model.steps_per_execution
         for batch in batches:
             if has_callbacks:
@@ -237,10 +237,10 @@ def _test(
     """Loss and metrics over some batches of ``data``."""
     model.stop_evaluating = False
     has_callbacks = listeners.wants_test_batches
-    check = data.source.known is None
     logs: Mapping[str, Any] = {}
     listeners.on_test_begin()
     model.reset_metrics()
+    check, batches = _checked(model, data, batches, training=False)
     number, together = 0, model.steps_per_execution
     for batch in batches:
         if has_callbacks:
@@ -260,6 +260,23 @@ def _test(
     return results
 
 
+def _checked(
+    model: Any, data: Epochs, batches: Iterator[Batch], training: bool
+) -> tuple[bool, Iterator[Batch]]:
+    """Whether each batch has to be checked; and the batches.
+
+    Data that are all known are looked at here, once, so that none of them trains before all are
+    found to be right.
+    """
+    known = data.source.known
+    first = None if known is None or data.is_checked else next(batches, None)
+    if known is None or first is None:
+        return known is None, batches
+    model.check_data(known, first, training)
+    data.is_checked = True
+    return False, itertools.chain((first,), batches)
+
+
 def _read(logs: Mapping[str, Any]) -> dict[str, Any]:
     """Logs as they are now: the next step computes them anew."""
     return dict(logs)
@@ -277,15 +294,6 @@ def _apart(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, An
     return unpack_x_y_sample_weight(x)
 
 
-def _source(
-    model: Any, training: bool, x: Any, y: Any, sample_weight: Any, **options: Any
-) -> Source:
-    source = source_of(x, y, sample_weight, intake=model.intake, **options)
-    if source.known is not None:
-        model.check_data(source.known, training)
-    return source
-
-
 def _build(model: Any, data: Epochs) -> None:
     """Builds a model of which no data were known: callbacks find it built as training begins."""
     first = None if model.built else data.look_ahead()
@@ -301,7 +309,7 @@ def _validation(
     _check_frequency(frequency)
     x, y, sample_weight = unpack_x_y_sample_weight(data)
     size = own_size if is_stream(x) else own_size or batch_size
-    source = _source(model, False, x, y, sample_weight, steps=steps, batch_size=size)
+    source = source_of(x, y, sample_weight, steps=steps, batch_size=size, intake=model.intake)
     return Validation(Epochs(source, steps, from_start=True), frequency)
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ...runtime.arrays import fitting, is_float
-from ..dtypes import canonical_array, floatx, standard_dtype
+from ..dtypes import PAD_THEM, canonical_array, floatx, standard_dtype
 from ..errors import UsageError, UsageTypeError
 
 # Asked only where there are arrays of float64: what these become.
@@ -119,6 +119,20 @@ class Intake:
     def _floats(self, value: Any) -> np.ndarray:
         array = as_contiguous(value, self.targets)
         return array if is_float(array.dtype) else array.astype(self.targets())
+
+
+def check_batch(x: Any) -> None:
+    """Raises ``ValueError`` for several inputs of a batch that have different numbers of samples.
+
+    Sequences of different lengths in a list read as such.
+    """
+    if isinstance(x, (list, tuple)):
+        found = leaves(x)
+        if len({len(array) for array in found}) > 1:
+            raise UsageError(
+                f"expected {len(found)} inputs of one number of samples; received {shapes(x)}. If "
+                f"these are the samples of one input, {PAD_THEM}"
+            )
 
 
 def shapes(data: Any) -> str:

@@ -81,7 +81,7 @@ def per_output(value: Any, outputs: Outputs, what: str) -> list[Any]:
     ``value`` is a dict by names, a list in order, or nested as the outputs are.
 
     Raises:
-        ValueError: it has another number of entries, or names what is no output.
+        ValueError: it has another number of entries, or a name that no output has.
     """
     if isinstance(value, Mapping):
         return _by_name(value, outputs, what)

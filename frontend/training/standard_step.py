@@ -20,8 +20,8 @@ from ..tracing import TraceScope
 from ..variable import Variable
 
 
-def train_step(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, dict[str, Any]]:
-    """One step of gradient descent, traced: predictions, and the loss and the metrics by name."""
+def train_step(model: Any, x: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
+    """One step of gradient descent, traced: the loss and the metrics by name."""
     predicted = something(model, model(x, training=True))
     total = _loss(model, x, y, predicted, sample_weight, training=True)
     if total is None:
@@ -35,14 +35,14 @@ def train_step(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, dic
         raise LayerError(model, "expected an optimizer: pass compile(optimizer=...)")
     scaled = model.optimizer.scale_loss(total)
     model.optimizer.apply(gradients_by(scaled, variables), variables)
-    return predicted, _results(model, x, y, predicted, sample_weight)
+    return _results(model, x, y, predicted, sample_weight)
 
 
-def test_step(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, dict[str, Any]]:
-    """Predictions, and the loss and the metrics of a batch, traced."""
+def test_step(model: Any, x: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
+    """The loss and the metrics of a batch, traced."""
     predicted = something(model, model(x, training=False))
     _loss(model, x, y, predicted, sample_weight, training=False)
-    return predicted, _results(model, x, y, predicted, sample_weight)
+    return _results(model, x, y, predicted, sample_weight)
 
 
 def something(model: Any, predicted: Any) -> Any:
@@ -78,20 +78,10 @@ def _results(model: Any, x: Any, y: Any, predicted: Any, sample_weight: Any) -> 
     return found
 
 
-def predicted_shapes(model: Any, x: Any) -> Any:
-    """The shapes of what the model makes of arrays, nested as its outputs; builds it if need be.
-
-    Raises:
-        ValueError: the arrays do not fit the model.
-    """
-    if getattr(model, "network", None) is not None:
-        return model.output_shape
-    return shapes_of(something(model, results_like(model, x)))
-
-
-def shapes_of(predicted: Any) -> Any:
-    """The shapes of tensors, nested as these are."""
-    return tree.map_structure(lambda tensor: tensor.shape, predicted)
+def build(model: Any, x: Any) -> None:
+    """Makes the weights for arrays like these. Raises ``ValueError`` if they do not fit."""
+    if getattr(model, "network", None) is None:
+        something(model, results_like(model, x))
 
 
 def gradients_by(total: KerasTensor, variables: Sequence[Variable]) -> list[KerasTensor]:

@@ -63,11 +63,11 @@ class StepMethods(Weighted):
         Returns:
             Numbers by name, for the history, the progress bar and callbacks.
         """
-        return standard_step.train_step(self, *unpack_x_y_sample_weight(data))[1]
+        return standard_step.train_step(self, *unpack_x_y_sample_weight(data))
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """What ``evaluate`` does with a batch: forward, loss, metrics. As ``train_step``."""
-        return standard_step.test_step(self, *unpack_x_y_sample_weight(data))[1]
+        return standard_step.test_step(self, *unpack_x_y_sample_weight(data))
 
     def predict_step(self, data: Any) -> Any:
         """What ``predict`` makes of a batch: tensors in any nesting, whose first axis is the batch.
@@ -203,17 +203,16 @@ def own_step(model: Any, mode: str) -> Callable[[Any], Any] | None:
     return method
 
 
-def computed(model: Any, mode: str, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
-    """Shapes of predictions, where they are known, and the results of a step, as one gives them."""
+def computed(model: Any, mode: str, x: Any, y: Any, sample_weight: Any) -> Any:
+    """The results of a step, as it gives them."""
     own = own_step(model, mode)
     if own is not None:
         with _noted(model, mode), _built_for(model, x):
-            return None, own(pack_x_y_sample_weight(x, y, sample_weight))
+            return own(pack_x_y_sample_weight(x, y, sample_weight))
     if mode == "predict":
-        return None, model.predict_step(pack_x_y_sample_weight(x, y, sample_weight))
+        return model.predict_step(pack_x_y_sample_weight(x, y, sample_weight))
     step = standard_step.train_step if mode == "train" else standard_step.test_step
-    predicted, results = step(model, x, y, sample_weight)
-    return standard_step.shapes_of(predicted), results
+    return step(model, x, y, sample_weight)
 
 
 @contextmanager

@@ -12,9 +12,7 @@ from ...compiler.ir.graph import Graph
 from .. import tree
 from ..programs import TracedProgram
 from ..tracing import Spec, Traced, trace_call
-from ..weights import all_layers
 from .batch import Batch
-from .labels import label_checks
 from .step_methods import computed, named_results
 
 # The nesting of a batch, and of each leaf dtype and shape, batch size aside; None for no array.
@@ -58,17 +56,22 @@ class CompiledStep:
     Attributes:
         kind: of the batches that it takes.
         names: of its results.
-        check: raises ``ValueError`` for targets that no compiled step can tell are wrong; None
-            where there are none.
     """
 
     program: TracedProgram
     kind: Kind
     names: tuple[str, ...]
-    check: Callable[[Any], None] | None = None
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> Logs:
         return Logs(self.names, self.program(*arrays))
+
+    def run_checked(self, arrays: Sequence[np.ndarray]) -> Logs:
+        """As a call, of arrays that ``check`` has looked at."""
+        return Logs(self.names, self.program.run_checked(arrays))
+
+    def check(self, arrays: Sequence[np.ndarray]) -> None:
+        """Raises ``ValueError`` for ids and targets that name no rows and no classes."""
+        self.program.check(arrays)
 
 
 @dataclass(frozen=True)
@@ -92,13 +95,11 @@ class TracedStep:
         traced: its graph, and the weights behind the graph's parameters.
         arrays: the batch that it was traced for.
         names: of its results.
-        shapes: of the predictions, nested as these are; None where the step is one's own.
     """
 
     traced: Traced
     arrays: tuple[np.ndarray, ...]
     names: tuple[str, ...]
-    shapes: Any
 
     @property
     def graph(self) -> Graph:
@@ -132,30 +133,24 @@ def make_step(model: Any, mode: str, batch: Batch, kind: Kind) -> CompiledStep |
         ValueError: the batch does not fit the model, its loss or its metrics.
     """
     if mode == "predict":
-        return PredictStep(TracedProgram(_trace(model, mode, batch, lambda found: found[1])), kind)
+        return PredictStep(TracedProgram(_trace(model, mode, batch, lambda results: results)), kind)
     step = trace_step(model, mode, batch)
-    check = None if step.shapes is None else model.label_check(batch.y, step.shapes)
-    program = TracedProgram(step.traced)
-    if check is None:  # only a step of one's own may know what its targets are
-        program.checks += label_checks(step.traced)
-    return CompiledStep(program, kind, step.names, check)
+    return CompiledStep(TracedProgram(step.traced), kind, step.names)
 
 
 def trace_step(model: Any, mode: str, batch: Batch) -> TracedStep:
     """The graph of a step: outputs are the losses and metrics, all state is updated."""
     names: tuple[str, ...] = ()
-    shapes: Any = None
 
-    def listed(found: Any) -> list[Any]:
-        nonlocal names, shapes
-        shapes, results = found
+    def listed(results: Any) -> list[Any]:
+        nonlocal names
         named = named_results(model, mode, results)
         names = tuple(named)
         return list(named.values())
 
     traced = _trace(model, mode, batch, listed)
     arrays = tuple(leaf for leaf in leaves_of(batch)[0] if leaf is not None)
-    return TracedStep(traced, arrays, names, shapes)
+    return TracedStep(traced, arrays, names)
 
 
 def _trace(model: Any, mode: str, batch: Batch, outputs: Callable[[Any], Any]) -> Traced:
@@ -164,8 +159,7 @@ def _trace(model: Any, mode: str, batch: Batch, outputs: Callable[[Any], Any]) -
 
     step.__name__ = f"{model.name}_{mode}"
     parts = {"x": batch.x, "y": batch.y, "sample_weight": batch.sample_weight}
-    fixed = any(getattr(layer, "fixes_batch", False) for layer in all_layers(model))
-    specs = tuple(_specs(part, name, fixed) for name, part in parts.items())
+    specs = tuple(_specs(part, name, model.fixes_batch) for name, part in parts.items())
     traced = trace_call(step, specs, training=mode == "train", root=model)
     model.settle(has_stepped=True)
     return traced

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import UsageError
 from .batch import Batch, unpack_x_y_sample_weight
-from .nested import Intake, is_array
+from .nested import Intake, check_batch, is_array
 from .sample_weights import weights_for
 from .workers import fetched
 
@@ -34,7 +34,7 @@ def length_of(stream: Any) -> int | None:
         return None if count is None else int(count() if callable(count) else count)
     try:
         return len(stream)
-    except TypeError:  # of what has no length, or says that it has none
+    except TypeError:  # generators have no length; others may refuse to tell it
         return None
 
 
@@ -94,6 +94,7 @@ class StreamData:
         if x is None:
             raise UsageError("expected batches with inputs; the data gave None")
         x, y = self._intake.x(x), self._intake.y(y)
+        check_batch(x)
         if weights is not None and self._class_weight is None:
             return Batch(x, y, self._intake.weights(weights))
         return Batch(x, y, weights_for(y, weights, self._class_weight, self._intake))

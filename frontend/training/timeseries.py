@@ -10,11 +10,11 @@ import numpy as np
 from ..accepted import Count, Natural
 from ..arguments import checked
 from ..errors import UsageError
-from .dataset import PyDataset
+from .dataset import Batches
 from .nested import as_contiguous, as_given
 
 
-class Windows(PyDataset):
+class Windows(Batches):
     """Batches of windows of a series, and the targets at their first steps.
 
     Args:
@@ -22,12 +22,12 @@ class Windows(PyDataset):
         targets: an array with a row for each start of a window; or None.
         starts: where windows begin.
         offsets: the steps of a window, from its start.
-        batch_size: windows in a batch.
+        batch_size: windows in a batch; None makes a batch of each window itself.
     """
 
     def __init__(
         self, data: np.ndarray, targets: np.ndarray | None, starts: np.ndarray,
-        offsets: np.ndarray, batch_size: int,
+        offsets: np.ndarray, batch_size: int | None,
     ) -> None:  # fmt: skip
         super().__init__()
         self._data = data
@@ -37,13 +37,14 @@ class Windows(PyDataset):
         self._batch_size = batch_size
 
     def __len__(self) -> int:
-        return math.ceil(len(self._starts) / self._batch_size)
+        return math.ceil(len(self._starts) / (self._batch_size or 1))
 
     def __getitem__(self, index: int) -> Any:
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} of {len(self)}")
-        starts = self._starts[index * self._batch_size : (index + 1) * self._batch_size]
-        windows = self._data[starts[:, None] + self._offsets]
+        size = self._batch_size
+        starts = self._starts[index if size is None else slice(index * size, (index + 1) * size)]
+        windows = self._data[starts[..., None] + self._offsets]
         return windows if self._targets is None else (windows, self._targets[starts])
 
 
@@ -54,11 +55,11 @@ def timeseries_dataset_from_array(
     sequence_length: Count,
     sequence_stride: Count = 1,
     sampling_rate: Count = 1,
-    batch_size: Count = 128,
+    batch_size: Count | None = 128,
     shuffle: bool = False,
     seed: Natural | None = None,
-    start_index: int | None = None,
-    end_index: int | None = None,
+    start_index: Natural | None = None,
+    end_index: Count | None = None,
 ) -> Windows:
     """Windows of ``sequence_length`` steps of a series, as batches for ``fit``.
 
@@ -68,7 +69,8 @@ def timeseries_dataset_from_array(
     Args:
         data: shape ``(steps, ...)``.
         targets: what belongs to the window that starts at each step; None for windows alone.
-        batch_size: windows in a batch; the last batch may have fewer.
+        batch_size: windows in a batch; the last batch may have fewer. None gives one window after
+            another, without a batch axis.
         shuffle: whether windows come in random order, drawn here, with ``seed``.
         start_index, end_index: which steps to use; the end is not among them.
 

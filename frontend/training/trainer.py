@@ -13,7 +13,7 @@ from .batch import Batch
 from .batch_steps import BatchSteps
 from .compile_loss import CompileLoss
 from .compile_metrics import CompileMetrics
-from .nested import Intake
+from .nested import Intake, check_batch
 from .sample_weights import weights_for
 from .step_methods import mean
 from .steps import (
@@ -74,7 +74,7 @@ class Trainer(BatchSteps):
                 which is not among the dtypes here.
 
         Raises:
-            ValueError: an unknown name; ``jit_compile=False``; steps that are no number above 0.
+            ValueError: an unknown name; ``jit_compile=False``; a number of steps below 1.
         """
         _check_compiled(run_eagerly, jit_compile)
         self.optimizer = optimizers.get(optimizer)
@@ -293,6 +293,7 @@ def _batch(intake: Intake, x: Any, y: Any, sample_weight: Any, class_weight: Any
     if x is None:
         raise UsageError("expected x as an array, or arrays; received None")
     x, y = intake.x(x), intake.y(y)
+    check_batch(x)
     return Batch(x, y, weights_for(y, sample_weight, class_weight, intake))
 
 

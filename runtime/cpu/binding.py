@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from ..device import Prepared
 from ..dim import Size, coefficient, evaluate
 from ..memory import align
-from ..placement import Placement
+from ..placement import place
 from ..program import (
     ARENA,
     CONSTANT,
     STATE,
+    BranchRow,
     HostRow,
     LaunchRow,
     Location,
@@ -26,16 +27,11 @@ from ..program import (
 )
 from .barriers import Touch, set_barriers
 from .dispatcher import LAUNCH, LOOP, ROW, TILE, Dispatch
+from .tasks import least_tasks, task_count
 
 THREAD, START, COUNT = 0, 1, 2  # counters of the table
 FIRST_LOOP = 3  # then two for each loop around a row: its trip, and whether that is odd
 
-# A launch is divided into tasks of at least about a microsecond of one core's work, and into a few
-# tasks a thread where there is enough work, so that nobody waits for a late thread.
-TASK_FLOPS = 60_000
-TASK_BYTES = 32_768
-TASKS_PER_THREAD = 4
-LONG_TASK = 8  # times the least: the size of tasks from which there are more tasks than threads
 PIECES_PER_THREAD = 2
 LEAST_PIECE = 8
 
@@ -65,7 +61,7 @@ class Binding(Prepared):
         profile: bool = False,
     ) -> None:
         self.program = program
-        self.placement = Placement(program, sizes, threads)
+        self.placement = place(program, sizes, threads)
         self.sizes = self.placement.sizes
         self.shapes = tuple(
             tuple(evaluate(size, self.sizes) for size in program.slots[i].shape)
@@ -94,7 +90,8 @@ class Binding(Prepared):
     def by_row(self, measured: NDArray[np.int64]) -> NDArray[np.float64]:
         """What the dispatcher counted, as ``timed`` gives it.
 
-        Rows in tiles have the mean of all threads' times, loops the sum of their bodies'.
+        Rows in tiles and branches have the mean of all threads' times, loops the sum of their
+        bodies'.
         """
         times, rows = measured.astype(np.float64), self.program.rows
         place = {row: column for column, row in enumerate(self.rows)}
@@ -102,7 +99,7 @@ class Binding(Prepared):
             if not isinstance(rows[row], LaunchRow):
                 continue
             heads = [head for head in self.program.around[row] if head in place]
-            if any(isinstance(rows[head], TileRow) for head in heads):
+            if any(isinstance(rows[head], (TileRow, BranchRow)) for head in heads):
                 times[column] /= self.threads
             for head in heads:
                 if isinstance(rows[head], LoopRow):
@@ -131,8 +128,10 @@ class Binding(Prepared):
                 words.append(self._launch(row, _tile_around(around)))
             elif isinstance(row, LoopRow):
                 words.append(self._loop(row, _loops_around(around)))
-            elif index in self.placement.tiles:
+            elif isinstance(row, TileRow) and index in self.placement.tiles:
                 words.append(self._tile(row))
+            elif index in self.placement.branches:
+                words.append(self._branch())
             else:
                 continue
             self.rows.append(index)
@@ -165,13 +164,17 @@ class Binding(Prepared):
         piece = piece_size(total, row.tile, self.threads, row.unit)
         return [TILE, 1, 0, total, piece, START, COUNT, 0]
 
+    def _branch(self) -> list[int]:
+        """A tile of one piece: whichever thread is free takes it."""
+        return [TILE, 0, 0, 1, 1, START, COUNT, 0]
+
     def _loop(self, row: LoopRow, depth: int) -> list[int]:
         counter = FIRST_LOOP + 2 * depth
         return [LOOP, 0, 0, evaluate(row.trips, self.sizes), counter, counter + 1, 0, 0]
 
     def _tasks(self, row: LaunchRow) -> int:
         flops, size = evaluate(row.flops, self.sizes), evaluate(row.bytes, self.sizes)
-        return task_count(max(flops / TASK_FLOPS, size / TASK_BYTES), self.threads)
+        return task_count(least_tasks(flops, size), self.threads)
 
     def _launch(self, row: LaunchRow, tile: tuple[int, TileRow] | None) -> list[int]:
         start, first_patch = len(self._args), len(self._patches)
@@ -231,7 +234,7 @@ class Binding(Prepared):
     # Barriers
 
     def _touches(self, index: int, word: list[int]) -> list[Touch]:
-        """What a launch, or a tile as a whole, reads and writes."""
+        """What a launch, or a tile or branch as a whole, reads and writes."""
         last = index + word[2] if word[0] == TILE else index
         rows = [self.program.rows[i] for i in self.rows[index : last + 1]]
         touches = []
@@ -240,8 +243,8 @@ class Binding(Prepared):
                 continue
             touches += [self._touch(s, False, row.halo) for s in row.reads]
             touches += [self._touch(s, True, row.halo) for s in row.writes]
-        if word[0] == TILE:
-            tile = self.rows[index]
+        tile = self.rows[index]
+        if tile in self.placement.tiles:
             start = self.placement.tile_offsets[tile]
             stop = start + self.placement.tile_bytes[tile] * self.threads
             touches.append(Touch(-1, start, stop, True, False))
@@ -267,10 +270,10 @@ class Binding(Prepared):
 
 @dataclass(frozen=True)
 class _Open:
-    """A tile or loop whose rows are being made: its row of the program and of the table."""
+    """A head whose rows are being made: its row of the program and of the table."""
 
     index: int
-    row: TileRow | LoopRow
+    row: TileRow | BranchRow | LoopRow
     head: int
 
     @property
@@ -279,7 +282,7 @@ class _Open:
 
 
 def _close(around: list[_Open], index: int, words: list[list[int]]) -> None:
-    """Leaves the tiles and loops that end before row ``index``; their heads learn their length."""
+    """Leaves the heads whose bodies end before row ``index``; their heads learn their length."""
     while around and around[-1].end <= index:
         head = around.pop().head
         words[head][2] = len(words) - 1 - head
@@ -292,14 +295,6 @@ def _tile_around(around: Sequence[_Open]) -> tuple[int, TileRow] | None:
 
 def _loops_around(around: Sequence[_Open]) -> int:
     return sum(isinstance(open_.row, LoopRow) for open_ in around)
-
-
-def task_count(work: float, threads: int) -> int:
-    """The number of tasks of a launch whose work is ``work`` times that of the smallest task."""
-    if work < threads:
-        return max(1, int(work))
-    most = TASKS_PER_THREAD * threads
-    return min(most, max(threads, int(work / LONG_TASK) // threads * threads))
 
 
 def piece_size(total: int, tile: int, threads: int, unit: int = 1) -> int:

@@ -29,10 +29,6 @@ from .simd_types import (
 )
 
 F32 = (types.float32,)
-# Lanes from which machines have mask registers. Others write masked vectors slowly, if they have an
-# instruction for it at all (Zen 3: in a dozen cycles; kernels of elementwise ops took two to four
-# times as long), and most vectors are whole.
-MASK_REGISTERS = 16
 STORED = (*F32, F16, BF16)  # what vectors of float32 are read from and written to
 BYTES = (types.uint8, types.int8)
 
@@ -98,9 +94,10 @@ def _store_masked(context: Any, p: Any, i: Any, v: Any, m: Any) -> Any:
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address = _as(builder, _at(builder, args[0], args[1]), memory_vector(p.dtype))
         value = emit_narrowed(builder, p.dtype, args[2])
-        if p.dtype in F32 and LANES >= MASK_REGISTERS:
+        if p.dtype in F32 and LANES == 16:
             _masked_store(builder, value, address, args[3])
             return context.get_dummy_value()
+        # Without AVX-512 some cores (Zen) take a dozen cycles and more for one; most are whole.
         with builder.if_else(_all_on(builder, args[3])) as (whole, tail):
             with whole:
                 builder.store(value, address, align=_alignment(address))

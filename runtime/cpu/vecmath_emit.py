@@ -21,6 +21,7 @@ INFINITY = math.inf
 LOG2_E = 1.4426950408889634
 LN2_HIGH = 0.693359375  # nine bits: its products with exponents are exact
 LN2_LOW = -2.12194440e-4
+LN2 = 0.6931471805599453
 ROUNDER = 12582912.0  # 1.5 * 2^23: adding it leaves the nearest integer in the low bits
 ROUNDER_BITS = 0x4B400000
 SMALLEST_NORMAL = 1.1754943508222875e-38
@@ -29,8 +30,26 @@ SIGN = -0x80000000
 
 HAS_SCALEF = LANES == 16 and "avx512f" in host().features
 
-# Cephes expf: (exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2, highest power first.
+# Minimax: exp(r) for |r| <= ln(2) / 2, within 3.1e-9 of it, highest power first.
 EXP = (
+    1.3814542e-3,
+    8.3687451e-3,
+    4.1668391e-2,
+    1.6666520e-1,
+    4.9999993e-1,
+    1.0,
+    1.0,
+)
+# Minimax: (exp(2 s) - 1 - 2 s) / s^2 for |s| <= ln(2) / 4, so that exp(2 s) - 1 is within 1.4e-8.
+EXPM1_OF_DOUBLE = (
+    8.8848076e-2,
+    2.6772951e-1,
+    6.6667521e-1,
+    1.3333235,
+    1.9999999,
+)
+# Cephes expf: (exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2.
+EXPM1 = (
     1.9875691500e-4,
     1.3981999507e-3,
     8.3334519073e-3,
@@ -136,13 +155,17 @@ def _power_of_two(g: Lanes, exponent: Any) -> Any:
 
 
 def _scale(g: Lanes, y: Any, bits: Any, n: Any) -> Any:
-    """y * 2^n, rounded once: in two steps, or by AVX-512's instruction for it."""
+    """y * 2^n, rounded once: in two steps, or by AVX-512's instruction for it.
+
+    The low bits of ``bits`` are n: what is above them leaves on the left.
+    """
     if HAS_SCALEF:
         return _scalef(g, y, n)
-    exponent = g.b.sub(bits, g.integer(ROUNDER_BITS))
-    half = g.b.ashr(exponent, g.integer(1))
-    rest = g.b.sub(exponent, half)
-    return g.b.fmul(g.b.fmul(y, _power_of_two(g, half)), _power_of_two(g, rest))
+    half = g.b.shl(g.b.and_(bits, g.integer(-2)), g.integer(22))
+    rest = g.b.sub(g.b.shl(bits, g.integer(23)), half)
+    for exponent in (half, rest):
+        y = g.b.fmul(y, g.from_bits(g.b.add(exponent, g.integer(127 << 23))))
+    return y
 
 
 def _scalef(g: Lanes, y: Any, n: Any) -> Any:
@@ -161,14 +184,14 @@ def _scalef(g: Lanes, y: Any, n: Any) -> Any:
 
 def _exp_minus_one(g: Lanes, r: Any) -> Any:
     """exp(r) - 1 for |r| <= ln(2) / 2."""
-    return g.fma(g.polynomial(r, EXP), g.b.fmul(r, r), r)
+    return g.fma(g.polynomial(r, EXPM1), g.b.fmul(r, r), r)
 
 
 def emit_exp(builder: Any, x: Any) -> Any:
     g = Lanes(builder, x)
     x = g.at_most(g.at_least(x, -105.0), 89.0)
     bits, n, r = _nearest_multiple(g, x)
-    return _scale(g, builder.fadd(_exp_minus_one(g, r), g.number(1.0)), bits, n)
+    return _scale(g, g.polynomial(r, EXP), bits, n)
 
 
 def emit_expm1(builder: Any, x: Any) -> Any:
@@ -237,17 +260,34 @@ def _log1p_inside(g: Lanes, x: Any) -> Any:
 
 
 def emit_tanh(builder: Any, x: Any) -> Any:
-    """t / (t + 2) with t = exp(2 |x|) - 1."""
+    """t / (t + 2) with t = exp(2 |x|) - 1 = 2^n (2 s + s^2 q(s)) + 2^n - 1, |x| = n ln(2) / 2 + s.
+
+    Where n is so large that rounding ln(2) tells, the result is nearly 1: it tells there no more.
+    """
     g = Lanes(builder, x)
-    doubled = builder.fmul(g.at_most(g.absolute(x), 10.0), g.number(2.0))
-    t = _expm1_bounded(g, doubled)
-    return g.copy_sign(builder.fdiv(t, builder.fadd(t, g.number(2.0))), x)
+    size = g.at_most(g.absolute(x), 10.0)
+    shifted = g.fma(size, g.number(2 * LOG2_E), g.number(ROUNDER))
+    s = g.fma(builder.fsub(shifted, g.number(ROUNDER)), g.number(-LN2 / 2), size)
+    power = _power_of_two(g, g.bits(shifted))
+    scaled = builder.fmul(s, power)
+    t = g.fma(scaled, g.number(2.0), builder.fsub(power, g.number(1.0)))
+    t = g.fma(g.polynomial(s, EXPM1_OF_DOUBLE), builder.fmul(s, scaled), t)
+    result = builder.fdiv(t, builder.fadd(t, g.number(2.0)))
+    sign = builder.and_(g.bits(x), g.integer(SIGN))
+    return g.from_bits(builder.or_(g.bits(result), sign))
 
 
 def emit_sigmoid(builder: Any, x: Any) -> Any:
+    """1 / (1 + exp(-x)); what exp(-x) is beyond 2^-126 and 2^128 makes no difference."""
     g = Lanes(builder, x)
     one = g.number(1.0)
-    return builder.fdiv(one, builder.fadd(one, emit_exp(builder, builder.fneg(x))))
+    x = g.at_most(g.at_least(x, -89.0), 87.0)
+    shifted = g.fma(x, g.number(-LOG2_E), g.number(ROUNDER))
+    n = builder.fsub(shifted, g.number(ROUNDER))
+    less = g.fma(n, g.number(LN2_LOW), g.fma(n, g.number(LN2_HIGH), x))
+    odd = tuple(c if i % 2 == 0 else -c for i, c in enumerate(EXP))
+    small = builder.fmul(g.polynomial(less, odd), _power_of_two(g, g.bits(shifted)))
+    return builder.fdiv(one, builder.fadd(one, small))
 
 
 def emit_softplus(builder: Any, x: Any) -> Any:

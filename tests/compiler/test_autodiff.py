@@ -2,13 +2,11 @@
 
 import numpy as np
 import pytest
-from agreement import assert_close
 from here import HERE
-from op_cases import CASE_IDS, CASES
+from op_cases import CASE_IDS, CASES, is_differentiable
 
 from keraunos.compiler import ops
 from keraunos.compiler.autodiff import grad, gradients
-from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir.evaluate import evaluate
 from keraunos.compiler.ir.graph import Graph, IRError, Node, Origin, origin_scope
 from keraunos.compiler.ir.kinds import Composite, NoGrad
@@ -26,13 +24,6 @@ def input_(name, text):
 
 def total(node):
     return ops.sum(node, axes=tuple(range(len(node.shape))))
-
-
-def is_differentiable(case):
-    floats = any(node.dtype.is_float for node in case.inputs)
-    if case.op is ops.stop_gradient or isinstance(case.op.gradient, NoGrad):
-        return False
-    return floats and case.node.dtype.is_float
 
 
 SMOOTH = [
@@ -104,19 +95,6 @@ def test_every_op_with_a_gradient_is_tried():
     tried = {case.op.name for case in CASES if is_differentiable(case)}
     having = {op.name for op in ops.all_ops() if not isinstance(op.gradient, NoGrad)}
     assert having - tried == {"scan", "stop_gradient"}
-
-
-@pytest.mark.parametrize("case", [p for p in SMOOTH if "random" not in p.id])
-def test_gradient_of_op_compiled(case):
-    """All gradients of an op, by kernels."""
-    rng = np.random.default_rng(1)
-    weights = ops.constant(rng.standard_normal(case.node.shape).astype(case.node.dtype.numpy))
-    loss = ops.cast(total(ops.multiply(case.node, weights)), dtype="float32")
-    floats = [i for i in case.inputs if i.dtype.is_float]
-    slopes = Graph("slopes", case.inputs, gradients(loss, floats))
-    arrays = case.arrays()
-    found = compile_graph(slopes)(*arrays)
-    assert_close(found, evaluate(slopes, arrays, dtype="float64"), slopes)
 
 
 # Whole graphs

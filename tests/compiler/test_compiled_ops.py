@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from agreement import assert_sums_round
-from op_cases import draw
+from agreement import assert_close, assert_sums_round
+from op_cases import CASES as OP_CASES
+from op_cases import Case, draw, is_differentiable
+from tiers import deep
 
 from keraunos.compiler import ops
+from keraunos.compiler.autodiff import gradients
 from keraunos.compiler.executable import compile_graph
 from keraunos.compiler.ir.evaluate import evaluate
 from keraunos.compiler.ir.graph import Graph, Op, Sample
-from keraunos.compiler.ir.kinds import Contraction, KernelGradient, Leaf, Projection, Region
+from keraunos.compiler.ir.kinds import (
+    Composite,
+    Contraction,
+    KernelGradient,
+    Leaf,
+    Projection,
+    Region,
+)
 from keraunos.compiler.ir.types import parse_type
 from keraunos.compiler.ops import all_ops
 from keraunos.compiler.ops.building import full
@@ -43,6 +53,29 @@ def test_compiled_op_matches_its_reference(op: Op, sample: Sample) -> None:
         np.testing.assert_array_equal(actual, expected)
     if isinstance(op.kind, (Contraction, KernelGradient)) and "winograd" not in op.name:
         assert_sums_round(actual, graph, arrays)
+
+
+# The gradient of what is made of other ops is made of theirs.
+DIFFERENTIABLE = [
+    each
+    for case in OP_CASES
+    if is_differentiable(case) and "random" not in case.op.name
+    for each in deep(
+        case, when=isinstance(case.op.kind, Composite) and not callable(case.op.gradient)
+    )
+]
+
+
+@pytest.mark.parametrize("case", DIFFERENTIABLE, ids=lambda case: case.op.name)
+def test_gradients_of_an_op_compiled(case: Case) -> None:
+    weights = np.random.default_rng(1).standard_normal(case.node.shape)
+    weighted = ops.multiply(case.node, ops.constant(weights.astype(case.node.dtype.numpy)))
+    total = ops.sum(weighted, axes=tuple(range(len(weighted.shape))))
+    floats = [node for node in case.inputs if node.dtype.is_float]
+    slopes = Graph("slopes", case.inputs, gradients(ops.cast(total, dtype="float32"), floats))
+    arrays = case.arrays()
+    found = compile_graph(slopes)(*arrays)
+    assert_close(found, evaluate(slopes, arrays, dtype="float64"), slopes)
 
 
 @pytest.mark.parametrize("shapes", [("[3, 4]", "[3, 4]"), ("[3, 4]", "[4]", "[3, 4]"), ("[3, 4]",)])

@@ -17,8 +17,6 @@ from keraunos.compiler.report.difference import CHANGED, GONE, NEW, USER
 from keraunos.compiler.report.matching import match_nodes
 from keraunos.runtime.config import config
 
-pytestmark = pytest.mark.smoke
-
 
 def graph(*lines: str) -> Graph:
     """A graph over ``%x`` that returns what the last line computes."""

@@ -118,6 +118,20 @@ def test_the_dictionary_is_json_and_ungrouped():
     assert len(found["decisions"]) == 2
 
 
+def test_heavy_kernels_are_told_with_their_engines():
+    text = """graph net(%x: f32[N, 28, 28, 16], $k: f32[3, 3, 16, 32], $w: f32[32, 8]) {
+      %0 = conv2d(%x, $k)
+      %1 = exp(%0)
+      %2 = max(%1, axes=(1, 2))
+      %3 = matmul(%2, $w)
+      return %3 }"""
+    explanation = explain(compile_graph(parse_ir(text.replace("$", "%")), target="cpu:avx2"))
+    assert set(explanation.to_dict()["engines"].values()) == {"fma", "winograd"}
+    lines = str(explanation).splitlines()
+    assert lines[-1].startswith("Multiplied by ") and "winograd_conv2d" in str(explanation)
+    assert "Multiplied" not in str(explanation.only("declined"))
+
+
 def test_an_executable_explains_itself():
     explanation = explain(compile_graph(parse_ir(RESIDUAL)))
     text = str(explanation)

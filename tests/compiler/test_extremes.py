@@ -12,6 +12,7 @@ import pytest
 from extremes import Trial, extremes, grid, trials
 from here import HERE
 from ml_dtypes import finfo
+from tiers import deep
 
 from keraunos.compiler import ops
 from keraunos.compiler.executable import compile_graph
@@ -22,6 +23,8 @@ from keraunos.compiler.ir.types import (
     DTYPES,
     FLOAT32,
     FLOAT64,
+    INT8,
+    INT32,
     INT64,
     UINT8,
     DType,
@@ -104,7 +107,22 @@ def reference(trial: Trial) -> tuple[list[np.ndarray], np.ndarray]:
     return arrays, expected
 
 
-@pytest.mark.parametrize("trial", NATIVE, ids=lambda trial: trial.id)
+def repeats(number: int, *dtypes: DType) -> bool:
+    """Whether the same op of other integers shows as much: two types are tried of each op."""
+    tried = ((INT8, INT64), (UINT8, INT32))[number % 2]
+    whole = [dtype for dtype in dtypes if not dtype.is_float and dtype is not BOOL]
+    return bool(whole) and not set(whole) <= set(tried)
+
+
+OPS = sorted({trial.op.name for trial in NATIVE})
+TRIED = [
+    each
+    for trial in NATIVE
+    for each in deep(trial, when=repeats(OPS.index(trial.op.name), *trial.dtypes))
+]
+
+
+@pytest.mark.parametrize("trial", TRIED, ids=lambda trial: trial.id)
 def test_compiled_and_reference_agree_at_extremes(trial: Trial) -> None:
     arrays, expected = reference(trial)
     graph = trial.graph()
@@ -160,10 +178,11 @@ def takes(name: str, dtype: DType) -> bool:
 
 
 REDUCTIONS = [
-    (n, d)
-    for n in (*BY_AXES, *BY_AXIS)
+    each
+    for number, n in enumerate((*BY_AXES, *BY_AXIS))
     for d in DTYPES
     if takes(n, d) and (d.wide is None or n in ("sum", "argmax", "softmax"))
+    for each in deep(n, d, when=repeats(number, d))
 ]
 
 
@@ -185,8 +204,16 @@ def test_reductions_agree_at_extremes(name: str, dtype: DType) -> None:
 BY_CONSTANT = ("maximum", "minimum", "mod", "floor_divide", "power", "divide", "equal", "less")
 
 
-@pytest.mark.parametrize("value", [0.0, -0.0, 1.0, -1.0, 2.0, 0.5, 0.1, np.inf, -np.inf, np.nan])
-@pytest.mark.parametrize("name", BY_CONSTANT)
+CONSTANTS = (0.0, -0.0, 1.0, -1.0, 2.0, 0.5, 0.1, np.inf, -np.inf, np.nan)
+OPERANDS = [
+    each
+    for row, name in enumerate(BY_CONSTANT)
+    for column, value in enumerate(CONSTANTS)
+    for each in deep(name, value, when=(row + column) % 2 == 1)
+]
+
+
+@pytest.mark.parametrize(("name", "value"), OPERANDS)
 def test_a_constant_operand_changes_nothing(name: str, value: float) -> None:
     """Constants are folded, simplified, and have instructions of their own."""
     op, array = ops.get_op(name), extremes(FLOAT32)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from keraunos.compiler.report.file_names import MOST, file_name, filled
+from keraunos.compiler.file_names import MOST, file_name, filled
 
 pytestmark = pytest.mark.smoke
 

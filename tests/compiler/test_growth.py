@@ -200,6 +200,18 @@ def test_nested_models_are_saved_and_loaded_in_proportion(tmp_path: Path) -> Non
     assert_linear(saved_and_loaded)
 
 
+def test_a_summary_walks_through_nested_models_once() -> None:
+    def walked(n: int) -> int:
+        model = nested(n)
+        with counted_calls() as counted:
+            model.summary(expand_nested=True, print_fn=len)
+        places = counted.by_function.items()
+        return sum(count for place, count in places if place[0].endswith("weights.py"))
+
+    one, two, three = (walked(size) for size in (N, 2 * N, 3 * N))
+    assert three - two == two - one > 0
+
+
 def loops(n: int) -> Graph:
     """The gradient of ``n`` recurrent layers, each on what the one before gives."""
     x = states = input_("x", "f32[N, T, 4]")

@@ -25,8 +25,6 @@ from keraunos.runtime.dim import (
 )
 from keraunos.runtime.dim_parser import parse_size
 
-pytestmark = pytest.mark.smoke
-
 # Calls of functions, at most: for each character; and for sizes that take work, which is bounded.
 CALLS, CALLS_FOR_SIZES = 100, 20_000_000
 

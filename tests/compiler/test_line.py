@@ -15,7 +15,7 @@ from keraunos.compiler.scheduling.lower import lower
 from keraunos.compiler.scheduling.plan import plan
 from keraunos.compiler.scheduling.schedule import schedule
 from keraunos.compiler.targets import target_named
-from keraunos.runtime.placement import Placement
+from keraunos.runtime.placement import place
 
 pytestmark = pytest.mark.smoke
 
@@ -85,17 +85,17 @@ def test_a_plan_is_of_no_machine_and_is_emitted_for_any_that_has_its_kernels() -
 
 
 def test_a_placement_tells_where_each_value_lies() -> None:
-    placed = Placement(PROGRAM, {"N": 3}, threads=2)
+    placed = place(PROGRAM, {"N": 3}, threads=2)
     head, _, heads, *rows = str(placed).splitlines()
     assert head.startswith("placement of net for 2 threads, N=3: ")
     assert words(heads) == ["slot", "value", "bytes", "where"]
     assert words(rows[0]) == ["0", "x", "96", "input"]
     tiled = emit(plan(lower(schedule(optimize(stacked_lstms(), HERE).last, HERE), HERE)), HERE)
-    text = str(Placement(tiled, {"N": 3, "T": 2}, threads=1))
+    text = str(place(tiled, {"N": 3, "T": 2}, threads=1))
     assert " arena at 0" in text
 
 
-@pytest.mark.parametrize("box", [GRAPH, ORDERED, PLANNED, PROGRAM])
+@pytest.mark.parametrize("box", [GRAPH, ORDERED, PLANNED, PROGRAM, place(PROGRAM, {"N": 2}, 1)])
 def test_boxes_are_frozen(box: object) -> None:
     with pytest.raises(FrozenInstanceError):
         box.name = "another"  # type: ignore[attr-defined]

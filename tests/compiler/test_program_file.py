@@ -338,6 +338,14 @@ def put(data: Any, path: tuple[Any, ...], value: Any) -> None:
     data[path[-1]] = value
 
 
+def test_arguments_that_are_missing_are_named(tmp_path):
+    a, b = keras.Input((3,), name="a"), keras.Input((3,), name="b")
+    keras.compile(keras.Model([a, b], a + b)).save(tmp_path / "sum")
+    run = load_program(tmp_path / "sum")
+    with pytest.raises(ValueError, match=r"2 arguments, a: float32\[N, 3\], b: .*; got 1"):
+        run(np.ones((2, 3), "float32"))
+
+
 def test_no_string_of_a_kernel_becomes_code(
     saved: tuple[Path, Executable, np.ndarray],
     tmp_path: Path,

@@ -22,8 +22,6 @@ from keraunos.compiler.passes.hoist import hoist
 from keraunos.compiler.passes.trim import trim
 from keraunos.runtime.dim import symbol
 
-pytestmark = pytest.mark.smoke
-
 STEP = 1e-6
 
 

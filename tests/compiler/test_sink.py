@@ -23,8 +23,6 @@ from keraunos.compiler.passes.hoist import hoist
 from keraunos.compiler.passes.sink import sink
 from keraunos.compiler.passes.trim import trim
 
-pytestmark = pytest.mark.smoke
-
 
 def sunk(graph: Graph) -> tuple[Graph, Decisions]:
     decisions = Decisions()
@@ -369,3 +367,25 @@ def test_arithmetic_alone_stays():
     after, decisions = sunk(Graph("net", (x,), (last, results)))
     assert len(decisions) == 0
     assert "exp" in in_loop(after)
+
+
+def test_sums_so_far_that_are_results_stay_in_the_loop():
+    graph = parse_ir("""
+graph sums_so_far(%h: f32[8], %x: f32[T, 8]) -> (f32[8], f32[T, 8]) {
+  %0 = scan(%h, %x, carries=1, sequences=1, axis=0) { (%c0: f32[8], %x0: f32[8])
+    %0.0 = add(%c0, %x0)
+    return %0.0, %c0
+  }
+  %1 = item(%0, index=0)
+  %2 = item(%0, index=1)
+  return %1, %2
+}
+""")
+    after, _ = sunk(graph)
+    assert in_loop(after) == ["add"]
+    x = np.arange(24, dtype="float32").reshape(3, 8)
+    run = compile_graph(graph)
+    for received, expected in zip(
+        run(np.ones(8, "float32"), x), evaluate(graph, [np.ones(8, "float32"), x]), strict=True
+    ):
+        np.testing.assert_array_equal(received, expected)

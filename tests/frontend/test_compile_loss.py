@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from keraunos import losses, metrics, ops
+from keraunos.frontend.ids import checks_of
 from keraunos.frontend.programs import TracedProgram
 from keraunos.frontend.tracing import Spec, trace_call
-from keraunos.frontend.training.compile_loss import CompileLoss, check_labels
+from keraunos.frontend.training.compile_loss import CompileLoss
 from keraunos.frontend.training.compile_metrics import CompileMetrics
 
 ZEROS, ONES, TWOS = (np.full((4, 3), value, "float32") for value in (0, 1, 2))
@@ -271,6 +272,18 @@ def test_errors_of_metrics_at_once(given, message):
 SPARSE = "sparse_categorical_crossentropy"
 
 
+def check_labels(loss, labels, shape):
+    """Raises as a step with this loss would, of predictions of a shape or of several."""
+    several = isinstance(shape, list)
+    targets = list(labels.values()) if isinstance(labels, dict) else labels
+    arrays = targets if several else [targets]
+    specs = [Spec((None, *each.shape[1:]), each.dtype.name, "y") for each in arrays]
+    preds = [Spec(each, "float32") for each in (shape if several else [shape])]
+    nested = (specs, preds) if several else (specs[0], preds[0])
+    for check in checks_of(trace_call(loss, nested)):
+        check(arrays)
+
+
 @pytest.mark.parametrize("labels", [
     LABELS, LABELS[:, None], LABELS.astype("float32"), LABELS.astype("uint8"), LABELS[:0],
 ], ids=lambda labels: f"{labels.dtype}{labels.shape}")  # fmt: skip
@@ -285,7 +298,7 @@ def test_labels_in_range(labels):
     (np.array([[0.0], [1.5], [np.nan]]), r"received 1.5 at index \(1, 0\), and 2 such"),
 ], ids=["above", "below", "fractions"])  # fmt: skip
 def test_labels_out_of_range(labels, received):
-    with pytest.raises(ValueError, match=f'"out": expected targets from 0 to 2.*{received}'):
+    with pytest.raises(ValueError, match=f'input "y": expected targets from 0 to 2.*{received}'):
         check_labels(CompileLoss(SPARSE, None, ["out"]), labels, (None, 3))
 
 
@@ -309,5 +322,5 @@ def test_the_ignored_class_and_the_axis():
 def test_labels_of_several_outputs():
     compiled = CompileLoss({"a": "mse", "b": SPARSE}, None, ["a", "b"])
     check_labels(compiled, [ONES * 9, LABELS], [(None, 3), (None, 3)])
-    with pytest.raises(ValueError, match='"b": expected targets from 0 to 1'):
+    with pytest.raises(ValueError, match='"y_1": expected targets from 0 to 1'):
         check_labels(compiled, {"a": ONES, "b": LABELS}, [(None, 3), (None, 2)])

@@ -12,7 +12,7 @@ INSIDE = ("frontend", "compiler", "runtime")
 
 @pytest.fixture(autouse=True)
 def fresh_names():
-    clear_session()
+    clear_session(free_memory=False)
 
 
 def image_model() -> Model:
@@ -278,6 +278,13 @@ def test_says_what_is_wrong_at_the_users_line(name):
         call()
     inner = [entry for entry in caught.traceback if entry.path.parent.name in INSIDE]
     assert len(inner) <= 4, [str(entry) for entry in inner]
+
+
+@pytest.mark.parametrize("make", [layers.Add, layers.Maximum])
+def test_batches_of_other_sizes_are_told_as_sizes_that_do_not_fit(make):
+    with pytest.raises(ValueError, match=r"\(5, 3\) and \(4, 3\) do not broadcast"):
+        make()([np.ones((5, 3)), np.ones((4, 3))])
+    assert make()([np.ones((5, 3)), np.ones((1, 3))]).shape == (5, 3)
 
 
 def test_a_users_own_error_passes_through():

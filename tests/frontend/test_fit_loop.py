@@ -76,7 +76,7 @@ class Counting:
     def rehearse(self, batch):
         self.prepared = True
 
-    def check_data(self, data, training):
+    def check_data(self, data, like, training):
         self.checked.append(data.y)
 
 

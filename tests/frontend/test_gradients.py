@@ -15,8 +15,6 @@ from keraunos.compiler.ir.evaluate import evaluate
 from keraunos.compiler.ir.graph import Graph
 from keraunos.frontend.gradients import Gradient
 
-pytestmark = pytest.mark.smoke
-
 STEP = 1e-3
 
 

@@ -110,7 +110,7 @@ def test_a_model_is_near_that_of_float32(half: str) -> None:
     np.testing.assert_array_equal(model(X), found)
 
 
-@HALVES
+@pytest.mark.parametrize("half", [pytest.param("float16", marks=pytest.mark.slow), "bfloat16"])
 def test_a_model_learns(half: str) -> None:
     model = small(half)
     model.compile(keras.optimizers.SGD(0.1), "mse")
@@ -130,7 +130,7 @@ def test_weights_come_back_from_files(half: str, tmp_path: Path) -> None:
             np.testing.assert_array_equal(found, expected.astype(found.dtype))
 
 
-@HALVES
+@pytest.mark.parametrize("half", ["float16", pytest.param("bfloat16", marks=pytest.mark.slow)])
 @pytest.mark.usefixtures("default_float")
 def test_a_half_type_may_be_the_default(half: str) -> None:
     keras.set_floatx(half)

@@ -41,7 +41,16 @@ WAYS = {
     "evaluate": lambda m, x: m.evaluate(x, TARGETS, verbose=0),
     "compile": lambda m, x: keraunos.compile(m)(x),
     "layer": lambda m, x: m.layers[0](x),
+    "fit_eagerly": lambda m, x: eager(m).fit(x, TARGETS, verbose=0),
+    "evaluate_generator": lambda m, x: m.evaluate(iter([(GOOD, TARGETS), (x, TARGETS)]), verbose=0),
+    "predict_generator": lambda m, x: m.predict(iter([GOOD, x]), verbose=0),
+    "validation": lambda m, x: m.fit(GOOD, TARGETS, validation_data=(x, TARGETS), verbose=0),
 }
+
+
+def eager(made: Any) -> Any:
+    made.run_eagerly = True
+    return made
 
 
 @pytest.mark.parametrize("wrong", [3, -1, 2**31 - 1, -(2**31)])
@@ -61,6 +70,75 @@ def test_nothing_is_trained_by_a_batch_with_a_wrong_id() -> None:
         made.train_on_batch(GOOD + 1, TARGETS)
     for one, other in zip(before, made.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_arrays_are_looked_at_before_anything_is_trained() -> None:
+    made = model()
+    before = made.get_weights()
+    wrong = np.concatenate([GOOD, GOOD, GOOD + 1])
+    with pytest.raises(UsageError, match="received 3 at index "):
+        made.fit(wrong, np.zeros((6, 1), "float32"), batch_size=2, verbose=0, shuffle=False)
+    for one, other in zip(before, made.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+ROWS = np.arange(12, dtype="float32").reshape(2, 3, 2)
+OPEN = keraunos.KerasTensor((None, None, 2)), keraunos.KerasTensor((None,), "int32")
+
+
+def test_an_id_is_held_against_an_axis_of_open_size() -> None:
+    run = keraunos.compile(lambda x, at: ops.take(x, at, axis=1), *OPEN)
+    np.testing.assert_array_equal(run(ROWS, np.array([2, -3])), ROWS[:, [2, 0]])
+    for wrong in (3, -4):
+        with pytest.raises(
+            UsageError, match=rf"ids from -3 to 2, .* received {wrong} at index \(1,"
+        ):
+            run(ROWS, np.array([0, wrong]))
+    longer = np.zeros((1, 9, 2), "float32")
+    assert run(longer, np.array([8])).shape == (1, 1, 2)
+
+
+def test_parts_of_open_size_are_looked_at_alone() -> None:
+    table = layers.Embedding(3, 1, name="words")
+    ids = keraunos.KerasTensor((None, None), "int32")
+    run = keraunos.compile(lambda x: table(x[:, :-1]), ids)
+    assert run(np.array([[0, 1, 9]])).shape == (1, 2, 1)
+    with pytest.raises(UsageError, match=r'"words" .*received 9 at index \(0, 1\)'):
+        run(np.array([[0, 9, 1]]))
+
+
+def test_ids_that_are_shifted_are_looked_at() -> None:
+    table = layers.Embedding(3, 1, name="words")
+    ids = keraunos.KerasTensor((None, None), "int32")
+
+    def shifted(x: Any) -> Any:
+        return table(ops.concatenate([ops.zeros_like(x[:, :1]), x[:, :-1]], axis=1))
+
+    run = keraunos.compile(shifted, ids)
+    assert run(np.array([[1, 2, 9]])).shape == (1, 3, 1)
+    with pytest.raises(UsageError, match="received 3"):
+        run(np.array([[1, 3, 0]]))
+
+
+class Reading(layers.Layer):
+    """A cell that looks up what it is given at each step."""
+
+    state_size = output_size = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = layers.Embedding(3, 1, name="words")
+
+    def call(self, inputs: Any, states: Any) -> Any:
+        found = states[0] + self.table(ops.cast(inputs[:, 0], "int32"))
+        return found, [found]
+
+
+def test_ids_within_a_loop_are_looked_at() -> None:
+    layer = layers.RNN(Reading())
+    assert layer(np.array([[[1], [2]]], "float32")).shape == (1, 1)
+    with pytest.raises(UsageError, match=r"words.*received 3"):
+        layer(np.array([[[1], [3]]], "float32"))
 
 
 def test_the_warm_way_of_predict_on_batch_checks_as_well() -> None:

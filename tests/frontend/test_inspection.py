@@ -139,7 +139,6 @@ def test_dumping_a_model(model, tmp_path):
     assert graph == keraunos.trace(model)
 
 
-@pytest.mark.smoke
 def test_the_names_cost_no_compiler():
     code = "import sys, keraunos; keraunos.compile, keraunos.compare; print('numba' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -17,7 +17,7 @@ RANDOM = np.random.default_rng(5)
 
 @pytest.fixture(autouse=True)
 def fresh_names(monkeypatch):
-    clear_session()
+    clear_session(free_memory=False)
     monkeypatch.setenv("COLUMNS", "120")
 
 

@@ -229,7 +229,7 @@ def test_where_of_a_condition_alone_gives_the_places():
         assert rows.dtype == columns.dtype == "int32"
         assert (rows.tolist(), columns.tolist()) == ([0, 1], [1, 0])
         assert [axis.tolist() for axis in function(Variable(np.array([0.0, 1.0])))] == [[1]]
-        with pytest.raises(ValueError, match="only the data tell"):
+        with pytest.raises(ValueError, match="known only with the data"):
             function(layers.Input((4,)) > 0)
     with pytest.raises(ValueError, match="expected both x1 and x2, or neither"):
         ops.where(FLAGS, X)

@@ -160,7 +160,7 @@ def test_states_of_another_batch_size_are_refused(kind, batch):
 
 @pytest.mark.parametrize("unroll", [False, True])
 @pytest.mark.parametrize(
-    "shape", [(STEPS,), (BATCH, STEPS + 1), (BATCH + 1, STEPS), (BATCH, STEPS, 1)]
+    "shape", [(STEPS,), (BATCH, STEPS + 1), (BATCH + 1, STEPS), (BATCH, STEPS, 2)]
 )
 def test_masks_of_other_shapes_are_refused(unroll, shape):
     layer = layers.GRU(UNITS, unroll=unroll)
@@ -223,7 +223,7 @@ def test_a_stateful_layer_needs_a_known_batch():
 
 
 @each_kind
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("masked", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_gradients_are_those_of_finite_differences(kind, masked):
     layer, *_ = made(kind, return_sequences=True)
     spec = Spec((None, STEPS, FEATURES))
@@ -302,8 +302,17 @@ MERGES = {
 }
 
 
-@pytest.mark.parametrize("mode", [*MERGES, None])
-@pytest.mark.parametrize("sequences", [False, True])
+@pytest.mark.parametrize(
+    ("mode", "sequences"),
+    [
+        ("concat", False),
+        ("concat", True),
+        ("sum", True),
+        ("mul", False),
+        ("ave", True),
+        (None, False),
+    ],
+)
 def test_both_directions(mode, sequences):
     layer = layers.Bidirectional(
         layers.GRU(UNITS, return_sequences=sequences, return_state=True), merge_mode=mode
@@ -381,6 +390,7 @@ def test_dropout_leaves_one_mask_for_all_steps_and_inference_as_it_is():
 
 
 def test_training_learns_with_dropout_in_the_loop():
+    keras.utils.set_random_seed(0)
     model = keras.Sequential(
         [
             keras.Input((None, 1)),
@@ -418,6 +428,8 @@ def test_what_is_wrong_is_told(make, message):
         layers.GRU(3, reset_after=False, go_backwards=True, zero_output_for_mask=True),
         layers.SimpleRNN(3, use_bias=False, kernel_regularizer="l2", stateful=True),
         layers.LSTMCell(4, unit_forget_bias=False),
+        layers.ConvLSTM1D(4, 3, padding="same", dropout=0.2),
+        layers.ConvLSTM2D(4, (3, 2), strides=2, data_format="channels_first", unroll=True),
     ],
     ids=lambda layer: type(layer).__name__,
 )
@@ -441,3 +453,137 @@ def test_states_and_masks_that_are_none_are_told():
         layer(X, initial_state={"h": X[:, 0]})
     with pytest.raises(ValueError, match="expected a cell"):
         layers.RNN(layers.LSTMCell)
+
+
+def conv_step(x, states, weights):
+    """A step of the convolutional LSTM on lines of pixels, "same" padding and kernels of 3."""
+    kernel, recurrent, bias = weights
+
+    def conv(values, taps):
+        wide = np.pad(values, ((0, 0), (1, 1), (0, 0)))
+        return sum(wide[:, k : k + values.shape[1]] @ taps[k] for k in range(3))
+
+    i, f, g, o = np.split(conv(x, kernel) + bias + conv(states[0], recurrent), 4, axis=-1)
+    c = sigmoid(f) * states[1] + sigmoid(i) * np.tanh(g)
+    h = sigmoid(o) * np.tanh(c)
+    return h, [h, c]
+
+
+LINES = RNG.standard_normal((BATCH, STEPS, 6, 2)).astype("float32")
+
+
+@pytest.mark.parametrize("unroll", [False, True])
+def test_a_convolutional_lstm_follows_its_equations(unroll):
+    layer = layers.ConvLSTM1D(3, 3, padding="same", return_sequences=True, unroll=unroll)
+    found = layer(LINES)
+    states, outputs = [np.zeros((BATCH, 6, 3))] * 2, []
+    for step in range(STEPS):
+        output, states = conv_step(LINES[:, step], states, layer.get_weights())
+        outputs.append(output)
+    assert_close(found, np.stack(outputs, 1))
+    masked = layer(LINES, mask=MASK)
+    assert_close(masked[0, :3], found[0, :3])  # and then the output stays
+    assert_close(masked[0, 3:], found[0, [2, 2]])
+
+
+def test_each_gate_of_a_convolutional_lstm_drops_by_a_mask_of_its_own():
+    options = {"padding": "same", "use_bias": False, "kernel_initializer": "ones"}
+    layer = layers.ConvLSTM1D(
+        1, 1, dropout=0.5, recurrent_dropout=0.5, activation="linear", return_state=True, **options
+    )
+    ones = np.ones((1, 1, 400, 1), "float32")
+    h, _, c = layer(ones, training=True)
+    # c = gate(i) * candidate and h = gate(o) * c, where what is dropped is 0 and the rest 2.
+    pairs = {
+        (round(float(a), 4), round(float(b), 4)) for a, b in zip(h.ravel(), c.ravel(), strict=True)
+    }
+    gates = [round(1 / (1 + np.exp(-2.0 * kept)), 4) for kept in (0, 1)]
+    assert {round(b / 2, 4) for _, b in pairs} == {0.0, *gates}
+    assert len(pairs) == 5  # by candidate and i, and where there is a state by o
+    assert np.ptp(layer(ones)[0]) == 0
+
+
+def test_a_convolutional_lstm_needs_known_sizes_and_those_it_was_built_for():
+    with pytest.raises(ValueError, match="expected a known size at axis 1"):
+        layers.ConvLSTM1D(2, 3)(keras.Input((4, None, 2)))
+    layer = layers.ConvLSTM1D(2, 3)
+    layer(LINES)
+    with pytest.raises(ValueError, match=r"conv_lstm1d.*expected size 6 at axis 2 of the input"):
+        layer(LINES[:, :, :5])
+    with pytest.raises(ValueError, match="expected an input of 4 axes"):
+        layers.ConvLSTM1D(2, 3)(X)
+    with pytest.raises(ValueError, match="expected strides or dilation_rate to be 1"):
+        layers.ConvLSTM2D(2, 3, strides=2, dilation_rate=2)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN"])
+def test_inputs_of_other_sizes_are_told_of_the_layer(kind):
+    layer = getattr(layers, kind)(UNITS, name="mine")
+    with pytest.raises(
+        ValueError, match=r'"mine".*expected an input of 3 axes, .batch, steps, feat'
+    ):
+        layer(X[..., None])
+    layer(X)
+    with pytest.raises(ValueError, match=f'"mine".*expected size {FEATURES} at axis -1'):
+        layer(X[..., :2])
+    with pytest.raises(ValueError, match=r"expected an input of 2 axes, .batch, features."):
+        getattr(layers, f"{kind}Cell")(UNITS)(X, [X[:, 0]] * (1 + (kind == "LSTM")))
+
+
+class Stateful(keras.Model):
+    """A model without Input, around a layer that keeps its states."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = layers.LSTM(UNITS, stateful=True)
+        self.outer = layers.Dense(2)
+
+    def call(self, inputs):
+        return self.outer(self.inner(inputs))
+
+
+def without_input():
+    return keras.Sequential([layers.LSTM(UNITS, stateful=True), layers.Dense(2)])
+
+
+@pytest.mark.parametrize("make", [Stateful, without_input])
+def test_models_without_input_hold_layers_that_keep_states(make):
+    model = make()
+    recurrent = model.layers[0]
+    first, second = model(X), model(X)
+    assert not np.allclose(first, second)
+    recurrent.reset_state()
+    assert_close(model.predict(X, batch_size=BATCH, verbose=0), first)
+    with pytest.raises(ValueError, match=r"expected .*3.*received shape .2, 5, 4"):
+        model(X[:2])
+    model = make()
+    model.compile("sgd", "mse")
+    model.fit(X, np.zeros((BATCH, 2)), batch_size=BATCH, shuffle=False, verbose=0)
+    assert model.layers[0].states[0].shape == (BATCH, UNITS)
+
+
+def test_a_mask_of_one_more_axis():
+    layer = layers.GRU(UNITS)
+    assert_close(layer(X, mask=MASK[..., None]), layer(X, mask=MASK))
+
+
+def test_sequences_without_steps_and_states_of_other_shapes_are_told():
+    with pytest.raises(ValueError, match="expected sequences of 1 step or more; received shape"):
+        layers.LSTM(UNITS)(X[:, :0])
+    with pytest.raises(ValueError, match=r"lstm_cell.*expected states of shape \(None, 6\); recei"):
+        layers.LSTMCell(UNITS)(X[:, 0], [X[:, 0], X[:, 0]])
+    with pytest.raises(ValueError, match="expected 2 states; received 1"):
+        layers.LSTMCell(UNITS)(X[:, 0], X[:, 0])
+
+
+def test_statistics_of_each_step_are_its_own():
+    layer = layers.TimeDistributed(layers.BatchNormalization(momentum=0.5))
+    found = layer(X, training=True)
+    mean, var = X.mean(0), X.var(0)
+    assert_close(found, (X - mean) / np.sqrt(var + 1e-3))
+    moving = np.zeros(FEATURES)
+    for step in range(STEPS):
+        moving = 0.5 * moving + 0.5 * mean[step]
+    assert_close(layer.layer.moving_mean.numpy(), moving)
+    with pytest.raises(ValueError, match=r"mask: expected a shape that begins with .batch, steps"):
+        layer(X, mask=MASK[:, :2])

@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from tiers import deep
 
 import keraunos
 from keraunos import callbacks, layers
@@ -92,12 +93,12 @@ def uninterrupted() -> tuple[Any, Any]:
     [
         ("epoch", 2, 0),  # before the first backup: it begins anew
         ("epoch", 13, 2),
-        (1, 3, 0),
         (1, 10, 2),
-        (2, 13, 2),
-        (3, 14, 2),
         (5, 12, 2),
-        (7, 8, 1),
+        *deep(1, 3, 0),
+        *deep(2, 13, 2),
+        *deep(3, 14, 2),
+        *deep(7, 8, 1),
     ],
 )
 def test_goes_on(folder, uninterrupted, frequency, step, first_epoch):
@@ -380,7 +381,7 @@ def test_random_streams(tmp_path):
 TRAIN = """
 import json, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
+sys.path[:0] = [sys.argv[2], str(Path(sys.argv[2]).parent)]
 from test_resuming import callbacks, fit, model_of
 class Told(callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):

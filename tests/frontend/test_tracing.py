@@ -14,7 +14,7 @@ from keraunos.frontend.tracing import Spec, trace_call
 
 @pytest.fixture(autouse=True)
 def fresh_names():
-    clear_session()
+    clear_session(free_memory=False)
 
 
 def line() -> int:

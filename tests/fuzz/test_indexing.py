@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tiers import seeds
 
 import keraunos
 from keraunos import KerasTensor, ops
 
 Function = Callable[..., Any]
 
-FAST, SLOW = 25, 2000
+FAST, SLOW = 15, 2000
 INTEGERS = ("int8", "int32", "int64")
 
 
@@ -131,11 +132,7 @@ def some_case(seed: int, dtype: str) -> Case:
     return Case(ours, numpys, (x.astype(dtype), *more), kept)
 
 
-def seeds() -> list[object]:
-    return [*range(FAST), *(pytest.param(k, marks=pytest.mark.slow) for k in range(FAST, SLOW))]
-
-
-@pytest.mark.parametrize("seed", seeds())
+@pytest.mark.parametrize("seed", seeds(FAST, SLOW))
 def test_values(seed: int) -> None:
     case = some_case(seed, ["float32", "int32", "int64", "int8", "uint8", "bool"][seed % 6])
     want = case.numpys(*case.arrays)
@@ -149,7 +146,7 @@ def test_values(seed: int) -> None:
         np.testing.assert_array_equal(each, want)
 
 
-@pytest.mark.parametrize("seed", seeds())
+@pytest.mark.parametrize("seed", seeds(FAST, SLOW))
 def test_gradients(seed: int) -> None:
     case = some_case(seed, "float32")
     x = np.arange(case.arrays[0].size, dtype="float32").reshape(case.arrays[0].shape)

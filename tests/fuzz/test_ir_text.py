@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from counting import counted_calls
 from mutants import dumps, mutant
+from tiers import seeds
 
 from keraunos.compiler.ir.graph import IRError
 from keraunos.compiler.ir.parser import parse_ir
@@ -42,9 +43,7 @@ def check(text: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize(
-    "seed", [*range(FAST), *(pytest.param(k, marks=pytest.mark.slow) for k in range(FAST, SLOW))]
-)
+@pytest.mark.parametrize("seed", seeds(FAST, SLOW))
 def test_mutants_parse_and_come_back_or_raise(seed: int, texts: list[str]) -> None:
     rng = random.Random(seed)
     parsed = 0

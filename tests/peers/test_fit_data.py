@@ -45,7 +45,7 @@ class Ours(Batches):
     def reset_metrics(self):
         pass
 
-    def check_data(self, data, training):
+    def check_data(self, data, like, training):
         pass
 
 

@@ -69,6 +69,17 @@ def scaling() -> list[Case]:
     ]
 
 
+def categories() -> list[Case]:
+    modes = {"output_mode": ["one_hot", "multi_hot", "count"]}
+    bounds = [-0.5, 0.25, 1.0]
+    return [
+        *sweep("CategoryEncoding", (4,), modes, num_tokens=11, input_dtype="int32"),
+        *sweep("CategoryEncoding", (1,), modes, num_tokens=6, input_dtype="int64"),
+        *sweep("Discretization", VECTOR, modes, bin_boundaries=bounds),
+        case("Discretization", SEQUENCE, bin_boundaries=bounds),
+    ]
+
+
 def merging() -> list[Case]:
     cases = []
     for name in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"):
@@ -115,6 +126,7 @@ CASES = [
     *embedding(),
     *normalizations(),
     *scaling(),
+    *categories(),
     *merging(),
     *inference_noise(),
 ]

@@ -394,12 +394,6 @@ CALLS = [
 ]
 
 
-@pytest.mark.parametrize("call", CALLS, ids=str)
-def test_on_arrays_at_once(call):
-    theirs, ours = call.run(keras), call.run(keraunos)
-    assert_close(ours, theirs, call.rtol, call.atol)
-
-
 def modelled(call: Call, package: Any, varying: bool) -> tuple[Any, list[np.ndarray]]:
     """A model that makes the call, with the arrays among its arguments as inputs, and these."""
     arrays: list[np.ndarray] = []
@@ -427,11 +421,11 @@ def found_in(call: Call) -> list[np.ndarray]:
     return found
 
 
-def compiled_agree(call: Call, varying: bool) -> None:
+def compiled_agree(call: Call, expected: Any, varying: bool) -> None:
+    """What is found in a model is what Keras computes at once, of the shape that its model has."""
     theirs, arrays = modelled(call, keras, varying)
     ours, _ = modelled(call, keraunos, varying)
     assert listed(ours.output_shape) == listed(theirs.output_shape)
-    expected = theirs.predict_on_batch(arrays)
     assert_close(ours.predict_on_batch(arrays), expected, call.rtol, call.atol)
 
 
@@ -440,32 +434,33 @@ OF_SHAPES = ("shape", "ndim", "size")
 NOT_IN_KERAS = re.compile(
     r"conv_transpose|conv\(.*2x9|.stack\(\[float32\[4\]|append.*axis=0|categorical.*axis=0|get_item.*array"
 )
-COMPILED = [
-    call
-    for call in CALLS
-    if found_in(call) and call.name not in OF_SHAPES and not NOT_IN_KERAS.match(str(call))
-]
+
+
+def is_compiled(call: Call) -> bool:
+    return bool(found_in(call) and call.name not in OF_SHAPES and not NOT_IN_KERAS.match(str(call)))
+
+
 # What depends on the size of the first axis, or moves further along it than it may be long.
 OF_ONE_BATCH = re.compile(
     r"reshape|broadcast_to|trace|.*conv|take|tril|triu|matmul|dot|split|outer|arg.*None|arg.*axis=0"
     r"|get_item\(float32\[3x4x5\], 1\)|slice\(|einsum\(ii"
 )
-OF_ANY_BATCH = [
-    call
-    for call in COMPILED
-    if len({array.shape[0] for array in found_in(call)}) == 1 and not OF_ONE_BATCH.match(str(call))
-]
 
 
-@pytest.mark.parametrize("call", COMPILED, ids=str)
-def test_compiled_in_a_model(call):
-    compiled_agree(call, varying=False)
+def is_of_any_batch(call: Call) -> bool:
+    batches = {array.shape[0] for array in found_in(call)}
+    return is_compiled(call) and len(batches) == 1 and not OF_ONE_BATCH.match(str(call))
 
 
-@pytest.mark.parametrize("call", OF_ANY_BATCH, ids=str)
-def test_compiled_for_any_batch(call):
-    """The first axis is known to the data only."""
-    compiled_agree(call, varying=True)
+@pytest.mark.parametrize("call", CALLS, ids=str)
+def test_on_arrays_and_in_models(call):
+    """At once, in a model, and where the first axis is known to the data only."""
+    expected = call.run(keras)
+    assert_close(call.run(keraunos), expected, call.rtol, call.atol)
+    if is_compiled(call):
+        compiled_agree(call, expected, varying=False)
+    if is_of_any_batch(call):
+        compiled_agree(call, expected, varying=True)
 
 
 def test_what_is_taken_outside_is_the_same_as_with_jax():

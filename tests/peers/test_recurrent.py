@@ -35,16 +35,31 @@ def recurrent() -> list[Case]:
     return cases
 
 
-@pytest.mark.parametrize("case", recurrent(), ids=str)
+FILM = np.random.default_rng(8).standard_normal((3, 5, 6, 5, 2)).astype("float32")
+LINES = FILM[..., 0, :]
+
+
+def convolutional() -> list[Case]:
+    first = {"padding": "SAME", "data_format": "channels_first", "unit_forget_bias": False}
+    backwards = {"go_backwards": True, "return_sequences": True}
+    sizes = {"filters": 3, "kernel_size": 2}
+    return [
+        case("ConvLSTM1D", (5, 2, 5), **sizes, **first),
+        case("ConvLSTM1D", LINES.shape[1:], **sizes, dilation_rate=2, activation="relu"),
+        case("ConvLSTM2D", FILM.shape[1:], **sizes, strides=2, unroll=True, **backwards),
+    ]
+
+
+@pytest.mark.parametrize("case", [*recurrent(), *convolutional()], ids=str)
 def test_layers_agree_with_keras(case):
     assert_twins_agree(case)
 
 
 def pairs(make):
-    """A layer of both, built for ``X``, with the same weights."""
+    """A layer of both, built for ``X`` or lines of pixels, with the same weights."""
     layers = make(keras.layers), make(keraunos.layers)
     for layer in layers:
-        layer(X)
+        layer(LINES if "Conv" in type(layer).__name__ else X)
     set_same_weights(*layers)
     return layers
 
@@ -69,11 +84,13 @@ MAKERS = {
     "SimpleRNN": lambda layers, **o: layers.SimpleRNN(6, **o),
     "LSTM": lambda layers, **o: layers.LSTM(6, **o),
     "GRU": lambda layers, **o: layers.GRU(6, **o),
+    "ConvLSTM1D": lambda layers, **o: layers.ConvLSTM1D(6, 3, **o),
+    "ConvLSTM2D": lambda layers, **o: layers.ConvLSTM2D(6, (3, 2), **o),
     "stacked": lambda layers, **o: layers.RNN([layers.LSTMCell(6), layers.GRUCell(3)], **o),
 }
 
 
-@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("kind", ["SimpleRNN", "LSTM", "GRU", "stacked"])
 @pytest.mark.parametrize(
     ("zero", "backwards", "state"),
     [(False, False, False), (True, False, True), (False, True, True), (True, True, False)],
@@ -112,16 +129,24 @@ def test_a_backward_layer_of_ones_own():
     same(*both, X)
 
 
+def test_states_of_convolutional_layers():
+    options = {"padding": "same", "return_state": True, "return_sequences": True}
+    both = pairs(lambda layers: layers.ConvLSTM1D(3, 2, **options))
+    states = [np.full((*LINES[:, 0, :, 0].shape, 3), 0.1 * n, "float32") for n in (1, 2)]
+    same(*both, LINES, initial_state=states)
+
+
 def test_names_of_weights():
     for make in (
         lambda layers: layers.LSTM(4, name="a"),
         lambda layers: layers.Bidirectional(layers.GRU(4, name="g"), name="a"),
+        lambda layers: layers.ConvLSTM1D(4, 2, name="a"),
     ):
         theirs, ours = pairs(make)
         assert [w.path for w in ours.weights] == [w.path for w in theirs.weights]
 
 
-@pytest.mark.parametrize("kind", ["SimpleRNN", "LSTM", "GRU"])
+@pytest.mark.parametrize("kind", ["SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D"])
 def test_configurations_name_what_keras_names(kind):
     theirs, ours = (MAKERS[kind](p.layers, dropout=0.1, name="a") for p in (keras, keraunos))
     known = theirs.get_config()
@@ -155,6 +180,22 @@ def encoder_and_decoder(package):
     x = package.layers.LSTM(6, return_sequences=True)(target, initial_state=states)
     x = package.layers.TimeDistributed(package.layers.Dense(2))(x)
     return package.Model([source, target], x)
+
+
+def of_films(package):
+    film = package.Input(FILM.shape[1:])
+    x = package.layers.ConvLSTM2D(3, 2, strides=2)(film)
+    return package.Model(film, package.layers.Dense(2)(package.layers.Flatten()(x)))
+
+
+def test_training_on_films():
+    theirs, ours = twins(of_films)
+    y = np.random.default_rng(9).standard_normal((3, 2)).astype("float32")
+    losses = []
+    for package, model in ((keras, theirs), (keraunos, ours)):
+        model.compile(package.optimizers.SGD(0.1), "mse")
+        losses.append([model.train_on_batch(FILM, y) for _ in range(5)])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
 
 
 def test_a_hundred_steps_of_training():
@@ -217,3 +258,11 @@ def test_calls_on_states_too_take_no_mask_of_themselves(make):
     theirs, ours = twins(make)
     tokens = np.random.default_rng(6).integers(0, 3, (5, 6))
     assert_close(ours.predict_on_batch(tokens), theirs.predict_on_batch(tokens))
+
+
+def test_normalization_at_each_step_in_training():
+    both = pairs(lambda layers: layers.TimeDistributed(layers.BatchNormalization(momentum=0.7)))
+    same(*both, X, training=True)
+    theirs, ours = both
+    for one, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        assert_close(one, other)

@@ -12,7 +12,7 @@ from ...decisions import Refusal
 from ...engine import Convolution
 from ...ops.winograd import PLACES, TILE, WINDOW
 from ..blocking import Extent
-from ..bodies import RegisterBlock
+from ..bodies import WINOGRAD, RegisterBlock
 from .fma import Fma
 
 # Cycles of a tile, a vector of channels each: to transform its pixels, and its results.
@@ -27,7 +27,7 @@ LOAD = 1e-3  # of a multiply-add: loads tell between blocks that waste as much
 class Winograd(Fma):
     """Convolutions of 3 x 3 windows, and the gradients of their transformed kernels."""
 
-    name: str = "winograd"
+    name: str = WINOGRAD
     kinds: frozenset[str] = frozenset({"winograd_conv2d"})
 
     def blocks(self, extent: Extent) -> Iterator[RegisterBlock]:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from ....runtime.cpu.host import Host
 from ...context import Context
+from ...engine import multiplied
 from ...ir.graph import Graph, Node, apply, on_operands
 from ...ir.kinds import Region
 from ...ir.rewrite import remade, rewrite
@@ -26,11 +27,12 @@ from ..layouts import free_layout, wanted_halo
 
 def halos(graph: Graph, context: Context[Host]) -> Graph:
     """Inserts the copies, also in the bodies of loops; see the module's docstring."""
+    dtypes = multiplied(context.target.engines)
     graph = rewrite(graph, lambda node: _in_steps(node, context))
     while True:
         fixed = fixed_nodes(graph)
         called = [node for node in graph.nodes if node.inputs and node not in fixed]
-        wanted = {node: wanted_halo(node) for node in called}
+        wanted = {node: wanted_halo(node, dtypes) for node in called}
         crowded = {
             node: found[0]
             for node, found in wanted.items()
