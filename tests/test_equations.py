@@ -3,7 +3,7 @@
 import numpy as np
 
 import keraunos as keras
-from keraunos import layers
+from keraunos import layers, ops
 from keraunos.layers import LSTM, Dense, Embedding, Input
 from keraunos.models import Model, Sequential
 
@@ -95,3 +95,24 @@ def test_encoder_and_decoder_follow_their_equations():
     x, y = drawn(BATCH, STEPS, FEATURES), drawn(BATCH, STEPS + 2, FEATURES)
     _, last = recurrence(np.zeros((UNITS, BATCH)), x, w_hh, w_xh, b_h)
     assert_close(model([x, y]), recurrence(last, y, w_hs, w_xs, b_s)[0])
+
+
+def test_a_loop_written_by_hand_trains_a_recurrent_network():
+    # Initialise, forward, loss, backward, update, repeat, predict.
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((None, 1)), layers.SimpleRNN(UNITS), layers.Dense(1)])
+    x = drawn(64, STEPS, 1)
+    y = x.sum(axis=1)
+    optimizer = keras.optimizers.Adam(0.02)
+
+    def loss_of(x, y):
+        return ops.mean(ops.square(model(x) - y))
+
+    step = keras.value_and_grad(loss_of, wrt=model.trainable_variables)
+    losses = []
+    for _ in range(60):
+        loss, gradients = step(x, y)
+        optimizer.apply(gradients, model.trainable_variables)
+        losses.append(float(loss))
+    assert losses[-1] < losses[0] / 5
+    assert_close(np.mean((model(x) - y) ** 2), loss_of(x, y))
