@@ -20,13 +20,13 @@ from ...compiler.ir.graph import Graph, Node
 from ...compiler.ir.parser import parse_ir
 from ...compiler.suggest import did_you_mean
 from ...runtime.dim import evaluate as size_of
-from .. import random
+from .. import random, tree
 from ..errors import UsageError
 from ..layers import Layer
 from ..tracing import specs_of, trace_call
 from .builtin import BUILTIN
 
-FORMS = "a built-in (cnn), module:object, file.py:object, or a graph saved as .ir"
+FORMS = "a built-in (cnn, seq2seq), module:object, file.py:object, or a graph saved as .ir"
 SAVED_MODELS = (".keras", ".h5", ".hdf5", ".onnx", ".pb")
 OTHER_SIZE = 32  # what sizes other than the batch are taken to be
 SEED = 0
@@ -51,7 +51,7 @@ def load_target(text: str) -> Target:
     random.set_random_seed(SEED)
     if text in BUILTIN:
         builtin = BUILTIN[text]
-        return _of_model(builtin.build(), lambda batch: [builtin.inputs(batch)])
+        return _of_model(builtin.build(), lambda batch: tree.flatten(builtin.inputs(batch)))
     path = Path(text)
     if path.suffix == ".ir":
         return _of_graph(_parsed(path))
