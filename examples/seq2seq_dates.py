@@ -15,7 +15,7 @@ from keraunos import layers
 
 DATES = int(sys.argv[1]) if len(sys.argv) > 1 else 10000  # to learn from
 FORMATS = ["%-d %B %Y", "%B %-d, %Y", "%d.%m.%Y", "%a, %-d %b %Y", "%b %-d %y"]
-LETTERS, UNITS, START, EPOCHS = 128, 128, 2, 16  # ASCII, whose 2 is "start of text"
+LETTERS, UNITS, START, EPOCHS = 128, 128, 2, 20  # ASCII, whose 2 is "start of text"
 
 
 def pairs(days):

@@ -71,16 +71,39 @@ def word_ids(count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, VOCABULARY, (count, WORDS)).astype("float32")
 
 
+def seq2seq() -> Model:
+    """An encoder and a decoder of letters, with attention; what is written so far is given."""
+    read, written = (Input((None,), dtype="int32", name=name) for name in ("read", "written"))
+    embed = layers.Embedding(128, 32)
+    memory, *states = layers.LSTM(128, return_sequences=True, return_state=True)(embed(read))
+    outputs = layers.LSTM(128, return_sequences=True)(embed(written), initial_state=states)
+    weights = layers.Softmax()(layers.Dot((2, 2))([outputs, memory]))
+    seen = layers.Concatenate()([outputs, layers.Dot((2, 1))([weights, memory])])
+    odds = layers.Dense(128, activation="softmax")(seen)
+    return Model([read, written], odds, name="seq2seq")
+
+
+def dates(count: int) -> list[np.ndarray]:
+    """``count`` dates in letters and in ISO form, as ASCII: shapes (count, 18) and (count, 10)."""
+    days = np.datetime64("1950-01-01") + 97 * np.arange(count)
+    texts = [[day.item().strftime("%B %-d, %Y").rjust(18), str(day)] for day in days]
+    return [
+        np.array([list(text.encode()) for text in column], "int32")
+        for column in zip(*texts, strict=True)
+    ]
+
+
 @dataclass(frozen=True)
 class Builtin:
     """A function that makes a model, and one that gives inputs for a batch size."""
 
     build: Callable[[], Model]
-    inputs: Callable[[int], np.ndarray]
+    inputs: Callable[[int], np.ndarray | list[np.ndarray]]
 
 
 BUILTIN = {
     "cnn": Builtin(cnn, digit_images),
     "lstm": Builtin(lstm, digit_rows),
     "nlp": Builtin(nlp, word_ids),
+    "seq2seq": Builtin(seq2seq, dates),
 }

@@ -20,7 +20,7 @@ from ...compiler.ir.graph import Graph, Node
 from ...compiler.ir.parser import parse_ir
 from ...compiler.suggest import did_you_mean
 from ...runtime.dim import evaluate as size_of
-from .. import random
+from .. import random, tree
 from ..errors import UsageError
 from ..layers import Layer
 from ..tracing import Traced, specs_of, trace_call
@@ -53,7 +53,7 @@ def load_target(text: str) -> Target:
     random.set_random_seed(SEED)
     if text in BUILTIN:
         builtin = BUILTIN[text]
-        return _of_model(builtin.build(), lambda batch: [builtin.inputs(batch)])
+        return _of_model(builtin.build(), lambda batch: tree.flatten(builtin.inputs(batch)))
     path = Path(text)
     if path.suffix == ".ir":
         return _of_graph(_parsed(path))

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import keraunos
 from keraunos import config
 from keraunos.compiler.ir.parser import parse_ir
-from keraunos.frontend.cli.builtin import digit_images
+from keraunos.frontend.cli.builtin import dates, digit_images
 from keraunos.frontend.cli.demo import demo
 from keraunos.frontend.cli.main import app
 from keraunos.frontend.cli.shorten import shortened
@@ -330,3 +330,10 @@ def test_code_is_shortened_where_it_repeats_itself():
         "    y = 2"
     )
     assert shortened("a\nb\nc\nd", most=2) == "a\nb\n    # ... 2 more lines"
+
+
+def test_the_model_of_sequences_runs_on_its_two_inputs():
+    read, written = dates(2)
+    assert read.shape == (2, 18) and written.shape == (2, 10)
+    assert bytes(written[0].tolist()) == b"1950-01-01"
+    assert "2, 10, 128" in invoke("run", "seq2seq", "--batch", "2").stdout
