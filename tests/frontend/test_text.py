@@ -46,7 +46,7 @@ def test_words_become_numbers_by_how_often_they_are():
     np.array(DOCUMENTS), np.array(DOCUMENTS)[:, None], np.array(DOCUMENTS, "S"),
     np.array(DOCUMENTS, object), tuple(DOCUMENTS), [[text] for text in DOCUMENTS],
     ([text] for text in DOCUMENTS), iter([np.array(DOCUMENTS[:2]), np.array(DOCUMENTS[2:])]),
-], ids=str)  # fmt: skip
+], ids=["array", "column", "bytes", "objects", "tuple", "lists", "rows", "batches"])  # fmt: skip
 def test_texts_come_as_arrays_lists_and_batches(data):
     assert adapted(data).get_vocabulary() == ["", "[UNK]", "baz", "bar", "foo", "boom", "bada"]
 
