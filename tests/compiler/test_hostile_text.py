@@ -63,7 +63,7 @@ HOSTILE = {
     "many bodies": (with_line("%0 = fused a(%x) {" * 5000), "brackets within each other"),
     "a long product of sums": (with_size("*".join(["(A+B+C+D+E+F+G+H)"] * 14)), "too long|names"),
     "products over and over": (
-        with_size("*".join(["(A+B+C+D+E+F+G+H)"] * 7) + "*1" * 1000),
+        with_size("*".join(["(A+B+C+D+E+F+G+H)"] * 7) + "*-1" * 1000),
         "too much work",
     ),
     "many divisions": (with_size("(" * 60 + "N" + "+1)//2" * 60), "within each other"),
