@@ -171,7 +171,9 @@ APART = ("test_forks.py", "test_unroll.py", "test_wavefront.py")
 def told_apart() -> set[str]:
     """The codes that tests of their own expect."""
     texts = [Path(__file__).with_name(name).read_text("utf-8") for name in APART]
-    return {code for text in texts for code in re.findall(r'== \[?(?:\(".*", )?"([A-Z_]{3,})"', text)}
+    return {
+        code for text in texts for code in re.findall(r'== \[?(?:\(".*", )?"([A-Z_]{3,})"', text)
+    }
 
 
 def test_each_code_has_a_graph() -> None:
