@@ -42,6 +42,17 @@ class Tokens:
         count = int(np.prod(outer, dtype=np.int64))
         return Tokens(array.ravel().tolist(), np.full(count, array.shape[-1]), outer)
 
+    @staticmethod
+    def to_encode(array: np.ndarray, output_mode: str) -> Tokens:
+        """The rows that become one each: of the last axis, or under "one_hot" of each token.
+
+        A last axis of one token is such a row already.
+        """
+        shape = array.shape or (1,)
+        if output_mode == "one_hot" and (len(shape) == 1 or shape[-1] != 1):
+            shape = (*shape, 1)
+        return Tokens.of_array(array.reshape(shape))
+
     def rows(self) -> Iterator[list[Any]]:
         remaining = iter(self.flat)
         return (list(itertools.islice(remaining, length)) for length in self.lengths.tolist())

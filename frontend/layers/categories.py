@@ -221,10 +221,7 @@ class Hashing(DataLayer):
         bins = np.array([self._bin(each) for each in values.ravel().tolist()], np.int64)
         if self.output_mode == "int":
             return bins.reshape(values.shape).astype(self.dtype)
-        shape = values.shape or (1,)
-        if self.output_mode == "one_hot" and (len(shape) == 1 or shape[-1] != 1):
-            shape = (*shape, 1)
-        counts = Tokens.of_array(bins.reshape(shape)).counted(bins, self.num_bins)
+        counts = Tokens.to_encode(values, self.output_mode).counted(bins, self.num_bins)
         return (counts if self.output_mode == "count" else counts > 0).astype(self.dtype)
 
     def _read(self, inputs: Any) -> np.ndarray:

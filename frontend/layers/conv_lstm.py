@@ -159,17 +159,47 @@ class ConvLSTMCell(LSTMCell):
         return ops.concatenate([value] * self.gates, axis=self.gate_axis) * mask
 
 
-class _ConvLSTM(CellLayer):
-    """What the layers share; ``rank`` is the number of spatial axes."""
+class ConvLSTM(CellLayer):
+    """What the layers share, their arguments too; ``rank`` is the number of spatial axes."""
 
     cell_class = ConvLSTMCell
     rank: ClassVar[int]
 
-    def __init__(self, arguments: dict[str, Any], options: dict[str, Any]) -> None:
-        super().__init__({**arguments, "rank": self.rank}, options)
+    def __init__(
+        self,
+        filters: Count,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        unit_forget_bias: bool = True,
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: Share = 0.0,
+        recurrent_dropout: Share = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__({**locals(), "rank": self.rank}, kwargs)
 
 
-class ConvLSTM1D(_ConvLSTM):
+class ConvLSTM1D(ConvLSTM):
     """An LSTM of sequences that change over time, as in ``ConvLSTMCell``.
 
     ``(batch, steps, size, channels)`` to ``(batch, size', filters)``, or with ``return_sequences``
@@ -179,41 +209,8 @@ class ConvLSTM1D(_ConvLSTM):
 
     rank = 1
 
-    def __init__(
-        self,
-        filters: Count,
-        kernel_size: Any,
-        strides: Any = 1,
-        padding: str = "valid",
-        data_format: str | None = None,
-        dilation_rate: Any = 1,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        unit_forget_bias: bool = True,
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
-        dropout: Share = 0.0,
-        recurrent_dropout: Share = 0.0,
-        seed: int | None = None,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(locals(), kwargs)
 
-
-class ConvLSTM2D(_ConvLSTM):
+class ConvLSTM2D(ConvLSTM):
     """An LSTM of images that change over time, as in ``ConvLSTMCell``.
 
     ``(batch, steps, height, width, channels)`` to ``(batch, height', width', filters)``, or with
@@ -222,36 +219,3 @@ class ConvLSTM2D(_ConvLSTM):
     """
 
     rank = 2
-
-    def __init__(
-        self,
-        filters: Count,
-        kernel_size: Any,
-        strides: Any = 1,
-        padding: str = "valid",
-        data_format: str | None = None,
-        dilation_rate: Any = 1,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        unit_forget_bias: bool = True,
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
-        dropout: Share = 0.0,
-        recurrent_dropout: Share = 0.0,
-        seed: int | None = None,
-        return_sequences: bool = False,
-        return_state: bool = False,
-        go_backwards: bool = False,
-        stateful: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(locals(), kwargs)

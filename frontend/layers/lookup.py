@@ -109,11 +109,7 @@ class IndexLookup(VocabularyLayer):
         places = self.lookup.places(array.ravel().tolist(), self.salt, self._by_remainder())
         if self.output_mode == "int":
             return places.reshape(array.shape)
-        shape = array.shape or (1,)
-        if self.output_mode == "one_hot":
-            alone = len(shape) > 1 and shape[-1] == 1
-            shape = shape if alone else (*shape, 1)
-        return self.lookup.encoded(Tokens.of_array(array.reshape(shape)), places)
+        return self.lookup.encoded(Tokens.to_encode(array, self.output_mode), places)
 
     def _by_remainder(self) -> bool:
         return False
