@@ -20,7 +20,7 @@ from ..executable import Executable, compile_graph
 from ..ir.evaluate import evaluate
 from ..ir.graph import Graph, IRError
 from ..ops.registry import ops
-from ..pipeline import mandatory, passes_for, stage_names
+from ..pipeline import FORK, TILE, mandatory, passes_for, stage_names
 from ..suggest import did_you_mean, listed
 from ..targets import CPU, target_named
 from .comparison import DEFAULT, NONE, Comparison, Options, Variant
@@ -28,7 +28,6 @@ from .comparison import DEFAULT, NONE, Comparison, Options, Variant
 Arrays: TypeAlias = Sequence[np.ndarray]
 Variants: TypeAlias = "str | Iterable[str] | Mapping[str, Options] | None"
 
-FORK, TILE = "+fork", "+tile"
 WARM_UPS = 3
 SECONDS = 3.0  # spent on timing unless the caller says how often
 FEWEST, MOST = 5, 200  # rounds
@@ -87,22 +86,21 @@ def cumulative_variants() -> dict[str, Options]:
         if run not in mandatory(target):
             names.append(stage)
             variants[f"+{stage}"] = {"passes": tuple(names)}
-    variants[FORK] = {"passes": (*names, "fork")}
-    return {**variants, TILE: {"passes": "default"}, DEFAULT: {"passes": "default"}}
+    variants[f"+{FORK}"] = {"passes": (*names, FORK)}
+    return {**variants, f"+{TILE}": {"passes": "default"}, DEFAULT: {"passes": "default"}}
 
 
 def loop_variants() -> dict[str, Options]:
     """What becomes of loops, each step added to those before: options by name."""
     names = stage_names(target_named(CPU))
-    fork, tile = FORK.removeprefix("+"), TILE.removeprefix("+")
-    apart = ("wavefront", fork, tile)
+    apart = ("wavefront", FORK, TILE)
     hoisted = tuple(name for name in names[: names.index("hoist") + 1] if name != "wavefront")
     return {
         "rolled": {"passes": NONE},
         "hoisted": {"passes": hoisted},
         "cell fused": {"disable": apart, "unroll": False},
         "unrolled": {"disable": apart, "unroll": True},
-        "wavefront": {"disable": (tile,), "unroll": True},
+        "wavefront": {"disable": (TILE,), "unroll": True},
         DEFAULT: {"passes": DEFAULT},
     }
 
