@@ -7,14 +7,12 @@ from dataclasses import replace
 
 from ...runtime.config import config
 from ...runtime.cpu.tasks import TASK_FLOPS, least_tasks, task_count
-from ...runtime.dim import Size, evaluate, symbols_of
 from ..decisions import Decision, Decisions
-from ..durations import NO_TIME, Duration
+from ..durations import NO_TIME, Duration, size_of
 from ..loops.layout import Launch
 from ..scheduling.forks import Stretch, Threads, by_start, dependences, stretches, with_forks
 from ..scheduling.schedule import Fork, Schedule, Step
-from ..units import BATCH, count_of, format_seconds
-from .segments import USUAL_SIZE
+from ..units import count_of
 
 # Microseconds: of any launch, and of waiting at its end, for threads that share it or for one.
 # Those that share one read what others wrote: lines of the cache go from core to core.
@@ -35,16 +33,16 @@ def fork(schedule: Schedule, decisions: Decisions) -> Schedule:
     threads = Threads(max(count, 2), SHARED)
     ordered, chosen, nearest = _best_order(schedule, threads, least)
     if chosen and count < 2:
-        reason = "ONE_THREAD", f"{_compared(chosen[0])} with two"
+        reason = "ONE_THREAD", f"{chosen[0].compared} with two"
         decisions.add(_decision(chosen[0], ordered, "declined", *reason))
         return schedule
     if not chosen and nearest is not None and nearest.overlap > SHARED:
-        detail = f"{_compared(nearest)} at batch {least}: threads share each step"
+        detail = f"{nearest.compared} at batch {least}: threads share each step"
         decisions.add(_decision(nearest, ordered, "declined", "BUSY_THREADS", detail))
     forks = []
     for stretch in chosen:
         most = _most(stretch, ordered, threads, least)
-        detail = f"up to batch {most}: {_compared(stretch)} at batch {least}"
+        detail = f"up to batch {most}: {stretch.compared} at batch {least}"
         decisions.add(_decision(stretch, ordered, "forked", "IDLE_THREADS", detail))
         forks.append(Fork(stretch.branches, most))
     return with_forks(ordered, forks)
@@ -104,23 +102,12 @@ def _duration(step: Step, samples: int, threads: int) -> Duration:
     copies = (launch for each in (*loop.starts, *loop.finals) for launch in each)
     body = (_duration(inner, samples, threads) for inner in loop.body.steps)
     once = _of_launches(copies, samples, threads)
-    return once + sum(body, start=NO_TIME) * _sized(loop.steps, samples)
+    return once + sum(body, start=NO_TIME) * size_of(loop.steps, samples)
 
 
 def _of_launches(launches: Iterable[Launch], samples: int, threads: int) -> Duration:
-    sizes = ((_sized(each.flops, samples), _sized(each.bytes, samples)) for each in launches)
+    sizes = ((size_of(each.flops, samples), size_of(each.bytes, samples)) for each in launches)
     return sum((duration(*each, threads) for each in sizes), start=NO_TIME)
-
-
-def _sized(size: Size, samples: int) -> int:
-    """``size`` for so many samples; other symbols are taken to be a usual length."""
-    usual = dict.fromkeys(symbols_of(size), USUAL_SIZE)
-    return evaluate(size, {**usual, BATCH: samples})
-
-
-def _compared(stretch: Stretch) -> str:
-    beside, after = (format_seconds(each / 1e6) for each in (stretch.beside, stretch.after))
-    return f"{beside} beside one another, {after} one after another"
 
 
 def _decision(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ...runtime.dim import Size
 from ..ir.graph import Node
@@ -74,14 +73,22 @@ def zero_gradient(node: Node, grad: Node) -> tuple[None, ...]:
     return (None,) * len(node.inputs)
 
 
+def sliced(node: Node, axis: int, start: Size, stop: Size) -> Node:
+    """What lies from ``start`` to before ``stop`` along ``axis``; all of it is ``node`` itself."""
+    if start == 0 and stop == node.shape[axis]:
+        return node
+    rank = node.tensor_type.rank
+    low: list[Size] = [0] * rank
+    high: list[Size] = list(node.shape)
+    low[axis], high[axis] = start, stop
+    return ops.slice(node, start=tuple(low), stop=tuple(high), step=(1,) * rank)
+
+
 def pieces(node: Node, axis: int, sizes: Sequence[Size]) -> list[Node]:
     """``node`` cut along ``axis`` into neighbours of these sizes."""
-    rank, start = node.tensor_type.rank, 0
+    start: Size = 0
     found: list[Node] = []
     for size in sizes:
-        low: list[Any] = [0] * rank
-        high: list[Any] = list(node.shape)
-        low[axis], high[axis] = start, start + size
-        start = start + size  # type: ignore[assignment]
-        found.append(ops.slice(node, start=tuple(low), stop=tuple(high), step=(1,) * rank))
+        found.append(sliced(node, axis, start, start + size))
+        start = start + size
     return found

@@ -30,7 +30,7 @@ from ..decisions import Decision
 from ..ir.graph import Graph, Node, on_operands, post_order
 from ..ir.kinds import Contraction
 from ..ir.rewrite import change_bodies, rebuild
-from ..ops.building import full, reshaped
+from ..ops.building import full, reshaped, sliced
 from ..ops.core import input_
 from ..ops.registry import ops
 from ..ops.stepping import (
@@ -182,16 +182,6 @@ def _joined_axes(chunks: Node, axis: int) -> Node:
 
 
 # Steps of sequences
-
-
-def sliced(node: Node, axis: int, start: int, stop: int) -> Node:
-    """What lies from ``start`` to before ``stop`` along ``axis``; all of it is ``node`` itself."""
-    if start == 0 and stop == node.shape[axis]:
-        return node
-    rank = node.tensor_type.rank
-    low, high = [0] * rank, list(node.shape)
-    low[axis], high[axis] = start, stop
-    return ops.slice(node, start=tuple(low), stop=tuple(high), step=(1,) * rank)
 
 
 def one_step(sequence: Node, axis: int, position: int) -> Node:

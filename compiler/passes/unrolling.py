@@ -18,6 +18,7 @@ from ..context import Costs
 from ..ir.graph import Node
 from ..ir.kinds import Contraction
 from ..ops.registry import ops
+from ..ops.stepping import ScanStep
 from ..units import count_of, format_seconds
 from .loops import loop_of, readers
 from .waves import elements, step_work, work_of
@@ -67,7 +68,7 @@ class Unrolling:
         body = readers(outputs, (*step.state, *step.slices), step.outside)
         self.nodes = len(body)
         starts = {step.state[i] for i in zeros}
-        self.copies = self._copies(node)
+        self.copies = self._copies(step)
         self.saved = self.step - self._without_products(body, starts, inside.flops, inside.weights)
 
     def best(self) -> Choice:
@@ -107,10 +108,9 @@ class Unrolling:
             f"and {format_seconds(loop.compiling)}; in {CALLS:,} calls of one sample"
         )
 
-    def _copies(self, node: Node) -> float:
+    def _copies(self, step: ScanStep) -> float:
         """Seconds for the slices of a step that are cut out, and its results that are joined."""
-        loop = loop_of(node)
-        moved = [*loop.step.slices, *loop.step.results] if self.steps > 1 else []
+        moved = [*step.slices, *step.results] if self.steps > 1 else []
         sizes = (elements(each) * each.dtype.itemsize for each in moved)
         return sum(self._seconds(0, 2 * size) for size in sizes)
 

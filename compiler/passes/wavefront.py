@@ -37,8 +37,6 @@ from ..units import count_of
 from .loops import loop_of
 from .waves import Stack, Timing
 
-BARELY = 0.85  # of the time without pieces: what is saved has to be worth it
-
 
 def wavefront(graph: Graph, context: Context[Any]) -> Graph:
     """Cuts stacked loops into pieces; see the module's docstring."""
@@ -46,7 +44,7 @@ def wavefront(graph: Graph, context: Context[Any]) -> Graph:
     for stack in _stacks(graph):
         refusal = _refusal(stack, graph)
         plan = None if refusal else Timing(stack, context.target).best()
-        if plan is not None and plan.beside >= BARELY * plan.after:
+        if plan is not None and not plan.pays:
             refusal = "LITTLE_GAIN", plan.compared
         if plan is None or refusal is not None:
             _decide(stack, context, "declined", refusal)

@@ -7,36 +7,28 @@ from math import prod
 from typing import Any, TypeAlias
 
 from ...runtime.config import config
-from ...runtime.dim import evaluate, symbols_of
 from ..context import Costs
-from ..durations import Duration, longest_share
+from ..durations import Duration, SideBySide, longest_share, size_of
 from ..ir.graph import Node
 from ..ir.kinds import Contraction, Elementwise
-from ..ir.types import Size, TupleType
+from ..ir.types import TupleType
 from ..ops.stepping import steps_of
-from ..units import BATCH, format_seconds
 from .loops import loop_of, readers
 
 MOST_PIECES = 8  # each costs rows of the program
 ENOUGH = 1.05  # times as long as with the best number of pieces: fewer are taken then
-USUAL_SIZE = 64  # what symbolic sizes are taken to be
 FUNCTION = 10  # operations of an elementwise function, which may be dear
 
 Stack: TypeAlias = tuple[Node, ...]
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(SideBySide):
     """So many pieces: microseconds with them and without."""
 
     pieces: int
     beside: float
     after: float
-
-    @property
-    def compared(self) -> str:
-        beside, after = (format_seconds(each / 1e6) for each in (self.beside, self.after))
-        return f"{beside} beside one another, {after} one after another"
 
 
 @dataclass(frozen=True)
@@ -119,16 +111,11 @@ def work_of(node: Node) -> Work:
     size = elements(node)
     if isinstance(node.op.kind, Contraction):
         kernel = node.inputs[1]
-        flops = 2 * size * elements(kernel) // max(1, _sized(kernel.shape[-1]))
+        flops = 2 * size * elements(kernel) // max(1, size_of(kernel.shape[-1], 1))
         return Work(flops, size * node.dtype.itemsize, elements(kernel) * kernel.dtype.itemsize)
     return Work(FUNCTION * size if isinstance(node.op.kind, Elementwise) else 0)
 
 
 def elements(node: Node) -> int:
     """Of one sample's value."""
-    return 0 if isinstance(node.type, TupleType) else prod(map(_sized, node.shape))
-
-
-def _sized(size: Size) -> int:
-    """``size`` for one sample; symbols other than the batch are taken to be of a usual size."""
-    return evaluate(size, {**dict.fromkeys(symbols_of(size), USUAL_SIZE), BATCH: 1})
+    return 0 if isinstance(node.type, TupleType) else prod(size_of(size, 1) for size in node.shape)

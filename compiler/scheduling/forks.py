@@ -13,21 +13,20 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeAlias
 
-from ..durations import Duration, longest_share
+from ..durations import Duration, SideBySide, longest_share
 from ..ir.graph import Node
 from .schedule import BatchTile, Fork, Schedule
 
 LONGEST = 48  # runs in a fork: looking further ahead costs time that grows with it
 WIDEST = 16  # branches in a fork
 RUN = 10.0  # microseconds: steps of a chain that together take no longer are one run
-BARELY = 0.85  # of the time one after another: what is saved has to be worth it
 
 
 Branches: TypeAlias = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Stretch(SideBySide):
     """Steps that follow one another, as the branches they make.
 
     ``beside`` is how many microseconds they take beside one another, ``after`` one after another,
@@ -38,14 +37,6 @@ class Stretch:
     beside: float
     after: float
     overlap: float
-
-    @property
-    def pays(self) -> bool:
-        return self.beside < BARELY * self.after
-
-    @property
-    def gain(self) -> float:
-        return self.after - self.beside
 
 
 @dataclass(frozen=True)
