@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
+
+import numpy as np
 
 from ..accepted import Natural
 from ..arguments import Checked
@@ -74,6 +77,30 @@ class Batches(PyDataset):
         As of a dataset of TensorFlow: ``texts.map(lambda x, y: (vectorize(x), y))``.
         """
         return _Mapped(self, function)
+
+
+class Chosen(Batches):
+    """Batches of the samples at some places, in their order.
+
+    Args:
+        chosen: the places, ints.
+        batch_size: samples in a batch; None gives one sample after another, without a batch axis.
+    """
+
+    def __init__(self, chosen: np.ndarray, batch_size: int | None) -> None:
+        super().__init__()
+        self.chosen = chosen
+        self._batch_size = batch_size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.chosen) / (self._batch_size or 1))
+
+    def places(self, index: int) -> Any:
+        """The places of batch ``index``: an array, or a number without batches."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"batch {index} of {len(self)}")
+        size = self._batch_size
+        return self.chosen[index if size is None else slice(index * size, (index + 1) * size)]
 
 
 class _Mapped(Batches):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +13,12 @@ from ..accepted import Count, Natural
 from ..arguments import checked
 from ..dtypes import as_array
 from ..errors import UsageError
-from .dataset import Batches
+from .dataset import Chosen
 
 LabelMode = Literal["int", "categorical", "binary"] | None
 
 
-class TextFiles(Batches):
+class TextFiles(Chosen):
     """Batches of texts, as arrays of strings, which files are read for; and their labels.
 
     Attributes:
@@ -32,33 +31,22 @@ class TextFiles(Batches):
         self, paths: list[Path], labels: np.ndarray | None, batch_size: int | None,
         max_length: int | None, random: np.random.RandomState | None,
     ) -> None:  # fmt: skip
-        super().__init__()
+        super().__init__(np.arange(len(paths)), batch_size)
         self._paths = paths
         self._labels = labels
-        self._batch_size = batch_size
         self._max_length = max_length
         self._random = random
-        self._order = np.arange(len(paths))
-
-    def __len__(self) -> int:
-        return math.ceil(len(self._paths) / (self._batch_size or 1))
 
     def __getitem__(self, index: int) -> Any:
-        if not 0 <= index < len(self):
-            raise IndexError(f"batch {index} of {len(self)}")
-        size = self._batch_size
-        if size is None:
-            place = self._order[index]
-            text = self._read(place)
-            return text if self._labels is None else (text, self._labels[place])
-        places = self._order[index * size : (index + 1) * size]
-        texts = np.array([self._read(place) for place in places])
+        places = self.places(index)
+        each = isinstance(places, np.ndarray)
+        texts = np.array([self._read(p) for p in places]) if each else self._read(places)
         return texts if self._labels is None else (texts, self._labels[places])
 
     def on_epoch_end(self) -> None:
         """The next epoch takes the files in another order, if they are shuffled."""
         if self._random is not None:
-            self._random.shuffle(self._order)
+            self._random.shuffle(self.chosen)
 
     def _read(self, place: int) -> str:
         return self._paths[place].read_text("utf-8")[: self._max_length]

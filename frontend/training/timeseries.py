@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,11 @@ import numpy as np
 from ..accepted import Count, Natural
 from ..arguments import checked
 from ..errors import UsageError
-from .dataset import Batches
+from .dataset import Chosen
 from .nested import as_contiguous, as_given
 
 
-class Windows(Batches):
+class Windows(Chosen):
     """Batches of windows of a series, and the targets at their first steps.
 
     Args:
@@ -29,21 +28,13 @@ class Windows(Batches):
         self, data: np.ndarray, targets: np.ndarray | None, starts: np.ndarray,
         offsets: np.ndarray, batch_size: int | None,
     ) -> None:  # fmt: skip
-        super().__init__()
+        super().__init__(starts, batch_size)
         self._data = data
         self._targets = targets
-        self._starts = starts
         self._offsets = offsets
-        self._batch_size = batch_size
-
-    def __len__(self) -> int:
-        return math.ceil(len(self._starts) / (self._batch_size or 1))
 
     def __getitem__(self, index: int) -> Any:
-        if not 0 <= index < len(self):
-            raise IndexError(f"batch {index} of {len(self)}")
-        size = self._batch_size
-        starts = self._starts[index if size is None else slice(index * size, (index + 1) * size)]
+        starts = self.places(index)
         windows = self._data[starts[..., None] + self._offsets]
         return windows if self._targets is None else (windows, self._targets[starts])
 
