@@ -1,11 +1,12 @@
 """Loops and branches of ``ops`` against Keras's: values, types, nestings, gradients."""
 
-import jax
 import numpy as np
 import pytest
-from twins import keras
+from twins import MISSING, keras
 
 import keraunos
+
+jax = pytest.importorskip("jax", reason=MISSING)
 
 X = np.random.default_rng(0).standard_normal((7, 3)).astype("float32")
 
