@@ -97,7 +97,7 @@ UPDATES = {
         %1 = divide($w, %0)
         update $w = %1
         return %x }""",
-    "an old value that is read after the sum of what is needed again": """graph g(%x: f32[N, 4], %y: f32[5, 4]) {
+    "an old value read after the sum of what is kept": """graph g(%x: f32[N, 4], %y: f32[5, 4]) {
         $w : f32[5, 4]
         %0 = exp(%y)
         %1 = sum(%0, axes=(1,), keepdims=True)
