@@ -74,16 +74,17 @@ def emit_contract(writer: Writer, kernel: Kernel, body: Contract) -> None:
 
 
 def _first(writer: Writer) -> None:
-    """Blocks come in chunks that stay in cache while every panel of weights passes over them.
-
-    There may be no block at all.
-    """
-    writer.use("maximum")
-    writer.line(f"head = unit // ({ARG.chunk} * {ARG.panels}) * {ARG.chunk}")
-    writer.line(f"size = maximum(1, minimum({ARG.chunk}, blocks - head))")
-    writer.line(f"rest = unit - head * {ARG.panels}")
-    writer.line("panel = rest // size")
-    writer.line("block = head + rest % size")
+    """Blocks come in chunks that stay in cache while every panel of weights passes over them."""
+    writer.line("head = 0")
+    writer.line("panel = 0")
+    writer.line("block = 0")
+    writer.line(f"size = minimum({ARG.chunk}, blocks)")
+    with writer.block("if unit > 0:"):
+        writer.line(f"head = unit // ({ARG.chunk} * {ARG.panels}) * {ARG.chunk}")
+        writer.line(f"size = minimum({ARG.chunk}, blocks - head)")
+        writer.line(f"rest = unit - head * {ARG.panels}")
+        writer.line("panel = rest // size")
+        writer.line("block = head + rest % size")
 
 
 def _next(writer: Writer) -> None:
