@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...loops.kernel import Kernel
 from ..arguments import ContractArguments, SplitArguments, WinogradArguments
 from ..bodies import Contract, RegisterBlock, Winograd
-from .epilogue import cells, filter_mask, finish_block, gate_offset, set_gates
+from .epilogue import cells, filter_mask, finish_block, gate_offset, prefetch_operands, set_gates
 from .writer import Writer
 
 ARG = ContractArguments[str, str].names()
@@ -212,13 +212,15 @@ def _micro_kernel(writer: Writer, body: Contract, block: RegisterBlock) -> None:
         writer.line("wk = wj")
     if body.prefetch_panels:
         writer.line("ahead = wi + panel_size + (block - begin) * (panel_size >> slices)")
+    results = _results(body, block)
+    if body.epilogue.gates > 1:
+        prefetch_operands(writer, body.epilogue, results)
     zero = writer.constant(0.0, body.accumulator, True)
     for r, p, j in cells(block):
         writer.line(f"a{r}_{p}_{j} = {f'b{j}' if body.bias else zero}")
     if body.clipped:
         _clip(writer, body, block)
     _loops(writer, body, block, zero)
-    results = _results(body, block)
     finish_block(writer, body.epilogue, results, filter_mask(body.masked), ARG.epilogue)
 
 
