@@ -11,6 +11,15 @@ import numpy as np
 
 from ...runtime.forks import cached_property
 from ...runtime.program import Scratch
+from ..ir.kinds import (
+    Concatenation,
+    Elementwise,
+    FromIndex,
+    Gather,
+    Interleaving,
+    Movement,
+    Reduction,
+)
 from ..ir.types import Size, TensorType
 from .kernel import Kernel
 
@@ -89,6 +98,9 @@ class StridedView:
 
 
 Placed: TypeAlias = "Layout | StridedView"
+
+# Their kernels read all operands as strided views, whatever the strides are.
+READ_STRIDED = (Concatenation, Elementwise, FromIndex, Gather, Interleaving, Movement, Reduction)
 
 
 def at_index(whole: Placed, axis: int) -> StridedView:
