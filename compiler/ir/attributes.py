@@ -110,6 +110,7 @@ _KINDS: dict[str, AttributeKind] = {
     "label": _TEXT,
     "low": _SIZES,
     "name": _TEXT,
+    "otherwise": _ANY,
     "output_padding": AttributeKind(
         "None, or for each axis a number or None", _or_none(_each(_or_none(_is_int)))
     ),

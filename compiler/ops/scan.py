@@ -45,12 +45,12 @@ def _scan_type(
 ) -> TupleType:
     _check_attributes(body, carries, sequences, axis)
     _check_unroll(unroll)
-    given = split_operands(_tensors(types, carries + sequences), carries, sequences)
+    given = split_operands(single_values(types, carries + sequences), carries, sequences)
     steps = _common_length(given.sequences, axis)
     slices = (at_one_step(type_, axis) for type_ in given.sequences)
     _check_body_inputs(body, (*given.carries, *slices, *given.captured))
     made = [node.tensor_type for node in body.outputs]
-    _check_new_carries(made[:carries], given.carries)
+    check_new_carries(made[:carries], given.carries)
     results = made[carries:]
     if not made:
         raise ValueError("expected a body with results; it has none")
@@ -81,13 +81,15 @@ def _check_unroll(unroll: Any) -> None:
         )
 
 
-def _tensors(types: Sequence[Type], least: int) -> tuple[TensorType, ...]:
+def single_values(types: Sequence[Type], least: int) -> tuple[TensorType, ...]:
+    """The types of the operands of a loop, of which there are ``least`` of its own."""
     tuples = [type_ for type_ in types if isinstance(type_, TupleType)]
     if tuples:
         raise TypeError(f"expected single values, got {tuples[0]}; pick one with item(index=...)")
     if len(types) < least:
         raise TypeError(
-            f"expected {least} operands for the carries and sequences, got {len(types)}"
+            f"expected {least} operands for what the loop carries and goes through, got "
+            f"{len(types)}"
         )
     return tuple(type_ for type_ in types if isinstance(type_, TensorType))
 
@@ -99,7 +101,7 @@ def _common_length(sequences: Sequence[TensorType], axis: int) -> Size:
     length = sequences[0].shape[axis]
     if any(type_.shape[axis] != length for type_ in sequences):
         raise ValueError(
-            f"expected sequences of one length along axis {axis}, got {_listed(sequences)}"
+            f"expected sequences of one length along axis {axis}, got {listed(sequences)}"
         )
     return length
 
@@ -110,19 +112,21 @@ def _check_body_inputs(body: Graph, expected: Sequence[TensorType]) -> None:
         return
     raise TypeError(
         "expected a body whose inputs are the carries, one slice of each sequence and the captured "
-        f"values, ({_listed(expected)}); its inputs are ({_listed(found)})"
+        f"values, ({listed(expected)}); its inputs are ({listed(found)})"
     )
 
 
-def _check_new_carries(found: Sequence[TensorType], expected: Sequence[TensorType]) -> None:
+def check_new_carries(found: Sequence[TensorType], expected: Sequence[TensorType]) -> None:
+    """Raises ``TypeError`` where a step gives on other types than it is given."""
     if list(expected) != list(found):
         raise TypeError(
             "expected a body that first returns new carries of the types they start with, "
-            f"({_listed(expected)}); it returns ({_listed(found)})"
+            f"({listed(expected)}); it returns ({listed(found)})"
         )
 
 
-def _listed(types: Iterable[TensorType]) -> str:
+def listed(types: Iterable[TensorType]) -> str:
+    """``f32[N, 8], i32[]``"""
     return ", ".join(map(str, types))
 
 

@@ -35,8 +35,8 @@ def split_operands(values: Sequence[T], carries: int, sequences: int) -> ScanOpe
 
 
 def operands_of(node: Node, values: Sequence[T]) -> ScanOperands[T]:
-    """``values``, one an operand of the scan ``node``, divided by what its operands are."""
-    return split_operands(values, node.attrs["carries"], node.attrs["sequences"])
+    """``values``, one an operand of the loop ``node``, divided by what its operands are."""
+    return split_operands(values, node.attrs["carries"], node.attrs.get("sequences", 0))
 
 
 def steps_of(node: Node) -> Size:
@@ -119,18 +119,7 @@ def close_scan(
     unroll: Unroll = AUTO,
 ) -> Node:
     """The scan of ``step``; its body gets what the step captures as inputs, by order of use."""
-    outputs = (*step.new_state, *step.results)
-    own = (*step.state, *step.slices)
-    inside, captured = _captures(outputs, own, step.outside)
-    names = [
-        *(f"c{i}" for i in range(len(step.state))),
-        *(f"x{i}" for i in range(len(step.slices))),
-        *(f"w{i}" for i in range(len(captured))),
-    ]
-    old = (*own, *captured)
-    inputs = tuple(input_(n, o.tensor_type) for n, o in zip(names, old, strict=True))
-    made = rebuild(inside, dict(zip(old, inputs, strict=True)))
-    body = Graph("body", inputs, tuple(made.get(node, node) for node in outputs))
+    body, captured = _closed(step)
     return apply(
         ops.scan,
         (*carries, *sequences, *captured),
@@ -143,6 +132,32 @@ def close_scan(
             "unroll": unroll,
         },
     )
+
+
+def close_while(step: ScanStep, goes_on: Node, carries: Sequence[Node]) -> Node:
+    """The loop that takes ``step``, which has no slices, as long as its first carry holds.
+
+    That is ``goes_on``, a scalar bool, at the beginning. The others begin as ``carries``.
+    """
+    body, captured = _closed(step)
+    attrs = {"body": body, "carries": len(step.state)}
+    return apply(ops.while_loop, (goes_on, *carries, *captured), attrs)
+
+
+def _closed(step: ScanStep) -> tuple[Graph, Nodes]:
+    """The body of a step, and the values from outside that it gets behind its own."""
+    outputs = (*step.new_state, *step.results)
+    own = (*step.state, *step.slices)
+    inside, captured = _captures(outputs, own, step.outside)
+    names = [
+        *(f"c{i}" for i in range(len(step.state))),
+        *(f"x{i}" for i in range(len(step.slices))),
+        *(f"w{i}" for i in range(len(captured))),
+    ]
+    old = (*own, *captured)
+    inputs = tuple(input_(n, o.tensor_type) for n, o in zip(names, old, strict=True))
+    made = rebuild(inside, dict(zip(old, inputs, strict=True)))
+    return Graph("body", inputs, tuple(made.get(node, node) for node in outputs)), captured
 
 
 def _captures(outputs: Nodes, own: Nodes, outside: frozenset[Node]) -> tuple[Nodes, Nodes]:

@@ -335,7 +335,7 @@ def test_profile_counts_nanoseconds() -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([[3, 0, 0, 0, 0, 0, 0, 0]], "row 0: expected operation 0, 1 or 2, got 3"),
+        ([[5, 0, 0, 0, 0, 0, 0, 0]], "row 0: expected an operation from 0 to 4, got 5"),
         ([[LOOP, 0, 2, 1, 1, 0, 0, 0], [LAUNCH] + [0] * 7], "row 0: its body of 2 rows"),
         ([[LOOP, 0, 0, 1, 9, 0, 0, 0]], "row 0: expected counters 1 to 3"),
         ([[LOOP, 0, 0, 1, 0, 0, 0, 0]], "row 0: expected counters 1 to 3"),
