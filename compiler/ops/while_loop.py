@@ -35,14 +35,15 @@ def _while_type(*types: Type, body: Graph, carries: int) -> TupleType:
             "expected carries to be a number from 1 on, as the first says whether there is another "
             f"step; got {carries}"
         )
-    given = split_operands(single_values(types, carries), carries, 0)
+    operands = single_values(types, carries)
+    given = split_operands(operands, carries, 0)
     if given.carries[0] != _FLAG:
         raise TypeError(f"expected {_FLAG} as the first operand, got {given.carries[0]}")
     found = tuple(node.tensor_type for node in body.inputs)
-    if found != (*given.carries, *given.captured):
+    if found != operands:
         raise TypeError(
             "expected a body whose inputs are the carries and the captured values, "
-            f"({listed(types)}); its inputs are ({listed(found)})"
+            f"({listed(operands)}); its inputs are ({listed(found)})"
         )
     check_new_carries([node.tensor_type for node in body.outputs], given.carries)
     return TupleType(given.carries)

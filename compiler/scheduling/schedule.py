@@ -71,8 +71,11 @@ class Step:
         if self.loop is not None:
             return self.loop.flops
         total: Size = 0
-        for each in (*self.launches, *(step for branch in self.branches for step in branch.steps)):
-            total = total + each.flops
+        for launch in self.launches:
+            total = total + launch.flops
+        for branch in self.branches:
+            for step in branch.steps:
+                total = total + step.flops
         return total
 
 

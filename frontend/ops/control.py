@@ -90,7 +90,10 @@ def _value_of(value: Any) -> Any:
 def _chosen(name: str, number: Any, functions: Sequence[Callable[[], Any]]) -> Any:
     """The result of the function of a number: of those alone, or of all, chosen by the data."""
     if not isinstance(number, Node):
-        made = functions[min(max(int(number), 0), len(functions) - 1)]()
+        scope = active_scope()
+        on_arrays = isinstance(scope, EagerScope) and not scope.bodies
+        with entered(None if on_arrays else scope):
+            made = functions[min(max(int(number), 0), len(functions) - 1)]()
         return packed(made, nodes_of(made))
     branches = []
     for function in functions:
