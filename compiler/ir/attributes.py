@@ -108,6 +108,7 @@ _KINDS: dict[str, AttributeKind] = {
     "interior": _INTS,
     "keepdims": _FLAG,
     "label": _TEXT,
+    "least": _INT,
     "low": _SIZES,
     "name": _TEXT,
     "otherwise": _ANY,

@@ -32,7 +32,7 @@ _FLAG = TensorType(BOOL, ())
 def _cond_type(*types: Type, body: Graph, otherwise: Graph) -> TupleType:
     if not isinstance(body, Graph) or not isinstance(otherwise, Graph):
         raise TypeError(f"expected graphs as body and otherwise, got {body!r} and {otherwise!r}")
-    flag, *captured = single_values(types, 1)
+    flag, *captured = single_values(types, 1, "the flag")
     if flag != _FLAG:
         raise TypeError(f"expected {_FLAG} as the first operand, got {flag}")
     for graph in (body, otherwise):

@@ -12,8 +12,9 @@ one slice of each sequence, and captured values, which stay the same. Time is ax
 attribute ``axis`` says otherwise: sequences come batch-major, ``[N, T, C]``, and so the slices, the
 carries and the stacked results all have the batch in front, and nothing is ever transposed.
 
-The attribute ``unroll`` is for the pass of that name, and changes no value: how many steps a step
-of the loop becomes (1: it stays as it is), ``"full"``, or ``"auto"`` where the pass chooses.
+There are ``least`` steps or more: a condition on the sizes of a call. The attribute ``unroll`` is
+for the pass of that name, and changes no value: how many steps a step of the loop becomes (1: it
+stays as it is), ``"full"``, or ``"auto"`` where the pass chooses.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from ..ir.kinds import Region
 from ..ir.types import TensorType, TupleType, Type
 from .registry import register
 from .scan_gradient import scan_gradient
-from .stepping import AUTO, FULL, at_one_step, over_all_steps, split_operands
+from .stepping import AUTO, FULL, at_one_step, over_all_steps, split_operands, steps_of
 
 # The type rule
 
@@ -40,13 +41,17 @@ def _scan_type(
     carries: int,
     sequences: int,
     axis: int,
+    least: int,
     unroll: int | str,
     **_: Any,
 ) -> TupleType:
     _check_attributes(body, carries, sequences, axis)
     _check_unroll(unroll)
-    given = split_operands(single_values(types, carries + sequences), carries, sequences)
+    operands = single_values(types, carries + sequences, "the carries and sequences")
+    given = split_operands(operands, carries, sequences)
     steps = _common_length(given.sequences, axis)
+    if isinstance(steps, int) and steps < least:
+        raise ValueError(f"expected {least} steps or more along axis {axis}, got {steps}")
     slices = (at_one_step(type_, axis) for type_ in given.sequences)
     _check_body_inputs(body, (*given.carries, *slices, *given.captured))
     made = [node.tensor_type for node in body.outputs]
@@ -81,16 +86,13 @@ def _check_unroll(unroll: Any) -> None:
         )
 
 
-def single_values(types: Sequence[Type], least: int) -> tuple[TensorType, ...]:
-    """The types of the operands of a loop, of which there are ``least`` of its own."""
+def single_values(types: Sequence[Type], least: int, what: str) -> tuple[TensorType, ...]:
+    """The types of operands, of which there are ``least`` for ``what``, whatever is captured."""
     tuples = [type_ for type_ in types if isinstance(type_, TupleType)]
     if tuples:
         raise TypeError(f"expected single values, got {tuples[0]}; pick one with item(index=...)")
     if len(types) < least:
-        raise TypeError(
-            f"expected {least} operands for what the loop carries and goes through, got "
-            f"{len(types)}"
-        )
+        raise TypeError(f"expected {least} operands for {what}, got {len(types)}")
     return tuple(type_ for type_ in types if isinstance(type_, TensorType))
 
 
@@ -171,9 +173,11 @@ scan = register(
             "sequences": REQUIRED,
             "reverse": False,
             "axis": 1,
+            "least": 0,
             "unroll": AUTO,
         },
         scan_gradient,
+        orders=lambda node: ((node.attrs["least"], steps_of(node)),),
         doc="The carries after, and the results of, applying ``body`` to each step of sequences.",
     )
 )

@@ -17,6 +17,7 @@ T = TypeVar("T")
 Nodes: TypeAlias = tuple[Node, ...]
 Unroll: TypeAlias = int | str  # the attribute of that name of a scan
 AUTO, FULL = "auto", "full"
+MANNER = ("axis", "reverse", "least", "unroll")  # attributes that a loop made of another keeps
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ def close_scan(
     *,
     axis: int = 1,
     reverse: bool = False,
+    least: int = 0,
     unroll: Unroll = AUTO,
 ) -> Node:
     """The scan of ``step``; its body gets what the step captures as inputs, by order of use."""
@@ -129,6 +131,7 @@ def close_scan(
             "sequences": len(step.slices),
             "reverse": reverse,
             "axis": axis,
+            "least": least,
             "unroll": unroll,
         },
     )

@@ -35,7 +35,7 @@ def _while_type(*types: Type, body: Graph, carries: int) -> TupleType:
             "expected carries to be a number from 1 on, as the first says whether there is another "
             f"step; got {carries}"
         )
-    operands = single_values(types, carries)
+    operands = single_values(types, carries, "the carries")
     given = split_operands(operands, carries, 0)
     if given.carries[0] != _FLAG:
         raise TypeError(f"expected {_FLAG} as the first operand, got {given.carries[0]}")

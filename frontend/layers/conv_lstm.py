@@ -226,7 +226,7 @@ class ConvLSTM3D(ConvLSTM):
 
     ``(batch, steps, depth, height, width, channels)`` to ``(batch, depth', height', width',
     filters)``, or with ``return_sequences`` to those of all steps. Other arguments are as
-    ``Conv3D``, ``LSTM`` and ``RNN`` take them.
+    ``ConvLSTM2D`` takes them.
     """
 
     rank = 3

@@ -47,6 +47,7 @@ def convolutional() -> list[Case]:
         case("ConvLSTM1D", (5, 2, 5), **sizes, **first),
         case("ConvLSTM1D", LINES.shape[1:], **sizes, dilation_rate=2, activation="relu"),
         case("ConvLSTM2D", FILM.shape[1:], **sizes, strides=2, unroll=True, **backwards),
+        case("ConvLSTM3D", (2, 4, 3, 5, 2), **sizes, strides=(2, 1, 2), padding="same"),
     ]
 
 
