@@ -101,9 +101,11 @@ def conv(
     if isinstance(channels, int) and isinstance(each, int) and each:
         groups = channels // each
     around = _causal(weight, dilation) if padding == "causal" else padding
-    op = {1: ir.conv1d, 2: ir.conv2d, 3: _conv3d}[rank]
-    result = op(image, weight, strides=steps, padding=around, dilation=dilation, groups=groups)
-    return restored(result, data_format)
+    given: dict[str, Any] = {"padding": around, "groups": groups}
+    given |= {"strides": steps, "dilation": dilation}
+    if rank == 3:
+        return restored(_conv3d(image, weight, **given), data_format)
+    return restored((ir.conv1d if rank == 1 else ir.conv2d)(image, weight, **given), data_format)
 
 
 def _conv3d(

@@ -583,6 +583,14 @@ def test_a_program_for_all_lengths_refuses_sequences_without_steps(sequences, tm
         keras.load_program(tmp_path / "own")(nothing)
 
 
+def test_steps_that_are_cut_off_are_not_counted():
+    inputs = keras.Input((None, 2))
+    model = keras.Model(inputs, layers.LSTM(2, name="own")(inputs[:, 3:]))
+    assert model(np.ones((2, 4, 2))).shape == (2, 2)
+    with pytest.raises(ValueError, match="own"):
+        model(np.ones((2, 3, 2)))
+
+
 def test_sequences_without_steps_and_states_of_other_shapes_are_told():
     with pytest.raises(ValueError, match="expected sequences of 1 step or more; received shape"):
         layers.LSTM(UNITS)(X[:, :0])
