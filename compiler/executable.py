@@ -27,7 +27,7 @@ from .ir.graph import Graph, IRError, Node
 from .ir.nonfinite import not_finite
 from .pipeline import FORK, TILE, TRACE, Stages, optimize
 from .program_file import save_program
-from .scheduling.conditions import check_choices
+from .scheduling.conditions import check_choices, check_steps
 from .scheduling.forks import divided
 from .scheduling.lower import lower
 from .scheduling.plan import Plan, plan
@@ -253,6 +253,7 @@ def _empty(
 ) -> tuple[np.ndarray, ...]:
     """The results for empty inputs: empty too, except for reductions over no elements."""
     bindings = bind_sizes(graph, [array.shape for array in arrays])
+    check_steps(graph, bindings)
     types = [node.tensor_type for node in graph.returned]
     shapes = [tuple(size_of(size, bindings) for size in type_.shape) for type_ in types]
     if all(0 in shape for shape in shapes):

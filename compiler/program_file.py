@@ -22,6 +22,7 @@ from ..runtime.dim import Dim, evaluate
 from ..runtime.executor import Arrays, Executor
 from ..runtime.finite import call_checked, first_not_finite
 from ..runtime.memory import align
+from ..runtime.placement import check_sizes
 from ..runtime.program import KernelText, Program, Slot
 from ..runtime.program_check import check_program
 from ..runtime.program_file import ProgramFileError, read_program, write_program
@@ -176,6 +177,7 @@ def _array(slot: Slot, content: memoryview) -> np.ndarray:
 def _empty(executor: Executor, arrays: Arrays) -> Arrays:
     """The results of empty inputs, where they are empty too."""
     slots, sizes = executor.program.slots, executor.sizes([array.shape for array in arrays])
+    check_sizes(executor.program, sizes)
     outputs = [slots[i] for i in executor.program.outputs]
     shapes = [tuple(evaluate(size, sizes) for size in slot.shape) for slot in outputs]
     if not all(0 in shape for shape in shapes):

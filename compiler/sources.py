@@ -76,7 +76,7 @@ def _origins_by_label(schedule: Schedule) -> dict[str, tuple[Origin, ...]]:
     while waiting:
         for step in waiting.pop().steps:
             found.setdefault(step.label, {}).update(dict.fromkeys(step.node.origins))
-            waiting += [] if step.loop is None else [step.loop.body]
+            waiting += step.bodies
     return {label: tuple(origins) for label, origins in found.items()}
 
 

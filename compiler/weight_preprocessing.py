@@ -6,6 +6,7 @@ from __future__ import annotations
 from .ir.graph import Graph, Node, bodies_of
 from .ir.types import TupleType
 from .ops.core import ITEM, copy
+from .ops.registry import ops
 
 
 def fixed_nodes(graph: Graph) -> frozenset[Node]:
@@ -13,13 +14,13 @@ def fixed_nodes(graph: Graph) -> frozenset[Node]:
 
     A parameter that calls update is none. Nor is a result that a kernel has to write, nor a copy,
     which is there because a kernel has to, nor what has as many elements as the batch: its size is
-    known at a call only.
+    known at a call only. Nor is a loop of which the data decide when it ends.
     """
     fixed: set[Node] = set()
     updated = frozenset(graph.updates)
     for node in graph.nodes:
         leaf = node.op.name in ("parameter", "constant") and node not in updated
-        made = node.inputs and node.op is not copy
+        made = node.inputs and node.op not in (copy, ops.while_loop)
         known = leaf or (made and all(operand in fixed for operand in node.inputs))
         if known and not _has_symbols(node):
             fixed.add(node)

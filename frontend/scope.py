@@ -21,6 +21,7 @@ class Scope:
     asks_types_alone = True  # whether of what is computed here only types matter
     fixes_values = False  # whether what Python reads now would be part of a program for good
     has_values = False  # whether tensors have values at once, as in a step that runs eagerly
+    bodies = 0  # of loops and branches, around what is traced: there nothing has a value
 
     def __init__(self) -> None:
         self._current: dict[int, Node] = {}

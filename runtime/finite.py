@@ -11,7 +11,18 @@ from .arrays import is_float
 from .dim import Size
 from .executor import Arrays, Executor
 from .host_functions import REQUIRE_FINITE, REQUIRE_NO_NAN, NotFiniteError
-from .program import CONSTANT, HEADS, INPUT, HostRow, LaunchRow, Program, Row, Slot, TileRow
+from .program import (
+    CONSTANT,
+    HEADS,
+    INPUT,
+    GuardRow,
+    HostRow,
+    LaunchRow,
+    Program,
+    Row,
+    Slot,
+    TileRow,
+)
 
 
 def call_checked(
@@ -52,8 +63,9 @@ def first_not_finite(executor: Executor, arrays: Arrays) -> str | None:
 def watched(program: Program, function: str) -> Program:
     """The program with calls of a host function on values as soon as they are there.
 
-    These are floating point values that outlive their tile, each after the last row that writes
-    it: one that is written in pieces is whole then. ``function`` is ``REQUIRE_NO_NAN`` or its like.
+    These are floating point values that outlive their tile, and rows that a guard may skip, each
+    after the last row that writes it: one that is written in pieces is whole then. ``function`` is
+    ``REQUIRE_NO_NAN`` or its like.
     """
     calls: dict[int, list[HostRow]] = {}
     ends: dict[int, int] = {}
@@ -86,7 +98,8 @@ def _written(program: Program) -> dict[int, tuple[int, str]]:
         outer = program.rows[heads[0]] if heads else row
         end = heads[0] + outer.rows if isinstance(outer, HEADS) else index
         for slot in row.writes:
-            if not isinstance(outer, TileRow) or not _is_within(program.slots[slot], heads[0], end):
+            passing = isinstance(outer, (TileRow, GuardRow))
+            if not passing or not _is_within(program.slots[slot], heads[0], end):
                 found[slot] = (end, row.label)
     return found
 

@@ -134,11 +134,27 @@ class LoopRow:
 
 
 @dataclass(frozen=True)
+class GuardRow:
+    """The next ``rows`` rows run if the byte at ``flag`` is ``wanted``, a number of 0 and 1.
+
+    If it ``repeats``, they run again and again as long as it is so: it is read before each trip.
+    As of any loop addresses move with the trips in its body; those of rows behind it, up to the
+    next loop, move with the number of trips that there were.
+    """
+
+    rows: int
+    flag: Location
+    wanted: int
+    repeats: bool
+    label: str
+
+
+@dataclass(frozen=True)
 class HostRow:
     """A call, between launches, of a function on the host: ``host_functions.py`` knows its name.
 
     It is given ``label``, arrays of the slots that it reads, and arrays of those that it writes.
-    It stands in no tile and no loop.
+    It stands in no tile, no loop and behind no guard.
     """
 
     function: str
@@ -147,8 +163,9 @@ class HostRow:
     label: str
 
 
-Row: TypeAlias = LaunchRow | TileRow | BranchRow | LoopRow | HostRow
-HEADS = (TileRow, BranchRow, LoopRow)  # rows with a body
+Row: TypeAlias = LaunchRow | TileRow | BranchRow | LoopRow | GuardRow | HostRow
+LOOPS = (LoopRow, GuardRow)  # rows that count how often their bodies run
+HEADS = (TileRow, BranchRow, *LOOPS)  # rows with a body
 
 
 @dataclass(frozen=True)
@@ -184,7 +201,7 @@ class Program:
 
     @property
     def launches(self) -> int:
-        """How many launches one untiled call makes, those in loops counted once."""
+        """How many launches one untiled call makes, those in loops and behind guards once."""
         return sum(isinstance(row, LaunchRow) for row in self.rows)
 
     @cached_property
@@ -193,7 +210,10 @@ class Program:
         return heads_around(self.rows)
 
     def trips(self, index: int) -> Size:
-        """How often row ``index`` runs in one call: more than once in loops."""
+        """How often row ``index`` runs in one call: more than once in loops.
+
+        Guards, of which the data decide, count as if they let their rows run once.
+        """
         total: Size = 1
         for head in self.around[index]:
             row = self.rows[head]
@@ -263,11 +283,18 @@ def _what(row: Row, kernels: Sequence[str]) -> str:
         return f"{kernels[row.kernel]} ({row.kernel})"
     if isinstance(row, LoopRow):
         return f"{row.trips} times through {_rows(row.rows)}"
+    if isinstance(row, GuardRow):
+        return f"{guard_words(row)}: {_rows(row.rows)}"
     if isinstance(row, HostRow):
         return f"{row.function}, on the host"
     if isinstance(row, BranchRow):
         return f"up to {row.symbol}={row.most}, branch of fork {row.fork}: {_rows(row.rows)}"
     return f"from {row.symbol}={row.least}, {row.tile} at a time through {_rows(row.rows)}"
+
+
+def guard_words(row: GuardRow) -> str:
+    """``while slot 3 is 1``"""
+    return f"{'while' if row.repeats else 'if'} slot {row.flag.slot} is {row.wanted}"
 
 
 def _rows(count: int) -> str:
@@ -278,4 +305,6 @@ def _row_cells(row: Row) -> tuple[str, ...]:
     if isinstance(row, (LaunchRow, HostRow)):
         slots = (" ".join(map(str, each)) for each in (row.reads, row.writes))
         return *slots, str(row.flops) if isinstance(row, LaunchRow) else "", row.label
+    if isinstance(row, GuardRow):
+        return str(row.flag.slot), "", "", row.label
     return "", "", "", row.label if isinstance(row, LoopRow) else ""

@@ -17,9 +17,11 @@ from .program import (
     CONSTANT,
     HEADS,
     INPUT,
+    LOOPS,
     OUTPUT,
     STATE,
     BranchRow,
+    GuardRow,
     HostRow,
     LaunchRow,
     Location,
@@ -55,6 +57,8 @@ def check_program(program: Program, parameters: Sequence[Sequence[bool]]) -> Non
                 _check_index(slot_index, program, f"row {index}")
         if isinstance(row, LaunchRow):
             _check_launch(index, row, program, parameters)
+        if isinstance(row, GuardRow):
+            _check_guard(index, row, program)
 
 
 def _check_slot(index: int, slot: Slot, rows: int) -> None:
@@ -106,14 +110,41 @@ def _check_launch(
     wanted = tuple(parameters[row.kernel])
     given = tuple(isinstance(each, (Location, Scratch)) for each in row.arguments)
     _require(given == wanted, f"row {index}: the arguments of its kernel")
-    loops = sum(isinstance(program.rows[head], LoopRow) for head in program.around[index])
     for argument in row.arguments:
         if isinstance(argument, Scratch):
             _require(argument.bytes >= 0, f"row {index}: bytes of scratch")
         elif isinstance(argument, Location):
-            _check_index(argument.slot, program, f"row {index}")
-            for move in argument.moves:
-                _require(0 <= move.loop < loops, f"row {index}: loops around it")
+            loops = _loops_counted(index, program) if argument.moves else 0
+            _check_location(index, argument, program, loops)
+
+
+def _check_guard(index: int, row: GuardRow, program: Program) -> None:
+    _require(row.wanted in (0, 1), f"row {index}: a flag that is 0 or 1")
+    # It is asked once the trips that it counts have a number.
+    _check_location(index, row.flag, program, _loops_around(index, program) + 1)
+    _require(program.slots[row.flag.slot].dtype == "bool", f"row {index}: a flag to read")
+    tiled = any(isinstance(program.rows[head], TileRow) for head in program.around[index])
+    _require(not tiled, f"row {index}: no guard in a tile")
+
+
+def _check_location(index: int, location: Location, program: Program, loops: int) -> None:
+    """``loops`` are those that addresses of row ``index`` may move with."""
+    _check_index(location.slot, program, f"row {index}")
+    for move in location.moves:
+        _require(0 <= move.loop < loops, f"row {index}: loops around it")
+
+
+def _loops_around(index: int, program: Program) -> int:
+    return sum(isinstance(program.rows[head], LOOPS) for head in program.around[index])
+
+
+def _loops_counted(index: int, program: Program) -> int:
+    """The loops around a row, and one behind whose guard it stands."""
+    earlier = zip(program.rows[:index], program.around, strict=False)
+    behind = any(
+        isinstance(row, GuardRow) and around == program.around[index] for row, around in earlier
+    )
+    return _loops_around(index, program) + behind
 
 
 def _check_index(slot: int, program: Program, place: str) -> None:
@@ -128,6 +159,8 @@ def _sizes(program: Program) -> Iterator[Size]:
     for row in program.rows:
         if isinstance(row, LoopRow):
             yield row.trips
+        elif isinstance(row, GuardRow):
+            yield from (row.flag.offset, *(move.bytes for move in row.flag.moves))
         elif isinstance(row, LaunchRow):
             yield from (row.flops, row.bytes)
             for argument in row.arguments:

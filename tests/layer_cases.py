@@ -240,6 +240,7 @@ RECURRENT = frozenset(
         layers.Bidirectional,
         layers.ConvLSTM1D,
         layers.ConvLSTM2D,
+        layers.ConvLSTM3D,
         layers.GRU,
         layers.GRUCell,
         layers.LSTM,

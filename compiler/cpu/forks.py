@@ -8,7 +8,7 @@ from dataclasses import replace
 from ...runtime.config import config
 from ...runtime.cpu.tasks import TASK_FLOPS, least_tasks, task_count
 from ..decisions import Decision, Decisions
-from ..durations import NO_TIME, Duration, size_of
+from ..durations import NO_TIME, USUAL_SIZE, Duration, size_of
 from ..loops.layout import Launch
 from ..scheduling.forks import Stretch, Threads, by_start, dependences, stretches, with_forks
 from ..scheduling.schedule import Fork, Schedule, Step
@@ -96,13 +96,14 @@ def duration(flops: int, bytes_: int, threads: int) -> Duration:
 
 
 def _duration(step: Step, samples: int, threads: int) -> Duration:
+    each = (_duration(inner, samples, threads) for body in step.bodies for inner in body.steps)
+    within = sum(each, start=NO_TIME)
     if step.loop is None:
-        return _of_launches(step.launches, samples, threads)
+        return _of_launches(step.launches, samples, threads) + within
     loop = step.loop
     copies = (launch for each in (*loop.starts, *loop.finals) for launch in each)
-    body = (_duration(inner, samples, threads) for inner in loop.body.steps)
-    once = _of_launches(copies, samples, threads)
-    return once + sum(body, start=NO_TIME) * size_of(loop.steps, samples)
+    steps = USUAL_SIZE if loop.steps is None else size_of(loop.steps, samples)
+    return _of_launches(copies, samples, threads) + within * steps
 
 
 def _of_launches(launches: Iterable[Launch], samples: int, threads: int) -> Duration:

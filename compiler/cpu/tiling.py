@@ -62,6 +62,8 @@ def choose_tiles(schedule: Schedule, decisions: Decisions, machine: Host) -> tup
 
 
 def _refusal(step: Step, schedule: Schedule, machine: Host) -> tuple[str, str] | None:
+    if step.waits_for_data:
+        return "DATA_DECIDE", "the whole batch decides what is done"
     if step.loop is not None:
         return _loop_refusal(step, step.loop, schedule, machine)
     if not all(_is_batched(result) for result in step.results):

@@ -108,8 +108,10 @@ _KINDS: dict[str, AttributeKind] = {
     "interior": _INTS,
     "keepdims": _FLAG,
     "label": _TEXT,
+    "least": _INT,
     "low": _SIZES,
     "name": _TEXT,
+    "otherwise": _ANY,
     "output_padding": AttributeKind(
         "None, or for each axis a number or None", _or_none(_each(_or_none(_is_int)))
     ),

@@ -1,7 +1,7 @@
 """The reference interpreter: runs a graph node by node with numpy, slowly and plainly.
 
 Programs, passes and gradients are held against it, best in float64, where rounding is out of the
-way. A region (``fused``, ``scan``) runs its body.
+way. A region (``fused``, ``scan``) runs its bodies.
 """
 
 from __future__ import annotations

@@ -174,7 +174,7 @@ class Composite:
 
 @dataclass(frozen=True)
 class Region:
-    """Holds a body graph in the attribute ``body``: ``fused`` and ``scan``."""
+    """Holds graphs as attributes: ``fused``, ``scan``, ``while_loop`` and ``cond``."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ value, even under an equal name.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -180,7 +181,29 @@ class Node:
 
 
 _ORIGINS: ContextVar[tuple[Origin, ...]] = ContextVar("origins", default=())
-_INTERNED: weakref.WeakValueDictionary[Any, Node] = weakref.WeakValueDictionary()
+_Known: TypeAlias = MutableMapping[Any, Node]
+_INTERNED: _Known = weakref.WeakValueDictionary()
+_APART: ContextVar[_Known | None] = ContextVar("apart", default=None)
+
+
+@contextmanager
+def nodes_apart() -> Iterator[_Known]:
+    """Nodes built inside are new ones, whatever equals them outside; the mapping has all of them.
+
+    So what a branch computes can be told from what was there before. They are for being built
+    again: equal nodes of a graph are one.
+    """
+    made: dict[Any, Node] = {}
+    token = _APART.set(made)
+    try:
+        yield made
+    finally:
+        _APART.reset(token)
+
+
+def _interned() -> _Known:
+    apart = _APART.get()
+    return _INTERNED if apart is None else apart
 
 
 class origin_scope:  # a class, as it is entered for each node of each pass
@@ -214,7 +237,7 @@ def apply(op: Op, inputs: Sequence[Node], attrs: Mapping[str, Any]) -> Node:
     key = None if op.name in UNIQUE_LEAVES else (op, tuple(inputs), exact(attributes))
     try:
         _check_kinds(op, inputs, attributes)
-        if key is not None and (known := _INTERNED.get(key)) is not None:
+        if key is not None and (known := _interned().get(key)) is not None:
             return known
         type_ = op.infer(*(node.type for node in inputs), **dict(attributes))
         check_type(type_)
@@ -223,7 +246,7 @@ def apply(op: Op, inputs: Sequence[Node], attrs: Mapping[str, Any]) -> Node:
     # A constant means the same everywhere: it belongs to no line.
     origins = current_origins() if inputs or key is None else ()
     node = _typed(Node(op, tuple(inputs), attributes, type_, origins))
-    return node if key is None else _INTERNED.setdefault(key, node)
+    return node if key is None else _interned().setdefault(key, node)
 
 
 def _typed(node: Node) -> Node:
@@ -243,11 +266,12 @@ def on_operands(node: Node, inputs: Sequence[Node]) -> Node:
     if [operand.type for operand in inputs] != [operand.type for operand in node.inputs]:
         return apply(node.op, inputs, node.attrs)
     key = (node.op, inputs, node.exact_attributes)
-    known = _INTERNED.get(key)
+    nodes = _interned()
+    known = nodes.get(key)
     if known is not None:
         return known
     made = _typed(Node(node.op, inputs, node.attributes, node.inferred, current_origins()))
-    return _INTERNED.setdefault(key, made)
+    return nodes.setdefault(key, made)
 
 
 UNIQUE_LEAVES = frozenset({"input", "parameter"})

@@ -51,6 +51,7 @@ from .binary import (
     select,
     subtract,
 )
+from .cond import cond
 from .contractions import conv2d, matmul, transposed_matmul
 from .convolutions import conv1d, conv2d_transpose
 from .core import CONSTANT, FUSED, INPUT, ITEM, PARAMETER, constant, copy, input_, parameter
@@ -111,6 +112,7 @@ from .reductions import sum_ as sum
 from .registry import all_ops, get_op, register
 from .scan import scan
 from .stepping import trace_scan
+from .while_loop import while_loop
 from .winograd import winograd_conv2d, winograd_kernel, winograd_kernel_gradient
 
 # fmt: off
@@ -118,8 +120,8 @@ __all__ = [
     "CONSTANT", "FUSED", "INPUT", "ITEM", "PARAMETER", "abs", "acos", "acosh", "add", "all",
     "all_ops", "any", "argmax", "argmin", "asin", "asinh", "atan", "atanh", "avg_pool2d",
     "avg_pool2d_gradient", "batch_norm", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor",
-    "broadcast_to", "cast", "ceil", "celu", "clip", "concatenate", "constant", "conv1d", "conv2d",
-    "conv2d_kernel_gradient", "conv2d_transpose", "copy", "cos", "cosh", "count_from",
+    "broadcast_to", "cast", "ceil", "celu", "clip", "concatenate", "cond", "constant", "conv1d",
+    "conv2d", "conv2d_kernel_gradient", "conv2d_transpose", "copy", "cos", "cosh", "count_from",
     "depthwise_conv2d", "depthwise_kernel_gradient", "divide", "einsum", "elu", "equal", "erf",
     "erf_inverse", "exp", "expm1", "flip", "floor", "floor_divide", "gather", "gelu", "get_op",
     "glu", "greater", "greater_equal", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh",
@@ -133,6 +135,6 @@ __all__ = [
     "sinh", "slice", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus",
     "sparse_sigmoid", "sqrt", "square", "squareplus", "stop_gradient", "subtract", "sum", "tan",
     "tanh", "tanh_shrink", "threshold", "trace_scan", "transpose", "transposed_matmul", "variance",
-    "winograd_conv2d", "winograd_kernel", "winograd_kernel_gradient",
+    "while_loop", "winograd_conv2d", "winograd_kernel", "winograd_kernel_gradient",
 ]
 # fmt: on

@@ -12,9 +12,10 @@ one slice of each sequence, and captured values, which stay the same. Time is ax
 attribute ``axis`` says otherwise: sequences come batch-major, ``[N, T, C]``, and so the slices, the
 carries and the stacked results all have the batch in front, and nothing is ever transposed.
 
-The attribute ``unroll`` is for the pass of that name, and changes no value: how many steps a step
-of the loop becomes (1: it stays as it is), ``"full"``, or ``"auto"`` where the pass chooses. After
-it ``"rows"`` says that each step has rows of its own in the program.
+There are ``least`` steps or more: a condition on the sizes of a call. The attribute ``unroll`` is
+for the pass of that name, and changes no value: how many steps a step of the loop becomes (1: it
+stays as it is), ``"full"``, or ``"auto"`` where the pass chooses. After it ``"rows"`` says that
+each step has rows of its own in the program.
 """
 
 from __future__ import annotations
@@ -30,7 +31,15 @@ from ..ir.kinds import Region
 from ..ir.types import TensorType, TupleType, Type
 from .registry import register
 from .scan_gradient import scan_gradient
-from .stepping import AUTO, FULL, ROWS, at_one_step, over_all_steps, split_operands
+from .stepping import (
+    AUTO,
+    FULL,
+    ROWS,
+    at_one_step,
+    over_all_steps,
+    split_operands,
+    steps_of,
+)
 
 # The type rule
 
@@ -41,17 +50,21 @@ def _scan_type(
     carries: int,
     sequences: int,
     axis: int,
+    least: int,
     unroll: int | str,
     **_: Any,
 ) -> TupleType:
     _check_attributes(body, carries, sequences, axis)
     _check_unroll(unroll)
-    given = split_operands(_tensors(types, carries + sequences), carries, sequences)
+    operands = single_values(types, carries + sequences, "the carries and sequences")
+    given = split_operands(operands, carries, sequences)
     steps = _common_length(given.sequences, axis)
+    if isinstance(steps, int) and steps < least:
+        raise ValueError(f"expected {least} steps or more along axis {axis}, got {steps}")
     slices = (at_one_step(type_, axis) for type_ in given.sequences)
     _check_body_inputs(body, (*given.carries, *slices, *given.captured))
     made = [node.tensor_type for node in body.outputs]
-    _check_new_carries(made[:carries], given.carries)
+    check_new_carries(made[:carries], given.carries)
     results = made[carries:]
     if not made:
         raise ValueError("expected a body with results; it has none")
@@ -82,14 +95,13 @@ def _check_unroll(unroll: Any) -> None:
         )
 
 
-def _tensors(types: Sequence[Type], least: int) -> tuple[TensorType, ...]:
+def single_values(types: Sequence[Type], least: int, what: str) -> tuple[TensorType, ...]:
+    """The types of operands, of which there are ``least`` for ``what``, whatever is captured."""
     tuples = [type_ for type_ in types if isinstance(type_, TupleType)]
     if tuples:
         raise TypeError(f"expected single values, got {tuples[0]}; pick one with item(index=...)")
     if len(types) < least:
-        raise TypeError(
-            f"expected {least} operands for the carries and sequences, got {len(types)}"
-        )
+        raise TypeError(f"expected {least} operands for {what}, got {len(types)}")
     return tuple(type_ for type_ in types if isinstance(type_, TensorType))
 
 
@@ -100,7 +112,7 @@ def _common_length(sequences: Sequence[TensorType], axis: int) -> Size:
     length = sequences[0].shape[axis]
     if any(type_.shape[axis] != length for type_ in sequences):
         raise ValueError(
-            f"expected sequences of one length along axis {axis}, got {_listed(sequences)}"
+            f"expected sequences of one length along axis {axis}, got {listed(sequences)}"
         )
     return length
 
@@ -111,19 +123,21 @@ def _check_body_inputs(body: Graph, expected: Sequence[TensorType]) -> None:
         return
     raise TypeError(
         "expected a body whose inputs are the carries, one slice of each sequence and the captured "
-        f"values, ({_listed(expected)}); its inputs are ({_listed(found)})"
+        f"values, ({listed(expected)}); its inputs are ({listed(found)})"
     )
 
 
-def _check_new_carries(found: Sequence[TensorType], expected: Sequence[TensorType]) -> None:
+def check_new_carries(found: Sequence[TensorType], expected: Sequence[TensorType]) -> None:
+    """Raises ``TypeError`` where a step gives on other types than it is given."""
     if list(expected) != list(found):
         raise TypeError(
             "expected a body that first returns new carries of the types they start with, "
-            f"({_listed(expected)}); it returns ({_listed(found)})"
+            f"({listed(expected)}); it returns ({listed(found)})"
         )
 
 
-def _listed(types: Iterable[TensorType]) -> str:
+def listed(types: Iterable[TensorType]) -> str:
+    """``f32[N, 8], i32[]``"""
     return ", ".join(map(str, types))
 
 
@@ -168,9 +182,11 @@ scan = register(
             "sequences": REQUIRED,
             "reverse": False,
             "axis": 1,
+            "least": 0,
             "unroll": AUTO,
         },
         scan_gradient,
+        orders=lambda node: ((node.attrs["least"], steps_of(node)),),
         doc="The carries after, and the results of, applying ``body`` to each step of sequences.",
     )
 )

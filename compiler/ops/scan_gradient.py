@@ -20,7 +20,16 @@ from .building import full, reshaped
 from .core import input_
 from .dependence import varying_inside
 from .registry import ops
-from .stepping import Nodes, ScanOperands, ScanStep, at_one_step, close_scan, items_of, operands_of
+from .stepping import (
+    MANNER,
+    Nodes,
+    ScanOperands,
+    ScanStep,
+    at_one_step,
+    close_scan,
+    items_of,
+    operands_of,
+)
 
 Cotangent: TypeAlias = "Node | None"
 Pullback: TypeAlias = Callable[
@@ -91,8 +100,9 @@ class _Backward:
         if not (*step.new_state, *step.results):
             return (None,) * len(self.node.inputs)
         starts = (*map(self._final_cotangent, propagated), *map(zeros, summed))
-        reverse, unroll = not self.node.attrs["reverse"], self.node.attrs["unroll"]
-        back = close_scan(step, starts, sequences, axis=self.axis, reverse=reverse, unroll=unroll)
+        how = {key: self.node.attrs[key] for key in MANNER}
+        how["reverse"] = not how["reverse"]
+        back = close_scan(step, starts, sequences, **how)
         items = iter(items_of(back))
         by_carry = dict(zip(propagated, islice(items, len(propagated)), strict=True))
         by_captured = dict(zip(summed, islice(items, len(summed)), strict=True))
@@ -162,7 +172,7 @@ class _Backward:
         begun = tuple(map(self._stackable, own.carries))
         results, outside = (*outputs[count:], *begun), frozenset(self.outer.captured)
         step = ScanStep(own.carries, own.sequences, outputs[:count], results, outside)
-        how = {key: self.node.attrs[key] for key in ("axis", "reverse", "unroll")}
+        how = {key: self.node.attrs[key] for key in MANNER}
         items = items_of(close_scan(step, self.outer.carries, self.outer.sequences, **how))
         return items[len(items) - count :]
 

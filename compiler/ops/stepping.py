@@ -17,6 +17,7 @@ T = TypeVar("T")
 Nodes: TypeAlias = tuple[Node, ...]
 Unroll: TypeAlias = int | str  # the attribute of that name of a scan
 AUTO, FULL, ROWS = "auto", "full", "rows"
+MANNER = ("axis", "reverse", "least", "unroll")  # attributes that a loop made of another keeps
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ def split_operands(values: Sequence[T], carries: int, sequences: int) -> ScanOpe
 
 
 def operands_of(node: Node, values: Sequence[T]) -> ScanOperands[T]:
-    """``values``, one an operand of the scan ``node``, divided by what its operands are."""
-    return split_operands(values, node.attrs["carries"], node.attrs["sequences"])
+    """``values``, one an operand of the loop ``node``, divided by what its operands are."""
+    return split_operands(values, node.attrs["carries"], node.attrs.get("sequences", 0))
 
 
 def steps_of(node: Node) -> Size:
@@ -116,9 +117,38 @@ def close_scan(
     *,
     axis: int = 1,
     reverse: bool = False,
+    least: int = 0,
     unroll: Unroll = AUTO,
 ) -> Node:
     """The scan of ``step``; its body gets what the step captures as inputs, by order of use."""
+    body, captured = _closed(step)
+    return apply(
+        ops.scan,
+        (*carries, *sequences, *captured),
+        {
+            "body": body,
+            "carries": len(step.state),
+            "sequences": len(step.slices),
+            "reverse": reverse,
+            "axis": axis,
+            "least": least,
+            "unroll": unroll,
+        },
+    )
+
+
+def close_while(step: ScanStep, goes_on: Node, carries: Sequence[Node]) -> Node:
+    """The loop that takes ``step``, which has no slices, as long as its first carry holds.
+
+    That is ``goes_on``, a scalar bool, at the beginning. The others begin as ``carries``.
+    """
+    body, captured = _closed(step)
+    attrs = {"body": body, "carries": len(step.state)}
+    return apply(ops.while_loop, (goes_on, *carries, *captured), attrs)
+
+
+def _closed(step: ScanStep) -> tuple[Graph, Nodes]:
+    """The body of a step, and the values from outside that it gets behind its own."""
     outputs = (*step.new_state, *step.results)
     own = (*step.state, *step.slices)
     inside, captured = _captures(outputs, own, step.outside)
@@ -130,19 +160,7 @@ def close_scan(
     old = (*own, *captured)
     inputs = tuple(input_(n, o.tensor_type) for n, o in zip(names, old, strict=True))
     made = rebuild(inside, dict(zip(old, inputs, strict=True)))
-    body = Graph("body", inputs, tuple(made.get(node, node) for node in outputs))
-    return apply(
-        ops.scan,
-        (*carries, *sequences, *captured),
-        {
-            "body": body,
-            "carries": len(step.state),
-            "sequences": len(step.slices),
-            "reverse": reverse,
-            "axis": axis,
-            "unroll": unroll,
-        },
-    )
+    return Graph("body", inputs, tuple(made.get(node, node) for node in outputs)), captured
 
 
 def _captures(outputs: Nodes, own: Nodes, outside: frozenset[Node]) -> tuple[Nodes, Nodes]:

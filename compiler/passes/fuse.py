@@ -20,12 +20,12 @@ from typing import Any
 
 from ..context import Context
 from ..decisions import Decision, Refusal
-from ..ir.graph import Graph, Node, apply, on_operands, origin_scope
+from ..ir.graph import Graph, Node, apply, bodies_of, on_operands, origin_scope
 from ..ir.kinds import Contraction, Elementwise, Reduction, Window
 from ..ir.rewrite import rebuild, rewrite
 from ..ir.types import Size, TupleType
 from ..loops.epilogues import HEAVY, can_pool, pool_of
-from ..ops.core import ITEM, fuse_nodes
+from ..ops.core import FUSED, ITEM, fuse_nodes
 from ..ops.registry import ops
 from ..weight_preprocessing import fixed_nodes
 from .clusters import MAX_NODES, MOVES, Cluster, merged, shares_loops, start_cluster
@@ -44,15 +44,17 @@ def fuse(graph: Graph, context: Context[Any]) -> Graph:
 
 
 def _fuse(graph: Graph, context: Context[Any], scattered: frozenset[Node]) -> Graph:
-    """``graph`` fused, the steps of its loops first."""
+    """``graph`` fused, the steps of its loops and its branches first."""
 
-    def fuse_step(node: Node) -> Node | None:
-        if node.op is not ops.scan:
+    def fuse_bodies(node: Node) -> Node | None:
+        bodies = bodies_of(node)
+        if not bodies or node.op is FUSED:
             return None
-        body = _fuse(node.attrs["body"], context, scattered_values(node))
-        return apply(node.op, node.inputs, node.attrs | {"body": body})
+        inside = scattered_values(node)
+        fused = {key: _fuse(body, context, inside) for key, body in bodies}
+        return apply(node.op, node.inputs, node.attrs | fused)
 
-    return _Fuser(rewrite(graph, fuse_step), context, scattered).run()
+    return _Fuser(rewrite(graph, fuse_bodies), context, scattered).run()
 
 
 class _Fuser(Grouping):

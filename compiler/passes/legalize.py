@@ -186,8 +186,8 @@ def _copy_outputs(graph: Graph) -> Graph:
 
 
 def _with_dense_values(node: Node) -> Node | None:
-    """A scan whose body copies the strided views that an op cannot read or write."""
-    if node.op is not ops.scan:
+    """A loop whose body copies the strided views that an op cannot read or write."""
+    if node.op not in (ops.scan, ops.while_loop):
         return None
     body = rewrite(node.attrs["body"], _low_rank)
     # A copy may already be a result of the step: then it is a strided view itself.
@@ -212,8 +212,8 @@ def _low_rank(node: Node) -> Node | None:
     return reshaped(apply(node.op, tuple(batches), node.attrs), node.shape)
 
 
-def _copy_strided(scan: Node, body: Graph) -> Graph:
-    own, scattered = operands_of(scan, body.inputs), scattered_values(scan)
+def _copy_strided(loop: Node, body: Graph) -> Graph:
+    own, scattered = operands_of(loop, body.inputs), scattered_values(loop)
     strided = {*own.carries, *own.sequences, *body.outputs}
 
     def make(node: Node, operands: Sequence[Node]) -> Node:
@@ -236,15 +236,17 @@ def _copy_strided(scan: Node, body: Graph) -> Graph:
     )
 
 
-def scattered_values(scan: Node) -> frozenset[Node]:
-    """The values that the body of ``scan`` reads and writes with a stride between all elements.
+def scattered_values(region: Node) -> frozenset[Node]:
+    """The values that the body of a loop reads and writes with a stride between all elements.
 
     This is so where time is the last axis of the sequence.
     """
-    body: Graph = scan.attrs["body"]
-    own = operands_of(scan, body.inputs)
+    if region.op is not ops.scan:
+        return frozenset()
+    body: Graph = region.attrs["body"]
+    own = operands_of(region, body.inputs)
     strided = (*own.sequences, *body.outputs[len(own.carries) :])
-    return frozenset(n for n in strided if n.tensor_type.rank <= scan.attrs["axis"])
+    return frozenset(n for n in strided if n.tensor_type.rank <= region.attrs["axis"])
 
 
 def _reads_strided(node: Node, index: int, scattered: bool) -> bool:

@@ -11,6 +11,7 @@ from ..ir.rewrite import remade, substituted
 from ..ops.core import ITEM
 from ..ops.registry import ops
 from ..ops.stepping import (
+    MANNER,
     Nodes,
     ScanStep,
     Unroll,
@@ -33,6 +34,7 @@ class Loop:
     sequences: Nodes
     axis: int
     reverse: bool
+    least: int
     unroll: Unroll
 
     @property
@@ -52,6 +54,7 @@ class Loop:
             self.sequences,
             axis=self.axis,
             reverse=self.reverse,
+            least=self.least,
             unroll=self.unroll,
         )
 
@@ -59,7 +62,7 @@ class Loop:
 def loop_of(node: Node) -> Loop:
     """The scan ``node``, taken apart."""
     outer = operands_of(node, node.inputs)
-    how = {key: node.attrs[key] for key in ("axis", "reverse", "unroll")}
+    how = {key: node.attrs[key] for key in MANNER}
     return Loop(open_scan(node), outer.carries, outer.sequences, **how)
 
 

@@ -12,7 +12,7 @@ from ..ir.graph import Graph, Node, on_operands
 from ..ir.rewrite import applied, change_bodies, remade
 from ..ops.core import ITEM
 from ..ops.registry import ops
-from ..ops.stepping import Nodes, items_of, operands_of
+from ..ops.stepping import MANNER, Nodes, items_of, operands_of
 from .loops import Results, loop_of, rewrite_scans, tightened
 
 
@@ -63,7 +63,7 @@ def _alike(graph: Graph) -> dict[Node, list[Node]]:
         if node.op is not ops.scan:
             continue
         outer = operands_of(node, node.inputs)
-        where = tuple(node.attrs[key] for key in ("axis", "reverse", "unroll"))
+        where = tuple(node.attrs[key] for key in MANNER)
         # Captured values must be equal too: otherwise one scan may need a result of the other.
         key = outer.carries, outer.sequences, frozenset(outer.captured), where
         base = bases.setdefault(key, node)

@@ -177,7 +177,7 @@ def _by_several(loop: Loop, state: Nodes, positions: range, by: int) -> Loop:
     inside = _laid_out(loop, loop.step.state, slices, reversed(order) if loop.reverse else order)
     results = tuple(inside.stacked(loop))
     step = ScanStep(loop.step.state, slices, inside.state, results, loop.step.outside)
-    return replace(loop, step=step, starts=state, sequences=sequences, unroll=1)
+    return replace(loop, step=step, starts=state, sequences=sequences, least=0, unroll=1)
 
 
 def _chunks(sequence: Node, axis: int, positions: range, count: int) -> Node:

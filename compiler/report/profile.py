@@ -10,7 +10,16 @@ import numpy as np
 
 from ...runtime.dim import evaluate
 from ...runtime.profiler import RowTimes, measure
-from ...runtime.program import HEADS, BranchRow, HostRow, LaunchRow, Program, TileRow
+from ...runtime.program import (
+    HEADS,
+    BranchRow,
+    GuardRow,
+    HostRow,
+    LaunchRow,
+    Program,
+    TileRow,
+    guard_words,
+)
 from ..executable import Executable
 from ..sources import kernel_names
 from ..target import Peaks
@@ -217,6 +226,8 @@ def _title(
         return f"branch of {launches} on one thread", ""
     if isinstance(row, TileRow):
         return f"{row.tile} at a time through {launches}", ""
+    if isinstance(row, GuardRow):
+        return f"{guard_words(row)}: {launches}", layers_of(row.label)
     return f"{evaluate(row.trips, sizes)} times through {launches}", layers_of(row.label)
 
 

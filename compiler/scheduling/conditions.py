@@ -14,6 +14,8 @@ from ...runtime.program import Condition
 from ..ir.graph import Graph, IRError, Node, Order
 from ..ir.rewrite import all_nodes
 from ..ir.types import Shape, TupleType
+from ..ops.registry import ops
+from ..ops.stepping import operands_of, steps_of
 
 
 def conditions(graph: Graph) -> tuple[Condition, ...]:
@@ -40,6 +42,17 @@ def check_choices(graph: Graph, bindings: Mapping[str, int]) -> None:
                     f"{_place(node)}: expected 1 element or more along the axes that it chooses "
                     f"along; received shape {given}, which has none"
                 )
+
+
+def check_steps(graph: Graph, bindings: Mapping[str, int]) -> None:
+    """Raises ``IRError`` where a loop of ``graph`` has too few steps, with symbols as bound."""
+    for node in all_nodes(graph):
+        if node.op is not ops.scan or evaluate(steps_of(node), bindings) >= node.attrs["least"]:
+            continue
+        given = _sizes(operands_of(node, node.inputs).sequences[0].shape, bindings)
+        raise IRError(
+            f"{_place(node)}: expected sequences of 1 step or more; received shape {given}"
+        )
 
 
 def _sizes(shape: Shape, bindings: Mapping[str, int]) -> tuple[int, ...]:

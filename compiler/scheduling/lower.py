@@ -52,6 +52,8 @@ class _Lowerer:
     def _step(self, step: Step, layouts: Mapping[Node, Placed]) -> Step:
         if step.loop is not None:
             return replace(step, loop=self._loop(step, step.loop, layouts))
+        if step.branches:
+            return replace(step, branches=tuple(map(self.schedule, step.branches)))
         assert step.body is not None
         operands = tuple(layouts[node] for node in step.operands)
         results = tuple(layouts[node] for node in step.results)

@@ -13,6 +13,7 @@ from ...runtime.program import (
     STATE,
     BranchRow,
     Condition,
+    GuardRow,
     LaunchRow,
     Location,
     LoopRow,
@@ -154,6 +155,8 @@ class _Planner:
     def _add_step(self, step: Step) -> None:
         if step.loop is not None:
             self._add_loop(step, step.loop)
+        if step.branches:
+            self._add_choice(step)
         for launch in step.launches:
             for arg in launch.args:
                 if isinstance(arg, Address) and arg.packing is not None:
@@ -215,34 +218,57 @@ class _Planner:
         for launches, start, carry in zip(loop.starts, outer.carries, carries, strict=True):
             self._add_copy(launches, self._any_value(start), carry, label)
         inner = self._scope_of(step, loop, carries, items)
-        around, self.scope = self.scope, inner
-        if loop.laid_out:
-            self._add_laid_out(loop)
+        head = len(self.rows)
+        places = [inner.values[value] for value in loop.body.graph.inputs[: len(carries)]]
+        if loop.steps is None:
+            self._add_body(GuardRow(0, places[0], 1, True, label), inner)
+            # A row behind the loop reads where its next step would.
+            lasts = places
         else:
-            self._add_looped(loop, label)
-        self.scope = around
-        for index, (launches, carry) in enumerate(zip(loop.finals, carries, strict=True)):
-            last = Location(carry.slot, loop.steps % 2 * loop.carries[index].apart)
+            self._add_body(LoopRow(0, loop.steps, label), inner)
+            ways = [loop.steps % 2 * carry.apart for carry in loop.carries]
+            lasts = [Location(p.slot, way) for p, way in zip(carries, ways, strict=True)]
+        if loop.laid_out:
+            self._lay_out(head)
+        # Whatever a laid-out step makes, the next one makes again.
+        self.slots.keep_through(head, len(self.rows) if loop.laid_out else head)
+        for index, (launches, last) in enumerate(zip(loop.finals, lasts, strict=True)):
             if launches:
                 self._add_copy(launches, last, self._value(items[index]), label)
 
-    def _add_looped(self, loop: Loop, label: str) -> None:
-        head = len(self.rows)
-        self.rows.append(LoopRow(0, loop.steps, label))
-        for each in loop.body.steps:
-            self._add_step(each)
-        self.rows[head] = LoopRow(len(self.rows) - 1 - head, loop.steps, label)
-        self.slots.keep_through(head, head)
+    def _lay_out(self, head: int) -> None:
+        """Puts the rows of all trips in the place of the loop at row ``head``, the last."""
+        loop, *step = self.rows[head:]
+        assert isinstance(loop, LoopRow), "what goes on as data decide is no sequence of trips"
+        assert isinstance(loop.trips, int), "loops of unknown length are no rows"
+        depth, trips = self.scope.loops, range(loop.trips)
+        self.rows[head:] = (row for trip in trips for row in at_trip(step, depth, trip))
 
-    def _add_laid_out(self, loop: Loop) -> None:
+    def _add_body(self, row: LoopRow | GuardRow, scope: _Scope) -> None:
+        """The rows of a schedule within another, after ``row``, which counts them."""
         head = len(self.rows)
-        for each in loop.body.steps:
+        if isinstance(row, GuardRow):
+            self.slots.touch((row.flag.slot,))
+        self.rows.append(row)
+        around, self.scope = self.scope, scope
+        for each in scope.schedule.steps:
             self._add_step(each)
-        step, depth = self.rows[head:], self.scope.loops - 1
-        assert isinstance(loop.steps, int), "loops of unknown length are no rows"
-        self.rows[head:] = (row for trip in range(loop.steps) for row in at_trip(step, depth, trip))
-        # Whatever a step makes, the next one makes again.
-        self.slots.keep_through(head, len(self.rows))
+        self.scope = around
+        self.rows[head] = replace(row, rows=len(self.rows) - 1 - head)
+
+    def _add_choice(self, step: Step) -> None:
+        """The rows of both branches, each behind a guard; they write the same results."""
+        node, around = step.node, self.scope
+        items = {item.attrs["index"]: item for item in step.results}
+        flag, captured = self._any_value(node.inputs[0]), node.inputs[1:]
+        outputs = step.branches[0].graph.outputs
+        made = (step.branches[0].layouts[value] for value in outputs)
+        places = [self._result(items.get(i), each, step.label) for i, each in enumerate(made)]
+        for wanted, branch in zip((1, 0), step.branches, strict=True):
+            known = dict(zip(branch.graph.outputs, places, strict=True))
+            scope = _Scope(branch, known, loops=around.loops + 1)
+            self._capture(scope, zip(branch.graph.inputs, captured, strict=True), step.label)
+            self._add_body(GuardRow(0, flag, wanted, False, step.label), scope)
 
     def _scope_of(
         self, step: Step, loop: Loop, carries: Sequence[Location], items: Mapping[int, Node]
@@ -256,16 +282,20 @@ class _Planner:
             layout = around.schedule.layouts[sequence]
             scope.values[value] = self._sliced(node, self._any_value(sequence), layout)
         for index, (value, layout) in enumerate(zip(results, loop.stacked, strict=True)):
-            place = self._stacked(items.get(len(carries) + index), layout, step.label)
+            place = self._result(items.get(len(carries) + index), layout, step.label)
             scope.values[value] = self._sliced(node, place, layout)
-        pairs = zip(own.captured, outer.captured, strict=True)
-        captured = {value: n for value, n in pairs if value not in loop.body.weights}
-        for value, packing in packings(loop.body):
-            if value in captured:
-                self._pack(captured[value], packing, step.label)
-                scope.packed[value, packing] = around.packed[captured[value], packing]
-        scope.values |= {value: self._value(n) for value, n in captured.items()}
+        self._capture(scope, zip(own.captured, outer.captured, strict=True), step.label)
         return scope
+
+    def _capture(self, scope: _Scope, pairs: Iterable[tuple[Node, Node]], label: str) -> None:
+        """Where the inputs of a body lie that stand for values around it, packed where it wants
+        them so."""
+        captured = {value: n for value, n in pairs if value not in scope.schedule.weights}
+        for value, packing in packings(scope.schedule):
+            if value in captured:
+                self._pack(captured[value], packing, label)
+                scope.packed[value, packing] = self.scope.packed[captured[value], packing]
+        scope.values |= {value: self._value(n) for value, n in captured.items()}
 
     def _carried(self, loop: Loop, carries: Sequence[Location]) -> dict[Node, Location]:
         """Each step reads a carry where the last step wrote it, and writes to the other buffer."""
@@ -277,8 +307,8 @@ class _Planner:
             found[graph.outputs[index]] = _moving(place, carry.apart, back)
         return found
 
-    def _stacked(self, item: Node | None, layout: Layout, label: str) -> Location:
-        """The memory of a stacked result, even if nothing reads it."""
+    def _result(self, item: Node | None, layout: Placed, label: str) -> Location:
+        """The memory of a result of a loop or choice, even if nothing reads it."""
         if item is not None:
             return self._value(item)
         return self.slots.add(f"unread of {label}", ARENA, layout.type)
@@ -338,10 +368,11 @@ def packings(schedule: Schedule) -> Iterator[tuple[Node, Packing]]:
             for arg in launch.args:
                 if isinstance(arg, Address) and arg.packing is not None:
                     yield step.operands[arg.index], arg.packing
-        if step.loop is not None:
-            own = step.node.attrs["body"].inputs
-            outer = dict(zip(own, step.node.inputs, strict=True))
-            inner = packings(step.loop.body)
+        for body in step.bodies:
+            # All operands, but for the one that decides between branches.
+            captured = step.node.inputs[-len(body.graph.inputs) :] if body.graph.inputs else ()
+            outer = dict(zip(body.graph.inputs, captured, strict=True))
+            inner = packings(body)
             yield from ((outer[node], packing) for node, packing in inner if node in outer)
 
 

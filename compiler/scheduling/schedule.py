@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from ..ir.graph import Graph, Node
+from ..ir.graph import Graph, Node, bodies_of
 from ..ir.kinds import Projection, View
 from ..ir.types import Size, TupleType
 from ..loops.layout import Launch, Layout, Placed, StridedView, at_index
@@ -37,8 +37,9 @@ class LayoutPolicy(ABC):
 class Step:
     """One group: the node it computes, the values it reads and makes, its ops, its launches.
 
-    Of a scan the results are those that are used, and in place of a body ``loop`` says how it is
-    done. ``launches`` are none before ``lower``.
+    Of a loop the results are those that are used, and in place of a body ``loop`` says how it is
+    done. Of a choice ``branches`` are what is done where its first operand holds, and where it does
+    not. ``launches`` are none before ``lower``.
     """
 
     node: Node
@@ -46,7 +47,18 @@ class Step:
     results: tuple[Node, ...]
     body: Graph | None = None
     loop: Loop | None = None
+    branches: tuple[Schedule, ...] = ()
     launches: tuple[Launch, ...] = ()
+
+    @property
+    def bodies(self) -> tuple[Schedule, ...]:
+        """The schedules within: of a loop's step, or of branches."""
+        return self.branches if self.loop is None else (self.loop.body,)
+
+    @property
+    def waits_for_data(self) -> bool:
+        """Whether what is done, or how often, depends on data."""
+        return bool(self.branches) or (self.loop is not None and self.loop.steps is None)
 
     @property
     def label(self) -> str:
@@ -57,23 +69,29 @@ class Step:
 
     @property
     def flops(self) -> Size:
+        if self.loop is not None:
+            return self.loop.flops
         total: Size = 0
         for launch in self.launches:
             total = total + launch.flops
-        return total if self.loop is None else self.loop.flops
+        for branch in self.branches:
+            for step in branch.steps:
+                total = total + step.flops
+        return total
 
 
 @dataclass(frozen=True)
 class Loop:
-    """A scheduled scan: the schedule of a step, run ``steps`` times, with copies before and after.
+    """A scheduled loop: the schedule of a step, run ``steps`` times, with copies before and after.
 
+    ``steps`` is None where the first carry says before each step whether it is taken.
     Of each carry ``starts`` has the launches from the operand (slot 0) to its first place (slot 1),
     ``finals`` those from a place (slot 0) to the result (slot 1): none if that is not used. Both
     are empty before ``lower``. A loop that is ``laid_out`` has rows of its own for each step.
     """
 
     body: Schedule
-    steps: Size
+    steps: Size | None
     carries: tuple[Carry, ...]
     stacked: tuple[Layout, ...]  # results
     laid_out: bool
@@ -85,7 +103,7 @@ class Loop:
         each: Size = 0
         for step in self.body.steps:
             each = each + step.flops
-        return each * self.steps
+        return each if self.steps is None else each * self.steps
 
 
 @dataclass(frozen=True)
@@ -142,13 +160,24 @@ class Schedule:
 def _lines(schedule: Schedule, indent: str) -> list[str]:
     lines = []
     for i, step in enumerate(schedule.steps):
-        if step.loop is not None:
-            how = "times, laid out" if step.loop.laid_out else "times"
-            lines.append(f"{indent}{i:3}  {step.label:50}  {step.loop.steps} {how}:")
-            lines += _lines(step.loop.body, f"{indent}     ")
-            continue
-        lines.append(f"{indent}{i:3}  {step.label:50}  {_made(step)}")
+        lines.append(f"{indent}{i:3}  {step.label:50}  {_done(step)}")
+        for number, body in enumerate(step.bodies):
+            if number:
+                lines.append(f"{indent}{'':3}  {'otherwise':50}")
+            lines += _lines(body, f"{indent}     ")
     return lines
+
+
+def _done(step: Step) -> str:
+    if step.branches:
+        return f"if {step.operands[0].op.name}:"
+    if step.loop is None:
+        return _made(step)
+    if step.loop.steps is None:
+        return "while it goes on:"
+    return (
+        f"{step.loop.steps} times, laid out:" if step.loop.laid_out else f"{step.loop.steps} times:"
+    )
 
 
 def _made(step: Step) -> str:
@@ -184,7 +213,7 @@ def _scheduled(
     known = Schedule(graph, (), layouts, owners, fixed, weights)
     seen = {*fixed, *parts, *views}
     steps = tuple(
-        _loop_step(node, known, target) if node.op is ops.scan else _step(node, graph)
+        _step(node, known, target)
         for node in graph.nodes
         if node.inputs and node not in seen and not _is_alias(node)
     )
@@ -208,9 +237,13 @@ def _owners(
     return owners
 
 
-def _step(node: Node, graph: Graph) -> Step:
+def _step(node: Node, known: Schedule, target: LayoutPolicy) -> Step:
+    if node.op in (ops.scan, ops.while_loop):
+        return _loop_step(node, known, target)
+    if node.op is ops.cond:
+        return _choice_step(node, known, target)
     group = as_group(node)
-    return Step(node, group.inputs, _results(node, graph), group.attrs["body"])
+    return Step(node, group.inputs, _results(node, known.graph), group.attrs["body"])
 
 
 def as_group(node: Node) -> Node:
@@ -228,7 +261,7 @@ def _results(node: Node, graph: Graph) -> tuple[Node, ...]:
     return tuple(items[i] for i in range(len(node.type.items)))
 
 
-# Loops
+# Loops and choices
 
 
 def _loop_step(node: Node, known: Schedule, target: LayoutPolicy) -> Step:
@@ -239,7 +272,7 @@ def _loop_step(node: Node, known: Schedule, target: LayoutPolicy) -> Step:
     stacked = _result_layouts(node, items, known)[len(carries) :]
     body: Graph = node.attrs["body"]
     own = operands_of(node, body.inputs)
-    axis: int = node.attrs["axis"]
+    axis: int = node.attrs.get("axis", 0)
     slices = (at_index(known.layouts[n], axis) for n in outer.sequences)
     results = (at_index(layout, axis) for layout in stacked)
     captured = (replace(known.layouts[n], kept=True) for n in outer.captured)
@@ -251,10 +284,25 @@ def _loop_step(node: Node, known: Schedule, target: LayoutPolicy) -> Step:
     pairs = zip(own.captured, map(known.weight, outer.captured), strict=True)
     weights = {value: weight for value, weight in pairs if weight is not None}
     loop_body = _scheduled(body, target, dict(placed), weights)
-    steps = steps_of(node)
-    laid_out = node.attrs["unroll"] == ROWS and isinstance(steps, int)
+    steps = steps_of(node) if node.op is ops.scan else None
+    laid_out = isinstance(steps, int) and node.attrs["unroll"] == ROWS
     loop = Loop(loop_body, steps, carries, stacked, laid_out)
     return Step(node, node.inputs, tuple(items[i] for i in sorted(items)), loop=loop)
+
+
+def _choice_step(node: Node, known: Schedule, target: LayoutPolicy) -> Step:
+    items = {user.attrs["index"]: user for user in known.graph.users[node]}
+    results = _result_layouts(node, items, known)
+    captured = node.inputs[1:]
+    branches = []
+    for _, body in bodies_of(node):
+        ends = (*body.inputs, *body.outputs)
+        placed = zip(ends, (*(known.layouts[n] for n in captured), *results), strict=True)
+        pairs = zip(body.inputs, map(known.weight, captured), strict=True)
+        weights = {value: weight for value, weight in pairs if weight is not None}
+        branches.append(_scheduled(body, target, dict(placed), weights))
+    read = tuple(items[i] for i in sorted(items))
+    return Step(node, node.inputs, read, branches=tuple(branches))
 
 
 def _result_layouts(node: Node, items: Mapping[int, Node], known: Schedule) -> tuple[Layout, ...]:

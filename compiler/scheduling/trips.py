@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ...runtime.program import Argument, LaunchRow, Location, Move, Row
+from ...runtime.program import Argument, GuardRow, LaunchRow, Location, Move, Row
 from ..ir.types import Size
 
 
@@ -16,20 +16,29 @@ def at_trip(rows: Sequence[Row], loop: int, trip: int) -> Iterator[Row]:
     them.
     """
     for row in rows:
-        if not isinstance(row, LaunchRow):
+        if isinstance(row, LaunchRow):
+            arguments = tuple(_at_trip(each, loop, trip) for each in row.arguments)
+            yield replace(row, arguments=arguments)
+        elif isinstance(row, GuardRow):
+            yield replace(row, flag=_location_at_trip(row.flag, loop, trip))
+        else:
             yield row
-            continue
-        yield replace(row, arguments=tuple(_at_trip(each, loop, trip) for each in row.arguments))
 
 
 def _at_trip(argument: Argument, loop: int, trip: int) -> Argument:
-    if not isinstance(argument, Location) or not argument.moves:
-        return argument
-    offset: Size = argument.offset
-    for move in argument.moves:
+    if isinstance(argument, Location):
+        return _location_at_trip(argument, loop, trip)
+    return argument
+
+
+def _location_at_trip(place: Location, loop: int, trip: int) -> Location:
+    if not place.moves:
+        return place
+    offset: Size = place.offset
+    for move in place.moves:
         if move.loop == loop:
             offset = offset + move.bytes * (trip % 2 if move.alternate else trip)
-    return Location(argument.slot, offset, tuple(_around_less(argument.moves, loop)))
+    return Location(place.slot, offset, tuple(_around_less(place.moves, loop)))
 
 
 def _around_less(moves: Sequence[Move], loop: int) -> Iterator[Move]:

@@ -1,4 +1,4 @@
-"""Convolutional LSTMs: ConvLSTM1D over sequences of sequences, ConvLSTM2D over films."""
+"""Convolutional LSTMs: of sequences, of images and of volumes that change over time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ConvLSTMCell(LSTMCell):
     filters, 4 * filters)``, bias ``(4 * filters,)``.
 
     Args:
-        rank: how many spatial axes there are, 1 or 2.
+        rank: how many spatial axes there are, 1 to 3.
     """
 
     def __init__(
@@ -219,3 +219,14 @@ class ConvLSTM2D(ConvLSTM):
     """
 
     rank = 2
+
+
+class ConvLSTM3D(ConvLSTM):
+    """An LSTM of volumes that change over time, as in ``ConvLSTMCell``.
+
+    ``(batch, steps, depth, height, width, channels)`` to ``(batch, depth', height', width',
+    filters)``, or with ``return_sequences`` to those of all steps. Other arguments are as
+    ``ConvLSTM2D`` takes them.
+    """
+
+    rank = 3

@@ -285,7 +285,7 @@ class RNN(Layer):
         )
         over = [as_node(each) for each in given]
         how: Unroll = FULL if self.unroll else AUTO
-        scan = close_scan(step, begins, over, reverse=self.go_backwards, unroll=how)
+        scan = close_scan(step, begins, over, reverse=self.go_backwards, least=1, unroll=how)
         items = items_of(scan)
         found = list(map(KerasTensor.of, items))
         every = found[len(leaves)] if self.return_sequences else None

@@ -41,13 +41,17 @@ def kind_of(structure: Any) -> Any:
 
 @contextmanager
 def changing_nothing(name: str) -> Iterator[None]:
-    """Within, weights stay as they are: raises ``UsageError`` where a function changes some.
+    """Within, a body is traced: raises ``UsageError`` where it changes weights.
 
     Random numbers count, as they change the state of a generator, and losses.
     """
     scope = active_scope()
     before = (len(scope.losses), len(getattr(scope, "updates", ())))
-    yield
+    scope.bodies += 1
+    try:
+        yield
+    finally:
+        scope.bodies -= 1
     if (len(scope.losses), len(getattr(scope, "updates", ()))) != before:
         raise UsageError(
             f"{name}: expected steps that change no weights, draw no random numbers and add no "

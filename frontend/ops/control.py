@@ -1,17 +1,21 @@
 """Choices and loops that depend on data: cond, switch, while_loop.
 
-A compiled program runs the same kernels at each call: it computes every branch, and keeps what the
-condition says. Branches are pure functions, so that nothing else can tell the difference. Only the
-branch that is chosen runs on arrays, and in steps that run eagerly.
+Only the branch that is chosen runs, on arrays as in compiled programs. Branches and steps are pure
+functions: they are traced once, whether they run or not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ...compiler.ir.graph import Node
+from ...compiler.ir.graph import Node, nodes_apart
+from ...compiler.ir.types import TensorType
+from ...compiler.ops.cond import close_cond
+from ...compiler.ops.core import constant, input_
+from ...compiler.ops.stepping import ScanStep, close_while, items_of
 from ...runtime.dim import Dim
 from .. import tree
 from ..accepted import Function, Functions, is_int
@@ -20,18 +24,19 @@ from ..errors import UsageError, of_users, shown
 from ..scope import EagerScope, active_scope, entered
 from ..tensor import KerasTensor
 from ..variable import Variable
-from .carried import Carried, changing_nothing, kind_of, nodes_of, packed
+from .carried import Carried, Nodes, changing_nothing, kind_of, nodes_of, packed
 from .core import BOOL, as_node, cast_node, ir, operation
 from .elementwise import convert_to_tensor
 from .loops import looped
+
+_FLAG = TensorType(BOOL, ())
 
 
 @operation
 def cond(pred: Any, true_fn: Function, false_fn: Function) -> Any:
     """``true_fn()`` where the scalar ``pred`` holds, else ``false_fn()``; tensors, nested alike.
 
-    In a compiled program both are computed, so the gradient of the one not taken counts as zeros:
-    where that is infinite or NaN they become NaN.
+    One of them alone is computed, and its gradient alone flows back.
 
     Raises:
         ValueError: ``pred`` is no scalar; the results differ in nesting, shapes or types.
@@ -47,7 +52,7 @@ def cond(pred: Any, true_fn: Function, false_fn: Function) -> Any:
 def switch(index: Any, branches: Functions, *operands: Any) -> Any:
     """``branches[index](*operands)``; an ``index`` beyond the branches is the first or last.
 
-    All are computed in a compiled program, as of ``cond``, with the same errors.
+    One of them alone is computed, as of ``cond``, with the same errors.
     """
     number = _scalar("switch", "index", index)
     if not number.dtype.name.startswith(("int", "uint")):
@@ -85,32 +90,55 @@ def _value_of(value: Any) -> Any:
 def _chosen(name: str, number: Any, functions: Sequence[Callable[[], Any]]) -> Any:
     """The result of the function of a number: of those alone, or of all, chosen by the data."""
     if not isinstance(number, Node):
-        made = functions[min(max(int(number), 0), len(functions) - 1)]()
+        scope = active_scope()
+        on_arrays = isinstance(scope, EagerScope) and not scope.bodies
+        with entered(None if on_arrays else scope):
+            made = functions[min(max(int(number), 0), len(functions) - 1)]()
         return packed(made, nodes_of(made))
-    with changing_nothing(name):
-        results = [function() for function in functions]
-    nodes = [nodes_of(result) for result in results]
-    types = [[node.type for node in each] for each in nodes]
-    for result, kinds in zip(results, types, strict=True):
-        if kind_of(result) != kind_of(results[0]) or kinds != types[0]:
+    branches = []
+    for function in functions:
+        with changing_nothing(name), nodes_apart() as made:
+            result = function()
+            nodes = nodes_of(result)
+        branches.append((result, _Branch(nodes, frozenset(made.values()))))
+    _check_alike(name, branches)
+    if not branches[0][1].nodes:
+        return branches[0][0]
+    return packed(branches[0][0], _nearest(number, [each for _, each in branches], 0).nodes)
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """The results of a branch, and the nodes that only it has."""
+
+    nodes: Nodes
+    inside: Collection[Node]
+
+
+def _check_alike(name: str, branches: Sequence[tuple[Any, _Branch]]) -> None:
+    first, types = branches[0][0], [[n.type for n in branch.nodes] for _, branch in branches]
+    for (result, _), kinds in zip(branches, types, strict=True):
+        if kind_of(result) != kind_of(first) or kinds != types[0]:
             listed = "; ".join(", ".join(map(str, kinds)) or "nothing" for kinds in types)
             raise UsageError(
                 f"{name}: expected functions whose results are nested alike, of one shape and type "
                 f"each; received {listed}"
             )
-    return packed(results[0], [_select(number, each) for each in zip(*nodes, strict=True)])
 
 
-def _select(number: Node, values: Sequence[Node]) -> Node:
-    """``values[number]``, of those next to it the nearest."""
-    found = values[0]
-    for index, value in enumerate(values[1:], 1):
-        reached = number
-        if number.dtype is not BOOL:
-            least = cast_node(ir.constant(index), number.dtype)
-            reached = ir.greater_equal(number, least)
-        found = ir.select(ir.broadcast_to(reached, shape=value.shape), value, found)
-    return found
+def _nearest(number: Node, branches: Sequence[_Branch], first: int) -> _Branch:
+    """``branches[number - first]``, of those next to it the nearest: one half or the other."""
+    if len(branches) == 1:
+        return branches[0]
+    half = len(branches) // 2
+    upper = number
+    if number.dtype is not BOOL:
+        upper = ir.greater_equal(number, constant(first + half, number.dtype))
+    with nodes_apart() as made:
+        low = _nearest(number, branches[:half], first)
+        high = _nearest(number, branches[half:], first + half)
+    inside = frozenset((*low.inside, *high.inside, *made.values()))
+    return _Branch(items_of(close_cond(upper, high.nodes, low.nodes, inside)), inside)
 
 
 @operation
@@ -119,8 +147,9 @@ def while_loop(
 ) -> Any:
     """``body`` of the variables again and again, as long as ``cond`` of them holds.
 
-    A compiled program takes ``maximum_iterations`` steps, which it has to be told; those after the
-    last change nothing. So there is a gradient. On arrays it ends when ``cond`` says so.
+    With ``maximum_iterations`` a compiled program takes so many steps, of which those after the
+    last change nothing: so there is a gradient. Without, it ends when ``cond`` says so, as it does
+    on arrays, and has none.
 
     Args:
         cond: a function of the variables, of a list or tuple one argument each; gives a scalar.
@@ -148,19 +177,16 @@ def while_loop(
         return type(loop_vars)(listed) if type(loop_vars) in (list, tuple) else given
 
     scope = active_scope()
-    if isinstance(scope, EagerScope):
+    if isinstance(scope, EagerScope) and not scope.bodies:
         with entered(None):
             begun = tree.map_structure(_array, loop_vars)
             ended = _run(lambda v: call(cond, v), step, begun, most)
         return packed(ended, carried.check("while_loop", ended))
-    if scope.has_values:
+    if scope.has_values and not scope.bodies:
         begun = packed(loop_vars, carried.nodes)
         return _run(lambda v: call(cond, v), step, begun, most)
     if most is None:
-        raise UsageError(
-            "while_loop: expected maximum_iterations, as a compiled program takes so many steps; "
-            "received None. fori_loop and scan take as many steps as there are"
-        )
+        return _endless(partial(call, cond), step, carried)
 
     def masked(variables: Any, _: Any) -> Any:
         goes_on = _flag("while_loop", call(cond, variables))
@@ -172,9 +198,38 @@ def while_loop(
     return looped("while_loop", masked, carried, (None, ()), most)[0]
 
 
+def _endless(cond: Callable[[Any], Any], step: Callable[[Any], Any], carried: Carried) -> Any:
+    """The variables after a loop of the graph that ends when ``cond`` of them does not hold."""
+    begins = _flag("while_loop", cond(packed(carried.structure, carried.nodes)))
+    state = carried.inputs()
+    with changing_nothing("while_loop"):
+        new = step(packed(carried.structure, state))
+        nodes = carried.check("while_loop", new)
+        settled = carried.like(nodes)
+        if settled.nodes != carried.nodes:
+            return _endless(cond, step, settled)
+        goes_on = _flag("while_loop", cond(packed(carried.structure, nodes)))
+    if not begins:
+        return packed(carried.structure, carried.nodes)
+    if goes_on == 1:
+        raise UsageError(
+            "while_loop: expected cond to depend on the variables, as the loop would never end; "
+            "it always holds"
+        )
+    asked = input_("goes_on", _FLAG)
+    step_ = ScanStep((asked, *state), (), (_as_flag(goes_on), *nodes), ())
+    return packed(
+        carried.structure, items_of(close_while(step_, _as_flag(begins), carried.nodes))[1:]
+    )
+
+
+def _as_flag(value: Node | int) -> Node:
+    return value if isinstance(value, Node) else constant(bool(value))
+
+
 def _select_of(goes_on: Any, old: Node, new: Node) -> Node:
     if isinstance(goes_on, Node):
-        return _select(goes_on, (old, new))
+        return ir.select(ir.broadcast_to(goes_on, shape=new.shape), new, old)
     return new if goes_on else old
 
 

@@ -1,4 +1,4 @@
-"""Convolution and pooling over one or two spatial axes, channels first or last."""
+"""Convolution and pooling over spatial axes, channels first or last."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ...compiler.ir.graph import Node
+from ...compiler.ops.core import constant
+from ...compiler.ops.windowing import resolve_padding
 from ...runtime.dim import Size
 from ..accepted import DataFormat, is_int
 from ..errors import UsageError, shown
@@ -61,10 +63,11 @@ def _image_and_kernel(
     """Both in one float type, the channels of the image last."""
     image, weight = promoted(inputs, kernel)
     ranks = image.tensor_type.rank, weight.tensor_type.rank
-    if ranks not in ((3, 3), (4, 4)):
+    kinds = ("3 axes (sequences)", "4 (images)", "5 (volumes)")[: 3 if name == "conv" else 2]
+    if ranks[0] != ranks[1] or not 3 <= ranks[0] < 3 + len(kinds):
         raise UsageError(
-            f"{name}: expected inputs and a kernel of 3 axes (sequences), or of 4 (images); "
-            f"received shapes {image.shape} and {weight.shape}"
+            f"{name}: expected inputs and a kernel of {', or of '.join(kinds)}; received shapes "
+            f"{image.shape} and {weight.shape}"
         )
     image, weight = floating(tensor(image)), floating(tensor(weight))
     image = channels_last(image, data_format)
@@ -98,9 +101,48 @@ def conv(
     if isinstance(channels, int) and isinstance(each, int) and each:
         groups = channels // each
     around = _causal(weight, dilation) if padding == "causal" else padding
-    op = ir.conv1d if rank == 1 else ir.conv2d
-    result = op(image, weight, strides=steps, padding=around, dilation=dilation, groups=groups)
-    return restored(result, data_format)
+    given: dict[str, Any] = {"padding": around, "groups": groups}
+    given |= {"strides": steps, "dilation": dilation}
+    if rank == 3:
+        return restored(_conv3d(image, weight, **given), data_format)
+    return restored((ir.conv1d if rank == 1 else ir.conv2d)(image, weight, **given), data_format)
+
+
+def _conv3d(
+    volume: Node,
+    weight: Node,
+    *,
+    strides: tuple[int, ...],
+    padding: str,
+    dilation: tuple[int, ...],
+    groups: int,
+) -> Node:
+    """The sum over the kernel's depth: each of its slices with the layers of the volume it meets,
+    which are images of one batch."""
+    batch, size, *image = volume.shape
+    depth = weight.shape[0]
+    assert isinstance(depth, int), "sizes of kernels are asked for"
+    window = (depth,), strides[:1], dilation[:1]
+    ((low, high),) = resolve_padding((size,), *window, padding)
+    padded = ir.pad(volume, low=(0, low, 0, 0, 0), high=(0, high, 0, 0, 0))
+    layers = (size + low + high - (depth - 1) * dilation[0] - 1) // strides[0] + 1
+    total: Node | None = None
+    for k in range(depth):
+        first = k * dilation[0]
+        stop = (batch, first + (layers - 1) * strides[0] + 1, *image)
+        start, step = (0, first, 0, 0, 0), (1, strides[0], 1, 1, 1)
+        met = ir.slice(padded, start=start, stop=stop, step=step)
+        part = ir.conv2d(
+            ir.reshape(met, shape=(batch * layers, *image)),
+            ir.gather(weight, constant(k), axis=0),
+            strides=strides[1:],
+            padding=padding,
+            dilation=dilation[1:],
+            groups=groups,
+        )
+        total = part if total is None else ir.add(total, part)
+    assert total is not None, "a kernel has no size of 0"
+    return ir.reshape(total, shape=(batch, layers, *total.shape[1:]))
 
 
 def _causal(weight: Node, dilation: tuple[int, ...]) -> tuple[tuple[int, int], ...]:

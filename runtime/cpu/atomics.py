@@ -10,6 +10,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .simd_types import I32, I64, call_named
+from .table_layout import DECIDED, REMEMBERED, SPAN
 
 SPINS = 4000
 """Turns a thread spins while it waits before it offers its core to others (some 50 to 200 us)."""
@@ -235,3 +236,22 @@ def take(progress: Any, numbered: int, tasks: int, thread: int, threads: int) ->
         return int(claim_seat(progress, numbered, numbered + tasks, thread))
     ticket: int = claim(progress, numbered + tasks)
     return ticket - numbered if ticket >= 0 else -1
+
+
+@njit(error_model="numpy")
+def decide(progress: Any, turn: int, found: int) -> int:
+    """Decision number `turn` of a run: `found`, 0 or 1, unless another thread has taken it already.
+
+    Then it is what that thread found, as what decides may have changed since. -1 for one that is
+    forgotten: the caller has come too late for the rest of the run.
+    """
+    while True:
+        word: int = atomic_load(progress, DECIDED)
+        later = word // SPAN - turn
+        if later > REMEMBERED:
+            return -1
+        if later > 0:
+            return (word >> (later - 1)) & 1
+        new = (turn + 1) * SPAN + ((word * 2 + found) & (SPAN - 1))
+        if compare_exchange(progress, DECIDED, word, new):
+            return found

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .dispatcher import LAUNCH, LOOP
+from .dispatcher import IF, LAUNCH, LOOP, WHILE
 
 OPERATION, BARRIER, BODY_ROWS, TRIPS = 0, 1, 2, 3  # words of a row
 
@@ -88,6 +88,9 @@ class _Fences:
         """
         previous = first
         for row in self._units(first, end):
+            if self._asks(row):
+                since, previous = self._guarded(row), row
+                continue
             touched = self._all_touches(row)
             if since.races(touched):
                 self.words[previous][BARRIER] = 1
@@ -99,6 +102,16 @@ class _Fences:
             previous = row
         return since
 
+    def _asks(self, row: int) -> bool:
+        """Whether a flag decides on the body of ``row``: all threads wait there for what is before
+        it."""
+        return self.words[row][OPERATION] in (IF, WHILE)
+
+    def _guarded(self, row: int) -> Touched:
+        """Orders the body of a row that asks: before each trip, and after the last, all wait."""
+        left = self.fence(row + 1, self._end(row), Touched())
+        return left if self.words[row][OPERATION] == IF else Touched()
+
     def _loop(self, row: int, since: Touched) -> Touched:
         """Orders the body of a loop, in which each trip also follows the one before."""
         first, end, trips = row + 1, self._end(row), self.words[row][TRIPS]
@@ -109,7 +122,7 @@ class _Fences:
             *_, last = self._units(first, end)
             self.words[last][BARRIER] = 1
             left = Touched()
-        waits = any(self.words[unit][BARRIER] for unit in self._units(first, end))
+        waits = any(self._waits(unit) for unit in self._units(first, end))
         if waits:
             return left
         since.add(left)
@@ -119,13 +132,18 @@ class _Fences:
         """What a body touches before its threads first wait for one another."""
         found: list[Touch] = []
         for row in self._units(first, end):
+            if self._asks(row):
+                break
             found += self._all_touches(row)
             if self.words[row][BARRIER]:
                 break
         return found
 
+    def _waits(self, row: int) -> bool:
+        return self._asks(row) or self.words[row][BARRIER] == 1
+
     def _all_touches(self, row: int) -> Touches:
-        if self.words[row][OPERATION] != LOOP:
+        if self.words[row][OPERATION] not in (LOOP, IF, WHILE):
             return self.touches(row)
         inner = (self._all_touches(unit) for unit in self._units(row + 1, self._end(row)))
         return list(dict.fromkeys(touch for touched in inner for touch in touched))

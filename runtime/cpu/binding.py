@@ -16,8 +16,10 @@ from ..placement import place
 from ..program import (
     ARENA,
     CONSTANT,
+    LOOPS,
     STATE,
     BranchRow,
+    GuardRow,
     HostRow,
     LaunchRow,
     Location,
@@ -27,7 +29,7 @@ from ..program import (
     TileRow,
 )
 from .barriers import Touch, set_barriers
-from .dispatcher import LAUNCH, LOOP, ROW, TILE, Dispatch
+from .dispatcher import IF, LAUNCH, LOOP, ROW, TILE, WHILE, Dispatch
 from .tasks import least_tasks, task_count
 
 THREAD, START, COUNT = 0, 1, 2  # counters of the table
@@ -111,7 +113,7 @@ class Binding(Prepared):
             heads = [head for head in self.program.around[row] if head in place]
             if any(isinstance(rows[head], (TileRow, BranchRow)) for head in heads):
                 threads[column] = self.threads
-            around += [(column, place[head]) for head in heads if isinstance(rows[head], LoopRow)]
+            around += [(column, place[head]) for head in heads if isinstance(rows[head], LOOPS)]
         launches, loops = np.array(around, np.int64).reshape(-1, 2).T
         return threads, launches, loops
 
@@ -137,6 +139,8 @@ class Binding(Prepared):
                 words.append(self._launch(row, _tile_around(around)))
             elif isinstance(row, LoopRow):
                 words.append(self._loop(row, _loops_around(around)))
+            elif isinstance(row, GuardRow):
+                words.append(self._guard(row, _loops_around(around)))
             elif isinstance(row, TileRow) and index in self.placement.tiles:
                 words.append(self._tile(row))
             elif index in self.placement.branches:
@@ -164,7 +168,7 @@ class Binding(Prepared):
         if self.program.around[index]:
             raise ValueError(
                 f"row {index}, {row.function} ({row.label}): expected host calls between launches; "
-                "it stands in a tile or a loop"
+                "it stands in a tile or a loop, or behind a guard"
             )
         self.calls.append((before, index))
 
@@ -180,6 +184,14 @@ class Binding(Prepared):
     def _loop(self, row: LoopRow, depth: int) -> list[int]:
         counter = FIRST_LOOP + 2 * depth
         return [LOOP, 0, 0, evaluate(row.trips, self.sizes), counter, counter + 1, 0, 0]
+
+    def _guard(self, row: GuardRow, depth: int) -> list[int]:
+        start, first, counter = len(self._args), len(self._patches), FIRST_LOOP + 2 * depth
+        self._args.append(self._address(row.flag, 0, None))
+        self._args.append(row.wanted)
+        patches = (len(self._patches) - first) // 3
+        operation = WHILE if row.repeats else IF
+        return [operation, 0, 0, start, counter, counter + 1, first, patches]
 
     def _tasks(self, row: LaunchRow) -> int:
         flops, size = evaluate(row.flops, self.sizes), evaluate(row.bytes, self.sizes)
@@ -248,6 +260,8 @@ class Binding(Prepared):
         rows = [self.program.rows[i] for i in self.rows[index : last + 1]]
         touches = []
         for row in rows:
+            if isinstance(row, GuardRow):
+                touches.append(self._touch(row.flag.slot, False, False))
             if not isinstance(row, LaunchRow):
                 continue
             touches += [self._touch(s, False, row.halo) for s in row.reads]
@@ -282,7 +296,7 @@ class _Open:
     """A head whose rows are being made: its row of the program and of the table."""
 
     index: int
-    row: TileRow | BranchRow | LoopRow
+    row: TileRow | BranchRow | LoopRow | GuardRow
     head: int
 
     @property
@@ -303,7 +317,7 @@ def _tile_around(around: Sequence[_Open]) -> tuple[int, TileRow] | None:
 
 
 def _loops_around(around: Sequence[_Open]) -> int:
-    return sum(isinstance(open_.row, LoopRow) for open_ in around)
+    return sum(isinstance(open_.row, LOOPS) for open_ in around)
 
 
 def piece_size(total: int, tile: int, threads: int, unit: int = 1) -> int:

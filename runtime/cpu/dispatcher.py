@@ -12,10 +12,17 @@ finished the row before any goes on:
     LOOP   [2, barrier, body rows, trips, index counter, parity counter, 0, 0]
            the body rows run `trips` times; barriers in the body are honoured. The parity counter
            (0: none) is 0 and 1 in turn.
+    IF     [3, barrier, body rows, args offset, index counter, parity counter, patches offset,
+            npatches]
+           two arguments: the address of a byte, and what it has to be for the body rows to run.
+           All threads take the same decision, once all rows before are finished.
+    WHILE  [4, as of IF]
+           again and again, as long as it is so, asked before each trip. The counters then hold
+           the number of trips, and its parity.
 
 Bodies nest either way. Counters are int64 words, one set a thread; counter 0 is the thread's
 index. Patches are triples (argument, counter, coefficient): a launch that has some gets a copy of
-its arguments in which coefficient * counter is added to each.
+its arguments in which coefficient * counter is added to each. So has the address that IF reads.
 """
 
 from __future__ import annotations
@@ -33,7 +40,8 @@ from .thread_pool import aligned_words, current_pool
 from .toolchain import KERNELS
 
 Words = NDArray[np.int64]
-LAUNCH, TILE, LOOP, ROW = layout.LAUNCH, layout.TILE, layout.LOOP, layout.ROW
+LAUNCH, TILE, LOOP = layout.LAUNCH, layout.TILE, layout.LOOP
+IF, WHILE, ROW = layout.IF, layout.WHILE, layout.ROW
 LINE = 16  # words; two cache lines, as neighbours are fetched in pairs
 
 
@@ -140,16 +148,19 @@ def check_table(code: Words, args: int, patches: Words, counters: int) -> int:
     if code.size % ROW:
         raise TableError(f"code: expected rows of {ROW} words, got {code.size} words")
     rows = code.reshape(-1, ROW)
-    unknown = np.flatnonzero((rows[:, 0] < LAUNCH) | (rows[:, 0] > LOOP))
+    unknown = np.flatnonzero((rows[:, 0] < LAUNCH) | (rows[:, 0] > WHILE))
     if unknown.size:
         raise TableError(
-            f"row {unknown[0]}: expected operation 0, 1 or 2, got {rows[unknown[0], 0]}"
+            f"row {unknown[0]}: expected an operation from 0 to {WHILE}, got {rows[unknown[0], 0]}"
         )
     _check_bodies(rows, counters)
     _check_patches(rows, patches, counters)
     launches = rows[rows[:, 0] == LAUNCH]
-    if np.any((launches[:, 3] < 0) | (launches[:, 3] + launches[:, 4] > args)):
-        raise TableError(f"a launch reads arguments outside the {args} there are")
+    asking = rows[rows[:, 0] >= IF]
+    starts = np.concatenate((launches[:, 3], asking[:, 3]))
+    ends = np.concatenate((launches[:, 3] + launches[:, 4], asking[:, 3] + 2))
+    if np.any((starts < 0) | (ends > args)):
+        raise TableError(f"a row reads arguments outside the {args} there are")
     patched = launches[launches[:, 6] > 0]
     return int(patched[:, 4].max()) if patched.size else 0
 
@@ -163,7 +174,7 @@ def _check_bodies(rows: Words, counters: int) -> None:
         if rows[index, 2] < 0 or end > (ends[-1] if ends else len(rows)):
             raise TableError(f"row {index}: its body of {rows[index, 2]} rows does not fit")
         used = rows[index, 5:7] if rows[index, 0] == TILE else rows[index, 4:6]
-        least = [1, 1] if rows[index, 0] == TILE else [1, 0]
+        least = [1, 0] if rows[index, 0] == LOOP else [1, 1]
         if np.any((used < least) | (used >= counters)):
             raise TableError(f"row {index}: expected counters 1 to {counters - 1}, got {used}")
         if rows[index, 0] == TILE and rows[index, 4] < 1:
@@ -174,8 +185,10 @@ def _check_bodies(rows: Words, counters: int) -> None:
 
 
 def _check_patches(rows: Words, patches: Words, counters: int) -> None:
-    launches = rows[(rows[:, 0] == LAUNCH) & (rows[:, 6] > 0)]
-    if np.any((launches[:, 5] < 0) | (launches[:, 5] + 3 * launches[:, 6] > patches.size)):
-        raise TableError(f"a launch reads patches outside the {patches.size // 3} there are")
+    places = rows[rows[:, 0] == LAUNCH, 5:7], rows[rows[:, 0] >= IF, 6:8]
+    first, count = np.concatenate(places).T
+    used = count > 0
+    if np.any(used & ((first < 0) | (first + 3 * count > patches.size))):
+        raise TableError(f"a row reads patches outside the {patches.size // 3} there are")
     if np.any((patches[1::3] < 0) | (patches[1::3] >= counters)):
         raise TableError(f"a patch names a counter outside 0 to {counters - 1}")

@@ -10,6 +10,10 @@ each thread it takes its own, while nobody else has. A barrier is passed once al
 are done. So nobody waits for a thread that comes late, or never: the others do its share, and it
 skips what they have done.
 
+Where a flag says whether rows are run, all that comes before is done first. The first thread there
+reads the flag and notes what it says for the others, as it may have changed when they come. Who
+comes when the note is forgotten leaves: those ahead of it do the rest.
+
 Profiled, whoever finishes a part adds the time since any part was finished to that part's row: so
 the times of rows make up the whole. In tiles the times that all threads spend are added up.
 """
@@ -22,13 +26,14 @@ from .atomics import (
     claim,
     clock,
     compare_exchange,
+    decide,
     lap,
     shift_pointer,
     take,
     wait_for,
 )
 from .kernel_compiler import kernel_jit
-from .simd import get, minimum, pointer_i64, put
+from .simd import get, minimum, pointer_i64, pointer_u8, put
 from .table_layout import (
     AFTER,
     ARGS,
@@ -38,6 +43,7 @@ from .table_layout import (
     COUNTERS,
     DONE,
     FRAME,
+    IF,
     INDEX,
     KIND,
     LAUNCH,
@@ -54,6 +60,7 @@ from .table_layout import (
     TABLE_ROW,
     TILE,
     TIMES,
+    WHILE,
 )
 
 PROFILE = False
@@ -80,6 +87,8 @@ def kernel(header: Any, thread: int, threads: int) -> None:
     in_tile = 0
     numbered = 0  # tasks of the rows so far
     before = 0
+    trip = 0  # of the body that the flag at the next row is asked about
+    turn = 0  # flags asked so far
     if PROFILE:
         # The word behind the times of rows is when a part was finished last; at first, now.
         compare_exchange(times, get(header, ROWS), 0, clock())
@@ -90,7 +99,16 @@ def kernel(header: Any, thread: int, threads: int) -> None:
             frame = (depth - 1) * FRAME
             o = get(scratch, frame + TABLE_ROW)
             stop = get(scratch, frame + STOP)
-            if get(scratch, frame + KIND) == LOOP:
+            if get(scratch, frame + KIND) == WHILE:
+                # Back to the row that asks.
+                trip = get(scratch, frame + INDEX) + 1
+                depth -= 1
+                row = o // ROW
+                end = get(scratch, frame + AFTER)
+                continue
+            if get(scratch, frame + KIND) == IF:
+                index = stop
+            elif get(scratch, frame + KIND) == LOOP:
                 index = get(scratch, frame + INDEX) + 1
                 if index < stop:
                     put(counters, get(code, o + 4), index)
@@ -167,6 +185,27 @@ def kernel(header: Any, thread: int, threads: int) -> None:
                     start = (ticket - numbered) * get(code, o + 4) if ticket >= 0 else stop
                     if ticket < 0:
                         numbered += pieces
+                if operation >= IF:
+                    start = trip
+                    trip = 0
+                    put(counters, get(code, o + 4), start)
+                    put(counters, get(code, o + 5), start % 2)
+                    mine = shift_pointer(args, get(code, o + 3))
+                    address = get(mine, 0)
+                    first = get(code, o + 6)
+                    for k in range(first, first + 3 * get(code, o + 7), 3):
+                        address += get(counters, get(patches, k + 1)) * get(patches, k + 2)
+                    if not in_tile:
+                        wait_for(progress, DONE, numbered)
+                    verdict = 0
+                    if get(pointer_u8(address), 0) == get(mine, 1):
+                        verdict = 1
+                    if not in_tile:
+                        verdict = decide(progress, turn, verdict)
+                        turn += 1
+                        if verdict < 0:
+                            return
+                    stop = start + verdict
                 body = row
                 row += get(code, o + 2)
                 if start < stop:

@@ -14,6 +14,7 @@ from .kernel_compiler import kernel_jit
 from .simd import get, pointer_i64, put
 from .table_layout import (
     CLOSED,
+    DECIDED,
     DONE,
     EPOCH,
     GATE,
@@ -35,6 +36,7 @@ def kernel(pool: Any, header_address: int, threads: int) -> None:
     progress = pointer_i64(get(header, PROGRESS))
     put(progress, TICKET, 0)
     put(progress, DONE, 0)
+    put(progress, DECIDED, 0)
     if threads <= 1:
         call_kernel(get(header, INTERPRETER), header, 0, 1)
         return

@@ -6,16 +6,20 @@ The kernels that read it are compiled texts (`interpreter`, `team_lead`, `team_m
 
 # Rows of the table.
 ROW = 8
-LAUNCH, TILE, LOOP = 0, 1, 2
+LAUNCH, TILE, LOOP, IF, WHILE = range(5)
 
 # The header: addresses and sizes of one call.
 CODE, ROWS, ARGS, PATCHES, SCRATCH, SCRATCH_WORDS, COUNTERS, COUNTER_WORDS = range(8)
 PROGRESS, TIMES, INTERPRETER = range(8, 11)
 HEADER_WORDS = 16
 
-# Progress of a run, a cache line each: the next number to take, and how many are done.
-TICKET, DONE = 0, 16
-PROGRESS_WORDS = 32
+# Progress of a run, a cache line each: the next number to take, how many are done, and decisions.
+TICKET, DONE, DECIDED = 0, 16, 32
+PROGRESS_WORDS = 48
+
+# Decisions: how many there were times SPAN, and the last of them as bits, the latest the lowest.
+REMEMBERED = 24
+SPAN = 1 << REMEMBERED
 
 # A frame of the stack: one loop or tile that is being run.
 FRAME = 8

@@ -567,6 +567,30 @@ def test_a_mask_of_one_more_axis():
     assert_close(layer(X, mask=MASK[..., None]), layer(X, mask=MASK))
 
 
+@pytest.mark.parametrize("sequences", [False, True])
+def test_a_program_for_all_lengths_refuses_sequences_without_steps(sequences, tmp_path):
+    inputs = keras.Input((None, 2))
+    model = keras.Model(inputs, layers.LSTM(2, return_sequences=sequences, name="own")(inputs))
+    run = keras.compile(model)
+    run.save(tmp_path / "own")
+    nothing = np.zeros((3, 0, 2), "float32")
+    for call in (model, model.predict, run):
+        with pytest.raises(
+            ValueError, match=r"\(own\): expected sequences of 1 step or more; received"
+        ):
+            call(nothing)
+    with pytest.raises(ValueError, match=r"\(own\): expected 1 <= "):
+        keras.load_program(tmp_path / "own")(nothing)
+
+
+def test_steps_that_are_cut_off_are_not_counted():
+    inputs = keras.Input((None, 2))
+    model = keras.Model(inputs, layers.LSTM(2, name="own")(inputs[:, 3:]))
+    assert model(np.ones((2, 4, 2))).shape == (2, 2)
+    with pytest.raises(ValueError, match="own"):
+        model(np.ones((2, 3, 2)))
+
+
 def test_sequences_without_steps_and_states_of_other_shapes_are_told():
     with pytest.raises(ValueError, match="expected sequences of 1 step or more; received shape"):
         layers.LSTM(UNITS)(X[:, :0])

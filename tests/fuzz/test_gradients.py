@@ -102,6 +102,21 @@ def test_passes_over_loops_keep_gradients(seed):
         assert_same_values(stages["hoist"], stages[stage], seed, LOOP_SIZES, rtol=1e-8)
 
 
+@pytest.mark.parametrize("seed", seeds(FAST * 2, SLOW))
+def test_gradients_of_unrolled_loops(seed):
+    """Forward and back, by every number of steps in one, and with all laid out."""
+    sizes, count = {"N": 2}, 5
+    slopes = gradient_check_of(lambda seed: random_scan_graph(seed, steps=count), seed, sizes)
+    if slopes is None:
+        return
+    both = (*slopes.loss.outputs, *slopes.graph.outputs)
+    graph = Graph("both", slopes.graph.inputs, both)
+    for how in (*range(2, count), True):
+        stages = optimize(graph, HERE, passes=("unroll",), unroll=how)
+        assert stages["unroll"] != stages["expand"]
+        assert_same_values(graph, stages["unroll"], seed, sizes, rtol=1e-8)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", seeds(0, 40))
 @pytest.mark.parametrize("make", MAKERS)

@@ -66,7 +66,13 @@ def stopped(ops, x):
     return ops.while_loop(lambda v: ops.all(v < 100), lambda v: v + 1, x, maximum_iterations=3)
 
 
+def unbounded(ops, x):
+    squares = lambda i, v: ops.sum(ops.square(v)) < 1000  # noqa: E731
+    return ops.while_loop(squares, lambda i, v: (i + 1, v * 1.5), (0, x))
+
+
 CASES = [
+    unbounded,
     chosen,
     switched,
     repeated,
@@ -99,7 +105,7 @@ def compiled(function):
     return Applied()(X[None])
 
 
-REVERSIBLE = [each for each in CASES if each not in (repeated, stopped)]  # of jax
+REVERSIBLE = [each for each in CASES if each not in (repeated, stopped, unbounded)]  # of jax
 
 
 @pytest.mark.parametrize("function", REVERSIBLE, ids=lambda each: each.__name__)

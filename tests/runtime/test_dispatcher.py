@@ -10,8 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba import njit
 
-from keraunos.runtime.cpu.dispatcher import LAUNCH, LOOP, TILE, Dispatch, TableError
+from keraunos.runtime.cpu.atomics import decide
+from keraunos.runtime.cpu.dispatcher import IF, LAUNCH, LOOP, TILE, WHILE, Dispatch, TableError
+from keraunos.runtime.cpu.simd import pointer_i64
+from keraunos.runtime.cpu.table_layout import PROGRESS_WORDS, REMEMBERED
 from keraunos.runtime.cpu.toolchain import KERNELS
 
 from .conftest import kernel_source
@@ -55,6 +59,15 @@ n = args[2]
 for i in range(thread * n // threads, (thread + 1) * n // threads):
     put(y, i, get(x, n - 1 - i) + 1)
 """
+# Counts up, and notes whether there is more to count: two flags by turns, of which one is written.
+COUNT = """
+x = pointer_i64(args[0])
+put(x, 0, get(x, 0) + 1)
+more = 0
+if get(x, 0) % args[3] != 0:
+    more = 1
+put(pointer_i64(args[1]), args[2], more)
+"""
 
 
 @dataclass
@@ -90,6 +103,22 @@ class Table:
 
     def loop(self, body: int, trips: int, counter: int, parity: int = 0) -> Table:
         self.rows.append([LOOP, 1, body, trips, counter, parity, 0, 0])
+        return self
+
+    def guard(
+        self,
+        operation: int,
+        body: int,
+        flag: np.ndarray,
+        wanted: int = 1,
+        counter: int = 1,
+        patches: tuple[tuple[int, int, int], ...] = (),
+    ) -> Table:
+        here, there = len(self.args), len(self.patches)
+        self.rows.append([operation, 1, body, here, counter, counter + 1, there, len(patches)])
+        self.args += [flag.ctypes.data, wanted]
+        self.patches += [word for patch in patches for word in patch]
+        self.keep.append(flag)
         return self
 
     def dispatch(self, threads: int, profile: bool = False) -> Dispatch:
@@ -301,6 +330,69 @@ def test_empty_loops_are_skipped_with_their_bodies(threads: int) -> None:
     assert log[:4].tolist() == [4, 3, 0, 1]
 
 
+@THREADS
+@pytest.mark.parametrize("wanted", [0, 1])
+def test_a_guard_lets_its_rows_run_or_not(threads: int, wanted: int) -> None:
+    n = 200
+    x, y, flag = np.arange(n), np.zeros(n, np.int64), np.zeros(1, np.int64)
+    table = Table().launch(REVERSE, x, y, n).launch(REVERSE, y, x, n)
+    table.launch("put(pointer_i64(args[0]), 0, get(pointer_i64(args[1]), 0) % 6 == 2)", flag, x)
+    table.guard(IF, 2, flag, wanted).launch(REVERSE, x, y, n).launch(REVERSE, y, x, n)
+    dispatch = table.dispatch(threads)
+    for _ in range(100):  # by turns, as x[0] goes 4, 6, 10, 12 and on, or 2, 6, 8, 12 and on
+        dispatch.run()
+    np.testing.assert_array_equal(x, np.arange(n) + 300)
+
+
+@THREADS
+@pytest.mark.parametrize("trips", [1, 7, 500])
+def test_rows_run_while_a_flag_says_so(threads: int, trips: int) -> None:
+    """Threads that come late find the flag changed, and still take as many trips as the others."""
+    n, rounds = 90, 3
+    x, y = np.arange(n), np.zeros(n, np.int64)
+    count, flags = np.zeros(1, np.int64), np.zeros(2, np.int64)
+    table = Table().loop(6, rounds, 1)
+    table.launch("put(pointer_i64(args[0]), 0, 1)", flags, serial=True)
+    table.guard(WHILE, 3, flags, counter=3, patches=((0, 4, 8),))
+    table.launch(REVERSE, x, y, n).launch(REVERSE, y, x, n)
+    table.launch(COUNT, count, flags, 1, trips, serial=True, patches=((2, 4, -1),))
+    # Behind the loop the counters say how many trips there were.
+    table.launch(ADD, x, 0, n, 0, patches=((3, 3, 1000),))
+    table.dispatch(threads).run()
+    assert count[0] == rounds * trips
+    np.testing.assert_array_equal(x, np.arange(n) + rounds * trips * 1002)
+
+
+@THREADS
+def test_a_guard_in_a_tile_is_asked_by_its_thread(threads: int) -> None:
+    """As in the branches of a fork: one piece, one thread."""
+    count, flag = np.zeros(1, np.int64), np.ones(1, np.int64)
+    table = Table()
+    for _ in range(3):
+        table.tile(3, 1, 1, 1, 2).guard(WHILE, 1, flag, counter=3)
+        table.launch(COUNT, count, flag, 0, 10).launch(ADD, flag, 0, 1, 1)
+    table.dispatch(threads).run()
+    assert count[0] == 30
+
+
+def test_decisions_are_remembered_for_those_who_come_late() -> None:
+    progress = np.zeros(PROGRESS_WORDS, np.int64)
+    words = progress.ctypes.data
+
+    @njit
+    def decided(words: int, turn: int, found: int) -> int:
+        return decide(pointer_i64(words), turn, found)
+
+    taken = [int(b) for b in np.random.default_rng(0).integers(0, 2, 100)]
+    for turn, found in enumerate(taken):
+        assert decided(words, turn, found) == found
+        for back in range(REMEMBERED):
+            if back <= turn:
+                assert decided(words, turn - back, 1 - taken[turn - back]) == taken[turn - back]
+        if turn > REMEMBERED:
+            assert decided(words, turn - REMEMBERED - 1, 0) == -1
+
+
 def test_counter_zero_is_the_thread() -> None:
     x = np.zeros(64, np.int64)
     body = "put(pointer_i64(args[0]), args[1], thread + 1)"
@@ -360,9 +452,12 @@ def test_profile_counts_nanoseconds() -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([[3, 0, 0, 0, 0, 0, 0, 0]], "row 0: expected operation 0, 1 or 2, got 3"),
+        ([[5, 0, 0, 0, 0, 0, 0, 0]], "row 0: expected an operation from 0 to 4, got 5"),
         ([[LOOP, 0, 2, 1, 1, 0, 0, 0], [LAUNCH] + [0] * 7], "row 0: its body of 2 rows"),
         ([[LOOP, 0, 0, 1, 9, 0, 0, 0]], "row 0: expected counters 1 to 3"),
+        ([[WHILE, 0, 0, 0, 1, 0, 0, 0]], "row 0: expected counters 1 to 3"),
+        ([[IF, 0, 0, 1, 1, 2, 0, 0]], "arguments outside the 2 there are"),
+        ([[IF, 0, 0, 0, 1, 2, 0, 2]], "patches outside the 1 there are"),
         ([[LOOP, 0, 0, 1, 0, 0, 0, 0]], "row 0: expected counters 1 to 3"),
         ([[LOOP, 0, 0, 1, 1, 9, 0, 0]], "row 0: expected counters 1 to 3"),
         ([[TILE, 0, 0, 1, 0, 1, 2, 0]], "row 0: expected a tile of 1 or more"),

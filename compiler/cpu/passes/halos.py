@@ -17,8 +17,7 @@ from collections.abc import Sequence
 from ....runtime.cpu.host import Host
 from ...context import Context
 from ...engine import multiplied
-from ...ir.graph import Graph, Node, apply, on_operands
-from ...ir.kinds import Region
+from ...ir.graph import Graph, Node, apply, bodies_of, on_operands
 from ...ir.rewrite import remade, rewrite
 from ...ops.core import FUSED, copy
 from ...weight_preprocessing import fixed_nodes
@@ -26,7 +25,7 @@ from ..layouts import free_layout, wanted_halo
 
 
 def halos(graph: Graph, context: Context[Host]) -> Graph:
-    """Inserts the copies, also in the bodies of loops; see the module's docstring."""
+    """Inserts the copies, also in the bodies of regions; see the module's docstring."""
     dtypes = multiplied(context.target.engines)
     graph = rewrite(graph, lambda node: _in_steps(node, context))
     while True:
@@ -45,10 +44,11 @@ def halos(graph: Graph, context: Context[Host]) -> Graph:
 
 
 def _in_steps(node: Node, context: Context[Host]) -> Node | None:
-    if node.op is FUSED or not isinstance(node.op.kind, Region):
+    bodies = bodies_of(node)
+    if node.op is FUSED or not bodies:
         return None
-    body = halos(node.attrs["body"], context)
-    return apply(node.op, node.inputs, node.attrs | {"body": body})
+    copied = {key: halos(body, context) for key, body in bodies}
+    return apply(node.op, node.inputs, node.attrs | copied)
 
 
 def _copied(graph: Graph, crowded: dict[Node, Node]) -> Graph:
