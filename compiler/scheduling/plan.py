@@ -31,6 +31,7 @@ from ..ops.stepping import operands_of, steps_of
 from .conditions import conditions
 from .schedule import BatchTile, Loop, Schedule, Step
 from .slots import Prepared, Slots, value_name
+from .trips import at_trip
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,10 @@ class _Planner:
     # Loops
 
     def _add_loop(self, step: Step, loop: Loop) -> None:
-        """The carries' starts, the rows of a step after one that counts them, the last carries."""
+        """The carries' starts, the rows of a step after one that counts them, the last carries.
+
+        If the loop is laid out, the rows of all steps are there instead, one after another.
+        """
         node, label = step.node, step.label
         outer = operands_of(node, node.inputs)
         items = {item.attrs["index"]: item for item in step.results}
@@ -214,32 +218,49 @@ class _Planner:
         for launches, start, carry in zip(loop.starts, outer.carries, carries, strict=True):
             self._add_copy(launches, self._any_value(start), carry, label)
         inner = self._scope_of(step, loop, carries, items)
-        head = len(self.rows)
-        places = [inner.values[value] for value in loop.body.graph.inputs[: len(carries)]]
-        if loop.steps is None:
-            self._add_body(GuardRow(0, places[0], 1, True, label), inner)
-            # A row behind the loop reads where its next step would.
-            lasts = places
+        around, self.scope = self.scope, inner
+        if loop.laid_out:
+            self._add_laid_out(loop)
         else:
-            self._add_body(LoopRow(0, loop.steps, label), inner)
-            ways = [loop.steps % 2 * carry.apart for carry in loop.carries]
-            lasts = [Location(p.slot, way) for p, way in zip(carries, ways, strict=True)]
-        self.slots.keep_through(head)
-        for index, (launches, last) in enumerate(zip(loop.finals, lasts, strict=True)):
+            self._add_looped(loop, label)
+        self.scope = around
+        for index, (launches, carry) in enumerate(zip(loop.finals, carries, strict=True)):
+            if loop.steps is None:
+                # A row behind the loop reads where its next step would.
+                last = inner.values[loop.body.graph.inputs[index]]
+            else:
+                last = Location(carry.slot, loop.steps % 2 * loop.carries[index].apart)
             if launches:
                 self._add_copy(launches, last, self._value(items[index]), label)
 
-    def _add_body(self, row: LoopRow | GuardRow, scope: _Scope) -> None:
-        """The rows of a schedule within another, after ``row``, which counts them."""
+    def _add_looped(self, loop: Loop, label: str) -> None:
+        head = len(self.rows)
+        if loop.steps is None:
+            flag = self.scope.values[loop.body.graph.inputs[0]]
+            self._add_body(GuardRow(0, flag, 1, True, label))
+        else:
+            self._add_body(LoopRow(0, loop.steps, label))
+        self.slots.keep_through(head, head)
+
+    def _add_body(self, row: LoopRow | GuardRow) -> None:
+        """The rows of the scope's schedule after ``row``, which counts them."""
         head = len(self.rows)
         if isinstance(row, GuardRow):
             self.slots.touch((row.flag.slot,))
         self.rows.append(row)
-        around, self.scope = self.scope, scope
-        for each in scope.schedule.steps:
+        for each in self.scope.schedule.steps:
             self._add_step(each)
-        self.scope = around
         self.rows[head] = replace(row, rows=len(self.rows) - 1 - head)
+
+    def _add_laid_out(self, loop: Loop) -> None:
+        head = len(self.rows)
+        for each in loop.body.steps:
+            self._add_step(each)
+        step, depth = self.rows[head:], self.scope.loops - 1
+        assert isinstance(loop.steps, int), "loops of unknown length are no rows"
+        self.rows[head:] = (row for trip in range(loop.steps) for row in at_trip(step, depth, trip))
+        # Whatever a step makes, the next one makes again.
+        self.slots.keep_through(head, len(self.rows))
 
     def _add_choice(self, step: Step) -> None:
         """The rows of both branches, each behind a guard; they write the same results."""
@@ -253,7 +274,9 @@ class _Planner:
             known = dict(zip(branch.graph.outputs, places, strict=True))
             scope = _Scope(branch, known, loops=around.loops + 1)
             self._capture(scope, zip(branch.graph.inputs, captured, strict=True), step.label)
-            self._add_body(GuardRow(0, flag, wanted, False, step.label), scope)
+            self.scope = scope
+            self._add_body(GuardRow(0, flag, wanted, False, step.label))
+            self.scope = around
 
     def _scope_of(
         self, step: Step, loop: Loop, carries: Sequence[Location], items: Mapping[int, Node]

@@ -17,7 +17,7 @@ from ..ir.types import Size, TupleType
 from ..loops.layout import Launch, Layout, Placed, at_index
 from ..ops.core import fuse_nodes
 from ..ops.registry import ops
-from ..ops.stepping import operands_of, steps_of
+from ..ops.stepping import ROWS, operands_of, steps_of
 from ..weight_preprocessing import fixed_nodes
 from .carry import Carry
 from .parts import parts_in_place
@@ -86,13 +86,14 @@ class Loop:
     ``steps`` is None where the first carry says before each step whether it is taken.
     Of each carry ``starts`` has the launches from the operand (slot 0) to its first place (slot 1),
     ``finals`` those from a place (slot 0) to the result (slot 1): none if that is not used. Both
-    are empty before ``lower``.
+    are empty before ``lower``. A loop that is ``laid_out`` has rows of its own for each step.
     """
 
     body: Schedule
     steps: Size | None
     carries: tuple[Carry, ...]
     stacked: tuple[Layout, ...]  # results
+    laid_out: bool
     starts: tuple[tuple[Launch, ...], ...] = ()
     finals: tuple[tuple[Launch, ...], ...] = ()
 
@@ -274,7 +275,8 @@ def _loop_step(node: Node, known: Schedule, target: LayoutPolicy) -> Step:
     weights = {value: weight for value, weight in pairs if weight is not None}
     loop_body = _scheduled(body, target, dict(placed), weights)
     steps = steps_of(node) if node.op is ops.scan else None
-    loop = Loop(loop_body, steps, carries, stacked)
+    laid_out = node.attrs.get("unroll") == ROWS and isinstance(steps, int)
+    loop = Loop(loop_body, steps, carries, stacked, laid_out)
     return Step(node, node.inputs, tuple(items[i] for i in sorted(items)), loop=loop)
 
 
