@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from ...runtime.program import CONSTANT, LaunchRow, Location, Row, Slot
+from ...runtime.program import CONSTANT, GuardRow, LaunchRow, Location, Row, Slot
 from ..ir.graph import Node
 from ..ir.types import Size, TensorType, dtype_of
 from ..loops.layout import Layout, Packing
@@ -54,8 +54,9 @@ class Slots:
     def keep_through(self, head: int, made: int) -> None:
         """Keeps what the rows from ``head`` on use alive until the last one, if it is there since
         row ``made`` or before."""
-        rows = (row for row in self._rows[head:] if isinstance(row, LaunchRow))
-        used = {slot for row in rows for slot in (*row.reads, *row.writes)}
+        rows = self._rows[head:]
+        used = {s for row in rows if isinstance(row, LaunchRow) for s in (*row.reads, *row.writes)}
+        used |= {row.flag.slot for row in rows if isinstance(row, GuardRow)}
         self._extend((s for s in used if self.made[s].first <= made), len(self._rows) - 1)
 
     def _extend(self, slots: Iterable[int], last: int) -> None:

@@ -211,33 +211,6 @@ def test_a_hundred_steps_of_training():
     np.testing.assert_allclose(curves[1], curves[0], rtol=1e-3)
 
 
-def side_by_side(package):
-    """Recurrent layers with options that change what is trained, side by side."""
-    made, inputs = package.layers, package.Input((5, 4))
-    masked = made.Masking(0.5)(inputs)
-    beside = [
-        made.SimpleRNN(3, go_backwards=True)(masked),
-        made.LSTM(3, recurrent_activation="hard_sigmoid", unroll=True)(inputs),
-        made.GRU(3, reset_after=False)(masked),
-        made.RNN([made.LSTMCell(3), made.SimpleRNNCell(2)])(masked),
-    ]
-    return package.Model(inputs, made.Dense(2)(made.Concatenate()(beside)))
-
-
-def test_a_hundred_steps_of_training_with_options():
-    theirs, ours = twins(side_by_side)
-    x = np.random.default_rng(10).standard_normal((8, *SEQUENCE)).astype("float32")
-    x[::2, 3:] = 0.5  # masked
-    y = np.random.default_rng(11).standard_normal((8, 2)).astype("float32")
-    curves = []
-    for package, model in ((keras, theirs), (keraunos, ours)):
-        model.compile(package.optimizers.SGD(0.05), "mse")
-        curves.append(model.fit(x, y, batch_size=8, epochs=100, verbose=0).history["loss"])
-    np.testing.assert_allclose(curves[1], curves[0], rtol=1e-3)
-    for one, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-2, atol=1e-3)
-
-
 def test_an_encoder_whose_states_begin_a_decoder():
     theirs, ours = twins(encoder_and_decoder)
     rng = np.random.default_rng(4)
