@@ -3,8 +3,9 @@
 A loop of the program is cheap here: a step of it is a row that a native interpreter walks, and the
 kernels are the same as those of steps laid out. What unrolling can save is the first step's
 products of zeros, and the rows and copies of the loop itself. What it costs is copies: a loop reads
-and writes its slices where they lie, steps laid out cut them from the sequences and put results
-together. Then there are more nodes to compile, and a kernel for a first step that has less to do.
+and writes its slices where they lie, steps laid out cut what products read from the sequences and
+put results together. Then there are more nodes to compile, and a kernel for a first step that has
+less to do.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from ...runtime.config import config
 from ..context import Costs
 from ..ir.graph import Node
 from ..ir.kinds import Contraction
+from ..loops.epilogues import HEAVY
 from ..ops.registry import ops
-from ..ops.stepping import ScanStep
+from ..ops.stepping import ROWS, ScanStep
 from ..units import count_of, format_seconds
 from .loops import loop_of, readers
 from .waves import elements, step_work, work_of
@@ -27,16 +29,21 @@ CALLS = 10_000  # of a program: how often what is saved in a call pays for what 
 LOOP, STEP = 1e-6, 0.02e-6  # seconds: of a loop, which copies carries in and out, and of its rows
 NODE, KERNEL = 0.5e-3, 0.5  # seconds of compiling: of a node in all passes, and of a kernel
 MOST_IN_ONE = 8
+MOST_NODES = 1000  # laid out before steps are optimised: more are laid out as rows of the program
 
 
 @dataclass(frozen=True)
 class Choice:
-    """So many steps in one, or the loop as it is, and why."""
+    """So many steps in one, or the loop as it is, and why.
+
+    The steps that are ``rows`` stay a loop of the graph, and are laid out in the program.
+    """
 
     by: int
     unrolls: bool
     reason: str
     detail: str
+    rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,11 +71,10 @@ class Unrolling:
         inside = step_work(node).inside
         self.step = self._seconds(inside.flops, inside.weights)
         step = loop_of(node).step
-        outputs = (*step.new_state, *step.results)
-        body = readers(outputs, (*step.state, *step.slices), step.outside)
+        body = step_nodes(step)
         self.nodes = len(body)
         starts = {step.state[i] for i in zeros}
-        self.copies = self._copies(step)
+        self.copies = self._copies(step, body)
         self.saved = self.step - self._without_products(body, starts, inside.flops, inside.weights)
 
     def best(self) -> Choice:
@@ -108,9 +114,15 @@ class Unrolling:
             f"and {format_seconds(loop.compiling)}; in {CALLS:,} calls of one sample"
         )
 
-    def _copies(self, step: ScanStep) -> float:
-        """Seconds for the slices of a step that are cut out, and its results that are joined."""
-        moved = [*step.slices, *step.results] if self.steps > 1 else []
+    def _copies(self, step: ScanStep, body: Collection[Node]) -> float:
+        """Seconds for the slices of a step that are cut out, and its results that are joined.
+
+        Others than heavy ops read slices where they lie.
+        """
+        if self.steps < 2:
+            return 0.0
+        cut = {i for node in body if isinstance(node.op.kind, HEAVY) for i in node.inputs}
+        moved = [*cut.intersection(step.slices), *step.results]
         sizes = (elements(each) * each.dtype.itemsize for each in moved)
         return sum(self._seconds(0, 2 * size) for size in sizes)
 
@@ -130,6 +142,25 @@ class Unrolling:
 
     def _seconds(self, flops: int, bytes_: int) -> float:
         return self.costs.duration(flops, bytes_, config.threads).shared / 1e6
+
+
+def step_nodes(step: ScanStep) -> Collection[Node]:
+    """What a step computes anew each time."""
+    outputs = (*step.new_state, *step.results)
+    return readers(outputs, (*step.state, *step.slices), step.outside)
+
+
+def all_steps(node: Node, steps: int) -> Choice:
+    """All steps laid out, as it is asked for: as rows of the program where they are many nodes.
+
+    Steps that are optimised as one loop, and only then laid out, cost nearly nothing to compile.
+    They do without what is won at the first one and at the last, which is little of so many.
+    """
+    nodes = steps * len(step_nodes(loop_of(node).step))
+    detail = laid_out_as(steps, steps)
+    if node.attrs["unroll"] != ROWS and nodes <= MOST_NODES:
+        return Choice(steps, True, "ASKED", detail)
+    return Choice(steps, True, "ASKED", f"{detail}, as rows of the program", rows=True)
 
 
 def _behind_views(node: Node) -> Node:

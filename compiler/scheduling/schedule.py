@@ -14,14 +14,15 @@ from dataclasses import dataclass, field, replace
 from ..ir.graph import Graph, Node
 from ..ir.kinds import Projection, View
 from ..ir.types import Size, TupleType
-from ..loops.layout import Launch, Layout, Placed, at_index
+from ..loops.layout import Launch, Layout, Placed, StridedView, at_index
 from ..ops.core import fuse_nodes
 from ..ops.registry import ops
-from ..ops.stepping import operands_of, steps_of
+from ..ops.stepping import ROWS, operands_of, steps_of
 from ..weight_preprocessing import fixed_nodes
 from .carry import Carry
 from .parts import parts_in_place
 from .state import order_updates
+from .views import slices_in_place
 
 
 class LayoutPolicy(ABC):
@@ -68,13 +69,14 @@ class Loop:
 
     Of each carry ``starts`` has the launches from the operand (slot 0) to its first place (slot 1),
     ``finals`` those from a place (slot 0) to the result (slot 1): none if that is not used. Both
-    are empty before ``lower``.
+    are empty before ``lower``. A loop that is ``laid_out`` has rows of its own for each step.
     """
 
     body: Schedule
     steps: Size
     carries: tuple[Carry, ...]
     stacked: tuple[Layout, ...]  # results
+    laid_out: bool
     starts: tuple[tuple[Launch, ...], ...] = ()
     finals: tuple[tuple[Launch, ...], ...] = ()
 
@@ -141,7 +143,8 @@ def _lines(schedule: Schedule, indent: str) -> list[str]:
     lines = []
     for i, step in enumerate(schedule.steps):
         if step.loop is not None:
-            lines.append(f"{indent}{i:3}  {step.label:50}  {step.loop.steps} times:")
+            how = "times, laid out" if step.loop.laid_out else "times"
+            lines.append(f"{indent}{i:3}  {step.label:50}  {step.loop.steps} {how}:")
             lines += _lines(step.loop.body, f"{indent}     ")
             continue
         lines.append(f"{indent}{i:3}  {step.label:50}  {_made(step)}")
@@ -172,15 +175,18 @@ def _scheduled(
     layouts = {**target.layouts(graph, fixed), **placed}
     # Only in the body of a loop do kernels read and write values in parts.
     parts = parts_in_place(graph, layouts, fixed) if placed else {}
-    owners = _owners(graph, fixed)
-    for whole, places in parts.items():
+    in_parts = {part: whole for whole, places in parts.items() for part in places}
+    for places in parts.values():
         layouts |= places
-        owners |= dict.fromkeys(places, whole)
+    views = slices_in_place(graph, layouts, {*fixed, *placed, *in_parts})
+    layouts |= views
+    owners = _owners(graph, fixed, views) | in_parts
     known = Schedule(graph, (), layouts, owners, fixed, weights)
+    seen = {*fixed, *parts, *views}
     steps = tuple(
         _loop_step(node, known, target) if node.op is ops.scan else _step(node, graph)
         for node in graph.nodes
-        if node.inputs and node not in fixed and not _is_alias(node) and node not in parts
+        if node.inputs and node not in seen and not _is_alias(node)
     )
     if not graph.updates:
         return replace(known, steps=steps)
@@ -192,10 +198,12 @@ def _is_alias(node: Node) -> bool:
     return isinstance(node.op.kind, (View, Projection))
 
 
-def _owners(graph: Graph, fixed: frozenset[Node]) -> dict[Node, Node]:
+def _owners(
+    graph: Graph, fixed: frozenset[Node], views: Mapping[Node, StridedView]
+) -> dict[Node, Node]:
     owners: dict[Node, Node] = {}
     for node in graph.nodes:
-        view = isinstance(node.op.kind, View) and node.inputs and node not in fixed
+        view = node in views or (isinstance(node.op.kind, View) and node not in fixed)
         owners[node] = owners[node.inputs[0]] if view else node
     return owners
 
@@ -243,7 +251,9 @@ def _loop_step(node: Node, known: Schedule, target: LayoutPolicy) -> Step:
     pairs = zip(own.captured, map(known.weight, outer.captured), strict=True)
     weights = {value: weight for value, weight in pairs if weight is not None}
     loop_body = _scheduled(body, target, dict(placed), weights)
-    loop = Loop(loop_body, steps_of(node), carries, stacked)
+    steps = steps_of(node)
+    laid_out = node.attrs["unroll"] == ROWS and isinstance(steps, int)
+    loop = Loop(loop_body, steps, carries, stacked, laid_out)
     return Step(node, node.inputs, tuple(items[i] for i in sorted(items)), loop=loop)
 
 

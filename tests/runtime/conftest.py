@@ -17,6 +17,7 @@ HEADER = """
 from numba import float32, float64
 from keraunos.runtime.cpu.simd import *
 from keraunos.runtime.cpu import vecmath
+from keraunos.runtime.cpu.atomics import claim, claim_seat
 from keraunos.runtime.cpu.vecmath import *
 
 @kernel_jit

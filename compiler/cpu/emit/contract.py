@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...loops.kernel import Kernel
 from ..arguments import ContractArguments, SplitArguments, WinogradArguments
 from ..bodies import Contract, RegisterBlock, Winograd
-from .epilogue import cells, filter_mask, finish_block, gate_offset, set_gates
+from .epilogue import cells, filter_mask, finish_block, gate_offset, prefetch_operands, set_gates
 from .writer import Writer
 
 ARG = ContractArguments[str, str].names()
@@ -62,32 +62,65 @@ def emit_contract(writer: Writer, kernel: Kernel, body: Contract) -> None:
     writer.line(f"unit = blocks * {ARG.panels} * thread // threads")
     writer.line(f"end = blocks * {ARG.panels} * (thread + 1) // threads")
     set_gates(writer, body.epilogue, ARG.channels)
+    _first(writer)
     with writer.block("while unit < end:"):
-        _decode(writer)
+        _position(writer)
         _panel_setup(writer, body, width)
         with writer.block("while block < stop:"):
             _one_block(writer, body)
             writer.line("block += 1")
             advance_position(writer, "row_blocks", "col_blocks")
+        _next(writer)
 
 
-def _decode(writer: Writer) -> None:
+def _first(writer: Writer) -> None:
     """Blocks come in chunks that stay in cache while every panel of weights passes over them."""
-    writer.line(f"head = unit // ({ARG.chunk} * {ARG.panels}) * {ARG.chunk}")
-    writer.line(f"size = minimum({ARG.chunk}, blocks - head)")
-    writer.line(f"rest = unit - head * {ARG.panels}")
-    writer.line("panel = rest // size")
-    writer.line("block = head + rest % size")
+    writer.line("head = 0")
+    writer.line("panel = 0")
+    writer.line("block = 0")
+    writer.line(f"size = minimum({ARG.chunk}, blocks)")
+    with writer.block("if unit > 0:"):
+        writer.line(f"head = unit // ({ARG.chunk} * {ARG.panels}) * {ARG.chunk}")
+        writer.line(f"size = minimum({ARG.chunk}, blocks - head)")
+        writer.line(f"rest = unit - head * {ARG.panels}")
+        writer.line("panel = rest // size")
+        writer.line("block = head + rest % size")
+
+
+def _next(writer: Writer) -> None:
+    """From the end of a panel's blocks on."""
+    writer.line("panel += 1")
+    with writer.block(f"if panel == {ARG.panels}:"):
+        writer.line("panel = 0")
+        writer.line("head += size")
+        writer.line(f"size = minimum({ARG.chunk}, blocks - head)")
+    writer.line("block = head")
+
+
+def _position(writer: Writer) -> None:
+    """Where the block lies, up to which a panel has units, and what follows.
+
+    Most matrices are one row of blocks: a division takes as long as several multiply-adds.
+    """
     writer.line("stop = minimum(head + size, block + end - unit)")
     writer.line("unit += stop - block")
-    writer.line("image = block // (row_blocks * col_blocks)")
-    writer.line("row = block // col_blocks % row_blocks")
-    writer.line("col = block % col_blocks")
+    writer.line("image = 0")
+    writer.line("row = 0")
+    writer.line("col = block")
+    with writer.block("if col >= col_blocks:"):
+        writer.line("row = col // col_blocks")
+        writer.line("col = col % col_blocks")
+        writer.line("image = row // row_blocks")
+        writer.line("row = row % row_blocks")
 
 
 def _panel_setup(writer: Writer, body: Contract, width: int) -> None:
-    writer.line(f"group = panel // {ARG.group_panels}")
-    writer.line(f"o = panel % {ARG.group_panels} * {width // body.epilogue.gates}")
+    writer.line("group = 0")
+    writer.line("member = panel")
+    with writer.block(f"if member >= {ARG.group_panels}:"):
+        writer.line(f"group = member // {ARG.group_panels}")
+        writer.line(f"member = member % {ARG.group_panels}")
+    writer.line(f"o = member * {width // body.epilogue.gates}")
     writer.line(f"channel = group * {ARG.channels} + o")
     writer.line("wi = channel" if body.in_place else "wi = panel * panel_size")
     if body.prefetch_panels:
@@ -96,6 +129,8 @@ def _panel_setup(writer: Writer, body: Contract, width: int) -> None:
         with writer.block("while 2 << slices <= stop - begin:"):
             writer.line("slices += 1")
     channel_setup(writer, body, _results(body, body.block).vectors, ARG)
+    if body.repacked:
+        _repack(writer, body)
 
 
 def channel_setup(
@@ -167,20 +202,25 @@ def _times(text: str, factor: int) -> str:
 def _micro_kernel(writer: Writer, body: Contract, block: RegisterBlock) -> None:
     place = f"image * {ARG.x_image} + oy * {ARG.x_row} + ox * {ARG.x_col}"
     writer.line(f"xi = {place} + group * {ARG.x_group}")
-    writer.line(f"wj = wi + image * {ARG.w_image}")
+    if body.repacked:
+        writer.line("wj = 0")
+    else:
+        _weights_of_image(writer, body)
     if body.splits:
-        _split(writer, body)
-    if body.in_place:
+        writer.line("xi += x_skipped")
+    if body.is_strided:
         writer.line("wk = wj")
     if body.prefetch_panels:
         writer.line("ahead = wi + panel_size + (block - begin) * (panel_size >> slices)")
+    results = _results(body, block)
+    if body.epilogue.gates > 1:
+        prefetch_operands(writer, body.epilogue, results)
     zero = writer.constant(0.0, body.accumulator, True)
     for r, p, j in cells(block):
         writer.line(f"a{r}_{p}_{j} = {f'b{j}' if body.bias else zero}")
     if body.clipped:
         _clip(writer, body, block)
     _loops(writer, body, block, zero)
-    results = _results(body, block)
     finish_block(writer, body.epilogue, results, filter_mask(body.masked), ARG.epilogue)
 
 
@@ -199,17 +239,27 @@ def _clip(writer: Writer, body: Contract, block: RegisterBlock) -> None:
         writer.line(f"wj += first_ky * {ARG.kxs} * {ARG.run} * {block.vectors * writer.lanes}")
 
 
+def _weights_of_image(writer: Writer, body: Contract) -> None:
+    """Where the panel's weights for this image start, or for this partial sum."""
+    writer.line(f"wj = wi + image * {ARG.w_image}")
+    if body.splits:
+        _split(writer, body)
+        writer.line("wj += w_skipped")
+
+
 def _split(writer: Writer, body: Contract) -> None:
-    """Where the partial sum of this image starts, and its steps: the last one has fewer."""
+    """What the partial sum of this image skips, and its steps: the last one has fewer."""
     writer.line("left = image")
+    writer.line("x_skipped = 0")
+    writer.line("w_skipped = 0")
     for loop in reversed([loop for loop in LOOPS if loop.steps in body.splits]):
         steps = loop.steps
         split = SplitArguments[str, str].names(steps)
         writer.line(f"skipped = left % {split.splits} * {steps}_split")
         writer.line(f"left = left // {split.splits}")
         writer.line(f"{steps} = minimum({steps}_split, {split.total} - skipped)")
-        writer.line(f"xi += skipped * {loop.x}")
-        writer.line(f"wj += skipped * {loop.w}")
+        writer.line(f"x_skipped += skipped * {loop.x}")
+        writer.line(f"w_skipped += skipped * {loop.w}")
 
 
 def _loops(writer: Writer, body: Contract, block: RegisterBlock, zero: str, outer: int = 0) -> None:
@@ -261,7 +311,7 @@ def _loop(
     with writer.block(f"for {LOOPS[outer].index} in range({head}):"):
         if outer == len(LOOPS) - 2:
             writer.line(f"xk = xi + ky * {ARG.x_ky} + kx * {ARG.x_kx}")
-            if body.in_place:
+            if body.is_strided:
                 writer.line(f"wj = wk + ky * {ARG.w_ky} + kx * {ARG.w_kx}")
         _loops(writer, body, block, zero, outer + 1)
 
@@ -326,14 +376,10 @@ def _prefetch(writer: Writer, body: Contract, block: RegisterBlock) -> None:
 def _multiply(
     writer: Writer, body: Contract, block: RegisterBlock, step: int = 0, chain: int = 0
 ) -> None:
+    panel = ARG.panel_rows if body.repacked else ARG.w
     for j in range(block.vectors):
-        index = f"wj{_weight_offset(writer, body, j)}"
-        if body.in_place and body.masked:
-            mask = f"m{j % _results(body, block).vectors}"
-            value = writer.call("load_masked", ARG.w, index, mask)
-        else:
-            value = writer.call("load", ARG.w, index)
-        writer.line(f"w{j} = {value}")
+        packed = writer.call("load", panel, f"wj{_plus(j * writer.lanes)}")
+        writer.line(f"w{j} = {_row_vector(writer, body, j) if body.is_strided else packed}")
     for r in range(block.rows):
         for p in range(block.columns):
             value = writer.call("load_splat", ARG.x, _operand(body, r, p, step))
@@ -344,15 +390,40 @@ def _multiply(
     _prefetch_rows(writer, body, block)
     if body.transposed:
         writer.line(f"xk += {ARG.x_run}")
-    writer.line(f"wj += {ARG.w_run if body.in_place else block.vectors * writer.lanes}")
+    writer.line(f"wj += {ARG.w_run if body.is_strided else block.vectors * writer.lanes}")
 
 
-def _weight_offset(writer: Writer, body: Contract, j: int) -> str:
-    """From the first vector of weights of a block to number ``j``: side by side in panels."""
-    gate = 0
-    if body.in_place:
-        gate, j = divmod(j, _results(body, body.block).vectors)
-    return f"{gate_offset(gate)}{f' + {j * writer.lanes}' if j else ''}"
+def _row_vector(writer: Writer, body: Contract, j: int) -> str:
+    """Vector number ``j`` of a block's weights, in the row of them in place."""
+    gate, j = divmod(j, _results(body, body.block).vectors)
+    index = f"wj{gate_offset(gate)}{_plus(j * writer.lanes)}"
+    if body.masked:
+        return writer.call("load_masked", ARG.w, index, f"m{j}")
+    return writer.call("load", ARG.w, index)
+
+
+def _plus(offset: int) -> str:
+    return f" + {offset}" if offset else ""
+
+
+def _repack(writer: Writer, body: Contract) -> None:
+    """Copies the rows of a panel, for all blocks of an image, to where they lie side by side."""
+    _weights_of_image(writer, body)
+    writer.line("wk = wj")
+    writer.line("to = 0")
+    with (
+        writer.block(f"for ky in range({ARG.kys}):"),
+        writer.block(f"for kx in range({ARG.kxs}):"),
+    ):
+        writer.line(f"wj = wk + ky * {ARG.w_ky} + kx * {ARG.w_kx}")
+        with writer.block(f"for c in range({ARG.run}):"):
+            for j in range(body.block.vectors):
+                place = f"to{_plus(j * writer.lanes)}"
+                value = _row_vector(writer, body, j)
+                writer.line(writer.call("store", ARG.panel_rows, place, value))
+            writer.line(writer.call("prefetch", ARG.w, f"wj + {ROWS_AHEAD} * {ARG.w_run}"))
+            writer.line(f"wj += {ARG.w_run}")
+            writer.line(f"to += {body.block.vectors * writer.lanes}")
 
 
 def _prefetch_rows(writer: Writer, body: Contract, block: RegisterBlock) -> None:
