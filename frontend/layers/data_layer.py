@@ -11,7 +11,7 @@ import numpy as np
 
 from ..arguments import checked_method
 from ..dtypes import as_array
-from ..errors import LayerError, UsageError, UsageTypeError, headed, user_facing
+from ..errors import LayerError, UsageError, UsageTypeError, headed, shown, user_facing
 from ..scope import current_scope
 from ..tensor import KerasTensor
 from ..tokens import Tokens, as_strings
@@ -185,6 +185,7 @@ def batches_of(data: Any, batch_size: int | None, steps: int | None) -> Iterator
 
     Raises:
         ValueError: ``steps`` beside an array or a list.
+        TypeError: a single value.
     """
     if is_stream(data):
         yield from islice(iterated(data), steps)
@@ -193,6 +194,11 @@ def batches_of(data: Any, batch_size: int | None, steps: int | None) -> Iterator
         raise UsageError(
             "adapt: expected steps beside data that give batches alone, such as a generator; "
             f"received steps={steps} beside a {type(data).__name__}"
+        )
+    single = isinstance(data, (str, bytes)) or getattr(data, "ndim", 1) == 0
+    if single or not hasattr(data, "__len__"):
+        raise UsageTypeError(
+            f"adapt: expected an array, a list or what gives batches; received {shown(data)}"
         )
     size = max(len(data), 1) if batch_size is None else batch_size
     for start in range(0, len(data), size):

@@ -72,9 +72,13 @@ def _flag(name: str, pred: Any) -> Any:
 def _scalar(name: str, what: str, value: Any) -> Any:
     known = _value_of(value)
     found = as_node(value) if known is None else canonical_array(known)
-    if found.shape != ():
-        raise UsageError(f"{name}: expected {what} as a scalar; received shape {found.shape}")
+    _check_scalar(name, what, found.shape)
     return found
+
+
+def _check_scalar(name: str, what: str, shape: Any) -> None:
+    if shape != ():
+        raise UsageError(f"{name}: expected {what} as a scalar; received shape {shape}")
 
 
 def _value_of(value: Any) -> Any:
@@ -239,8 +243,13 @@ def _array(value: Any) -> Any:
 
 def _run(cond: Any, step: Any, variables: Any, most: int | None) -> Any:
     """The loop in Python, of variables that have values."""
+
+    def holds(pred: Any) -> bool:
+        _check_scalar("while_loop", "pred", getattr(pred, "shape", ()))
+        return bool(pred)
+
     done = 0
-    while (most is None or done < most) and bool(cond(variables)):
+    while (most is None or done < most) and holds(cond(variables)):
         variables = step(variables)
         done += 1
     return variables

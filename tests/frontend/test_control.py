@@ -213,3 +213,8 @@ def test_what_a_branch_reads_is_computed_once():
 def test_what_is_wrong_is_told(function, message):
     with pytest.raises(ValueError, match=message):
         keras.trace(function, (4, 3))
+
+
+def test_conditions_are_scalars_of_arrays_too() -> None:
+    with pytest.raises(ValueError, match=r"while_loop: expected pred as a scalar; received shape"):
+        ops.while_loop(lambda v: v < 9, lambda v: v + 1, np.zeros(2))

@@ -19,6 +19,12 @@ ROWS = [["a", "c", "d", "d"], ["d", "z", "b", "z"]]
 DOCUMENTS = ["foo bar", "bar baz", "baz bada boom"]
 
 
+@pytest.mark.parametrize("data", [3, "a text", None, np.array("a text")])
+def test_a_layer_adapts_to_several_documents(data: Any) -> None:
+    with pytest.raises(TypeError, match="adapt: expected an array, a list or what gives batches"):
+        layers.TextVectorization().adapt(data)
+
+
 def adapted(data: Any = DOCUMENTS, **options: Any) -> Any:
     layer = layers.TextVectorization(**options)
     layer.adapt(data)
