@@ -68,6 +68,7 @@ LAYERED = {
         "config dim dim_parser dim_solver memory",
         "arrays records kernels cache_files cache_folders program",
         "program_check program_file placement cache device",
+        "native",
         "cpu",
         "devices",
         "executor",

@@ -9,7 +9,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .simd_types import I32, I64, call_named
+from ..native.simd_types import I32, I64, call_named
 
 SPINS = 4000
 """Turns a thread spins while it waits before it offers its core to others (some 50 to 200 us)."""

@@ -55,7 +55,7 @@ class Writer:
         self.lanes = lanes
         self.lines: list[str] = []
         self.constants: dict[str, str] = {}
-        self.imports: dict[str, set[str]] = {"simd": set(), "vecmath": set()}
+        self.imports: dict[str, set[str]] = {"cpu.simd": set(), "native.vecmath": set()}
         self._depth = 1
 
     def line(self, text: str = "") -> None:
@@ -76,7 +76,7 @@ class Writer:
     def use(self, *names: str) -> None:
         """Imports functions of the SIMD layer."""
         for name in names:
-            self.imports["vecmath" if name in MATH else "simd"].add(name)
+            self.imports["native.vecmath" if name in MATH else "cpu.simd"].add(name)
 
     def constant(self, value: float | Number, dtype: DType, vector: bool) -> str:
         """The name of a constant, defined once at the head of the kernel; as a vector, spread."""
@@ -139,7 +139,7 @@ class Writer:
         for module in sorted(self.imports):
             names = sorted(self.imports[module])
             if names:
-                head.append(f"from keraunos.runtime.cpu.{module} import {', '.join(names)}")
+                head.append(f"from keraunos.runtime.{module} import {', '.join(names)}")
         head += ["", "", "@kernel_jit"]
         head += ["def kernel(args, thread, threads):"]
         head += [f"    {name} = {text}" for text, name in self.constants.items()]
