@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...ir.types import BOOL
+from ...loops.indices import index_of, inside_of
 from ...loops.kernel import (
     Access,
     AnyLoad,
@@ -15,7 +16,6 @@ from ...loops.kernel import (
     Number,
     Stage,
     Store,
-    Term,
     stride_along,
 )
 from .writer import Writer
@@ -67,7 +67,7 @@ class Place:
 
     def _generated(self, load: Generated) -> str:
         numbers = [f"{load.name}_{index}" for index in range(len(load.numbers))]
-        index = self._index(load.terms)
+        index = index_of(load.terms)
         if self.vector is not None:
             step = stride_along(load.terms, self.vector)
             return self.writer.call(f"{load.fn}_lanes", *numbers, index, step)
@@ -77,19 +77,19 @@ class Place:
 
     def _gathered(self, load: Gathered) -> str:
         writer = self.writer
-        index = writer.call("get", load.index.pointer, self._index(load.index.terms))
+        index = writer.call("get", load.index.pointer, index_of(load.index.terms))
         writer.line(f"picked = int64({index})")
         if load.from_end:
             writer.line(f"picked = picked + {load.bound} if picked < 0 else picked")
-        place = f"picked * {load.stride} + {self._index(load.access.terms)}"
+        place = f"picked * {load.stride} + {index_of(load.access.terms)}"
         return self._read_inside(load.access, place, f"0 <= picked < {load.bound}", load.fill)
 
     def _read(self, access: Access) -> str:
-        index = self._index(access.terms)
+        index = index_of(access.terms)
         if access.fill is None:
             return self._plain_read(access, index)
-        inside = " and ".join(self._inside(term) for term in access.terms if term.bound)
-        return self._read_inside(access, index, inside, Number.of(access.fill, access.dtype))
+        fill = Number.of(access.fill, access.dtype)
+        return self._read_inside(access, index, inside_of(access), fill)
 
     def _plain_read(self, access: Access, index: str) -> str:
         writer = self.writer
@@ -119,43 +119,17 @@ class Place:
         value = writer.call("load_masked", access.pointer, index, "on")
         return writer.call("select", "on", value, other)
 
-    def _index(self, terms: tuple[Term, ...]) -> str:
-        return " + ".join(filter(None, map(self._term, terms))) or "0"
-
-    def _term(self, term: Term) -> str:
-        if term.is_plain:
-            if term.axis is None or term.stride == "0":
-                return ""
-            return term.axis if term.stride == "1" else f"{term.axis} * {term.stride}"
-        position = self._position(term)
-        return position if term.stride == "1" else f"({position}) * {term.stride}"
-
-    def _position(self, term: Term) -> str:
-        shifted = _shifted(term)
-        return shifted if term.divisor == 1 else f"{shifted} // {term.divisor}"
-
-    def _inside(self, term: Term) -> str:
-        text = f"0 <= {self._position(term)} < {term.bound}"
-        if term.exact and term.divisor > 1:
-            text += f" and {_shifted(term)} % {term.divisor} == 0"
-        return text
-
     def store(self, store: Store) -> None:
         writer, access = self.writer, store.access
         if self.vector is None:
             value = self.names[store.value]
             value = f"uint8({value})" if access.dtype == BOOL else value
-            writer.line(writer.call("put", access.pointer, self._index(access.terms), value))
+            writer.line(writer.call("put", access.pointer, index_of(access.terms), value))
             return
         value = self.value(store.value)
         writer.line(
-            writer.call("store_masked", access.pointer, self._index(access.terms), value, "mask")
+            writer.call("store_masked", access.pointer, index_of(access.terms), value, "mask")
         )
-
-
-def _shifted(term: Term) -> str:
-    axis = f"{term.axis} * {term.scale}" if term.axis else "0"
-    return axis if term.offset == "0" and term.axis is None else f"({axis} + {term.offset})"
 
 
 def _truths(stage: Stage) -> Iterator[str]:
