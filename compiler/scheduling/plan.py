@@ -177,6 +177,7 @@ class _Planner:
                 launch.flops,
                 launch.bytes,
                 launch.kernel.body.fills_halo,
+                launch.grid,
             )
         )
 

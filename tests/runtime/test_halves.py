@@ -11,7 +11,7 @@ import pytest
 from numba import njit, types
 from numba.extending import intrinsic
 
-from keraunos.compiler.cpu.emit.writer import pointer_name
+from keraunos.compiler.loops.writer import pointer_name
 from keraunos.compiler.ir.types import BFLOAT16, FLOAT16, DType, dtype_of
 from keraunos.runtime.native import simd_halves
 
