@@ -55,7 +55,8 @@ def compile(
     Args:
         inputs: shapes or arrays as for ``trace``, for a model that does not know its inputs.
         target: ``"cpu"``, this machine; or ``"cpu:avx512"``, ``"cpu:avx2"``, ``"cpu:sse"``, whose
-            graphs and kernels can be read on any machine, and run where it has such vectors.
+            graphs and kernels can be read on any machine, and run where it has such vectors;
+            ``"cuda"``, ``"cuda:sm_80"``, ``"cuda:sm_90a"``, NVIDIA GPUs, or ``"cuda-emulated"``.
         passes: ``"default"``, ``"none"``, or a name or names of passes to run.
         disable: a name or names of passes to leave out; ``"tile"`` and ``"fork"`` among them.
         stop_after: the last stage to run; what kernels cannot do without runs all the same.

@@ -58,7 +58,7 @@ LAYERED = {
         "scheduling",
         "target",
         "pipeline emit sources",
-        "cpu",
+        "cpu cuda",
         "targets program_file",
         "executable",
         "report",
@@ -78,7 +78,11 @@ LAYERED = {
 
 # What is slow to import, or a backend's: loaded when it is first asked for.
 LATE_BELOW = {
-    f"keraunos.{name}" for name in ("compiler.ir.graph", "runtime.devices", "runtime.cpu.toolchain")
+    f"keraunos.{name}"
+    for name in (
+        *("compiler.ir.graph", "compiler.targets"),
+        *("runtime.devices", "runtime.cpu.toolchain"),
+    )
 }
 
 # Who may know the folder of a target.

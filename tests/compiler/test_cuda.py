@@ -1,0 +1,95 @@
+"""Programs for GPUs: every op has kernels on grids; what is fused, and who shares a sum."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+from op_cases import CASE_IDS, CASES, Case
+
+from keraunos.compiler.executable import Executable, compile_graph
+from keraunos.compiler.ir.graph import Graph, IRError
+from keraunos.compiler.ir.kinds import Leaf, Projection, Region
+from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.targets import target_named
+from keraunos.runtime.program import LaunchRow
+
+OPS = [
+    pytest.param(case, id=name)
+    for case, name in zip(CASES, CASE_IDS, strict=True)
+    if not isinstance(case.op.kind, (Leaf, Region, Projection)) and "winograd" not in case.op.name
+]
+HEAD = re.compile(r"@gpu_kernel\(arguments=(\d+), threads=(\d+)\)\ndef kernel\(args\):")
+
+
+def compiled(text: str, target: str = "cuda") -> Executable:
+    return compile_graph(parse_ir(text), target=target)
+
+
+def only_text(text: str) -> str:
+    (kernel,) = compiled(text).program.kernels
+    return kernel.source
+
+
+@pytest.mark.parametrize("case", OPS)
+def test_every_op_has_kernels_on_grids(case: Case) -> None:
+    program = compile_graph(Graph("op", case.inputs, (case.node,)), target="cuda").program
+    launches = [row for row in program.rows if isinstance(row, LaunchRow)]
+    assert launches and all(row.grid is not None for row in launches)
+    for row in launches:
+        source = program.kernels[row.kernel].source
+        head = HEAD.search(source)
+        assert head is not None and row.grid is not None
+        assert (int(head[1]), int(head[2])) == (len(row.arguments), row.grid.threads)
+        assert "runtime.cpu" not in source
+        ast.parse(source)
+
+
+def test_names_say_the_architecture() -> None:
+    assert [target_named(name).name for name in ("cuda", "cuda:sm_80", "cuda-emulated")] == [
+        "cuda:sm_90a",
+        "cuda:sm_80",
+        "cuda-emulated",
+    ]
+    with pytest.raises(IRError, match="got 'cuda:sm_81'; did you mean cuda:sm_80"):
+        target_named("cuda:sm_81")
+
+
+def test_nothing_lies_around_images() -> None:
+    """Loads outside of an image are left out: no halo is stored, and no copy made for one."""
+    made = compiled("""graph g(%x: f32[N, 6, 6, 2]) -> f32[N, 6, 6, 4] {
+  $k : f32[3, 3, 2, 4]
+  %0 = conv2d(%x, $k, padding="same")
+  return %0
+}""")
+    assert made.program.launches == 1
+    assert "if 0 <= iy < height:" in made.program.kernels[0].source
+
+
+def test_a_convolution_is_fused_with_what_follows_it() -> None:
+    made = compiled("""graph g(%x: f32[N, 6, 6, 2]) -> f32[N, 2, 2, 4] {
+  $k : f32[3, 3, 2, 4]
+  $b : f32[4]
+  %0 = conv2d(%x, $k, padding="valid")
+  %1 = add(%0, $b)
+  %2 = relu(%1)
+  %3 = max_pool2d(%2, window=(2, 2), strides=(2, 2), padding="valid")
+  return %3
+}""")
+    assert made.program.launches == 1
+
+
+@pytest.mark.parametrize(
+    ("terms", "axis", "worker"),
+    [(8, 1, "thread"), (64, 1, "warp"), (4096, 1, "block"), (4096, 0, "thread")],
+)
+def test_who_shares_a_sum(terms: int, axis: int, worker: str) -> None:
+    """Terms side by side are shared by a warp or a block; of other sums each thread has its own."""
+    shape = (16, terms) if axis == 1 else (terms, 16)
+    source = only_text(f"""graph g(%x: f32[{shape[0]}, {shape[1]}]) -> f32[16] {{
+  %0 = sum(%x, axes=({axis},), keepdims=False)
+  return %0
+}}""")
+    found = {"warp": "shuffle_xor" in source, "block": "barrier()" in source}
+    assert found == {"warp": worker != "thread", "block": worker == "block"}
