@@ -7,13 +7,16 @@ from functools import cache
 
 from .device import Device
 
-KINDS = ("cpu",)  # each a folder of the runtime, with a device in its `device.py`
+KINDS = ("cpu", "cuda-emulated")
+FOLDERS = {"cuda-emulated": "cuda"}  # of the runtime, with a device in its `device.py`
 
 
 @cache
 def _device(kind: str) -> Device:
     """Loaded when a program first asks for it: a device brings compilers and drivers."""
-    device: Device = importlib.import_module(f".{kind}.device", __package__).DEVICE
+    device: Device = importlib.import_module(
+        f".{FOLDERS.get(kind, kind)}.device", __package__
+    ).DEVICE
     return device
 
 

@@ -67,9 +67,9 @@ LAYERED = {
         "forks columns trust threefry erf_inverse host_functions",
         "config dim dim_parser dim_solver memory",
         "arrays records kernels cache_files cache_folders program",
-        "program_check program_file placement cache device",
+        "program_check program_file placement host_call cache device",
         "native",
-        "cpu",
+        "cpu cuda",
         "devices",
         "executor",
         "profiler finite",
@@ -81,7 +81,7 @@ LATE_BELOW = {
     f"keraunos.{name}"
     for name in (
         *("compiler.ir.graph", "compiler.targets"),
-        *("runtime.devices", "runtime.cpu.toolchain"),
+        *("runtime.devices", "runtime.cpu.toolchain", "runtime.cuda.toolchain"),
     )
 }
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import platform
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
-import llvmlite
 import llvmlite.binding as llvm
 
-from ..native.features import features, lanes
+from ..native.features import features, lanes, versions
 
 CACHE_ROOT = Path("/sys/devices/system/cpu/cpu0/cache")
 FREQUENCY = Path("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq")
@@ -146,14 +143,6 @@ def clock_ghz(frequency: Path = FREQUENCY, info: Path = CPU_INFO) -> float:
     return USUAL_GHZ
 
 
-def _versions() -> str:
-    llvm_version = ".".join(map(str, llvm.llvm_version_info))
-    return (
-        f"python {platform.python_version()}, numba {version('numba')}, "
-        f"llvmlite {llvmlite.__version__}, llvm {llvm_version}"
-    )
-
-
 @cache
 def host() -> Host:
     """The machine this process runs on (looked at once)."""
@@ -169,6 +158,6 @@ def host() -> Host:
         l1_bytes=cache_bytes(1),
         l2_bytes=cache_bytes(2),
         l3_bytes=cache_bytes(3),
-        versions=_versions(),
+        versions=versions(),
         clock_ghz=clock_ghz(),
     )

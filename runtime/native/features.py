@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
 from functools import cache
+from importlib.metadata import version
 
+import llvmlite
 import llvmlite.binding as llvm
 
 from ..config import ConfigError
@@ -40,3 +43,12 @@ def forced_lanes(native: int, wanted: str | None) -> int:
     if wanted not in map(str, choices):
         raise ConfigError(f"KERAUNOS_LANES: expected one of {choices} here, got {wanted!r}")
     return int(wanted)
+
+
+def versions() -> str:
+    """Of what makes machine code of kernels."""
+    llvm_version = ".".join(map(str, llvm.llvm_version_info))
+    return (
+        f"python {platform.python_version()}, numba {version('numba')}, "
+        f"llvmlite {llvmlite.__version__}, llvm {llvm_version}"
+    )

@@ -6,6 +6,7 @@ exceptions. Back ends optimise the module, and make of it what their devices loa
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,7 +51,7 @@ PASSES = (
 )
 
 
-def module_of(source: str, path: Path, package: str | None = None) -> ModuleType:
+def module_of(source: str | ast.Module, path: Path, package: str | None = None) -> ModuleType:
     """What the text of a kernel defines; ``package`` is the one its relative imports start from."""
     module = ModuleType(f"keraunos_kernel_{path.stem}")
     module.__file__ = str(path)

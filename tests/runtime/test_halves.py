@@ -11,8 +11,8 @@ import pytest
 from numba import njit, types
 from numba.extending import intrinsic
 
-from keraunos.compiler.loops.writer import pointer_name
 from keraunos.compiler.ir.types import BFLOAT16, FLOAT16, DType, dtype_of
+from keraunos.compiler.loops.writer import pointer_name
 from keraunos.runtime.native import simd_halves
 
 Run = Callable[..., None]
