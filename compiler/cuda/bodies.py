@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ..ir.types import DType
 from ..loops.kernel import Body, Epilogue, Nest
+from .machine import THREADS
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,29 @@ class GridNest(Body):
 
 
 @dataclass(frozen=True)
+class Tile:
+    """What a block of threads computes: ``rows`` x ``columns`` results, ``depth`` products a step.
+
+    A step's operands lie in shared memory. Each thread has ``own`` x ``own`` of the results in
+    registers: groups of four neighbours along both axes.
+    """
+
+    rows: int
+    columns: int
+    depth: int
+    own: int
+
+    @property
+    def threads(self) -> int:
+        return self.rows * self.columns // self.own**2
+
+    def __str__(self) -> str:
+        return f"{self.rows}x{self.columns}x{self.depth}"
+
+
+@dataclass(frozen=True)
 class GridContract(Body):
-    """Matrix product, convolution or gradient of a kernel, a result a thread.
+    """Matrix product, convolution or gradient of a kernel, a result a thread or a tile a block.
 
     ``y[i, row, col, o] = sum over ky, kx, c of x[i, row * stride_y + ky * step_y - top, col *
     stride_x + kx * step_x - left, c] * w[ky, kx, c, o]``, with every stride an argument. Where
@@ -33,6 +55,11 @@ class GridContract(Body):
     are channels, ``row`` and ``col`` a place of the window, and ``c`` images. ``split``: the sum
     over ``c`` is split (split-K), each batch is one partial sum. ``blocked_sum``: a long sum is
     computed in blocks (blocked summation), which rounds less.
+
+    With a ``tile``, rows of the product are results of ``(i, row, col)``, the elements of a pooling
+    window side by side, and columns are ``o``. ``gradient``: rows are ``(row, col, i)``.
+    ``taps``: there are several ``ky, kx``. ``fours``: ``c`` come four at a time. ``across``:
+    neighbours along rows are neighbours in ``x``, and not those along the sum.
     """
 
     epilogue: Epilogue
@@ -40,6 +67,11 @@ class GridContract(Body):
     padded: bool
     split: bool
     blocked_sum: bool
+    tile: Tile | None = None
+    gradient: bool = False
+    taps: bool = False
+    fours: bool = False
+    across: bool = False
     engine: str = "fma"
 
     @property
@@ -84,3 +116,9 @@ class GridScatter(Body):
 
     dtype: DType
     from_end: bool
+
+
+def threads_of(body: Body) -> int:
+    """Threads in a block of a kernel."""
+    tile = body.tile if isinstance(body, GridContract) else None
+    return THREADS if tile is None else tile.threads

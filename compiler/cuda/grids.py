@@ -9,8 +9,8 @@ from ...runtime.program import Grid, Scratch
 from ..ir.types import Size, product
 from ..loops.kernel import Kernel, Nest
 from ..loops.layout import Address, Launch
-from .bodies import GridNest
-from .machine import THREADS, WARP
+from .bodies import GridNest, threads_of
+from .machine import WARP
 
 # Terms of a reduction for which a warp, or a block, are worth it.
 WARP_TERMS, BLOCK_TERMS = 32, 1024
@@ -19,9 +19,10 @@ SHUFFLED = frozenset({"float32", "float64", "int32", "int64"})  # dtypes that th
 
 def with_grid(launch: Launch, units: Size, worker: str = "thread") -> Launch:
     """``launch`` on a grid with a thread, a warp or a block for each of ``units``."""
-    each = {"thread": 1, "warp": WARP, "block": THREADS}[worker]
-    a_block = THREADS // each
-    return replace(launch, grid=Grid((units + (a_block - 1)) // a_block, THREADS))
+    threads = threads_of(launch.kernel.body)
+    each = {"thread": 1, "warp": WARP, "block": threads}[worker]
+    a_block = threads // each
+    return replace(launch, grid=Grid((units + (a_block - 1)) // a_block, threads))
 
 
 def on_grid(launch: Launch) -> Launch:

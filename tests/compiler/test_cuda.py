@@ -8,6 +8,7 @@ import re
 import pytest
 from op_cases import CASE_IDS, CASES, Case
 
+from keraunos.compiler.cuda.bodies import GridContract
 from keraunos.compiler.executable import Executable, compile_graph
 from keraunos.compiler.ir.graph import Graph, IRError
 from keraunos.compiler.ir.kinds import Leaf, Projection, Region
@@ -93,3 +94,37 @@ def test_who_shares_a_sum(terms: int, axis: int, worker: str) -> None:
 }}""")
     found = {"warp": "shuffle_xor" in source, "block": "barrier()" in source}
     assert found == {"warp": worker != "thread", "block": worker == "block"}
+
+
+PRODUCT = """graph g(%x: f32[{0}, {1}]) -> f32[{0}, {2}] {{
+  $k : f32[{1}, {2}]
+  %0 = matmul(%x, $k)
+  return %0
+}}"""
+
+
+@pytest.mark.parametrize(
+    ("rows", "depth", "columns", "tile"),
+    [
+        (4096, 4096, 4096, "128x128x8"),
+        (1024, 512, 1024, "64x64x16"),
+        ("N", 64, 32, "32x32x8"),
+        ("N", 64, 10, "None"),  # most of a tile would be empty
+        ("N", 4, 64, "None"),  # there is little to share
+    ],
+)
+def test_tiles_of_products(rows: int | str, depth: int, columns: int, tile: str) -> None:
+    made = compiled(PRODUCT.format(rows, depth, columns))
+    body = made.plan.kernels[0].body
+    assert isinstance(body, GridContract) and str(body.tile) == tile
+
+
+def test_a_tile_is_a_block() -> None:
+    (row,) = compiled(PRODUCT.format("N", 64, 70)).program.rows
+    assert isinstance(row, LaunchRow)
+    assert str(row.grid) == "3*((N + 31)//32) x 64"
+
+
+def test_models_share_tiles_of_equal_structure() -> None:
+    texts = {only_text(PRODUCT.format("N", depth, 64)) for depth in (32, 48, 512)}
+    assert len(texts) == 1

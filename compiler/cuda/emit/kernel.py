@@ -12,10 +12,13 @@ from ..bodies import (
     GridPoolingGradient,
     GridScatter,
     GridWindow,
+    Tile,
+    threads_of,
 )
 from .contract import emit_contract
 from .nest import emit_nest
 from .scatter import emit_scatter
+from .tiles import emit_tiles
 from .window import emit_depthwise_kernel_gradient, emit_pooling_gradient, emit_window
 from .writer import Writer
 
@@ -23,10 +26,12 @@ from .writer import Writer
 @cache
 def emit(kernel: Kernel) -> str:
     """The source of ``kernel``; the same text for equal kernels."""
-    writer = Writer()
+    writer = Writer(threads_of(kernel.body))
     match kernel.body:
         case GridNest() as body:
             emit_nest(writer, kernel, body)
+        case GridContract(tile=Tile() as tile) as body:
+            emit_tiles(writer, kernel, body, tile)
         case GridContract() as body:
             emit_contract(writer, kernel, body)
         case GridWindow() as body:

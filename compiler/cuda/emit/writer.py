@@ -8,6 +8,9 @@ from ...loops.kernel import Kernel
 from ...loops.writer import TextWriter, signature_comment
 from ..machine import THREADS, WARP
 
+# Of the names of kernels those of tiles in registers.
+TILES = frozenset({"add_tiles", "element", "get_line", "outer", "row_of", "zeros"})
+
 
 class Writer(TextWriter):
     """Writes for blocks of ``threads`` threads, by the names of the GPU's vocabulary."""
@@ -52,8 +55,11 @@ class Writer(TextWriter):
         ]
         head += ["", *signature_comment(kernel.params), '"""', ""]
         head += ["from numba import float32, float64, int8, int32, int64, uint8", ""]
-        names = ", ".join(sorted(self.imports))
-        head += [f"from keraunos.runtime.cuda.vocabulary import {names}", "", ""]
+        for module, names in (("tiles", TILES), ("vocabulary", self.imports - TILES)):
+            used = ", ".join(sorted(self.imports & names))
+            if used:
+                head.append(f"from keraunos.runtime.cuda.{module} import {used}")
+        head += ["", ""]
         head += [f"@gpu_kernel(arguments={len(kernel.params)}, threads={self.threads})"]
         head += ["def kernel(args):"]
         head += [f"    {name} = {text}" for text, name in self.constants.items()]

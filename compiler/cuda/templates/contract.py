@@ -20,6 +20,7 @@ from ...ops.windowing import Pairs, resolve_padding
 from ..arguments import GridContractArguments
 from ..bodies import GridContract
 from ..grids import with_grid
+from ..tiling import choose_tile
 
 LONG_DEPTH = 640  # products from which a sum is blocked, for less rounding
 Arguments: TypeAlias = GridContractArguments[Pointer, Size]
@@ -41,12 +42,14 @@ class _Problem:
         walked: see ``Walked``.
         padding: of images; empty where there are none.
         image: rows and columns of those.
+        gradient: whether it is one of a kernel.
     """
 
     sizes: dict[str, Size]
     walked: Walked
     padding: Pairs = ()
     image: tuple[Size, ...] = ()
+    gradient: bool = False
 
     @property
     def is_padded(self) -> bool:
@@ -85,13 +88,7 @@ def build_kernel_gradient(group: Anchored, name: str) -> Launch:
 
 def _launch(group: Anchored, problem: _Problem, name: str) -> Launch:
     depth = problem.extent("kys", "kxs", "total" if "total" in problem.sizes else "run")
-    contract = GridContract(
-        epilogue=group.matched.epilogue,
-        bias=group.matched.bias is not None,
-        padded=problem.is_padded,
-        split="total" in problem.sizes,
-        blocked_sum=not isinstance(depth, int) or depth > LONG_DEPTH,
-    )
+    contract = _contract(group, problem, depth)
     left, right = group.anchor.inputs
     border: dict[str, Size] = {}
     if problem.is_padded:
@@ -104,11 +101,45 @@ def _launch(group: Anchored, problem: _Problem, name: str) -> Launch:
         **(PLAIN | problem.sizes | border),
         epilogue=group.epilogue(partial(_walked, problem.walked)),
     )
-    results = problem.extent("images", "rows", "cols", "groups", "channels")
-    batches, pool = problem.sizes["batches"], group.matched.pool
-    products = results * depth * (pool.rows * pool.columns if pool else 1)
-    flops = products * 2 * (1 if contract.split else batches)
-    return with_grid(group.launch(name, contract, arguments, flops), results * batches)
+    rows = problem.extent("images", "rows", "cols") * _window(group)
+    channels, batches = problem.extent("groups", "channels"), problem.sizes["batches"]
+    flops = rows * channels * depth * 2 * (1 if contract.split else batches)
+    launch = group.launch(name, contract, arguments, flops)
+    if contract.tile is None:
+        units = problem.extent("batches", "images", "rows", "cols", "groups", "channels")
+        return with_grid(launch, units)
+    tiles = _tiles(rows, contract.tile.rows) * _tiles(
+        problem.sizes["channels"], contract.tile.columns
+    )
+    return with_grid(launch, tiles * batches * problem.sizes["groups"], "block")
+
+
+def _contract(group: Anchored, problem: _Problem, depth: Size) -> GridContract:
+    run, split = problem.sizes["run"], "total" in problem.sizes
+    rows = problem.extent("images", "rows", "cols") * _window(group)
+    is_long = not isinstance(depth, int) or depth > LONG_DEPTH
+    return GridContract(
+        epilogue=group.matched.epilogue,
+        bias=group.matched.bias is not None,
+        padded=problem.is_padded,
+        split=split,
+        blocked_sum=is_long,
+        tile=choose_tile(rows, problem.sizes["channels"], depth, _window(group)),
+        gradient=problem.gradient,
+        taps=problem.extent("kys", "kxs") != 1,
+        fours=isinstance(run, int) and run % 4 == 0 and not split,
+        across=problem.sizes["x_run"] != 1,
+    )
+
+
+def _window(group: Anchored) -> int:
+    """Places of a pooling window: so many rows of the product make one result."""
+    pool = group.matched.pool
+    return pool.rows * pool.columns if pool else 1
+
+
+def _tiles(size: Size, tile: int) -> Size:
+    return (size + (tile - 1)) // tile
 
 
 def _walked(walked: Walked, layout: Placed) -> Strides:
@@ -284,7 +315,7 @@ def _kernel_gradient(group: Anchored) -> _Problem:
     if split is not None:
         sizes["total"] = images
     padding = resolve_padding(x.type.shape[1:3], (kh, kw), (sy, sx), (dy, dx), attrs["padding"])
-    return _Problem(sizes, (-2, -4, -3), padding, x.type.shape[1:3])
+    return _Problem(sizes, (-2, -4, -3), padding, x.type.shape[1:3], gradient=True)
 
 
 def match_kernel_gradient(
