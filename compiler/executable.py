@@ -94,7 +94,7 @@ class Executable:
             here = " or ".join(map(repr, targets_here()))
             raise IRError(
                 f"{self.program.name}: compiled for {self.program.target!r}, which this machine "
-                f"does not run; it runs {here}. Compile with target='cpu' to run it here"
+                f"does not run; it runs {here}. Compile for one of these to run it here"
             )
         return self.loaded
 
