@@ -250,7 +250,7 @@ def _shared(name: str, target: Any, element: Any, size: int) -> Any:
             memory.linkage, memory.align = "internal", 16
             memory.initializer = ir.Constant(array, ir.Undefined)
             pointer = builder.addrspacecast(memory, ir.PointerType(element))
-            _tell(builder, "keraunos_shared", pointer, length * size)
+            tell(builder, "keraunos_shared", pointer, length * size)
             return pointer
 
         return types.CPointer(target)(count), lower
@@ -264,7 +264,7 @@ shared_i32 = _shared("shared_i32", types.int32, I32, 4)
 shared_i64 = _shared("shared_i64", types.int64, I64, 8)
 
 
-def _tell(builder: Any, name: str, pointer: Any, size: int) -> None:
+def tell(builder: Any, name: str, pointer: Any, size: int) -> None:
     """Say to the emulator what is about to be done with memory."""
     address = builder.bitcast(pointer, I8.as_pointer())
     call_named(builder, name, ir.VoidType(), [address, I64(size)])
@@ -276,7 +276,7 @@ def _get(context: Any, p: Any, i: Any) -> Any:
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address = builder.gep(args[0], [args[1]])
-        _tell(builder, "keraunos_reads", address, _bytes(context, p))
+        tell(builder, "keraunos_reads", address, _bytes(context, p))
         return emit_widened(builder, p.dtype, builder.load(address))
 
     return _number_at(p)(p, types.int64), lower
@@ -290,7 +290,7 @@ def _put(context: Any, p: Any, i: Any, x: Any) -> Any:
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address = builder.gep(args[0], [args[1]])
-        _tell(builder, "keraunos_writes", address, _bytes(context, p))
+        tell(builder, "keraunos_writes", address, _bytes(context, p))
         builder.store(emit_narrowed(builder, p.dtype, args[2]), address)
         return context.get_dummy_value()
 
