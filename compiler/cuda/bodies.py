@@ -76,7 +76,7 @@ class GridContract(Body):
 
     @property
     def multiplier(self) -> str:
-        return self.engine
+        return self.engine if self.tile is None else f"{self.engine} in tiles of {self.tile}"
 
 
 @dataclass(frozen=True)

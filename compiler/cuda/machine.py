@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 WARP = 32  # threads that run one instruction together
 THREADS = 256  # of a block, where nothing else is said
+SAMPLES = 64  # what an unknown batch is taken to be
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from .groups import group_refusal
 from .layouts import choose_layouts
 from .lower import lower_group
 from .machine import CUDA, DESCRIBED, EMULATED, NEWEST, Gpu
+from .split_sums import split_sum
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class CudaTarget(Target[Gpu]):
         return function in MATH
 
     def split_sum(self, node: Node) -> Node | None:
-        return None
+        return split_sum(node)
 
     def refusal(self, body: Graph) -> Refusal | None:
         return group_refusal(body)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ..durations import size_of
 from ..ir.types import Size
 from .bodies import Tile
+from .machine import SAMPLES
 
-SAMPLES = 64  # what an unknown batch is taken to be
 # The largest first: more results a thread need fewer reads of shared memory for each product.
 TILES = (Tile(128, 128, 8, 8), Tile(64, 64, 16, 4), Tile(32, 32, 8, 4))
 ENOUGH = 132  # tiles that keep all multiprocessors busy

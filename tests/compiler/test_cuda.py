@@ -13,6 +13,7 @@ from keraunos.compiler.executable import Executable, compile_graph
 from keraunos.compiler.ir.graph import Graph, IRError
 from keraunos.compiler.ir.kinds import Leaf, Projection, Region
 from keraunos.compiler.ir.parser import parse_ir
+from keraunos.compiler.report.explain import explain
 from keraunos.compiler.targets import target_named
 from keraunos.runtime.program import LaunchRow
 
@@ -128,3 +129,20 @@ def test_a_tile_is_a_block() -> None:
 def test_models_share_tiles_of_equal_structure() -> None:
     texts = {only_text(PRODUCT.format("N", depth, 64)) for depth in (32, 48, 512)}
     assert len(texts) == 1
+
+
+def test_sums_over_samples_are_split() -> None:
+    """First over each sample, or some images of a kernel's gradient, then over all of these."""
+    results = "f32[16], f32[3, 3, 4, 16]"
+    made = compiled(f"""graph g(%x: f32[N, 8, 8, 4], %g: f32[N, 8, 8, 16]) -> ({results}) {{
+  %0 = sum(%g, axes=(0, 1, 2), keepdims=False)
+  %1 = conv2d_kernel_gradient(%x, %g, window=(3, 3), padding="same")
+  return %0, %1
+}}""")
+    shapes = {str(node.type) for node in made.graph.nodes if node.inputs}
+    assert "f32[N, 16]" in shapes and "f32[(N + 31)//32, 3, 3, 4, 16]" in shapes
+
+
+def test_explain_tells_tiles() -> None:
+    made = compiled(PRODUCT.format(1024, 512, 1024))
+    assert explain(made).to_dict()["engines"] == {"matmul": "fma in tiles of 64x64x16"}
