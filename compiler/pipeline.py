@@ -15,6 +15,7 @@ from .ops.stepping import FULL, Unroll
 from .passes.expand import expand
 from .passes.fold_batch_norm import fold_batch_norm
 from .passes.fold_constants import fold_constants
+from .passes.fold_tables import fold_tables
 from .passes.hoist import hoist
 from .passes.inline import inline
 from .passes.reductions import reductions
@@ -40,6 +41,7 @@ NEUTRAL: tuple[PassFunction, ...] = (
     trim,
     wavefront,
     hoist,
+    fold_tables,
     retain,
     sink,
     inline,

@@ -53,6 +53,11 @@ class Operation(Checked):
     inbound_nodes: list[CallNode]
     kind = "layer"
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        operation = super().__new__(cls)
+        operation.inbound_nodes = []
+        return operation
+
     @property
     def class_name(self) -> str:
         """What ``summary`` prints in brackets."""
@@ -65,10 +70,30 @@ class Operation(Checked):
         """
         marked = tree.map_structure(_without_history, outputs)
         node = CallNode(self, *map(tree.copied, (tuple(args), dict(kwargs), marked)))
-        self.inbound_nodes.append(node)
-        for index, tensor in enumerate(node.output_tensors):
-            tensor.history = KerasHistory(self, len(self.inbound_nodes) - 1, index)
+        self.enter(node)
         return marked
+
+    def enter(self, node: CallNode) -> None:
+        """Makes a call one of the history, if it is none yet; its results remember it."""
+        if node not in self.inbound_nodes:
+            self.inbound_nodes.append(node)
+        place = self.inbound_nodes.index(node)
+        for index, tensor in enumerate(node.output_tensors):
+            tensor.history = KerasHistory(self, place, index)
+
+    @property
+    def begins(self) -> bool:
+        """Whether a model begins with its first call."""
+        return bool(self.inbound_nodes) and self.inbound_nodes[0].is_input
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy takes over where a model begins, and no other calls: models have theirs copied.
+
+        So a copy is of the operation alone, however long the chain is that it stands in.
+        """
+        state = dict(vars(self))
+        nodes = state.pop("inbound_nodes")
+        return state | ({"inbound_nodes": nodes[:1]} if self.begins else {})
 
 
 def _without_history(output: Any) -> Any:
@@ -86,15 +111,15 @@ class FunctionOperation(Operation):
         self.function = function
         self.name = unique_name(function.__name__)
         self.source = user_line()
-        self.inbound_nodes = []
 
     def __getstate__(self) -> dict[str, Any]:
         """A pickle has the function by its public name, which is that of one around it."""
+        state = super().__getstate__()
         module = sys.modules.get(getattr(self.function, "__module__", ""))
         public = getattr(module, self.function.__name__, None)
         if getattr(public, "__wrapped__", None) is not self.function:
-            return vars(self)
-        return {**vars(self), "function": None, "public": public}
+            return state
+        return {**state, "function": None, "public": public}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         public = state.pop("public", None)

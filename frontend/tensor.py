@@ -59,6 +59,19 @@ class KerasTensor(Operators):
         scope = current_scope()
         self.values: Any = scope if scope is not None and scope.has_values else None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy is of the type alone; what made it is copied with a model, or is where one begins.
+
+        So it does not matter how long a chain of layers and nodes led to it.
+        """
+        node, history = self.node, self.history
+        begins = history is not None and not history.node_index and history.operation.begins
+        return {
+            **vars(self),
+            "node": input_(self._name or "x", node.tensor_type) if node.inputs else node,
+            "history": history if begins else None,
+        }
+
     @property
     def name(self) -> str:
         """A unique name, given when it is first asked for."""

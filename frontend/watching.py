@@ -70,7 +70,8 @@ class Watched:
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy takes over: programs read the attributes of this one."""
-        state = {name: each for name, each in vars(self).items() if name not in (_READ_OF, _OWN)}
+        own: Any = super().__getstate__() or {}
+        state = {name: each for name, each in own.items() if name not in (_READ_OF, _OWN)}
         return state | {name: made() for name, made in _OF_PROGRAMS.items() if name in state}
 
 

@@ -15,6 +15,7 @@ from .variable import Variable
 from .watching import Watched
 
 # Attributes in which no weights or layers of the layer itself are looked for.
+_WITHIN = "layers within"
 _BOOKKEEPING = frozenset({"inbound_nodes", "given_arguments", "programs", "source"})
 
 
@@ -22,6 +23,18 @@ class Weighted(Watched, Operation):
     """Finds weights and inner layers among its own attributes, lists and dicts included."""
 
     _trainable = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The layers within come first, the innermost at the front.
+
+        So none is reached through all that are around it, which Python's limit of recursion allows
+        for some dozen of them.
+        """
+        within = [layer for layer in all_layers(self) if layer is not self]
+        return {_WITHIN: within[::-1]} | super().__getstate__()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update({name: each for name, each in state.items() if name != _WITHIN})
 
     @property
     def own_variables(self) -> list[Variable]:

@@ -36,7 +36,7 @@ class ContractArguments(ArgumentRecord[P, S]):
     """Of a ``Contract``: operands ``x`` and ``w``, extents, strides along the loops of the sum.
 
     ``x_run`` is that of a ``transposed`` operand; ``w_ky``, ``w_kx`` and ``w_run`` of one
-    ``in_place``.
+    ``in_place``. ``panel_rows`` is scratch, for those that are ``repacked``.
     """
 
     x: P
@@ -63,6 +63,7 @@ class ContractArguments(ArgumentRecord[P, S]):
     w_ky: S = ABSENT
     w_kx: S = ABSENT
     w_run: S = ABSENT
+    panel_rows: P = ABSENT
     splits: Mapping[str, SplitArguments[P, S]] = field(default_factory=dict)
     epilogue: EpilogueArguments[P, S] = field(metadata=holds(EpilogueArguments))
     above: S = ABSENT

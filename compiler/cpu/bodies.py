@@ -33,10 +33,11 @@ class Contract(Body):
 
     ``y[n, oy, ox, o] = sum over ky, kx, c of x[n, oy, ox; ky, kx, c] * w[panel(o), ky, kx, c, o]``
     with every stride an argument. The weights ``w`` are packed in panels, or read ``in_place``:
-    channels side by side, strides along the sums. ``transposed``: columns of ``x`` are contiguous,
-    and the axis that is summed over has a stride. ``splits`` lists the loops of the sum (``kys``,
-    ``kxs``, ``run``) that are split (split-K), from the outermost on: each image is one partial
-    sum.
+    channels side by side, strides along the sums. ``repacked``: rows ``in_place`` are copied to a
+    panel in scratch, once for all blocks of an image. ``transposed``: columns of ``x`` are
+    contiguous, and the axis that is summed over has a stride. ``splits`` lists the loops of the sum
+    (``kys``, ``kxs``, ``run``) that are split (split-K), from the outermost on: each image is one
+    partial sum.
 
     ``tail`` says what happens where the columns are no multiple of the block: ``"overlap"``
     computes the last block again further left, ``"single"`` finishes column by column. ``masked``:
@@ -63,6 +64,7 @@ class Contract(Body):
     carried: bool = False
     prefetch_panels: bool = False
     in_place: bool = False
+    repacked: bool = False
     transposed: bool = False
     splits: tuple[str, ...] = ()
     prefetch_rows: tuple[str, ...] = ()
@@ -71,6 +73,11 @@ class Contract(Body):
     prefetch_weights: bool = True
     engine: str = "fma"
     accumulator: DType = FLOAT32
+
+    @property
+    def is_strided(self) -> bool:
+        """Whether a block reads weights that lie apart along its sum."""
+        return self.in_place and not self.repacked
 
     @property
     def multiplier(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 from ...runtime.cpu.host import Host
 from ..ir.graph import Graph, IRError
@@ -13,6 +14,7 @@ from ..loops.layout import Launch, Layout, Placed
 from ..loops.nest import build_nest
 from ..scheduling.lower import describe, kernel_name
 from .blocking import BlockEngine
+from .emit.writer import MATH
 from .templates.contract import build_contract, build_kernel_gradient
 from .templates.depthwise_kernel_gradient import build_depthwise_kernel_gradient
 from .templates.halo_fill import build_halo_fill
@@ -28,7 +30,7 @@ from .templates.winograd_kernel_transform import build_winograd_kernel_transform
 # are turned. The nest takes all that is no heavy op.
 CONTRACTIONS = (build_contract, build_winograd)
 BY_VECTORS = (build_winograd_kernel_transform, build_window, build_pooling_gradient)
-ANY_MACHINE = (build_transpose, build_nest)
+ANY_MACHINE = (build_transpose, partial(build_nest, expensive=MATH))
 
 
 def lower_group(

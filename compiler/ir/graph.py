@@ -81,6 +81,10 @@ class Graph:
         """Every node, operands before users, inputs first; the same order every time."""
         return tuple(post_order((*self.inputs, *self.updates, *self.outputs)))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy is made of the nodes in their order: none is reached through a chain of others."""
+        return _from_nodes, (self.nodes, self.name, self.inputs, self.outputs, self.updates)
+
     @property
     def returned(self) -> tuple[Node, ...]:
         """The outputs that the caller gets."""
@@ -165,6 +169,10 @@ class Graph:
             for index, operand in enumerate(node.inputs):
                 graph.add_edge(operand, node, operand=index)
         return graph
+
+
+def _from_nodes(nodes: tuple[Node, ...], name: str, *ends: tuple[Node, ...]) -> Graph:
+    return Graph(name, *ends)
 
 
 def post_order(

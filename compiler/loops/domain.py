@@ -6,7 +6,7 @@ movement, and at most one set of reduced axes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from ...runtime.forks import cached_property
@@ -95,12 +95,18 @@ class Values:
         """Every value but the constants, operands before users."""
         return self.closure(self.outputs)
 
-    def closure(self, roots: Iterable[Value], inside_only: bool = False) -> tuple[Value, ...]:
-        """``roots`` and all they are computed from; ``inside_only`` stops where sweeps end."""
+    def closure(
+        self,
+        roots: Iterable[Value],
+        inside_only: bool = False,
+        known: Container[Value] = (),
+    ) -> tuple[Value, ...]:
+        """``roots`` and all they are computed from but what is ``known``; ``inside_only`` stops
+        where sweeps end."""
         found: dict[Value, None] = {}
 
         def visit(value: Value) -> None:
-            if value in found or is_constant(value.node):
+            if value in found or value in known or is_constant(value.node):
                 return
             if inside_only and not self.is_inside(value):
                 return

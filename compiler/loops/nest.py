@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from ..ir.graph import Graph
@@ -47,26 +47,33 @@ LONG_SUM = 512  # terms from which a sum is blocked, for less rounding
 
 
 def build_nest(
-    body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...], name: str
+    body: Graph,
+    operands: tuple[Placed, ...],
+    results: tuple[Placed, ...],
+    name: str,
+    expensive: Collection[str] = (),
 ) -> Launch | None:
-    """The launch that computes ``body``, or None where its nodes share no loop domain."""
+    """The launch that computes ``body``, or None where its nodes share no loop domain.
+
+    What the ops named in ``expensive`` compute is rather read back than computed again.
+    """
     domain = find_domain(body)
     if domain is None:
         return None
     values = Values(body, domain)
     if not values.fit():
         return None
-    return _Builder(values, Accesses(body, operands, results, domain)).launch(name)
+    return _Builder(values, Accesses(body, operands, results, domain), expensive).launch(name)
 
 
 class _Builder:
     """Names values and parameters while it writes down the stages of one nest."""
 
-    def __init__(self, values: Values, accesses: Accesses) -> None:
+    def __init__(self, values: Values, accesses: Accesses, expensive: Collection[str]) -> None:
         self.values = values
         self.domain: Domain = values.domain
         self.accesses = accesses
-        self.sweeps = plan_sweeps(values)
+        self.sweeps = plan_sweeps(values, expensive)
         self.args = Arguments()
         self.names: dict[Value, str] = {}
         self.groups: tuple[Group, ...] = loop_groups(self.domain, list(self._all_accesses()))
@@ -151,7 +158,7 @@ class _Builder:
 
     def _stage(self, sweep: Sweep) -> Stage:
         return Stage(
-            loads=self._loads(sweep.inside),
+            loads=(*map(self._read_back, sweep.kept), *self._loads(sweep.inside)),
             block=self._block(sweep.inside),
             accumulate=tuple(map(self._accumulate, sweep.reductions)),
             stores=self._stores(sweep.inside_outputs),
@@ -162,6 +169,11 @@ class _Builder:
 
     def _loads(self, values: Iterable[Value]) -> tuple[AnyLoad, ...]:
         return tuple(self._load(value) for value in values if is_load(value.node))
+
+    def _read_back(self, kept: Output) -> Load:
+        """A load of what an earlier sweep stored where the result ``kept.index`` will lie."""
+        access = self._access(self.accesses.write(kept.index, kept.value), "y")
+        return Load(self._name(kept.value), access)
 
     def _load(self, value: Value) -> AnyLoad:
         if is_generated(value.node):

@@ -13,7 +13,8 @@ attribute ``axis`` says otherwise: sequences come batch-major, ``[N, T, C]``, an
 carries and the stacked results all have the batch in front, and nothing is ever transposed.
 
 The attribute ``unroll`` is for the pass of that name, and changes no value: how many steps a step
-of the loop becomes (1: it stays as it is), ``"full"``, or ``"auto"`` where the pass chooses.
+of the loop becomes (1: it stays as it is), ``"full"``, or ``"auto"`` where the pass chooses. After
+it ``"rows"`` says that each step has rows of its own in the program.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from ..ir.kinds import Region
 from ..ir.types import TensorType, TupleType, Type
 from .registry import register
 from .scan_gradient import scan_gradient
-from .stepping import AUTO, FULL, at_one_step, over_all_steps, split_operands
+from .stepping import AUTO, FULL, ROWS, at_one_step, over_all_steps, split_operands
 
 # The type rule
 
@@ -74,10 +75,10 @@ def _check_attributes(body: Any, carries: Any, sequences: Any, axis: Any) -> Non
 
 def _check_unroll(unroll: Any) -> None:
     is_count = isinstance(unroll, int) and not isinstance(unroll, bool) and unroll >= 1
-    if not is_count and unroll not in (AUTO, FULL):
+    if not is_count and unroll not in (AUTO, FULL, ROWS):
         raise ValueError(
-            f"expected unroll to be {AUTO!r}, {FULL!r}, or how many steps there are in one from 1 "
-            f"on, got {unroll!r}"
+            f"expected unroll to be {AUTO!r}, {FULL!r}, {ROWS!r}, or how many steps there are in "
+            f"one from 1 on, got {unroll!r}"
         )
 
 

@@ -16,7 +16,7 @@ from .registry import ops
 T = TypeVar("T")
 Nodes: TypeAlias = tuple[Node, ...]
 Unroll: TypeAlias = int | str  # the attribute of that name of a scan
-AUTO, FULL = "auto", "full"
+AUTO, FULL, ROWS = "auto", "full", "rows"
 
 
 @dataclass(frozen=True)

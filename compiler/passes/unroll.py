@@ -16,7 +16,9 @@ Unrolled by k, a loop takes T // k steps, each of which is k of those before. Th
 first, in front of the loop. The first step of all knows the values that the carries start with:
 the product of a state of zeros is zeros, and is not computed.
 
-How far is what the scan, or the option ``unroll``, says; else ``unrolling`` chooses by cost.
+How far is what the scan, or the option ``unroll``, says; else ``unrolling`` chooses by cost. Where
+all steps would be many nodes they stay a loop, which the passes that follow optimise as one; it is
+marked, and laid out when the program gets its rows.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from typing import Any
 
 from ..context import Context
 from ..decisions import Decision
-from ..ir.graph import Graph, Node, on_operands, post_order
+from ..ir.graph import Graph, Node, apply, on_operands, post_order
 from ..ir.kinds import Contraction
 from ..ir.rewrite import change_bodies, rebuild
 from ..ops.building import full, reshaped, sliced
@@ -35,7 +37,7 @@ from ..ops.core import input_
 from ..ops.registry import ops
 from ..ops.stepping import (
     AUTO,
-    FULL,
+    ROWS,
     Nodes,
     ScanStep,
     Unroll,
@@ -45,7 +47,7 @@ from ..ops.stepping import (
 )
 from .constants import uniform_value
 from .loops import Loop, Results, loop_of, rewrite_scans
-from .unrolling import Choice, Unrolling, laid_out_as
+from .unrolling import Choice, Unrolling, all_steps, laid_out_as
 
 
 def unroll(graph: Graph, context: Context[Any]) -> Graph:
@@ -61,7 +63,9 @@ def unroll(graph: Graph, context: Context[Any]) -> Graph:
         choice = _choice(node, steps, wanted, context)
         action = "unrolled" if choice.unrolls else "declined"
         context.decisions.add(_decision(node, action, choice.reason, choice.detail))
-        return unrolled(node, choice.by) if choice.unrolls else items_of(node)
+        if choice.unrolls and not choice.rows:
+            return unrolled(node, choice.by)
+        return items_of(_marked(node, ROWS if choice.rows else wanted))
 
     return rewrite_scans(graph, change)
 
@@ -71,8 +75,17 @@ def _choice(node: Node, steps: int, wanted: Unroll, context: Context[Any]) -> Ch
         return Choice(1, False, "NO_STEPS", "there is none")
     if wanted == AUTO:
         return Unrolling(node, steps, zero_starts(node), context.target).best()
-    by = steps if wanted == FULL else min(int(wanted), steps)
-    return Choice(by, wanted != 1, "ASKED", laid_out_as(by, steps) if wanted != 1 else "a loop")
+    if wanted == 1:
+        return Choice(1, False, "ASKED", "a loop")
+    if isinstance(wanted, str) or wanted >= steps:
+        return all_steps(node, steps)
+    return Choice(wanted, True, "ASKED", laid_out_as(wanted, steps))
+
+
+def _marked(node: Node, how: Unroll) -> Node:
+    """``node`` that says ``how`` it is unrolled."""
+    same = node.attrs["unroll"] == how
+    return node if same else apply(node.op, node.inputs, node.attrs | {"unroll": how})
 
 
 def _unknown(node: Node) -> Decision:

@@ -18,7 +18,7 @@ from ..context import Costs
 from ..ir.graph import Node
 from ..ir.kinds import Contraction
 from ..ops.registry import ops
-from ..ops.stepping import ScanStep
+from ..ops.stepping import ROWS, ScanStep
 from ..units import count_of, format_seconds
 from .loops import loop_of, readers
 from .waves import elements, step_work, work_of
@@ -27,16 +27,21 @@ CALLS = 10_000  # of a program: how often what is saved in a call pays for what 
 LOOP, STEP = 1e-6, 0.02e-6  # seconds: of a loop, which copies carries in and out, and of its rows
 NODE, KERNEL = 0.5e-3, 0.5  # seconds of compiling: of a node in all passes, and of a kernel
 MOST_IN_ONE = 8
+MOST_NODES = 1000  # laid out before steps are optimised: more are laid out as rows of the program
 
 
 @dataclass(frozen=True)
 class Choice:
-    """So many steps in one, or the loop as it is, and why."""
+    """So many steps in one, or the loop as it is, and why.
+
+    The steps that are ``rows`` stay a loop of the graph, and are laid out in the program.
+    """
 
     by: int
     unrolls: bool
     reason: str
     detail: str
+    rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,7 @@ class Unrolling:
         inside = step_work(node).inside
         self.step = self._seconds(inside.flops, inside.weights)
         step = loop_of(node).step
-        outputs = (*step.new_state, *step.results)
-        body = readers(outputs, (*step.state, *step.slices), step.outside)
+        body = step_nodes(step)
         self.nodes = len(body)
         starts = {step.state[i] for i in zeros}
         self.copies = self._copies(step)
@@ -130,6 +134,25 @@ class Unrolling:
 
     def _seconds(self, flops: int, bytes_: int) -> float:
         return self.costs.duration(flops, bytes_, config.threads).shared / 1e6
+
+
+def step_nodes(step: ScanStep) -> Collection[Node]:
+    """What a step computes anew each time."""
+    outputs = (*step.new_state, *step.results)
+    return readers(outputs, (*step.state, *step.slices), step.outside)
+
+
+def all_steps(node: Node, steps: int) -> Choice:
+    """All steps laid out, as it is asked for: as rows of the program where they are many nodes.
+
+    Steps that are optimised as one loop, and only then laid out, cost nearly nothing to compile.
+    They do without what is won at the first one and at the last, which is little of so many.
+    """
+    nodes = steps * len(step_nodes(loop_of(node).step))
+    detail = laid_out_as(steps, steps)
+    if node.attrs["unroll"] != ROWS and nodes <= MOST_NODES:
+        return Choice(steps, True, "ASKED", detail)
+    return Choice(steps, True, "ASKED", f"{detail}, as rows of the program", rows=True)
 
 
 def _behind_views(node: Node) -> Node:

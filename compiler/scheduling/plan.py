@@ -30,6 +30,7 @@ from ..ops.stepping import operands_of, steps_of
 from .conditions import conditions
 from .schedule import BatchTile, Loop, Schedule, Step
 from .slots import Prepared, Slots, value_name
+from .trips import at_trip
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,10 @@ class _Planner:
     # Loops
 
     def _add_loop(self, step: Step, loop: Loop) -> None:
-        """The carries' starts, the rows of a step after one that counts them, the last carries."""
+        """The carries' starts, the rows of a step after one that counts them, the last carries.
+
+        If the loop is laid out, the rows of all steps are there instead, one after another.
+        """
         node, label = step.node, step.label
         outer = operands_of(node, node.inputs)
         items = {item.attrs["index"]: item for item in step.results}
@@ -212,18 +216,34 @@ class _Planner:
         for launches, start, carry in zip(loop.starts, outer.carries, carries, strict=True):
             self._add_copy(launches, self._any_value(start), carry, label)
         inner = self._scope_of(step, loop, carries, items)
-        head = len(self.rows)
-        self.rows.append(LoopRow(0, loop.steps, label))
         around, self.scope = self.scope, inner
-        for each in loop.body.steps:
-            self._add_step(each)
+        if loop.laid_out:
+            self._add_laid_out(loop)
+        else:
+            self._add_looped(loop, label)
         self.scope = around
-        self.rows[head] = LoopRow(len(self.rows) - 1 - head, loop.steps, label)
-        self.slots.keep_through(head)
         for index, (launches, carry) in enumerate(zip(loop.finals, carries, strict=True)):
             last = Location(carry.slot, loop.steps % 2 * loop.carries[index].apart)
             if launches:
                 self._add_copy(launches, last, self._value(items[index]), label)
+
+    def _add_looped(self, loop: Loop, label: str) -> None:
+        head = len(self.rows)
+        self.rows.append(LoopRow(0, loop.steps, label))
+        for each in loop.body.steps:
+            self._add_step(each)
+        self.rows[head] = LoopRow(len(self.rows) - 1 - head, loop.steps, label)
+        self.slots.keep_through(head, head)
+
+    def _add_laid_out(self, loop: Loop) -> None:
+        head = len(self.rows)
+        for each in loop.body.steps:
+            self._add_step(each)
+        step, depth = self.rows[head:], self.scope.loops - 1
+        assert isinstance(loop.steps, int), "loops of unknown length are no rows"
+        self.rows[head:] = (row for trip in range(loop.steps) for row in at_trip(step, depth, trip))
+        # Whatever a step makes, the next one makes again.
+        self.slots.keep_through(head, len(self.rows))
 
     def _scope_of(
         self, step: Step, loop: Loop, carries: Sequence[Location], items: Mapping[int, Node]

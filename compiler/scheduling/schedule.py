@@ -17,7 +17,7 @@ from ..ir.types import Size, TupleType
 from ..loops.layout import Launch, Layout, Placed, at_index
 from ..ops.core import fuse_nodes
 from ..ops.registry import ops
-from ..ops.stepping import operands_of, steps_of
+from ..ops.stepping import ROWS, operands_of, steps_of
 from ..weight_preprocessing import fixed_nodes
 from .carry import Carry
 from .parts import parts_in_place
@@ -68,13 +68,14 @@ class Loop:
 
     Of each carry ``starts`` has the launches from the operand (slot 0) to its first place (slot 1),
     ``finals`` those from a place (slot 0) to the result (slot 1): none if that is not used. Both
-    are empty before ``lower``.
+    are empty before ``lower``. A loop that is ``laid_out`` has rows of its own for each step.
     """
 
     body: Schedule
     steps: Size
     carries: tuple[Carry, ...]
     stacked: tuple[Layout, ...]  # results
+    laid_out: bool
     starts: tuple[tuple[Launch, ...], ...] = ()
     finals: tuple[tuple[Launch, ...], ...] = ()
 
@@ -141,7 +142,8 @@ def _lines(schedule: Schedule, indent: str) -> list[str]:
     lines = []
     for i, step in enumerate(schedule.steps):
         if step.loop is not None:
-            lines.append(f"{indent}{i:3}  {step.label:50}  {step.loop.steps} times:")
+            how = "times, laid out" if step.loop.laid_out else "times"
+            lines.append(f"{indent}{i:3}  {step.label:50}  {step.loop.steps} {how}:")
             lines += _lines(step.loop.body, f"{indent}     ")
             continue
         lines.append(f"{indent}{i:3}  {step.label:50}  {_made(step)}")
@@ -243,7 +245,9 @@ def _loop_step(node: Node, known: Schedule, target: LayoutPolicy) -> Step:
     pairs = zip(own.captured, map(known.weight, outer.captured), strict=True)
     weights = {value: weight for value, weight in pairs if weight is not None}
     loop_body = _scheduled(body, target, dict(placed), weights)
-    loop = Loop(loop_body, steps_of(node), carries, stacked)
+    steps = steps_of(node)
+    laid_out = node.attrs["unroll"] == ROWS and isinstance(steps, int)
+    loop = Loop(loop_body, steps, carries, stacked, laid_out)
     return Step(node, node.inputs, tuple(items[i] for i in sorted(items)), loop=loop)
 
 

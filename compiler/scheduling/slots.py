@@ -51,11 +51,12 @@ class Slots:
         """Values live until the row that is added next."""
         self._extend(slots, len(self._rows))
 
-    def keep_through(self, head: int) -> None:
-        """Keeps values from before the loop at row ``head`` alive until its last row."""
+    def keep_through(self, head: int, made: int) -> None:
+        """Keeps what the rows from ``head`` on use alive until the last one, if it is there since
+        row ``made`` or before."""
         rows = (row for row in self._rows[head:] if isinstance(row, LaunchRow))
         used = {slot for row in rows for slot in (*row.reads, *row.writes)}
-        self._extend((s for s in used if self.made[s].first <= head), len(self._rows) - 1)
+        self._extend((s for s in used if self.made[s].first <= made), len(self._rows) - 1)
 
     def _extend(self, slots: Iterable[int], last: int) -> None:
         for slot in slots:

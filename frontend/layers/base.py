@@ -97,7 +97,6 @@ class Layer(Weighted):
         Generation.structure += 1
         layer.source = user_line(2)
         layer.given_arguments = (args, kwargs)
-        layer.inbound_nodes = []
         layer.made_weights = []
         layer.built = False
         layer.programs = {}

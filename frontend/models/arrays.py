@@ -34,7 +34,9 @@ def arranged(model: Any, inputs: Any, given: Any) -> list[Any]:
         )
     if not isinstance(given, (list, tuple)) or len(tree.flatten(given)) != len(tensors):
         count = len(given) if isinstance(given, (list, tuple)) else 1
-        raise LayerError(model, f"expected {_listed(tensors)}; received {count} of them")
+        how = ". Give them as one list [a, b], in batches as ([a, b],) or ([a, b], y)"
+        hint = how if count == 1 else ""
+        raise LayerError(model, f"expected {_listed(tensors)}; received {count} of them{hint}")
     leaves = tree.flatten(given)
     return leaves if all(map(_is_array, leaves)) else list(given)
 

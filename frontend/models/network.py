@@ -30,6 +30,12 @@ class Network:
     nodes: tuple[CallNode, ...]
     operations: tuple[Operation, ...]
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """The layers of a copy are told of the calls, which layers alone do not take along."""
+        vars(self).update(state)
+        for node in self.nodes:
+            node.operation.enter(node)
+
     def run(self, arguments: list[KerasTensor]) -> Any:
         """The outputs for other inputs, given flat."""
         values = {id(t): a for t, a in zip(tree.flatten(self.inputs), arguments, strict=True)}

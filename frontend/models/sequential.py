@@ -44,6 +44,10 @@ class Sequential(Model):
             self.add(layer, rebuild=False)
         self._connect_stack()  # once: what lies between input and output is looked for each time
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy knows results anew: they are kept by the identities of layers and tensors."""
+        return {**super().__getstate__(), "_results": {}}
+
     @property
     def sublayers(self) -> list[Any]:
         return list(self.stack)

@@ -55,7 +55,7 @@ def compile_text(source: str, path: Path, symbol: str) -> bytes:
     kernel = _kernel_of(source, path)
     args = (kernel.function, symbol)
     try:
-        return on_own_stack(_compiled, args, "keraunos-compiler", COMPILER_BYTES)
+        return on_own_stack(_compiled, args, COMPILER_BYTES)
     except NumbaError as error:
         error.add_note(f"while compiling the kernel {path}")
         raise
@@ -71,7 +71,7 @@ def _compiled(function: Callable[[Any, int, int], None], symbol: str) -> bytes:
 def assembly(source: str, path: Path) -> str:
     """The machine instructions of a kernel, for people who tune."""
     function = _kernel_of(source, path).function
-    return on_own_stack(_instructions, (function,), "keraunos-compiler", COMPILER_BYTES)
+    return on_own_stack(_instructions, (function,), COMPILER_BYTES)
 
 
 def _instructions(function: Callable[[Any, int, int], None]) -> str:

@@ -76,7 +76,7 @@ class ThreadPool:
         """Starts threads; they die with the process and never touch Python objects."""
         wait = _text_kernel("pool_worker.py")
         for number in range(self._workers + 1, workers + 1):
-            start_thread(wait, (self._address, number, 0), f"keraunos-{number}", WORKER_BYTES)
+            start_thread(wait, (self._address, number, 0), WORKER_BYTES)
         self._workers = workers
 
 

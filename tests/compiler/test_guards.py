@@ -19,6 +19,7 @@ from graphs import random_arguments
 from guards import (
     fold_batch_norm,
     fold_constants,
+    fold_tables,
     fuse,
     indices,
     loops,
@@ -40,7 +41,7 @@ from keraunos.compiler.ir.graph import Graph
 from keraunos.compiler.ir.parser import parse_ir
 
 SINGLE: tuple[ModuleType, ...] = (
-    *(fuse, fold_batch_norm, fold_constants, reductions, tile, unpad, winograd),
+    *(fuse, fold_batch_norm, fold_constants, fold_tables, reductions, tile, unpad, winograd),
 )
 CODES: Mapping[str, Mapping[str, str]] = {
     **{module.__name__.split(".")[-1]: module.CODES for module in SINGLE},

@@ -206,15 +206,31 @@ def test_product_of_a_transpose_with_what_follows():
     assert run.program.launches == 1
 
 
+def rows_of_sequences(*widths):
+    inputs = tuple(
+        matrix(name, f"f32[N, 100, {width}]") for name, width in zip("xy", widths, strict=True)
+    )
+    left, right = (ops.reshape(v, shape=(v.shape[0] * 100, v.shape[2])) for v in inputs)
+    return inputs, ops.matmul(transposed(left), right)
+
+
 def test_rows_of_sequences_are_summed_in_parts():
-    x, y = matrix("x", "f32[N, 100, 12]"), matrix("y", "f32[N, 100, 20]")
-    rows = (ops.reshape(v, shape=(v.shape[0] * 100, v.shape[2])) for v in (x, y))
-    left, right = rows
-    node = ops.matmul(transposed(left), right)
-    run = check((x, y), node, batches=(1, 2, 60))
+    run = check(*rows_of_sequences(12, 20), batches=(1, 2, 60))
     assert run.program.launches == 2
     cut = next(n for n in run.graph.nodes if n.op.name == "transposed_matmul")
     assert cut.attrs["split"] >= 1024
+
+
+def test_rows_of_a_partial_sum_are_copied_to_panels():
+    inputs, node = rows_of_sequences(40, 37)
+    run = check(inputs, node, batches=(1, 2, 23))
+    assert any("panel_rows" in kernel.source for kernel in run.program.kernels)
+    supervise(inputs, node)
+    arrays = draw(inputs, 23)
+    graph = Graph("gradient", inputs, (node,))
+    one, two, three = (compile_graph(graph, threads=n)(*arrays)[0] for n in (1, 2, 3))
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(one, three)
 
 
 @pytest.mark.parametrize("depth", ["N", "M"])

@@ -17,9 +17,9 @@ from keraunos.compiler.autodiff import gradients
 from keraunos.compiler.decisions import Decisions
 from keraunos.compiler.executable import Executable, compile_graph
 from keraunos.compiler.ir.evaluate import evaluate
-from keraunos.compiler.ir.graph import Graph, IRError, Node
+from keraunos.compiler.ir.graph import Graph, IRError, Node, apply
 from keraunos.compiler.ir.parser import parse_ir
-from keraunos.compiler.ir.rewrite import all_nodes
+from keraunos.compiler.ir.rewrite import all_nodes, rewrite_everywhere
 from keraunos.compiler.ir.verify import verify
 from keraunos.compiler.ops.building import full
 from keraunos.compiler.ops.stepping import trace_scan
@@ -39,7 +39,11 @@ def unrolled(graph: Graph, how: int | str | None = None) -> tuple[Graph, Decisio
 
 
 def loops(graph: Graph) -> list[Node]:
-    return [node for node in all_nodes(graph) if node.op is ops.scan]
+    return [node for node in all_nodes(graph) if is_loop(node)]
+
+
+def is_loop(node: Node) -> bool:
+    return node.op is ops.scan
 
 
 def rnn(steps: Size = STEPS, reverse: bool = False, zeros: bool = True, **how: int | str) -> Graph:
@@ -247,6 +251,78 @@ def test_a_stack_whose_loops_are_to_be_unrolled_is_not_cut_in_pieces():
         refused = [d for d in decisions.of_stage("wavefront") if d.reason == "UNROLLED"]
         assert bool(refused) == ask
         assert bool(loops(after)) != ask
+
+
+# Many steps, laid out in the program
+
+MANY = 400
+
+
+def test_steps_of_many_nodes_stay_a_loop_that_is_marked():
+    after, decisions = unrolled(rnn(MANY), "full")
+    (loop,) = loops(after)
+    assert loop.attrs["unroll"] == "rows" and parse_ir(str(after)) == after
+    (decision,) = decisions
+    assert (decision.action, decision.reason) == ("unrolled", "ASKED")
+    assert decision.detail == f"all {MANY} steps laid out, as rows of the program"
+    assert unrolled(after)[0] == after
+    assert loops(unrolled(after, 1)[0])[0].attrs["unroll"] == 1
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_each_step_has_rows_of_its_own_and_the_same_bits(reverse):
+    """No kernel is there for their sake."""
+    graph = rnn(MANY, reverse)
+    inputs, weights = random_arguments(graph, 0, {"N": 3})
+    rolled, laid_out = (compiled(graph, weights, 2, unroll=how) for how in (False, True))
+    assert len(laid_out.program.kernels) == len(rolled.program.kernels)
+    assert laid_out.program.launches - rolled.program.launches == MANY - 1
+    assert f"{MANY} times, laid out" in str(laid_out.schedule)
+    for one, other in zip(laid_out(*inputs), rolled(*inputs), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def in_rows(graph: Graph) -> Graph:
+    def mark(node: Node) -> Node | None:
+        return (
+            apply(node.op, node.inputs, node.attrs | {"unroll": "rows"}) if is_loop(node) else None
+        )
+
+    return rewrite_everywhere(graph, mark)
+
+
+@pytest.mark.parametrize("seed", seeds(1, 24))
+def test_random_loops_run_as_rows(seed):
+    graph = in_rows(random_scan_graph(seed, STEPS))
+    inputs, weights = random_arguments(graph, seed, {"N": 2})
+    expected = evaluate(graph, inputs, weights, "float64")
+    executable = compiled(graph, weights, 2)
+    assert "times through" not in str(executable.program)
+    for one, other in zip(executable(*inputs), expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("outer", "inner"), [("rows", 1), (1, "rows")])
+def test_loops_in_loops_of_which_one_is_rows(outer, inner):
+    """A step of rows may hold a loop, and a step of a loop rows."""
+    x, h = input_("x", "f32[N, 3, 4, 2]"), input_("h", "f32[N, 2]")
+
+    def row(state, slices):
+        new = ops.tanh(ops.add(state[0], slices[0]))
+        return [new], [new]
+
+    def rows(state, slices):
+        (last,), (every,) = trace_scan(row, state, slices, unroll=inner)
+        return [last], [every]
+
+    (last,), (every,) = trace_scan(rows, [h], [x], unroll=outer)
+    graph = Graph("nested", (x, h), (last, every))
+    inputs, weights = random_arguments(graph, 0, {"N": 2})
+    executable = compiled(graph, weights, 2)
+    assert str(executable.program).count("times through") == (3 if outer == "rows" else 1)
+    expected = evaluate(graph, inputs, weights, "float64")
+    for one, other in zip(executable(*inputs), expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
 # Through the kernels, forward and back

@@ -4,6 +4,8 @@ import io
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +71,14 @@ def invoke(*words: str, code: int = 0):
     result = CliRunner().invoke(app, words)
     assert result.exit_code == code, result.output
     return result
+
+
+def test_the_package_runs_as_a_module():
+    words = [sys.executable, "-m", "keraunos", "explain", "no-such-model"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "error: " in done.stderr
+    assert "no-such-model" in done.stderr
 
 
 def test_explain_prints_the_table():

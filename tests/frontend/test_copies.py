@@ -60,6 +60,65 @@ def test_a_model_that_was_trained_goes_on_alike(make: Any, twice: Any) -> None:
     assert model.layers[-1].trainable
 
 
+def chain_of_layers(length: int) -> keras.Model:
+    x = start = keras.Input((4,))
+    for _ in range(length):
+        x = layers.Add()([x, layers.Dense(4)(x)])
+    return keras.Model(start, x)
+
+
+def chain_of_functions(length: int) -> keras.Model:
+    x = start = keras.Input((4,))
+    for _ in range(length):
+        x = ops.tanh(x + 1)
+    return keras.Model(start, x)
+
+
+def models_within_models(depth: int) -> keras.Model:
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(4)])
+    for _ in range(depth):
+        model = keras.Sequential([keras.Input((4,)), model])
+    return model
+
+
+@TWICE
+@pytest.mark.parametrize("make", [chain_of_layers, chain_of_functions, models_within_models])
+def test_copies_of_long_chains_need_no_deep_recursion(make: Any, twice: Any) -> None:
+    model = make(150)
+    other = twice(model)
+    assert len(other.layers) == len(model.layers)
+    graph, copied = keras.trace(model), keras.trace(other)
+    assert str(copied).splitlines()[1:] == str(graph).splitlines()[1:]
+    assert twice(graph) == graph
+
+
+@TWICE
+def test_a_copy_of_a_layer_is_without_the_models_around_it(twice: Any) -> None:
+    model = chain_of_layers(150)
+    last = model.layers[-2]
+    other = twice(last)
+    assert not other.inbound_nodes
+    np.testing.assert_array_equal(other.get_weights()[0], last.get_weights()[0])
+    layer, whole = twice((last, model))
+    assert whole.layers[-2] is layer
+    assert layer.output is layer.inbound_nodes[0].outputs
+
+
+@TWICE
+def test_copies_are_built_upon(twice: Any) -> None:
+    """Parts of a copy, of tensors within; a stack one layer shorter, and longer."""
+    whole = twice(chain_of_layers(3))
+    part = keras.Model(whole.input, whole.layers[2].output)
+    further = keras.Model(whole.input, layers.Dense(1)(whole.output))
+    assert further.predict(X, verbose=0).shape == (8, 1)
+    np.testing.assert_allclose(part(X), whole.layers[2]([X, whole.layers[1](X)]), rtol=1e-6)
+    stack = twice(keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.Dense(2)]))
+    stack.pop()
+    stack.add(layers.Dense(5))
+    assert stack(X).shape == (8, 5)
+    assert twice(keras.Sequential([keras.Input((4,))])).start.batch_shape == (None, 4)
+
+
 @TWICE
 def test_a_layer_that_was_called_comes_back(twice: Any) -> None:
     layer = layers.Dense(3, activation="gelu")

@@ -143,6 +143,15 @@ def test_several_inputs_and_outputs(pair):
     close(pair.predict((([X, y],) for _ in range(1)), verbose=0)[0], X + y)
 
 
+@pytest.mark.parametrize("batch", [lambda x: [x, x], lambda x: (x, x)])
+def test_batches_of_several_inputs_are_one_list_within(pair, batch):
+    """A list or tuple is x and y, as in ``fit``; the error says how several inputs are given."""
+    with pytest.raises(ValueError, match=r"received 1 of them\. Give them .*\(\[a, b\],\)"):
+        pair.predict((batch(X) for _ in range(2)), verbose=0)
+    both = pair.predict(((batch(X),) for _ in range(2)), verbose=0)
+    close(both[0], np.concatenate([X + X, X + X]))
+
+
 def test_an_empty_batch_gives_an_empty_result(model, pair):
     for result in (model.predict(X[:0], verbose=0), model.predict_on_batch(X[:0]), model(X[:0])):
         assert result.shape == (0, 2)

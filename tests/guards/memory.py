@@ -91,6 +91,14 @@ UPDATES = {
         %1 = divide($w, %0)
         update $w = %1
         return %x }""",
+    "an old value read after the sum of what is kept": """graph g(%x: f32[N, 4], %y: f32[5, 4]) {
+        $w : f32[5, 4]
+        %0 = exp(%y)
+        %1 = sum(%0, axes=(1,), keepdims=True)
+        %2 = divide(%0, %1)
+        %3 = subtract($w, %2)
+        update $w = %3
+        return %x }""",
     "a product of the old value": """graph g(%x: f32[N, 4]) {
         $w : f32[4, 4]
         %0 = matmul($w, $w)

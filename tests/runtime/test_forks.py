@@ -242,6 +242,23 @@ print(all(done), codes)
     assert python(code, tmp_path) == "True {0}\n"
 
 
+def test_a_fork_while_a_thread_is_started_that_compiles(tmp_path: Path) -> None:
+    """The child has no such thread, and starts another."""
+    code = """
+children = []
+def fork(frame, event, called):
+    if event == "c_return" and "start_new_thread" in repr(called) and not children:
+        children.append(os.fork())
+sys.setprofile(fork)
+done = compiles()
+sys.setprofile(None)
+if children == [0]:
+    os._exit(0 if done else 2)
+print(done, os.waitstatus_to_exitcode(os.waitpid(*children, 0)[1]))
+"""
+    assert python(code, tmp_path) == "True 0\n"
+
+
 def test_several_threads_fork_at_once(tmp_path: Path) -> None:
     code = """
 from concurrent.futures import ThreadPoolExecutor

@@ -75,7 +75,7 @@ def test_a_thread_gets_the_stack_it_asks_for() -> None:
     done = threading.Event()
     before = threading.stack_size(96 * 1024)
     try:
-        start_thread(look, (7,), "looking", 1 << 20)
+        start_thread(look, (7,), 1 << 20)
         assert done.wait(300)
         assert seen[0] == 7 and seen[1] >= 1 << 20
         assert threading.stack_size(96 * 1024) == 96 * 1024
@@ -85,9 +85,9 @@ def test_a_thread_gets_the_stack_it_asks_for() -> None:
 
 @pytest.mark.smoke
 def test_what_needs_much_stack_runs_on_its_own_and_raises_for_the_caller() -> None:
-    assert on_own_stack(stack_bytes, (), "looking", 3 << 20) >= 3 << 20
+    assert on_own_stack(stack_bytes, (), 3 << 20) >= 3 << 20
     with pytest.raises(ZeroDivisionError):
-        on_own_stack(divmod, (1, 0), "dividing", 1 << 20)
+        on_own_stack(divmod, (1, 0), 1 << 20)
 
 
 KERNEL = """

@@ -96,6 +96,8 @@ def _panel_setup(writer: Writer, body: Contract, width: int) -> None:
         with writer.block("while 2 << slices <= stop - begin:"):
             writer.line("slices += 1")
     channel_setup(writer, body, _results(body, body.block).vectors, ARG)
+    if body.repacked:
+        _repack(writer, body)
 
 
 def channel_setup(
@@ -167,10 +169,13 @@ def _times(text: str, factor: int) -> str:
 def _micro_kernel(writer: Writer, body: Contract, block: RegisterBlock) -> None:
     place = f"image * {ARG.x_image} + oy * {ARG.x_row} + ox * {ARG.x_col}"
     writer.line(f"xi = {place} + group * {ARG.x_group}")
-    writer.line(f"wj = wi + image * {ARG.w_image}")
+    if body.repacked:
+        writer.line("wj = 0")
+    else:
+        _weights_of_image(writer, body)
     if body.splits:
-        _split(writer, body)
-    if body.in_place:
+        writer.line("xi += x_skipped")
+    if body.is_strided:
         writer.line("wk = wj")
     if body.prefetch_panels:
         writer.line("ahead = wi + panel_size + (block - begin) * (panel_size >> slices)")
@@ -199,17 +204,27 @@ def _clip(writer: Writer, body: Contract, block: RegisterBlock) -> None:
         writer.line(f"wj += first_ky * {ARG.kxs} * {ARG.run} * {block.vectors * writer.lanes}")
 
 
+def _weights_of_image(writer: Writer, body: Contract) -> None:
+    """Where the panel's weights for this image start, or for this partial sum."""
+    writer.line(f"wj = wi + image * {ARG.w_image}")
+    if body.splits:
+        _split(writer, body)
+        writer.line("wj += w_skipped")
+
+
 def _split(writer: Writer, body: Contract) -> None:
-    """Where the partial sum of this image starts, and its steps: the last one has fewer."""
+    """What the partial sum of this image skips, and its steps: the last one has fewer."""
     writer.line("left = image")
+    writer.line("x_skipped = 0")
+    writer.line("w_skipped = 0")
     for loop in reversed([loop for loop in LOOPS if loop.steps in body.splits]):
         steps = loop.steps
         split = SplitArguments[str, str].names(steps)
         writer.line(f"skipped = left % {split.splits} * {steps}_split")
         writer.line(f"left = left // {split.splits}")
         writer.line(f"{steps} = minimum({steps}_split, {split.total} - skipped)")
-        writer.line(f"xi += skipped * {loop.x}")
-        writer.line(f"wj += skipped * {loop.w}")
+        writer.line(f"x_skipped += skipped * {loop.x}")
+        writer.line(f"w_skipped += skipped * {loop.w}")
 
 
 def _loops(writer: Writer, body: Contract, block: RegisterBlock, zero: str, outer: int = 0) -> None:
@@ -261,7 +276,7 @@ def _loop(
     with writer.block(f"for {LOOPS[outer].index} in range({head}):"):
         if outer == len(LOOPS) - 2:
             writer.line(f"xk = xi + ky * {ARG.x_ky} + kx * {ARG.x_kx}")
-            if body.in_place:
+            if body.is_strided:
                 writer.line(f"wj = wk + ky * {ARG.w_ky} + kx * {ARG.w_kx}")
         _loops(writer, body, block, zero, outer + 1)
 
@@ -326,14 +341,10 @@ def _prefetch(writer: Writer, body: Contract, block: RegisterBlock) -> None:
 def _multiply(
     writer: Writer, body: Contract, block: RegisterBlock, step: int = 0, chain: int = 0
 ) -> None:
+    panel = ARG.panel_rows if body.repacked else ARG.w
     for j in range(block.vectors):
-        index = f"wj{_weight_offset(writer, body, j)}"
-        if body.in_place and body.masked:
-            mask = f"m{j % _results(body, block).vectors}"
-            value = writer.call("load_masked", ARG.w, index, mask)
-        else:
-            value = writer.call("load", ARG.w, index)
-        writer.line(f"w{j} = {value}")
+        packed = writer.call("load", panel, f"wj{_plus(j * writer.lanes)}")
+        writer.line(f"w{j} = {_row_vector(writer, body, j) if body.is_strided else packed}")
     for r in range(block.rows):
         for p in range(block.columns):
             value = writer.call("load_splat", ARG.x, _operand(body, r, p, step))
@@ -344,15 +355,40 @@ def _multiply(
     _prefetch_rows(writer, body, block)
     if body.transposed:
         writer.line(f"xk += {ARG.x_run}")
-    writer.line(f"wj += {ARG.w_run if body.in_place else block.vectors * writer.lanes}")
+    writer.line(f"wj += {ARG.w_run if body.is_strided else block.vectors * writer.lanes}")
 
 
-def _weight_offset(writer: Writer, body: Contract, j: int) -> str:
-    """From the first vector of weights of a block to number ``j``: side by side in panels."""
-    gate = 0
-    if body.in_place:
-        gate, j = divmod(j, _results(body, body.block).vectors)
-    return f"{gate_offset(gate)}{f' + {j * writer.lanes}' if j else ''}"
+def _row_vector(writer: Writer, body: Contract, j: int) -> str:
+    """Vector number ``j`` of a block's weights, in the row of them in place."""
+    gate, j = divmod(j, _results(body, body.block).vectors)
+    index = f"wj{gate_offset(gate)}{_plus(j * writer.lanes)}"
+    if body.masked:
+        return writer.call("load_masked", ARG.w, index, f"m{j}")
+    return writer.call("load", ARG.w, index)
+
+
+def _plus(offset: int) -> str:
+    return f" + {offset}" if offset else ""
+
+
+def _repack(writer: Writer, body: Contract) -> None:
+    """Copies the rows of a panel, for all blocks of an image, to where they lie side by side."""
+    _weights_of_image(writer, body)
+    writer.line("wk = wj")
+    writer.line("to = 0")
+    with (
+        writer.block(f"for ky in range({ARG.kys}):"),
+        writer.block(f"for kx in range({ARG.kxs}):"),
+    ):
+        writer.line(f"wj = wk + ky * {ARG.w_ky} + kx * {ARG.w_kx}")
+        with writer.block(f"for c in range({ARG.run}):"):
+            for j in range(body.block.vectors):
+                place = f"to{_plus(j * writer.lanes)}"
+                value = _row_vector(writer, body, j)
+                writer.line(writer.call("store", ARG.panel_rows, place, value))
+            writer.line(writer.call("prefetch", ARG.w, f"wj + {ROWS_AHEAD} * {ARG.w_run}"))
+            writer.line(f"wj += {ARG.w_run}")
+            writer.line(f"to += {body.block.vectors * writer.lanes}")
 
 
 def _prefetch_rows(writer: Writer, body: Contract, block: RegisterBlock) -> None:
