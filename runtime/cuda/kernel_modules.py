@@ -55,7 +55,7 @@ def compile_ptx(source: str, path: Path, symbol: str, architecture: str) -> str:
 def _on_own_stack(make: Any, source: str, path: Path, *args: str) -> Any:
     kernel = _kernel_of(source, path)
     try:
-        return on_own_stack(make, (kernel, *args), "keraunos-compiler", COMPILER_BYTES)
+        return on_own_stack(make, (kernel, *args), COMPILER_BYTES)
     except NumbaError as error:
         error.add_note(f"while compiling the kernel {path}")
         raise
