@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import re
 
+import numpy as np
 import pytest
 from op_cases import CASE_IDS, CASES, Case
 
 from keraunos.compiler.cuda.bodies import GridContract
 from keraunos.compiler.executable import Executable, compile_graph
+from keraunos.compiler.ir.evaluate import evaluate
 from keraunos.compiler.ir.graph import Graph, IRError
 from keraunos.compiler.ir.kinds import Leaf, Projection, Region
 from keraunos.compiler.ir.parser import parse_ir
@@ -146,3 +148,57 @@ def test_sums_over_samples_are_split() -> None:
 def test_explain_tells_tiles() -> None:
     made = compiled(PRODUCT.format(1024, 512, 1024))
     assert explain(made).to_dict()["engines"] == {"matmul": "fma in tiles of 64x64x16"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", OPS)
+def test_every_op_is_right_on_the_emulator(case: Case) -> None:
+    arrays = case.arrays()
+    (expected,) = case.run(case.node, arrays=arrays)
+    made = compile_graph(Graph("op", case.inputs, (case.node,)), target="cuda-emulated")
+    (actual,) = made(*arrays)
+    assert (actual.dtype, actual.shape) == (expected.dtype, expected.shape)
+    if expected.dtype.kind == "f":
+        np.testing.assert_allclose(actual, expected, rtol=2e-5, atol=2e-6)
+    else:
+        np.testing.assert_array_equal(actual, expected)
+
+
+TILED = (
+    """graph pooled(%x: f32[N, 8, 8, 3]) -> f32[N, 4, 4, 20] {
+  $k : f32[3, 3, 3, 20]
+  $b : f32[20]
+  %0 = conv2d(%x, $k, padding="same")
+  %1 = add(%0, $b)
+  %2 = relu(%1)
+  %3 = max_pool2d(%2, window=(2, 2), strides=(2, 2))
+  return %3
+}""",
+    """graph groups(%x: f32[N, 8, 8, 32]) -> f32[N, 4, 4, 32] {
+  $k : f32[3, 3, 16, 32]
+  %0 = conv2d(%x, $k, padding="same", strides=(2, 2), groups=2)
+  return %0
+}""",
+    """graph long(%x: f32[N, 1500]) -> f32[N, 33] {
+  $k : f32[1500, 33]
+  %0 = matmul(%x, $k)
+  return %0
+}""",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", TILED)
+def test_tiles_are_right_on_the_emulator(text: str) -> None:
+    graph, rng = parse_ir(text), np.random.default_rng(0)
+    shape = [size if isinstance(size, int) else 3 for size in graph.inputs[0].shape]
+    x = rng.normal(size=shape).astype("float32")
+    weights = {
+        node.attrs["name"]: rng.normal(size=node.shape).astype("float32")
+        for node in graph.parameters
+    }
+    made = compile_graph(graph, target="cuda-emulated")
+    assert any(getattr(kernel.body, "tile", None) for kernel in made.plan.kernels)
+    made.set_parameters(weights)
+    (expected,) = evaluate(graph, [x], weights, dtype="float64")
+    np.testing.assert_allclose(made(x)[0], expected, rtol=1e-5, atol=1e-4)
