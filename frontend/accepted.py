@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -29,9 +30,11 @@ def is_int(value: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """A real number, infinities among them."""
+    """A real number, infinities among them, that is no integer beyond all floats."""
     if isinstance(value, np.ndarray):
         return value.ndim == 0 and _is_real(value.dtype) and not np.isnan(value)
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        return False
     is_real = isinstance(value, (int, float, np.integer, np.floating))
     return is_real and not isinstance(value, bool) and not math.isnan(value)
 

@@ -1,4 +1,7 @@
-"""Where values lie on CPUs: halos of zeros around images, cache lines between channels."""
+"""Where values lie on CPUs: halos of zeros around images, cache lines between channels.
+
+What loops alone write and read, a step's slice at a time, lies slice after slice.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from ..ir.types import DType, Size, TupleType
 from ..loops.layout import CACHE_LINE, CONFLICTING, Layout
 from ..ops.core import FUSED
 from ..ops.registry import ops
+from ..ops.stepping import operands_of
 from ..ops.windowing import resolve_padding
 from ..ops.winograd import WINDOW
 
@@ -28,7 +32,7 @@ def choose_layouts(
             halos[x] = merge_halos(halos[x], halo) if x in halos else halo
     _spread_channels(graph, fixed, halos)
     return {
-        node: Layout(node.type, halos.get(node, ()), node in fixed)
+        node: Layout(node.type, halos.get(node, ()), node in fixed, _outermost(node, graph))
         for node in graph.nodes
         if not isinstance(node.type, TupleType)
     }
@@ -47,6 +51,26 @@ def _spread_channels(graph: Graph, fixed: frozenset[Node], halos: dict[Node, Hal
             continue
         halo = halos.get(node, ((0, 0),) * node.tensor_type.rank)
         halos[node] = (*halo[:-1], (0, CACHE_LINE))
+
+
+def _outermost(node: Node, graph: Graph) -> int:
+    """The axis of time of what one loop stacks and only loops read, slice by slice; else 0.
+
+    Slices between others are pieces of a row, pages apart: the hardware prefetches none of them.
+    """
+    maker, users = _maker(node), graph.users[node]
+    if maker.op is not ops.scan or not users or node in graph.results:
+        return 0
+    axis: int = maker.attrs["axis"]
+    stacked = node.attrs["index"] >= maker.attrs["carries"]
+    return axis if stacked and all(_reads_slices(user, node, axis) for user in users) else 0
+
+
+def _reads_slices(user: Node, sequence: Node, axis: int) -> bool:
+    if user.op is not ops.scan or user.attrs["axis"] != axis:
+        return False
+    own = operands_of(user, user.inputs)
+    return sequence in own.sequences and sequence not in (*own.carries, *own.captured)
 
 
 def is_convolution(node: Node) -> bool:

@@ -27,7 +27,7 @@ from ..ir.kinds import (
     WindowGradient,
 )
 from ..ir.types import TupleType
-from ..loops.layout import Address, Argument, Launch
+from ..loops.layout import Address, Argument, Launch, Layout, Placed
 from ..scheduling.schedule import BatchTile, Loop, Schedule, Step
 from ..units import BATCH, count_of, format_bytes
 from .arguments import ContractArguments
@@ -63,7 +63,7 @@ def choose_tiles(schedule: Schedule, decisions: Decisions, machine: Host) -> tup
 
 def _refusal(step: Step, schedule: Schedule, machine: Host) -> tuple[str, str] | None:
     if step.loop is not None:
-        return _loop_refusal(step, step.loop, machine)
+        return _loop_refusal(step, step.loop, schedule, machine)
     if not all(_is_batched(result) for result in step.results):
         return "NO_BATCH", "its result has no batch axis"
     body = step.node.attrs.get("body")
@@ -105,11 +105,15 @@ def _packs_shared(arg: Argument, step: Step, schedule: Schedule) -> bool:
     return schedule.weight(weights) is None and not _is_batched(weights)
 
 
-def _loop_refusal(step: Step, loop: Loop, machine: Host) -> tuple[str, str] | None:
+def _loop_refusal(
+    step: Step, loop: Loop, schedule: Schedule, machine: Host
+) -> tuple[str, str] | None:
     """Why a thread cannot take some samples through all steps of a loop."""
     values = [n for n in (*step.operands, *step.results) if BATCH in n.tensor_type.symbols]
     if not values or not all(map(_is_batched, values)):
         return "NO_BATCH", "the batch is not the first axis of all that it runs over"
+    if any(_is_time_major(schedule.layouts[n]) for n in values):
+        return "TIME_MAJOR", "another loop reads what it stacks, all samples of a step at a time"
     for inner in loop.body.steps:
         reason = _refusal(inner, loop.body, machine)
         if reason is not None:
@@ -122,6 +126,10 @@ def _loop_refusal(step: Step, loop: Loop, machine: Host) -> tuple[str, str] | No
     if weights > machine.l2_bytes // 2:
         return "WEIGHTS", f"a step reads {format_bytes(weights)} of weights: threads share them"
     return None
+
+
+def _is_time_major(layout: Placed) -> bool:
+    return isinstance(layout, Layout) and layout.outermost != 0
 
 
 def _is_batched(node: Node) -> bool:

@@ -11,6 +11,15 @@ import numpy as np
 
 from ...runtime.forks import cached_property
 from ...runtime.program import Grid, Scratch
+from ..ir.kinds import (
+    Concatenation,
+    Elementwise,
+    FromIndex,
+    Gather,
+    Interleaving,
+    Movement,
+    Reduction,
+)
 from ..ir.types import Size, TensorType
 from .kernel import Kernel
 
@@ -19,12 +28,14 @@ from .kernel import Kernel
 class Layout:
     """Row-major, with a halo of ``halo[axis] = (before, after)`` elements around the value.
 
-    A ``kept`` value is read many times before it changes: by many calls, or all steps of a loop.
+    But slices along the axis ``outermost`` follow one another, each row-major. A ``kept`` value is
+    read many times before it changes: by many calls, or all steps of a loop.
     """
 
     type: TensorType
     halo: tuple[tuple[Size, Size], ...] = ()
     kept: bool = False
+    outermost: int = 0
 
     @cached_property
     def padded_shape(self) -> tuple[Size, ...]:
@@ -34,12 +45,15 @@ class Layout:
     @cached_property
     def strides(self) -> tuple[Size, ...]:
         """Elements between neighbours along each axis."""
-        strides: list[Size] = []
+        axes = list(range(self.type.rank))
+        if self.outermost:
+            axes.insert(0, axes.pop(self.outermost))
+        strides: dict[int, Size] = {}
         step: Size = 1
-        for size in reversed(self.padded_shape):
-            strides.append(step)
-            step = step * size
-        return tuple(reversed(strides))
+        for axis in reversed(axes):
+            strides[axis] = step
+            step = step * self.padded_shape[axis]
+        return tuple(strides[axis] for axis in range(self.type.rank))
 
     @property
     def origin(self) -> Size:
@@ -84,6 +98,9 @@ class StridedView:
 
 
 Placed: TypeAlias = "Layout | StridedView"
+
+# Their kernels read all operands as strided views, whatever the strides are.
+READ_STRIDED = (Concatenation, Elementwise, FromIndex, Gather, Interleaving, Movement, Reduction)
 
 
 def at_index(whole: Placed, axis: int) -> StridedView:

@@ -43,13 +43,17 @@ class ScalarPlace:
         return self.writer.call(load.fn, *numbers, index)
 
     def _gathered(self, load: Gathered) -> str:
+        place = self.picked(load)
+        return self._read_inside(load.access, place, f"0 <= picked < {load.bound}", load.fill)
+
+    def picked(self, load: Gathered) -> str:
+        """Where the element that is picked lies; ``picked`` may be outside."""
         writer = self.writer
         index = writer.call("get", load.index.pointer, index_of(load.index.terms))
         writer.line(f"picked = int64({index})")
         if load.from_end:
             writer.line(f"picked = picked + {load.bound} if picked < 0 else picked")
-        place = f"picked * {load.stride} + {index_of(load.access.terms)}"
-        return self._read_inside(load.access, place, f"0 <= picked < {load.bound}", load.fill)
+        return f"picked * {load.stride} + {index_of(load.access.terms)}"
 
     def _read(self, access: Access) -> str:
         index = index_of(access.terms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from ..ir.types import BOOL, DType
@@ -90,9 +90,16 @@ class TextWriter(ABC):
         self, block: Block, names: dict[str, str], vector: bool = False, suffix: str = ""
     ) -> None:
         """Writes ``block``; ``names`` maps its names to the text's and gains the new ones."""
+        self.emit_abreast(block, [(names, suffix)], vector)
+
+    def emit_abreast(
+        self, block: Block, several: Sequence[tuple[dict[str, str], str]], vector: bool = False
+    ) -> None:
+        """Writes ``block`` for each of ``several`` names and suffixes, line by line in turn."""
         for let in block:
-            names[let.name] = f"{let.name}{suffix}"
-            self.line(f"{names[let.name]} = {self.spell(let, names, vector)}")
+            for names, suffix in several:
+                names[let.name] = f"{let.name}{suffix}"
+                self.line(f"{names[let.name]} = {self.spell(let, names, vector)}")
 
     def spell(self, let: Let, names: Mapping[str, str], vector: bool = False) -> str:
         """The expression that ``let`` names; integers are held to their width, as in memory."""

@@ -10,7 +10,7 @@ import numpy as np
 from ...runtime.dim import Size, is_bounded, maximum
 from ..ir.graph import REQUIRED, Node, Op, Order, Sample
 from ..ir.kinds import AxisMap, IndexMap, Movement, View
-from ..ir.types import Shape, TensorType, broadcast_shapes
+from ..ir.types import BOOL, Shape, TensorType, broadcast_shapes
 from .building import reshaped, sum_to
 from .registry import ops, register
 from .rules import normal_axes, per_axis
@@ -201,8 +201,10 @@ slice_ = register(
 
 
 def _pad_type(
-    x: TensorType, *, low: Shape, high: Shape, interior: tuple[int, ...], **_: Any
+    x: TensorType, *, low: Shape, high: Shape, interior: tuple[int, ...], value: float
 ) -> TensorType:
+    if not (x.dtype.is_float or x.dtype is BOOL or _is_held(value, np.iinfo(x.dtype.numpy))):
+        raise ValueError(f"value: expected a number that {x.dtype.name} holds, got {value!r}")
     inner = interior or (0,) * x.rank
     for name, values in (("low", low), ("high", high), ("interior", inner)):
         per_axis(name, values, x.rank)
@@ -212,6 +214,10 @@ def _pad_type(
     if any(isinstance(size, int) and size < 0 for size in shape):
         raise ValueError(f"padding low={low} and high={high} takes more than {x} has")
     return x.with_shape(shape)
+
+
+def _is_held(value: float, limits: np.iinfo[Any]) -> bool:
+    return limits.min <= value <= limits.max
 
 
 def _padded(size: Size, low: Size, high: Size, gap: int) -> Size:

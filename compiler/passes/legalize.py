@@ -28,16 +28,9 @@ from ..context import Context
 from ..engine import multiplied
 from ..ir.graph import Graph, Node, apply, on_operands
 from ..ir.kinds import (
-    Concatenation,
     Contraction,
-    Elementwise,
-    FromIndex,
-    Gather,
-    Interleaving,
     Leaf,
-    Movement,
     Projection,
-    Reduction,
     ScatterAdd,
     View,
     Window,
@@ -45,6 +38,7 @@ from ..ir.kinds import (
 )
 from ..ir.rewrite import change_bodies, rebuild, remade, rewrite, substitute_nodes
 from ..ir.types import DType, Size, TupleType, product
+from ..loops.layout import READ_STRIDED
 from ..ops.building import full, reshaped
 from ..ops.core import FUSED, ITEM, constant, copy
 from ..ops.registry import get_op, ops
@@ -259,8 +253,7 @@ def _reads_strided(node: Node, index: int, scattered: bool) -> bool:
         return not scattered
     if isinstance(node.op.kind, (Contraction, Window)):
         return index == 0 and not scattered
-    kinds = (Concatenation, Elementwise, FromIndex, Gather, Interleaving, Movement, Reduction)
-    return isinstance(node.op.kind, kinds)
+    return isinstance(node.op.kind, READ_STRIDED)
 
 
 def _writes_strided(node: Node, scattered: bool) -> bool:

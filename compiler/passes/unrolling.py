@@ -3,8 +3,9 @@
 A loop of the program is cheap here: a step of it is a row that a native interpreter walks, and the
 kernels are the same as those of steps laid out. What unrolling can save is the first step's
 products of zeros, and the rows and copies of the loop itself. What it costs is copies: a loop reads
-and writes its slices where they lie, steps laid out cut them from the sequences and put results
-together. Then there are more nodes to compile, and a kernel for a first step that has less to do.
+and writes its slices where they lie, steps laid out cut what products read from the sequences and
+put results together. Then there are more nodes to compile, and a kernel for a first step that has
+less to do.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ...runtime.config import config
 from ..context import Costs
 from ..ir.graph import Node
 from ..ir.kinds import Contraction
+from ..loops.epilogues import HEAVY
 from ..ops.registry import ops
 from ..ops.stepping import ROWS, ScanStep
 from ..units import count_of, format_seconds
@@ -72,7 +74,7 @@ class Unrolling:
         body = step_nodes(step)
         self.nodes = len(body)
         starts = {step.state[i] for i in zeros}
-        self.copies = self._copies(step)
+        self.copies = self._copies(step, body)
         self.saved = self.step - self._without_products(body, starts, inside.flops, inside.weights)
 
     def best(self) -> Choice:
@@ -112,9 +114,15 @@ class Unrolling:
             f"and {format_seconds(loop.compiling)}; in {CALLS:,} calls of one sample"
         )
 
-    def _copies(self, step: ScanStep) -> float:
-        """Seconds for the slices of a step that are cut out, and its results that are joined."""
-        moved = [*step.slices, *step.results] if self.steps > 1 else []
+    def _copies(self, step: ScanStep, body: Collection[Node]) -> float:
+        """Seconds for the slices of a step that are cut out, and its results that are joined.
+
+        Others than heavy ops read slices where they lie.
+        """
+        if self.steps < 2:
+            return 0.0
+        cut = {i for node in body if isinstance(node.op.kind, HEAVY) for i in node.inputs}
+        moved = [*cut.intersection(step.slices), *step.results]
         sizes = (elements(each) * each.dtype.itemsize for each in moved)
         return sum(self._seconds(0, 2 * size) for size in sizes)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
 from ..ir.graph import Graph, Node
-from ..loops.layout import Launch, Placed
+from ..ir.types import Size
+from ..loops.layout import Address, Argument, Launch, Placed, StridedView
 from ..ops.core import copy, fuse_nodes, input_
 from ..ops.stepping import operands_of
 from .schedule import Loop, Schedule, Step
@@ -36,7 +37,7 @@ class _Lowerer:
     """Remembers what the target made of each group."""
 
     def __init__(self, target: Lowering) -> None:
-        self._lower = cache(target.lower)
+        self._at_start = cache(target.lower)
 
     def schedule(self, known: Schedule) -> Schedule:
         layouts = known.layouts
@@ -56,6 +57,22 @@ class _Lowerer:
         results = tuple(layouts[node] for node in step.results)
         return replace(step, launches=self._lower(step.body, operands, results))
 
+    def _lower(
+        self, body: Graph, operands: tuple[Placed, ...], results: tuple[Placed, ...]
+    ) -> tuple[Launch, ...]:
+        """The launches of views from the start of their memory, moved to where they begin."""
+        places = (*operands, *results)
+        origins = [place.origin if isinstance(place, StridedView) else 0 for place in places]
+        if all(origin == 0 for origin in origins):
+            return self._at_start(body, operands, results)
+        starts = [
+            replace(place, origin=0) if isinstance(place, StridedView) else place
+            for place in places
+        ]
+        count = len(operands)
+        launches = self._at_start(body, tuple(starts[:count]), tuple(starts[count:]))
+        return tuple(_moved(launch, origins) for launch in launches)
+
     def _loop(self, step: Step, loop: Loop, layouts: Mapping[Node, Placed]) -> Loop:
         first = operands_of(step.node, step.operands).carries
         items = {item.attrs["index"]: item for item in step.results}
@@ -74,6 +91,18 @@ class _Lowerer:
         moved = copy(value)
         body: Graph = fuse_nodes((moved,), (moved,), "copy").attrs["body"]
         return self._lower(body, (source,), (to,))
+
+
+def _moved(launch: Launch, origins: Sequence[Size]) -> Launch:
+    """``launch`` with operands and results that begin so many elements further on."""
+    return replace(launch, args=tuple(_further(arg, origins) for arg in launch.args))
+
+
+def _further(arg: Argument, origins: Sequence[Size]) -> Argument:
+    # What is packed has memory of its own.
+    if not isinstance(arg, Address) or arg.packing is not None:
+        return arg
+    return replace(arg, offset=arg.offset + origins[arg.index])
 
 
 def kernel_name(body: Graph) -> str:

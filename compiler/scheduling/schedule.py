@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from ..ir.graph import Graph, Node
 from ..ir.kinds import Projection, View
 from ..ir.types import Size, TupleType
-from ..loops.layout import Launch, Layout, Placed, at_index
+from ..loops.layout import Launch, Layout, Placed, StridedView, at_index
 from ..ops.core import fuse_nodes
 from ..ops.registry import ops
 from ..ops.stepping import ROWS, operands_of, steps_of
@@ -22,6 +22,7 @@ from ..weight_preprocessing import fixed_nodes
 from .carry import Carry
 from .parts import parts_in_place
 from .state import order_updates
+from .views import slices_in_place
 
 
 class LayoutPolicy(ABC):
@@ -174,15 +175,18 @@ def _scheduled(
     layouts = {**target.layouts(graph, fixed), **placed}
     # Only in the body of a loop do kernels read and write values in parts.
     parts = parts_in_place(graph, layouts, fixed) if placed else {}
-    owners = _owners(graph, fixed)
-    for whole, places in parts.items():
+    in_parts = {part: whole for whole, places in parts.items() for part in places}
+    for places in parts.values():
         layouts |= places
-        owners |= dict.fromkeys(places, whole)
+    views = slices_in_place(graph, layouts, {*fixed, *placed, *in_parts})
+    layouts |= views
+    owners = _owners(graph, fixed, views) | in_parts
     known = Schedule(graph, (), layouts, owners, fixed, weights)
+    seen = {*fixed, *parts, *views}
     steps = tuple(
         _loop_step(node, known, target) if node.op is ops.scan else _step(node, graph)
         for node in graph.nodes
-        if node.inputs and node not in fixed and not _is_alias(node) and node not in parts
+        if node.inputs and node not in seen and not _is_alias(node)
     )
     if not graph.updates:
         return replace(known, steps=steps)
@@ -194,10 +198,12 @@ def _is_alias(node: Node) -> bool:
     return isinstance(node.op.kind, (View, Projection))
 
 
-def _owners(graph: Graph, fixed: frozenset[Node]) -> dict[Node, Node]:
+def _owners(
+    graph: Graph, fixed: frozenset[Node], views: Mapping[Node, StridedView]
+) -> dict[Node, Node]:
     owners: dict[Node, Node] = {}
     for node in graph.nodes:
-        view = isinstance(node.op.kind, View) and node.inputs and node not in fixed
+        view = node in views or (isinstance(node.op.kind, View) and node not in fixed)
         owners[node] = owners[node.inputs[0]] if view else node
     return owners
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from ...compiler import ops as ir
 from ...compiler.ir.evaluate import evaluate
 from ...compiler.ir.graph import Graph, Node, Origin, current_origins, origin_scope
 from ...compiler.ir.nonfinite import not_finite
-from ...compiler.ir.types import DType, TensorType
+from ...compiler.ir.types import FLOAT64, DType, TensorType
 from ...compiler.ops.building import count
 from ...compiler.ops.core import constant
 from ...runtime.config import config
@@ -131,9 +131,17 @@ def _node(value: Any, wanted: DType | None = None) -> Node:
     if isinstance(value, (list, tuple)) and any(
         isinstance(leaf, (KerasTensor, Variable, Dim)) for leaf in tree.flatten(value)
     ):
-        return _stacked([_node(item) for item in value])
+        return _stacked(nodes_of(value, wanted))
     doubles = None if wanted is None else wanted.name if wanted.is_float else "float64"
     return active_scope().array(canonical_array(value, doubles))
+
+
+def nodes_of(values: Iterable[Any], wanted: DType | None = None) -> list[Node]:
+    """The nodes of operands; arrays keep their digits beside a tensor or weight of float64."""
+    given = list(values)
+    if any(isinstance(x, (KerasTensor, Variable)) and x.dtype == FLOAT64.name for x in given):
+        wanted = FLOAT64
+    return [_node(value, wanted) for value in given]
 
 
 def _stacked(nodes: list[Node]) -> Node:
@@ -157,7 +165,8 @@ def common_dtype(nodes: list[Node]) -> list[Node]:
 
 def promoted(*values: Any) -> list[Node]:
     """Operands of an op in one dtype; Python numbers take that of the tensors beside them."""
-    nodes = [None if is_scalar(value) else _node(value) for value in values]
+    others = iter(nodes_of([value for value in values if not is_scalar(value)]))
+    nodes = [None if is_scalar(value) else next(others) for value in values]
     tensors = [node for node in nodes if node is not None]
     dtype = tensors[0].dtype if tensors else BOOL
     for node in tensors[1:]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from ml_dtypes import finfo
 
-from ..accepted import AnyFloat
+from ..accepted import AnyFloat, is_number
 from ..dtypes import INT64, UINT8, as_array, standard_dtype
 from ..errors import UsageError, user_facing
 from ..tensor import KerasTensor, is_symbolic
@@ -208,6 +208,7 @@ def log10(x: Any) -> KerasTensor:
 @operation
 def logaddexp(x1: Any, x2: Any) -> KerasTensor:
     """log(exp(x1) + exp(x2)), without overflow."""
+    x1, x2 = (tensor(floating(tensor(node))) for node in aligned(x1, x2))
     top = maximum(x1, x2)
     # Two infinities of one sign are 0 apart, not inf - inf.
     apart = where(equal(x1, x2), 0.0, absolute(subtract(x1, x2)))
@@ -220,8 +221,11 @@ _MOST_DECIMALS = 300  # a power of ten that a float64 holds
 @operation
 def round(x: Any, decimals: int = 0) -> KerasTensor:
     """Rounded to ``decimals`` digits, halves to the even neighbour."""
+    node = as_node(x)
+    if decimals >= 0 and not node.dtype.is_float:
+        return tensor(node)
     if decimals == 0:
-        return tensor(ir.round(floating(x)))
+        return tensor(ir.round(node))
     if not -_MOST_DECIMALS <= decimals <= _MOST_DECIMALS:
         raise UsageError(
             f"round: expected decimals between {-_MOST_DECIMALS} and {_MOST_DECIMALS}; received "
@@ -234,7 +238,9 @@ def round(x: Any, decimals: int = 0) -> KerasTensor:
 @operation
 def trunc(x: Any) -> KerasTensor:
     """Rounded towards 0."""
-    return where(less(x, 0), ceil(x), floor(x))
+    node = as_node(x)
+    x = tensor(node)
+    return where(less(x, 0), ceil(x), floor(x)) if node.dtype.is_float else x
 
 
 @operation
@@ -284,7 +290,7 @@ def nonzero(x: Any) -> Any:
 def clip(x: Any, x_min: Any, x_max: Any) -> KerasTensor:
     """x held between two bounds."""
     bounds = (x_min, x_max)
-    if all(isinstance(bound, (int, float)) for bound in bounds):
+    if all(is_number(bound) and float(bound) == bound for bound in bounds):
         node = promoted(x, *bounds)[0]
         return tensor(ir.clip(node, low=float(x_min), high=float(x_max)))
     return minimum(maximum(x, x_min), x_max)

@@ -21,6 +21,7 @@ from .core import (
     common_dtype,
     constant,
     ir,
+    nodes_of,
     normal_axes,
     normal_axis,
     operation,
@@ -36,7 +37,7 @@ from .slicing import part_of, sliced
 @operation
 def concatenate(xs: Tensors, axis: int = 0) -> KerasTensor:
     """Tensors side by side along ``axis``."""
-    nodes = common_dtype([as_node(x) for x in xs])
+    nodes = common_dtype(nodes_of(xs))
     place = normal_axis(axis, nodes[0].tensor_type.rank)
     nodes = reconciled(nodes, place - nodes[0].tensor_type.rank)
     return tensor(nodes[0] if len(nodes) == 1 else ir.concatenate(*nodes, axis=place))
@@ -46,20 +47,20 @@ def concatenate(xs: Tensors, axis: int = 0) -> KerasTensor:
 def append(x1: Any, x2: Any, axis: int | None = None) -> KerasTensor:
     """x2 after x1; both made flat unless an axis is given."""
     if axis is None:
-        return concatenate([ravel(x1), ravel(x2)], 0)
+        return concatenate([ravel(each) for each in map(tensor, nodes_of([x1, x2]))], 0)
     return concatenate([x1, x2], axis)
 
 
 @operation
 def stack(x: Tensors, axis: int = 0) -> KerasTensor:
     """Tensors of one shape along a new axis."""
-    return concatenate([expand_dims(each, axis) for each in x], axis)
+    return concatenate([expand_dims(each, axis) for each in map(tensor, nodes_of(x))], axis)
 
 
 @operation
 def vstack(xs: Tensors) -> KerasTensor:
     """Rows below one another."""
-    return concatenate([_at_least(each, 2) for each in xs], 0)
+    return concatenate([_at_least(node, 2) for node in nodes_of(xs)], 0)
 
 
 @operation
@@ -69,8 +70,7 @@ def hstack(xs: Tensors) -> KerasTensor:
     return concatenate(list(xs), 0 if flat else 1)
 
 
-def _at_least(x: Any, rank: int) -> KerasTensor:
-    node = as_node(x)
+def _at_least(node: Node, rank: int) -> KerasTensor:
     missing = max(rank - node.tensor_type.rank, 0)
     return tensor(ir.reshape(node, shape=(1,) * missing + node.shape) if missing else node)
 
@@ -161,7 +161,7 @@ def _repeated_each(node: Node, axis: int, counts: list[int]) -> KerasTensor:
 def tile(x: Any, repeats: Shape) -> KerasTensor:
     """The whole tensor several times along each axis."""
     counts = _counts("tile", repeats)
-    node = as_node(_at_least(x, len(counts)))
+    node = as_node(_at_least(as_node(x), len(counts)))
     counts = [1] * (node.tensor_type.rank - len(counts)) + counts
     # Each axis behind one that counts the copies: one op, however many there are.
     pairs = [(count, size) for count, size in zip(counts, node.shape, strict=True)]
@@ -261,4 +261,10 @@ def pad(
             f"pad: expected mode as 'constant', 'reflect' or 'symmetric'; received {mode!r}"
         )
     before, after = (tuple(pair[side] for pair in pairs) for side in (0, 1))
-    return tensor(ir.pad(node, low=before, high=after, value=float(constant_values or 0)))
+    value = constant_values or 0
+    if node.dtype.is_float or not is_int(value) or float(value) == value:
+        return tensor(ir.pad(node, low=before, high=after, value=float(value)))
+    # An integer that no float is: integers wrap around, so a sum undoes a difference.
+    shift = constant(np.asarray(value, node.dtype.numpy))
+    padded = ir.pad(ir.subtract(node, shift), low=before, high=after)
+    return tensor(ir.add(padded, shift))

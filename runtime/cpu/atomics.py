@@ -14,6 +14,9 @@ from ..native.simd_types import I32, I64, call_named
 SPINS = 4000
 """Turns a thread spins while it waits before it offers its core to others (some 50 to 200 us)."""
 
+SEATS = 16
+"""Tasks of a launch that threads take by their own numbers, at most."""
+
 WORDS = types.CPointer(types.int64)
 X86_PAUSE = "llvm.x86.sse2.pause"
 
@@ -191,10 +194,44 @@ def lap(times: Any, index: int, last: int) -> None:
 
 @njit(error_model="numpy")
 def claim(progress: Any, limit: int) -> int:
-    """The next ticket below `limit`, or -1 where all of them are taken."""
-    ticket: int = atomic_load(progress, 0)
-    while ticket < limit:
-        if compare_exchange(progress, 0, ticket, ticket + 1):
-            return ticket
-        ticket = atomic_load(progress, 0)
+    """The next ticket below `limit`, or -1 where all of them are taken.
+
+    The word holds how many tickets are taken, and behind them the seats of `claim_seat`.
+    """
+    word: int = atomic_load(progress, 0)
+    while word >> SEATS < limit:
+        if compare_exchange(progress, 0, word, ((word >> SEATS) + 1) << SEATS):
+            return word >> SEATS
+        word = atomic_load(progress, 0)
     return -1
+
+
+@njit(error_model="numpy")
+def claim_seat(progress: Any, first: int, limit: int, own: int) -> int:
+    """A task of those that the tickets from `first` to `limit` stand for, or -1.
+
+    It is number `own` if nobody has it: what a thread read for a task of one launch lies in its
+    caches when the next launch reads the same, as the steps of a loop do.
+    """
+    word: int = atomic_load(progress, 0)
+    while word >> SEATS < limit:
+        taken = word & ((1 << SEATS) - 1) if word >> SEATS > first else 0
+        seat = own
+        if taken >> own & 1:
+            seat = 0
+            while taken >> seat & 1:
+                seat += 1
+        after = (((word >> SEATS) + 1) << SEATS) | taken | 1 << seat
+        if compare_exchange(progress, 0, word, after):
+            return seat
+        word = atomic_load(progress, 0)
+    return -1
+
+
+@njit(error_model="numpy")
+def take(progress: Any, numbered: int, tasks: int, thread: int, threads: int) -> int:
+    """A task of a launch whose tickets begin at `numbered`, or -1 where all of them are taken."""
+    if tasks == threads and tasks <= SEATS:
+        return int(claim_seat(progress, numbered, numbered + tasks, thread))
+    ticket: int = claim(progress, numbered + tasks)
+    return ticket - numbered if ticket >= 0 else -1

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..device import Prepared
 from ..dim import Size, coefficient, evaluate
+from ..forks import cached_property
 from ..memory import align
 from ..placement import place
 from ..program import (
@@ -93,18 +94,26 @@ class Binding(Prepared):
         Rows in tiles and branches have the mean of all threads' times, loops the sum of their
         bodies'.
         """
-        times, rows = measured.astype(np.float64), self.program.rows
-        place = {row: column for column, row in enumerate(self.rows)}
+        threads, launches, loops = self._shares
+        times = measured / threads
+        np.add.at(times, loops, times[launches])
+        return times
+
+    @cached_property
+    def _shares(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """By how much the time of each row is divided, and launches with the loops around them."""
+        rows, place = self.program.rows, {row: column for column, row in enumerate(self.rows)}
+        threads = np.ones(len(place), np.int64)
+        around: list[tuple[int, int]] = []
         for row, column in place.items():
             if not isinstance(rows[row], LaunchRow):
                 continue
             heads = [head for head in self.program.around[row] if head in place]
             if any(isinstance(rows[head], (TileRow, BranchRow)) for head in heads):
-                times[column] /= self.threads
-            for head in heads:
-                if isinstance(rows[head], LoopRow):
-                    times[place[head]] += times[column]
-        return times
+                threads[column] = self.threads
+            around += [(column, place[head]) for head in heads if isinstance(rows[head], LoopRow)]
+        launches, loops = np.array(around, np.int64).reshape(-1, 2).T
+        return threads, launches, loops
 
     # The table
 

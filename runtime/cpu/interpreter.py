@@ -5,9 +5,10 @@ This text is compiled like a generated kernel, through the kernel cache; the dis
 own. Nesting is an explicit stack of frames, without recursion.
 
 Work is claimed dynamically. The tasks of all launches are numbered in the order of the table; a
-thread takes the next number, runs that task, and counts it as done. A barrier is passed once all
-numbers before it are done. So nobody waits for a thread that comes late, or never: the others do
-its share, and it skips what they have done.
+thread takes the next number, runs that task, and counts it as done; of a launch with a task for
+each thread it takes its own, while nobody else has. A barrier is passed once all numbers before it
+are done. So nobody waits for a thread that comes late, or never: the others do its share, and it
+skips what they have done.
 
 Profiled, whoever finishes a part adds the time since any part was finished to that part's row: so
 the times of rows make up the whole. In tiles the times that all threads spend are added up.
@@ -23,6 +24,7 @@ from .atomics import (
     compare_exchange,
     lap,
     shift_pointer,
+    take,
     wait_for,
 )
 from .kernel_compiler import kernel_jit
@@ -122,16 +124,14 @@ def kernel(header: Any, thread: int, threads: int) -> None:
             operation = get(code, o)
             row += 1
             if operation == LAUNCH:
-                ticket = 0
+                task = 0
                 tasks = 1
-                limit = 1
                 if not in_tile:
                     tasks = get(code, o + 7)
                     if tasks == 0:
                         tasks = threads
-                    limit = numbered + tasks
-                    ticket = claim(progress, limit)
-                if ticket >= 0:
+                    task = take(progress, numbered, tasks, thread, threads)
+                if task >= 0:
                     mine = shift_pointer(args, get(code, o + 3))
                     count = get(code, o + 6)
                     if count:
@@ -150,14 +150,14 @@ def kernel(header: Any, thread: int, threads: int) -> None:
                         if PROFILE:
                             atomic_add(times, o // ROW, clock() - before)
                     else:
-                        while ticket >= 0:
-                            call_kernel(get(code, o + 2), mine, ticket - numbered, tasks)
+                        while task >= 0:
+                            call_kernel(get(code, o + 2), mine, task, tasks)
                             atomic_add(progress, DONE, 1)
                             if PROFILE:
                                 lap(times, o // ROW, get(header, ROWS))
-                            ticket = claim(progress, limit)
+                            task = take(progress, numbered, tasks, thread, threads)
                 if not in_tile:
-                    numbered = limit
+                    numbered += tasks
             else:
                 start = 0
                 stop = get(code, o + 3)

@@ -276,22 +276,48 @@ def _transpose(
     expect_pointer("transpose", q, F32)
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        p, i, step, rows, q, o, stride, cols = args
-        last, mask = builder.sub(rows, I64(1)), first_lanes(builder, cols)
-        vectors = []
-        for lane in range(LANES):
-            row = call_named(builder, "llvm.smin.i64", I64, [I64(lane), last])
-            address = _as(builder, _at(builder, p, builder.add(i, builder.mul(row, step))), FLOATS)
-            vectors.append(_masked_load(builder, address, mask))
-        for lane, column in enumerate(_columns(builder, vectors)):
-            there = builder.icmp_signed("<", I64(lane), cols)
-            mask = first_lanes(builder, builder.select(there, rows, I64(0)))
-            index = builder.add(o, builder.mul(I64(lane), stride))
-            _masked_store(builder, column, _as(builder, _at(builder, q, index), FLOATS), mask)
+        _, _, _, rows, _, _, _, cols = args
+        few = call_named(builder, "llvm.smin.i64", I64, [rows, cols])
+        # Masks cost more than the exchange itself where stores of that kind are slow (Zen).
+        with builder.if_else(builder.icmp_signed(">=", few, I64(LANES))) as (whole, edge):
+            with whole:
+                _transpose_whole(builder, args)
+            with edge:
+                _transpose_edge(builder, args)
         return context.get_dummy_value()
 
     whole = (types.int64,) * 3
     return types.void(p, *whole, q, *whole), lower
+
+
+def _transpose_whole(builder: Any, args: Any) -> None:
+    p, i, step, _, q, o, stride, _ = args
+    vectors = []
+    for lane in range(LANES):
+        address = _row_at(builder, p, i, I64(lane), step)
+        vectors.append(builder.load(address, align=_alignment(address)))
+    for lane, column in enumerate(_columns(builder, vectors)):
+        address = _row_at(builder, q, o, I64(lane), stride)
+        builder.store(column, address, align=_alignment(address))
+
+
+def _transpose_edge(builder: Any, args: Any) -> None:
+    p, i, step, rows, q, o, stride, cols = args
+    last, mask = builder.sub(rows, I64(1)), first_lanes(builder, cols)
+    vectors = []
+    for lane in range(LANES):
+        row = call_named(builder, "llvm.smin.i64", I64, [I64(lane), last])
+        vectors.append(_masked_load(builder, _row_at(builder, p, i, row, step), mask))
+    for lane, column in enumerate(_columns(builder, vectors)):
+        there = builder.icmp_signed("<", I64(lane), cols)
+        mask = first_lanes(builder, builder.select(there, rows, I64(0)))
+        _masked_store(builder, column, _row_at(builder, q, o, I64(lane), stride), mask)
+
+
+def _row_at(builder: Any, pointer: Any, start: Any, row: Any, stride: Any) -> Any:
+    """The address of the vector that row number ``row`` starts with."""
+    index = builder.add(start, builder.mul(row, stride))
+    return _as(builder, _at(builder, pointer, index), FLOATS)
 
 
 def _columns(builder: Any, rows: list[Any]) -> list[Any]:

@@ -131,6 +131,14 @@ def test_a_part_at_an_index_has_the_strides_of_the_whole(
     np.testing.assert_array_equal(placed(at_index(whole, axis)), positions(whole).take(0, axis))
 
 
+@pytest.mark.parametrize("axis", range(4))
+def test_slices_along_the_outermost_axis_follow_one_another(axis: int) -> None:
+    layout = Layout(parse_type("f32[2, 3, 4, 5]"), outermost=axis)
+    slices = np.moveaxis(placed(layout), axis, 0)
+    np.testing.assert_array_equal(slices.reshape(-1), np.arange(120))
+    assert layout.bytes == 480
+
+
 @pytest.mark.parametrize("halo", HALOS)
 @pytest.mark.parametrize(("first", "last"), [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)])
 def test_axes_are_even_where_their_elements_follow_one_another(

@@ -463,6 +463,23 @@ def test_why_a_loop_is_not_tiled(text, axis, reason):
     assert reasons == {reason}
 
 
+def test_what_only_loops_read_lies_step_after_step():
+    x, zeros = input_("x", "f32[N, T, 8]"), full(0, (symbol("N"), 8), FLOAT32)
+    step = lambda s, xs: ([ops.add(s[0], ops.maximum(s[0], xs[0]))],) * 2  # noqa: E731
+    _, (between,) = ops.trace_scan(step, [zeros], [x])
+    _, (result,) = ops.trace_scan(step, [zeros], [between], reverse=True)
+    alone, shown = (Graph("two", (x,), outputs) for outputs in ((result,), (result, between)))
+    run, other = compiled(alone), compiled(shown)
+    stacked = [n for n in run.schedule.graph.nodes if n.op.name == "item"]
+    assert [run.schedule.layouts[n].outermost for n in stacked] == [1, 0]
+    reasons = {d.reason for d in run.decisions.of_stage("tile") if d.pattern == "scan"}
+    assert reasons == {"TIME_MAJOR"}
+    for n, t in ((1, 3), (5, 2), (64, 4)):
+        array = draw(n, t, 8)
+        assert_computes(run(array), alone, [array])
+        np.testing.assert_array_equal(run(array)[0], other(array)[0])
+
+
 @pytest.mark.smoke
 def test_large_weights_are_shared_by_the_threads():
     x = input_("x", "f32[N, T, 8]")

@@ -274,3 +274,82 @@ def test_utilities_leave_rounding_to_the_model():
     np.testing.assert_array_equal(np.concatenate([left["x"], right["x"]]), data)
     narrow = keras.Sequential([keras.Input((2,)), layers.Rescaling(1.0)])
     assert narrow.predict(windows, verbose=0).dtype == np.float32
+
+
+BESIDE = {
+    "operators": lambda x: x + DOUBLES,
+    "a list": lambda x: ops.add(DOUBLES.tolist(), x),
+    "where": lambda x: ops.where(x > 1, x, DOUBLES),
+    "clip": lambda x: ops.clip(x, DOUBLES, 2 * DOUBLES),
+    "concatenate": lambda x: ops.concatenate([x, DOUBLES]),
+    "stack": lambda x: ops.stack([DOUBLES, x]),
+    "append": lambda x: ops.append(x, DOUBLES),
+    "vstack": lambda x: ops.vstack([DOUBLES, x]),
+    "a nesting": lambda x: ops.convert_to_tensor([x, DOUBLES]),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_arrays_beside_tensors_of_doubles_keep_53_bits(name):
+    x = keras.Input(batch_shape=(4,), dtype="float64")
+    found = keras.Model(x, BESIDE[name](x))(np.zeros(4))
+    parts = [0 * DOUBLES, DOUBLES]
+    expected = {
+        "concatenate": np.concatenate(parts),
+        "append": np.concatenate(parts),
+        "stack": np.stack(parts[::-1]),
+        "vstack": np.stack(parts[::-1]),
+        "a nesting": np.stack(parts),
+    }
+    np.testing.assert_array_equal(found, expected.get(name, DOUBLES))
+
+
+BEYOND = 2**62 + 1  # that no float is
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda o, x: o.clip(x, -BEYOND, BEYOND),
+        lambda o, x: o.pad(x, ((1, 2),), constant_values=BEYOND),
+        lambda o, x: o.round(x),
+        lambda o, x: o.trunc(x),
+    ],
+    ids=["clip", "pad", "round", "trunc"],
+)
+def test_integers_beyond_floats_keep_their_digits(function):
+    x = np.array([2**62 + 3, 5, -(2**62) - 3])
+    symbolic = keras.Input(batch_shape=(3,), dtype="int64")
+    model = keras.Model(symbolic, function(ops, symbolic))
+    for found in (function(ops, x), model(x)):
+        np.testing.assert_array_equal(found, function(np, x))
+        assert found.dtype == np.int64
+
+
+def test_bytes_do_not_wrap_around_before_they_are_floats():
+    x, y = np.array([0, 3, 250], "uint8"), np.array([1, 2, 255], "uint8")
+    expected = np.logaddexp(x, y, dtype="float32")
+    np.testing.assert_allclose(ops.logaddexp(x, y), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", [300, float("nan"), float("inf")])
+def test_integers_are_padded_with_what_they_can_be(value):
+    with pytest.raises(ValueError, match="expected a number that int8 holds, got"):
+        ops.pad(np.ones(3, "int8"), 1, constant_values=value)
+
+
+HUGE = 10**400
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: ops.clip(1.0, 0, HUGE),
+        lambda: ops.linspace(0, HUGE, 3),
+        lambda: ops.pad(np.ones(3), 1, constant_values=HUGE),
+        lambda: ops.leaky_relu(1.0, HUGE),
+    ],
+)
+def test_integers_beyond_all_floats_are_refused(call):
+    with pytest.raises(ValueError, match=r"expected .* received 1000"):
+        call()

@@ -53,6 +53,12 @@ SILENT = {
         %1 = conv2d(%0, $k)
         %2 = sum(%0, axes=(3,))
         return %1, %2 }""",
+    "a product that has no rows where there is one sample": """graph g(%x: f32[N, 4]) {
+        $w : f32[4, 9]
+        %0 = slice(%x, start=(1, 0), stop=(N, 4), step=(1, 1))
+        %1 = matmul(%0, $w)
+        %2 = exp(%1)
+        return %2 }""",
     "one result twice, an input and a view": """graph g(%x: f32[N, 4]) {
         $p : f32[3]
         %0 = exp(%x)

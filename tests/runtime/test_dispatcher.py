@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,20 @@ put(log, end, args[1])
 put(log, end + 1, thread)
 put(log, end + 2, threads)
 put(log, 0, end + 3)
+"""
+# Claims of launches of three tasks, one and two, by a thread whose number is the second argument.
+CLAIMS = """
+progress = pointer_i64(args[0])
+claimed = pointer_i64(args[1])
+put(claimed, 0, claim_seat(progress, 0, 3, args[2]))
+put(claimed, 1, claim_seat(progress, 0, 3, 1))
+put(claimed, 2, claim_seat(progress, 0, 3, args[2]))
+put(claimed, 3, claim_seat(progress, 0, 3, 0))
+put(claimed, 4, claim(progress, 4))
+put(claimed, 5, claim_seat(progress, 0, 3, 1))
+put(claimed, 6, claim_seat(progress, 4, 6, 1))
+put(claimed, 7, claim_seat(progress, 4, 6, 1))
+put(claimed, 8, claim(progress, 6))
 """
 # y[i] = x[n - 1 - i] + 1: every thread reads what others wrote, so a lost barrier shows.
 REVERSE = """
@@ -117,6 +132,16 @@ def test_serial_launch_runs_once(threads: int) -> None:
     table = Table().launch(NOTE, log, 11, serial=True).launch(NOTE, log, 12, serial=True)
     table.dispatch(threads).run()
     assert log[1:7].tolist() == [11, 0, 1, 12, 0, 1]
+
+
+@pytest.mark.parametrize(("own", "left"), [(2, 0), (1, 2), (0, 2)])
+def test_a_thread_takes_its_own_task_while_nobody_has_it(
+    run_kernel: Callable[..., None], own: int, left: int
+) -> None:
+    progress, claimed = np.zeros(32, np.int64), np.full(9, -9, np.int64)
+    run_kernel(CLAIMS, progress, claimed, own)
+    second = 1 if own != 1 else 0
+    assert claimed.tolist() == [own, second, left, -1, 3, -1, 1, 0, -1]
 
 
 @THREADS

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...loops.kernel import Kernel
 from ..arguments import ContractArguments, SplitArguments, WinogradArguments
 from ..bodies import Contract, RegisterBlock, Winograd
-from .epilogue import cells, filter_mask, finish_block, gate_offset, set_gates
+from .epilogue import cells, filter_mask, finish_block, gate_offset, prefetch_operands, set_gates
 from .writer import Writer
 
 ARG = ContractArguments[str, str].names()
@@ -62,32 +62,65 @@ def emit_contract(writer: Writer, kernel: Kernel, body: Contract) -> None:
     writer.line(f"unit = blocks * {ARG.panels} * thread // threads")
     writer.line(f"end = blocks * {ARG.panels} * (thread + 1) // threads")
     set_gates(writer, body.epilogue, ARG.channels)
+    _first(writer)
     with writer.block("while unit < end:"):
-        _decode(writer)
+        _position(writer)
         _panel_setup(writer, body, width)
         with writer.block("while block < stop:"):
             _one_block(writer, body)
             writer.line("block += 1")
             advance_position(writer, "row_blocks", "col_blocks")
+        _next(writer)
 
 
-def _decode(writer: Writer) -> None:
+def _first(writer: Writer) -> None:
     """Blocks come in chunks that stay in cache while every panel of weights passes over them."""
-    writer.line(f"head = unit // ({ARG.chunk} * {ARG.panels}) * {ARG.chunk}")
-    writer.line(f"size = minimum({ARG.chunk}, blocks - head)")
-    writer.line(f"rest = unit - head * {ARG.panels}")
-    writer.line("panel = rest // size")
-    writer.line("block = head + rest % size")
+    writer.line("head = 0")
+    writer.line("panel = 0")
+    writer.line("block = 0")
+    writer.line(f"size = minimum({ARG.chunk}, blocks)")
+    with writer.block("if unit > 0:"):
+        writer.line(f"head = unit // ({ARG.chunk} * {ARG.panels}) * {ARG.chunk}")
+        writer.line(f"size = minimum({ARG.chunk}, blocks - head)")
+        writer.line(f"rest = unit - head * {ARG.panels}")
+        writer.line("panel = rest // size")
+        writer.line("block = head + rest % size")
+
+
+def _next(writer: Writer) -> None:
+    """From the end of a panel's blocks on."""
+    writer.line("panel += 1")
+    with writer.block(f"if panel == {ARG.panels}:"):
+        writer.line("panel = 0")
+        writer.line("head += size")
+        writer.line(f"size = minimum({ARG.chunk}, blocks - head)")
+    writer.line("block = head")
+
+
+def _position(writer: Writer) -> None:
+    """Where the block lies, up to which a panel has units, and what follows.
+
+    Most matrices are one row of blocks: a division takes as long as several multiply-adds.
+    """
     writer.line("stop = minimum(head + size, block + end - unit)")
     writer.line("unit += stop - block")
-    writer.line("image = block // (row_blocks * col_blocks)")
-    writer.line("row = block // col_blocks % row_blocks")
-    writer.line("col = block % col_blocks")
+    writer.line("image = 0")
+    writer.line("row = 0")
+    writer.line("col = block")
+    with writer.block("if col >= col_blocks:"):
+        writer.line("row = col // col_blocks")
+        writer.line("col = col % col_blocks")
+        writer.line("image = row // row_blocks")
+        writer.line("row = row % row_blocks")
 
 
 def _panel_setup(writer: Writer, body: Contract, width: int) -> None:
-    writer.line(f"group = panel // {ARG.group_panels}")
-    writer.line(f"o = panel % {ARG.group_panels} * {width // body.epilogue.gates}")
+    writer.line("group = 0")
+    writer.line("member = panel")
+    with writer.block(f"if member >= {ARG.group_panels}:"):
+        writer.line(f"group = member // {ARG.group_panels}")
+        writer.line(f"member = member % {ARG.group_panels}")
+    writer.line(f"o = member * {width // body.epilogue.gates}")
     writer.line(f"channel = group * {ARG.channels} + o")
     writer.line("wi = channel" if body.in_place else "wi = panel * panel_size")
     if body.prefetch_panels:
@@ -179,13 +212,15 @@ def _micro_kernel(writer: Writer, body: Contract, block: RegisterBlock) -> None:
         writer.line("wk = wj")
     if body.prefetch_panels:
         writer.line("ahead = wi + panel_size + (block - begin) * (panel_size >> slices)")
+    results = _results(body, block)
+    if body.epilogue.gates > 1:
+        prefetch_operands(writer, body.epilogue, results)
     zero = writer.constant(0.0, body.accumulator, True)
     for r, p, j in cells(block):
         writer.line(f"a{r}_{p}_{j} = {f'b{j}' if body.bias else zero}")
     if body.clipped:
         _clip(writer, body, block)
     _loops(writer, body, block, zero)
-    results = _results(body, block)
     finish_block(writer, body.epilogue, results, filter_mask(body.masked), ARG.epilogue)
 
 

@@ -9,7 +9,7 @@ from ...ir.types import FLOAT32
 from ...loops.arguments import EpilogueArguments, ImageArguments
 from ...loops.kernel import Epilogue, EpilogueLoad, Pool
 from ..bodies import RegisterBlock
-from .writer import Writer
+from .writer import MATH, Writer
 
 Cell: TypeAlias = tuple[int, int, int]  # row, column, vector
 Names: TypeAlias = EpilogueArguments[str, str]
@@ -40,14 +40,17 @@ def finish_block(
     ``block`` is that of the results: where there are gates, it has as many accumulators for each,
     those of the second gate after all of the first.
     """
-    _offsets(writer, epilogue, arg)
+    _result_offsets(writer, epilogue, arg)
+    _operand_offsets(writer, epilogue)
     results: dict[Cell, dict[str, str]] = {}
-    for r, p, j in cells(block):
-        gates = enumerate(epilogue.accumulators)
-        names = {name: f"a{r}_{p}_{gate * block.vectors + j}" for gate, name in gates}
-        _element_loads(writer, epilogue, names, (r, p, j), mask_of)
-        writer.emit_block(epilogue.block, names, vector=True, suffix=f"_{r}_{p}_{j}")
-        results[r, p, j] = names
+    every, abreast = list(cells(block)), _abreast(epilogue)
+    for start in range(0, len(every), abreast):
+        together = every[start : start + abreast]
+        for cell in together:
+            results[cell] = _accumulated(epilogue, block, cell)
+            _element_loads(writer, epilogue, results[cell], cell, mask_of)
+        several = [(results[cell], "".join(f"_{i}" for i in cell)) for cell in together]
+        writer.emit_abreast(epilogue.block, several, vector=True)
     if epilogue.pool is None:
         for cell, names in results.items():
             _store(writer, epilogue, names, cell, mask_of(cell), arg)
@@ -58,12 +61,39 @@ def finish_block(
                 _pooled(writer, epilogue, epilogue.pool, results, (r, p, j), mask_of, arg)
 
 
-def _offsets(writer: Writer, epilogue: Epilogue, arg: Names) -> None:
+def prefetch_operands(writer: Writer, epilogue: Epilogue, block: RegisterBlock) -> None:
+    """Asks for what the epilogue reads of each element: products take longer than it is away."""
+    _operand_offsets(writer, epilogue)
+    for cell in cells(block):
+        for load in epilogue.loads:
+            if load.kind == "element":
+                writer.line(writer.call("prefetch", load.pointer, _element(load, cell, writer)))
+
+
+def _abreast(epilogue: Epilogue) -> int:
+    """Cells that are computed line by line in turn.
+
+    Functions are chains of a dozen operations that wait for one another.
+    """
+    return 2 if any(let.fn in MATH for let in epilogue.block) else 1
+
+
+def _accumulated(epilogue: Epilogue, block: RegisterBlock, cell: Cell) -> dict[str, str]:
+    """The accumulators of a cell by the names that the epilogue has for them."""
+    r, p, j = cell
+    gates = enumerate(epilogue.accumulators)
+    return {name: f"a{r}_{p}_{gate * block.vectors + j}" for gate, name in gates}
+
+
+def _result_offsets(writer: Writer, epilogue: Epilogue, arg: Names) -> None:
     rows = f" // {epilogue.pool.rows}" if epilogue.pool else ""
     cols = f" // {epilogue.pool.columns}" if epilogue.pool else ""
     for y in dict.fromkeys(_result_names(arg, store.pointer) for store in epilogue.stores):
         index = f"image * {y.image} + oy{rows} * {y.row} + ox{cols} * {y.col} + channel"
         writer.line(f"{y.at}i = {index}")
+
+
+def _operand_offsets(writer: Writer, epilogue: Epilogue) -> None:
     for z in dict.fromkeys(operand_names(o) for o in epilogue.loads if o.kind == "element"):
         index = f"image * {z.image} + oy * {z.row} + ox * {z.col} + channel"
         writer.line(f"{z.at}i = {index}")
@@ -83,8 +113,7 @@ def _element_loads(
         elif load.kind == "channel":
             names[load.name] = f"{load.name}_{j}"
         else:
-            offset = _cell_offset(operand_names(load), cell, writer.lanes)
-            index = f"{load.pointer}i{gate_offset(load.gate)}{offset}"
+            index = _element(load, cell, writer)
             mask = mask_of(cell)
             call = (
                 writer.call("load", load.pointer, index)
@@ -93,6 +122,12 @@ def _element_loads(
             )
             names[load.name] = f"{load.name}_{r}_{p}_{j}"
             writer.line(f"{names[load.name]} = {call}")
+
+
+def _element(load: EpilogueLoad, cell: Cell, writer: Writer) -> str:
+    """The index of a cell's vector of an operand with one value an element."""
+    offset = _cell_offset(operand_names(load), cell, writer.lanes)
+    return f"{load.pointer}i{gate_offset(load.gate)}{offset}"
 
 
 def operand_names(load: EpilogueLoad) -> ImageArguments[str, str]:

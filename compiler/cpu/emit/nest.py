@@ -6,7 +6,9 @@ reduced along the vector axis are scalars from then on. Without, the same code i
 
 from __future__ import annotations
 
-from ...loops.kernel import Axis, Kernel, Nest
+from collections.abc import Iterator
+
+from ...loops.kernel import Axis, Gathered, Kernel, Nest
 from ...loops.scalar_place import read_numbers
 from .nest_place import Place
 from .nest_sweeps import Sweeps
@@ -14,6 +16,9 @@ from .writer import Writer
 
 # Elements of the innermost axis that one unit of parallel work covers, in vectors.
 BLOCK_VECTORS = 64
+# Rows of a table are prefetched so many before they are read, by lines of so many float32.
+ROWS_AHEAD = 8
+LINE = 16
 
 
 def emit_nest(writer: Writer, kernel: Kernel, body: Nest) -> None:
@@ -112,7 +117,28 @@ class NestEmitter:
             return
         name = rows.name
         with self.writer.block(f"for {name} in range({name}_start, {name}_stop):"):
+            for load in self._picked_by(rows, inner):
+                self._prefetch(load, rows, inner)
             self._inner_loop(inner)
+
+    def _picked_by(self, rows: Axis, inner: Axis) -> Iterator[Gathered]:
+        """Loads of rows that are picked anew at each of ``rows``, and lie along ``inner``."""
+        for stage in self.body.stages:
+            for load in (*stage.loads, *stage.after_loads):
+                if not isinstance(load, Gathered) or load.access.stride_along(inner.name) != "1":
+                    continue
+                if any(term.axis == rows.name for term in load.index.terms):
+                    yield load
+
+    def _prefetch(self, load: Gathered, rows: Axis, inner: Axis) -> None:
+        """Prefetches a row that is picked soon: no hardware foresees where it lies."""
+        writer, row, at = self.writer, rows.name, inner.name
+        with writer.block(f"if {row} + {ROWS_AHEAD} < {rows.extent}:"):
+            writer.line(f"{row} += {ROWS_AHEAD}")
+            place = self.place.picked(load)
+            with writer.block(f"for {at} in range({at}_start, {at}_stop, {LINE}):"):
+                writer.line(writer.call("prefetch", load.access.pointer, place))
+            writer.line(f"{row} -= {ROWS_AHEAD}")
 
     def _inner_loop(self, inner: Axis) -> None:
         writer, name = self.writer, inner.name
