@@ -29,6 +29,7 @@ from ..runtime.program_file import ProgramFileError, read_program, write_program
 from ..runtime.records import SIZE, RecordError, Records, Scalar
 from .ir.types import DType, dtype_of
 from .loops.kernel import Kernel
+from .target import Target
 from .targets import target_named
 
 # Strings in kernels become parts of texts: names and numbers alone.
@@ -122,7 +123,6 @@ def _program(description: Any) -> Program:
     if type(description) is not dict or description.keys() != {PROGRAM, KERNELS, TEXTS}:
         raise RecordError("expected a program, its kernels, and digests of their texts")
     program = OF_PROGRAMS.decode(Program, description[PROGRAM])
-    kernels = OF_KERNELS.decode(tuple[Kernel, ...], description[KERNELS])
     if program.kernels:
         raise RecordError("expected kernels of the dialect, got texts")
     if not runs_here(program.target):
@@ -131,7 +131,9 @@ def _program(description: Any) -> Program:
             f"expected a program for {here}, which this machine runs; got one for "
             f"{program.target!r}. Compile the model here"
         )
-    texts = tuple(KernelText(kernel.name, _text(kernel, program.target)) for kernel in kernels)
+    target = target_named(program.target)  # before its kernels are read: it has their classes
+    kernels = OF_KERNELS.decode(tuple[Kernel, ...], description[KERNELS])
+    texts = tuple(KernelText(kernel.name, _text(kernel, target)) for kernel in kernels)
     if [_digest(text.source) for text in texts] != description[TEXTS]:
         raise ValueError(
             "expected the kernels of this installation; it was saved by one that has others. "
@@ -142,9 +144,9 @@ def _program(description: Any) -> Program:
     return program
 
 
-def _text(kernel: Kernel, target: str) -> str:
+def _text(kernel: Kernel, target: Target[Any]) -> str:
     try:
-        return target_named(target).emit(kernel)
+        return target.emit(kernel)
     except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError) as error:
         raise ValueError(f"expected a kernel that can be emitted, got {kernel.name!r}") from error
 

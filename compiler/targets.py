@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ from ..runtime.cpu.calibration import Figures, described, figures, keep_figures
 from ..runtime.cpu.host import DESCRIBED, host
 from .cpu.calibrate import calibrate
 from .cpu.target import CpuTarget
+from .cuda.machine import NAMES as GPU_NAMES
 from .ir.node import IRError
 from .suggest import did_you_mean
 from .target import CompiledFor, Target
 
 CPU = "cpu"
-NAMES = (CPU, *(f"{CPU}:{width}" for width in DESCRIBED))
+CPU_NAMES = (CPU, *(f"{CPU}:{width}" for width in DESCRIBED))
+NAMES = (*CPU_NAMES, *GPU_NAMES)
 
 
 def target_named(name: str) -> Target[Any]:
@@ -27,9 +30,17 @@ def target_named(name: str) -> Target[Any]:
     if name not in NAMES:
         known = ", ".join(map(repr, NAMES))
         raise IRError(f"target: expected one of {known}; got {name!r}{did_you_mean(name, NAMES)}")
+    if name in GPU_NAMES:
+        return _gpu(name)
     own = figures() if name == CPU else None
     machine = described(host(), own) if name == CPU else DESCRIBED[name.partition(":")[2]]
     return CpuTarget(f"{CPU}:{machine.vectors}", machine, own)
+
+
+def _gpu(name: str) -> Target[Any]:
+    """Loaded when it is first asked for: few programs are for GPUs."""
+    found: Target[Any] = importlib.import_module(".cuda.target", __package__).cuda_target(name)
+    return found
 
 
 def measured(compiled: CompiledFor) -> tuple[Figures, Path]:

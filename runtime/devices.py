@@ -5,15 +5,18 @@ from __future__ import annotations
 import importlib
 from functools import cache
 
-from .device import Device
+from .device import Assembler, Device
 
-KINDS = ("cpu",)  # each a folder of the runtime, with a device in its `device.py`
+KINDS = ("cpu", "cuda-emulated")
+FOLDERS = {"cuda-emulated": "cuda"}  # of the runtime, with a device in its `device.py`
 
 
 @cache
 def _device(kind: str) -> Device:
     """Loaded when a program first asks for it: a device brings compilers and drivers."""
-    device: Device = importlib.import_module(f".{kind}.device", __package__).DEVICE
+    device: Device = importlib.import_module(
+        f".{FOLDERS.get(kind, kind)}.device", __package__
+    ).DEVICE
     return device
 
 
@@ -40,3 +43,19 @@ def device_for(target: str) -> Device:
             f"one for {target!r}"
         )
     return _device(target.partition(":")[0])
+
+
+def assembler_for(target: str) -> Assembler | None:
+    """What makes instructions of kernels for ``target``; None if nothing does on this machine.
+
+    Kernels for GPUs are compiled where there is none.
+    """
+    if runs_here(target):
+        return device_for(target)
+    kind, _, architecture = target.partition(":")
+    if kind not in FOLDERS.values():
+        return None
+    found: Assembler = importlib.import_module(f".{kind}.toolchain", __package__).assembler(
+        architecture
+    )
+    return found

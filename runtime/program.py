@@ -78,8 +78,22 @@ Argument: TypeAlias = "Location | Scratch | Size"
 
 
 @dataclass(frozen=True)
+class Grid:
+    """So many blocks of so many threads, which run a kernel on a device that asks for them."""
+
+    blocks: Size
+    threads: int
+
+    def __str__(self) -> str:
+        return f"{self.blocks} x {self.threads}"
+
+
+@dataclass(frozen=True)
 class LaunchRow:
-    """One launch. ``halo`` rows write around, never inside, the value of their slot."""
+    """One launch. ``halo`` rows write around, never inside, the value of their slot.
+
+    It has a ``grid`` where the device asks for one; else threads share the work of a kernel.
+    """
 
     kernel: int
     arguments: tuple[Argument, ...]
@@ -89,6 +103,7 @@ class LaunchRow:
     flops: Size
     bytes: Size
     halo: bool = False
+    grid: Grid | None = None
 
 
 @dataclass(frozen=True)
@@ -280,7 +295,8 @@ def _slot_cells(slot: Slot) -> tuple[str, ...]:
 
 def _what(row: Row, kernels: Sequence[str]) -> str:
     if isinstance(row, LaunchRow):
-        return f"{kernels[row.kernel]} ({row.kernel})"
+        grid = f" on {row.grid}" if row.grid is not None else ""
+        return f"{kernels[row.kernel]} ({row.kernel}){grid}"
     if isinstance(row, LoopRow):
         return f"{row.trips} times through {_rows(row.rows)}"
     if isinstance(row, GuardRow):

@@ -110,6 +110,7 @@ def _check_launch(
     wanted = tuple(parameters[row.kernel])
     given = tuple(isinstance(each, (Location, Scratch)) for each in row.arguments)
     _require(given == wanted, f"row {index}: the arguments of its kernel")
+    _require(row.grid is None or row.grid.threads > 0, f"row {index}: threads in a block")
     for argument in row.arguments:
         if isinstance(argument, Scratch):
             _require(argument.bytes >= 0, f"row {index}: bytes of scratch")
@@ -163,6 +164,8 @@ def _sizes(program: Program) -> Iterator[Size]:
             yield from (row.flag.offset, *(move.bytes for move in row.flag.moves))
         elif isinstance(row, LaunchRow):
             yield from (row.flops, row.bytes)
+            if row.grid is not None:
+                yield row.grid.blocks
             for argument in row.arguments:
                 if isinstance(argument, Location):
                     yield from (argument.offset, *(move.bytes for move in argument.moves))

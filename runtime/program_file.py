@@ -1,6 +1,6 @@
 """The file of a program: a description in JSON, and bytes of weights, under one checksum.
 
-    keraunos program 1\\n      the format and its version
+    keraunos program 2\\n      the format and its version
     sha256                    32 bytes, of all that follows
     length                    8 bytes, little-endian, of the description
     description               JSON in UTF-8
@@ -24,7 +24,7 @@ from .cache_files import write_file
 from .memory import align
 from .trust import Untrusted, read_own
 
-MAGIC, VERSION = b"keraunos program ", 1
+MAGIC, VERSION = b"keraunos program ", 2
 DIGEST, LENGTH = 32, 8
 
 

@@ -32,7 +32,7 @@ from keraunos.compiler.ir.graph import Graph  # noqa: E402
 from keraunos.compiler.ir.printer import format_graph  # noqa: E402
 from keraunos.compiler.pipeline import NEUTRAL, optimize  # noqa: E402
 from keraunos.runtime.config import config  # noqa: E402
-from keraunos.runtime.cpu.host import LANE_CHOICES  # noqa: E402
+from keraunos.runtime.native.features import LANE_CHOICES  # noqa: E402
 
 FOLDER = HERE / "goldens"
 LAST = NEUTRAL[-1].__name__  # the next pass is the target's

@@ -58,7 +58,7 @@ LAYERED = {
         "scheduling",
         "target",
         "pipeline emit sources",
-        "cpu",
+        "cpu cuda",
         "targets program_file",
         "executable",
         "report",
@@ -67,8 +67,9 @@ LAYERED = {
         "forks columns trust threefry erf_inverse host_functions",
         "config dim dim_parser dim_solver memory",
         "arrays records kernels cache_files cache_folders program",
-        "program_check program_file placement cache device",
-        "cpu",
+        "program_check program_file placement host_call cache device",
+        "native",
+        "cpu cuda",
         "devices",
         "executor",
         "profiler finite",
@@ -77,7 +78,11 @@ LAYERED = {
 
 # What is slow to import, or a backend's: loaded when it is first asked for.
 LATE_BELOW = {
-    f"keraunos.{name}" for name in ("compiler.ir.graph", "runtime.devices", "runtime.cpu.toolchain")
+    f"keraunos.{name}"
+    for name in (
+        *("compiler.ir.graph", "compiler.targets"),
+        *("runtime.devices", "runtime.cpu.toolchain", "runtime.cuda.toolchain"),
+    )
 }
 
 # Who may know the folder of a target.

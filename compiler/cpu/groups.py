@@ -7,24 +7,20 @@ from ..engine import engines_for
 from ..ir.graph import Graph, Node
 from ..ir.kinds import Contraction
 from ..ir.types import product
-from ..loops.epilogues import anchors_of, match_epilogue
-from ..loops.gates import gates_of
+from ..loops.epilogues import MatchedEpilogue, anchors_of
 from ..loops.problems import known
+from ..loops.refusals import matched_or_refused
 from .blocking import BlockEngine
 
 
 def group_refusal(body: Graph, engines: tuple[BlockEngine, ...]) -> Refusal | None:
     """Why no kernel is made for ``body``, a code and words; None where one is."""
-    anchor, *others = anchors_of(body)
-    if others:
-        return "TWO_ANCHORS", f"no kernel holds {anchor.op.name} and {others[0].op.name} at once"
-    gates = gates_of(body, anchor)
-    if gates is None:
-        return "UNEQUAL_GATES", "slices of its channels differ in width"
-    matched = match_epilogue(body, anchor)
-    if matched is None:
-        return "OPERAND_SHAPE", "an operand is neither one value, one a channel nor one an element"
-    return None if matched.is_single else _several_refusal(anchor, gates, engines)
+    matched = matched_or_refused(body)
+    if not isinstance(matched, MatchedEpilogue):
+        return matched
+    if matched.is_single:
+        return None
+    return _several_refusal(anchors_of(body)[0], matched.gates, engines)
 
 
 def _several_refusal(anchor: Node, gates: int, engines: tuple[BlockEngine, ...]) -> Refusal | None:

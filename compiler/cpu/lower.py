@@ -12,9 +12,9 @@ from ..loops.anchored import Anchored, match_anchored
 from ..loops.concatenate import build_concatenate, build_interleave
 from ..loops.layout import Launch, Layout, Placed
 from ..loops.nest import build_nest
+from ..loops.writer import MATH
 from ..scheduling.lower import describe, kernel_name
 from .blocking import BlockEngine
-from .emit.writer import MATH
 from .templates.contract import build_contract, build_kernel_gradient
 from .templates.depthwise_kernel_gradient import build_depthwise_kernel_gradient
 from .templates.halo_fill import build_halo_fill

@@ -13,13 +13,13 @@ from ..engine import multiplied
 from ..ir.graph import Graph, Node
 from ..loops.kernel import Kernel
 from ..loops.layout import Launch, Layout, Placed
+from ..loops.writer import MATH
 from ..passes.fuse import fuse
 from ..passes.legalize import legalize
 from ..scheduling.schedule import BatchTile, Schedule
 from ..target import Peaks, Target
 from .blocking import BlockEngine
 from .emit.kernel import emit
-from .emit.writer import MATH
 from .engines.fma import Fma
 from .engines.winograd import Winograd
 from .forks import REFILLED, RESUMED, SHARED, duration, fork

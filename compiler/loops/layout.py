@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ...runtime.forks import cached_property
-from ...runtime.program import Scratch
+from ...runtime.program import Grid, Scratch
 from ..ir.kinds import (
     Concatenation,
     Elementwise,
@@ -157,9 +157,13 @@ Argument: TypeAlias = "Address | Scratch | Size"
 
 @dataclass(frozen=True)
 class Launch:
-    """A kernel and its arguments. ``flops`` and ``bytes`` are what the launch costs."""
+    """A kernel and its arguments. ``flops`` and ``bytes`` are what the launch costs.
+
+    It has a ``grid`` where the target's machines ask for one.
+    """
 
     kernel: Kernel
     args: tuple[Argument, ...]
     flops: Size
     bytes: Size
+    grid: Grid | None = None

@@ -181,6 +181,7 @@ class _Planner:
                 launch.flops,
                 launch.bytes,
                 launch.kernel.body.fills_halo,
+                launch.grid,
             )
         )
 

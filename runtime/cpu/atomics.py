@@ -9,7 +9,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .simd_types import I32, I64, call_named
+from ..native.simd_types import I32, I64, call_named
 from .table_layout import DECIDED, REMEMBERED, SPAN
 
 SPINS = 4000

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
-import llvmlite
 import llvmlite.binding as llvm
 
-from ..config import ConfigError
+from ..native.features import features, lanes, versions
 
 CACHE_ROOT = Path("/sys/devices/system/cpu/cpu0/cache")
 FREQUENCY = Path("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq")
@@ -22,7 +18,6 @@ CPU_INFO = Path("/proc/cpuinfo")
 USUAL_GHZ, USUAL_GBS = 3.0, 10.0
 FALLBACK_BYTES = {1: 32 * 1024, 2: 512 * 1024, 3: 8 * 1024 * 1024}
 UNITS = {"K": 1024, "M": 1024 * 1024, "G": 1024 * 1024 * 1024}
-LANE_CHOICES = (4, 8, 16)
 # Cores by LLVM's names that start four micro-operations a cycle; later ones start five and more.
 # Source: https://www.agner.org/optimize/microarchitecture.pdf
 FOUR_WIDE = frozenset(
@@ -116,28 +111,6 @@ DESCRIBED = {
 }
 
 
-def _features() -> frozenset[str]:
-    return frozenset(name for name, on in llvm.get_host_cpu_features().items() if on)
-
-
-def _native_lanes(features: frozenset[str]) -> int:
-    if "avx512f" in features:
-        return 16
-    if {"avx2", "fma"} <= features:
-        return 8
-    return 4
-
-
-def forced_lanes(native: int, wanted: str | None) -> int:
-    """Lanes after KERAUNOS_LANES, which may only lower what the machine has."""
-    if not wanted:
-        return native
-    choices = [lanes for lanes in LANE_CHOICES if lanes <= native]
-    if wanted not in map(str, choices):
-        raise ConfigError(f"KERAUNOS_LANES: expected one of {choices} here, got {wanted!r}")
-    return int(wanted)
-
-
 def parse_size(text: str) -> int:
     """Bytes of a size as the kernel prints it: `48K`, `32M`, `1024`."""
     text = text.strip()
@@ -170,31 +143,21 @@ def clock_ghz(frequency: Path = FREQUENCY, info: Path = CPU_INFO) -> float:
     return USUAL_GHZ
 
 
-def _versions() -> str:
-    llvm_version = ".".join(map(str, llvm.llvm_version_info))
-    return (
-        f"python {platform.python_version()}, numba {version('numba')}, "
-        f"llvmlite {llvmlite.__version__}, llvm {llvm_version}"
-    )
-
-
 @cache
 def host() -> Host:
     """The machine this process runs on (looked at once)."""
-    features = _features()
-    lanes = forced_lanes(_native_lanes(features), os.environ.get("KERAUNOS_LANES"))
     name = llvm.get_host_cpu_name()
     return Host(
         cpu_name=name,
-        features=features,
-        lanes=lanes,
-        vector_registers=registers_of(lanes),
-        has_fma="fma" in features,
+        features=features(),
+        lanes=lanes(),
+        vector_registers=registers_of(lanes()),
+        has_fma="fma" in features(),
         issue_width=4 if name in FOUR_WIDE else WIDE,
         load_ports=1 if name in ONE_LOAD else 2,
         l1_bytes=cache_bytes(1),
         l2_bytes=cache_bytes(2),
         l3_bytes=cache_bytes(3),
-        versions=_versions(),
+        versions=versions(),
         clock_ghz=clock_ghz(),
     )

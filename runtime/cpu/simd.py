@@ -13,9 +13,8 @@ compile time low. Transcendental functions are in `vecmath`.
 
 from __future__ import annotations
 
-from . import simd_operators  # noqa: F401  (registers the operators)
-from .kernel_compiler import KernelFunction, kernel_jit
-from .simd_arithmetic import (
+from ..native import simd_operators  # noqa: F401  (registers the operators)
+from ..native.simd_arithmetic import (
     absolute,
     ceil,
     clamp_high,
@@ -42,9 +41,9 @@ from .simd_arithmetic import (
     to_uint8,
     truncate,
 )
-from .simd_halves import pointer_bf16, pointer_f16, to_bfloat16, to_float16
-from .simd_lanes import all_lanes, any_lanes, max_lanes, min_lanes, prod_lanes, sum_lanes
-from .simd_memory import (
+from ..native.simd_halves import pointer_bf16, pointer_f16, to_bfloat16, to_float16
+from ..native.simd_lanes import all_lanes, any_lanes, max_lanes, min_lanes, prod_lanes, sum_lanes
+from ..native.simd_memory import (
     first,
     get,
     load,
@@ -61,8 +60,8 @@ from .simd_memory import (
     store_strided,
     transpose,
 )
-from .simd_random import count_lanes, uniform, uniform_lanes
-from .simd_types import (
+from ..native.simd_random import count_lanes, uniform, uniform_lanes
+from ..native.simd_types import (
     F32V,
     LANES,
     MASK,
@@ -74,6 +73,7 @@ from .simd_types import (
     pointer_i64,
     pointer_u8,
 )
+from .kernel_compiler import KernelFunction, kernel_jit
 
 __all__ = [
     "F32V", "LANES", "MASK", "SIGNATURE", "KernelFunction", "kernel_jit",

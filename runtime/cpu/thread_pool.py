@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .stacks import WORKER_BYTES, start_thread
+from ..native.stacks import WORKER_BYTES, start_thread
 from .table_layout import POOL_WORDS
 from .toolchain import KERNELS
 

@@ -10,33 +10,34 @@ from typing import Any
 
 from ..cache import Kernels
 from ..kernels import Toolchain
+from ..native.machine_code import load_object
 from .host import host
-from .machine_code import load_object
 
 RUNTIME = Path(__file__).parent.parent
 # What the texts of kernels import, and what that imports; a test holds the list against them.
 LAYER = (
     "config.py",
     "cpu/atomics.py",
-    "cpu/host.py",
     "cpu/kernel_compiler.py",
-    "cpu/machine_code.py",
     "cpu/simd.py",
-    "cpu/simd_arithmetic.py",
-    "cpu/simd_halves.py",
-    "cpu/simd_lanes.py",
-    "cpu/simd_memory.py",
-    "cpu/simd_operators.py",
-    "cpu/simd_random.py",
-    "cpu/simd_types.py",
-    "cpu/stacks.py",
     "cpu/table_layout.py",
-    "cpu/vecmath.py",
-    "cpu/vecmath_division.py",
-    "cpu/vecmath_emit.py",
     "erf_inverse.py",
     "forks.py",
     "kernels.py",
+    "native/features.py",
+    "native/front_end.py",
+    "native/machine_code.py",
+    "native/simd_arithmetic.py",
+    "native/simd_halves.py",
+    "native/simd_lanes.py",
+    "native/simd_memory.py",
+    "native/simd_operators.py",
+    "native/simd_random.py",
+    "native/simd_types.py",
+    "native/stacks.py",
+    "native/vecmath.py",
+    "native/vecmath_division.py",
+    "native/vecmath_emit.py",
     "threefry.py",
 )
 

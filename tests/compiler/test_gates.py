@@ -26,7 +26,7 @@ from keraunos.compiler.ops.building import full, pieces
 from keraunos.compiler.pipeline import optimize
 from keraunos.compiler.scheduling.lower import lower
 from keraunos.compiler.scheduling.schedule import Schedule, Step, schedule
-from keraunos.runtime.cpu.host import LANE_CHOICES
+from keraunos.runtime.native.features import LANE_CHOICES
 
 Cell = Callable[[Node, Sequence[Node], Node], Sequence[Node]]  # of x projected, states, h @ U
 

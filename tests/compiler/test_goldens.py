@@ -12,7 +12,7 @@ import pytest
 from golden_models import FOLDER, GRAPHS, WRITTEN_OUT, ir_of, kernel_texts, program_of, programs
 
 from keraunos.compiler.ir.parser import parse_ir
-from keraunos.runtime.cpu.host import LANE_CHOICES
+from keraunos.runtime.native.features import LANE_CHOICES
 
 # Kernels, launches, bytes of memory for one sample and for 32: whatever the vectors of a machine.
 BUDGETS = {

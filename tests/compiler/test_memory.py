@@ -27,9 +27,9 @@ from keraunos.compiler.pipeline import optimize
 from keraunos.compiler.scheduling.carry import Carry
 from keraunos.compiler.scheduling.schedule import as_group, schedule
 from keraunos.runtime.arrays import aligned_array
-from keraunos.runtime.cpu.host import LANE_CHOICES
 from keraunos.runtime.dim import symbol
 from keraunos.runtime.memory import ALIGNMENT, Interval, align, assign_offsets
+from keraunos.runtime.native.features import LANE_CHOICES
 
 pytestmark = pytest.mark.smoke
 

@@ -287,9 +287,9 @@ def test_another_format_target_or_emitter_is_said(
     saved: tuple[Path, Executable, np.ndarray], tmp_path: Path
 ) -> None:
     source, path = saved[0], tmp_path / "p"
-    path.write_bytes(source.read_bytes().replace(b"keraunos program 1", b"keraunos program 2", 1))
+    path.write_bytes(source.read_bytes().replace(b"keraunos program 2", b"keraunos program 3", 1))
     path.chmod(0o600)
-    with pytest.raises(ProgramFileError, match="expected format 1, got 2"):
+    with pytest.raises(ProgramFileError, match="expected format 2, got 3"):
         load_program(path)
     foreign = next(name for name in NAMES[1:] if name not in targets_here())
 

@@ -22,8 +22,9 @@ from keraunos.runtime import cache
 from keraunos.runtime.cache_files import unseal
 from keraunos.runtime.cpu import kernel_compiler, parallel_compilation
 from keraunos.runtime.cpu.binding import Binding
-from keraunos.runtime.cpu.host import LANE_CHOICES, host
+from keraunos.runtime.cpu.host import host
 from keraunos.runtime.cpu.toolchain import KERNELS
+from keraunos.runtime.native.features import LANE_CHOICES
 
 GOOD = np.ones((4, 8), "float32")
 BAD = GOOD.copy()
@@ -272,7 +273,7 @@ RESULTS = """
 import sys
 import numpy as np
 from test_settings_on_every_path import COMPILED, results
-from keraunos.runtime.cpu.simd_types import LANES
+from keraunos.runtime.native.simd_types import LANES
 assert LANES == int(sys.argv[2])
 np.savez(sys.argv[1], **results())
 """

@@ -16,9 +16,9 @@ from keraunos.runtime.cpu.toolchain import KERNELS
 HEADER = """
 from numba import float32, float64
 from keraunos.runtime.cpu.simd import *
-from keraunos.runtime.cpu import vecmath
 from keraunos.runtime.cpu.atomics import claim, claim_seat
-from keraunos.runtime.cpu.vecmath import *
+from keraunos.runtime.native import vecmath
+from keraunos.runtime.native.vecmath import *
 
 @kernel_jit
 def kernel(args, thread, threads):

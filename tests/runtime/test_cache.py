@@ -20,13 +20,13 @@ from keraunos.runtime import cache_folders
 from keraunos.runtime.cache import cache_info, clear_cache
 from keraunos.runtime.cache_files import seal, unseal
 from keraunos.runtime.config import config
-from keraunos.runtime.cpu.machine_code import undefined_symbols
 from keraunos.runtime.cpu.toolchain import KERNELS
 from keraunos.runtime.kernels import KernelError
+from keraunos.runtime.native.machine_code import undefined_symbols
 
 LIBM = """
 from keraunos.runtime.cpu.simd import get, kernel_jit, pointer_f64, put
-from keraunos.runtime.cpu.vecmath import sin
+from keraunos.runtime.native.vecmath import sin
 @kernel_jit
 def kernel(args, thread, threads):
     x = pointer_f64(args[0])

@@ -20,12 +20,13 @@ from keraunos.runtime import cache_files, cache_folders, trust
 from keraunos.runtime.cache import _symbol, cache_info, clear_cache
 from keraunos.runtime.cache_files import evict, seal, unseal
 from keraunos.runtime.config import config
-from keraunos.runtime.cpu import machine_code, parallel_compilation
+from keraunos.runtime.cpu import parallel_compilation
 from keraunos.runtime.cpu.kernel_compiler import compile_text
-from keraunos.runtime.cpu.machine_code import load_object
 from keraunos.runtime.cpu.parallel_compilation import FEWEST, load_kernels
 from keraunos.runtime.cpu.toolchain import KERNELS
 from keraunos.runtime.kernels import KernelError
+from keraunos.runtime.native import machine_code
+from keraunos.runtime.native.machine_code import load_object
 
 Disown = Callable[[Path], None]
 
@@ -495,7 +496,7 @@ def test_objects_that_llvm_would_end_the_process_over() -> None:
 def test_code_that_needs_what_kernels_may_not(monkeypatch: pytest.MonkeyPatch) -> None:
     source = (
         "from keraunos.runtime.cpu.simd import kernel_jit, get, put, pointer_f64\n"
-        "from keraunos.runtime.cpu.vecmath import sin\n@kernel_jit\n"
+        "from keraunos.runtime.native.vecmath import sin\n@kernel_jit\n"
         "def kernel(args, thread, threads):\n"
         "    x = pointer_f64(args[0])\n    put(x, 0, sin(get(x, 0)))\n"
     )
@@ -509,7 +510,7 @@ def test_an_engine_that_goes_leaves_the_compiler_its_machine() -> None:
     """LLVM's engines free the machine that they were made with."""
     source = (
         "from keraunos.runtime.cpu.simd import kernel_jit, get, put, pointer_f64\n"
-        "from keraunos.runtime.cpu.vecmath import sin\n@kernel_jit\n"
+        "from keraunos.runtime.native.vecmath import sin\n@kernel_jit\n"
         "def kernel(args, thread, threads):\n"
         "    x = pointer_f64(args[0])\n    put(x, 0, sin(get(x, 0)))\n"
     )

@@ -61,7 +61,7 @@ def test_imports_are_seen() -> None:
 def test_it_covers_what_kernels_import_and_what_that_imports() -> None:
     texts = kernel_texts()
     assert len(texts) == 3  # the interpreter, and both sides of the pool
-    generated = {f"cpu/{name}.py" for name in Writer(8).imports}
+    generated = {name.replace(".", "/") + ".py" for name in Writer(8).imports}
     needed = closure(generated.union(*map(imports, texts)))
     assert set(LAYER) == needed
 

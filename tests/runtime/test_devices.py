@@ -131,7 +131,7 @@ def far(monkeypatch: pytest.MonkeyPatch) -> Iterator[Far]:
 
 def test_a_device_is_asked_for_by_the_target(far: Far) -> None:
     assert device_for("far:one") is far and device_for(targets_here()[0]) is CPU
-    assert targets_here() == (*CPU.targets, "far:one")
+    assert targets_here() == (*CPU.targets, "cuda-emulated", "far:one")
     assert not any(map(runs_here, ("far:two", "far", "cpu", "", "cuda:sm_90")))
 
 

@@ -11,9 +11,9 @@ import pytest
 from numba import njit, types
 from numba.extending import intrinsic
 
-from keraunos.compiler.cpu.emit.writer import pointer_name
 from keraunos.compiler.ir.types import BFLOAT16, FLOAT16, DType, dtype_of
-from keraunos.runtime.cpu import simd_halves
+from keraunos.compiler.loops.writer import pointer_name
+from keraunos.runtime.native import simd_halves
 
 Run = Callable[..., None]
 HALVES = pytest.mark.parametrize("half", [FLOAT16, BFLOAT16], ids=str)

@@ -10,10 +10,10 @@ from keraunos.runtime.cpu.host import (
     USUAL_GHZ,
     cache_bytes,
     clock_ghz,
-    forced_lanes,
     host,
     parse_size,
 )
+from keraunos.runtime.native.features import forced_lanes
 
 
 def test_host_is_plausible() -> None:

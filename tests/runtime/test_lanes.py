@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from keraunos.runtime.cpu.host import LANE_CHOICES, host
+from keraunos.runtime.cpu.host import host
+from keraunos.runtime.native.features import LANE_CHOICES
 
 HERE = Path(__file__).parent
 VECTORS = "test_vectors_and_single_numbers_agree_at_extremes"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from keraunos.runtime.cpu import kernel_compiler
-from keraunos.runtime.cpu.stacks import COMPILER_BYTES, on_own_stack, start_thread
+from keraunos.runtime.native.stacks import COMPILER_BYTES, on_own_stack, start_thread
 
 # Transformed tiles of this gradient take more than half a megabyte of each thread.
 TRAINING = """

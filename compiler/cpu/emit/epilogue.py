@@ -8,8 +8,9 @@ from typing import TypeAlias
 from ...ir.types import FLOAT32
 from ...loops.arguments import EpilogueArguments, ImageArguments
 from ...loops.kernel import Epilogue, EpilogueLoad, Pool
+from ...loops.writer import MATH
 from ..bodies import RegisterBlock
-from .writer import MATH, Writer
+from .writer import Writer
 
 Cell: TypeAlias = tuple[int, int, int]  # row, column, vector
 Names: TypeAlias = EpilogueArguments[str, str]

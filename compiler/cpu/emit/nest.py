@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...loops.kernel import AnyLoad, Axis, Gathered, Generated, Kernel, Nest
+from ...loops.kernel import Axis, Gathered, Kernel, Nest
+from ...loops.scalar_place import read_numbers
 from .nest_place import Place
 from .nest_sweeps import Sweeps
 from .writer import Writer
@@ -40,7 +41,7 @@ class NestEmitter:
 
     def emit(self) -> None:
         writer, axes = self.writer, self.body.parallel
-        self._read_numbers()
+        read_numbers(writer, self.body)
         outer, rows, inner = self._split()
         if rows is not None and inner is not None:
             least = writer.call("maximum", "1", f"{self._block_size()} // {inner.extent}")
@@ -54,15 +55,6 @@ class NestEmitter:
                 return
             self._row_loop(rows, inner)
         assert axes or inner is None
-
-    def _read_numbers(self) -> None:
-        """What generated values are made of beside their index is read once."""
-        for stage in self.body.stages:
-            for load in (*stage.loads, *stage.after_loads):
-                for index, pointer in enumerate(_numbers(load)):
-                    self.writer.line(
-                        f"{load.name}_{index} = {self.writer.call('get', pointer, '0')}"
-                    )
 
     def _split(self) -> tuple[tuple[Axis, ...], Axis | None, Axis | None]:
         """The axes that a unit fixes, and the two innermost, of which it sweeps a block.
@@ -164,7 +156,3 @@ class NestEmitter:
             self.place.block(stage.after)
             for store in stage.after_stores:
                 self.place.store(store)
-
-
-def _numbers(load: AnyLoad) -> tuple[str, ...]:
-    return load.numbers if isinstance(load, Generated) else ()

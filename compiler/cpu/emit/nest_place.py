@@ -5,28 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...ir.types import BOOL
+from ...loops.indices import index_of
 from ...loops.kernel import (
     Access,
     AnyLoad,
     Block,
-    Gathered,
     Generated,
     Nest,
     Number,
     Stage,
     Store,
-    Term,
     stride_along,
 )
+from ...loops.scalar_place import ScalarPlace, numbers_of
 from .writer import Writer
 
 
-class Place:
+class Place(ScalarPlace):
     """The names in scope, and whether they are vectors: code is, while ``vector`` names an axis."""
 
+    writer: Writer
+
     def __init__(self, writer: Writer, body: Nest) -> None:
-        self.writer = writer
-        self.names: dict[str, str] = {}
+        super().__init__(writer)
         self.vectors: set[str] = set()
         self.masks = {name for stage in body.stages for name in _truths(stage)}
         self.vector: str | None = None
@@ -40,126 +41,59 @@ class Place:
         return self.writer.call("splat", self.names[name])
 
     def block(self, block: Block) -> None:
-        vector = self.vector is not None
+        if self.vector is None:
+            super().block(block)
+            return
         names = dict(self.names)
-        if vector:
-            used = {arg for let in block for arg in let.args if isinstance(arg, str)}
-            for name in used & set(self.names) - self.vectors:
-                names[name] = self.value(name)
-        self.writer.emit_block(block, names, vector)
+        used = {arg for let in block for arg in let.args if isinstance(arg, str)}
+        for name in used & set(self.names) - self.vectors:
+            names[name] = self.value(name)
+        self.writer.emit_block(block, names, vector=True)
         for let in block:
             self.names[let.name] = names[let.name]
-            if vector:
-                self.vectors.add(let.name)
+            self.vectors.add(let.name)
 
     def load(self, load: AnyLoad) -> None:
-        match load:
-            case Gathered():
-                text = self._gathered(load)
-            case Generated():
-                text = self._generated(load)
-            case _:
-                text = self._read(load.access)
-        self.names[load.name] = load.name
-        self.writer.line(f"{load.name} = {text}")
+        super().load(load)
         if self.vector is not None:
             self.vectors.add(load.name)
 
+    def store(self, store: Store) -> None:
+        if self.vector is None:
+            super().store(store)
+            return
+        access, value = store.access, self.value(store.value)
+        index = index_of(access.terms)
+        self.writer.line(self.writer.call("store_masked", access.pointer, index, value, "mask"))
+
     def _generated(self, load: Generated) -> str:
-        numbers = [f"{load.name}_{index}" for index in range(len(load.numbers))]
-        index = self._index(load.terms)
-        if self.vector is not None:
-            step = stride_along(load.terms, self.vector)
-            return self.writer.call(f"{load.fn}_lanes", *numbers, index, step)
-        if load.fn == "count":
-            return f"{load.dtype.name}({numbers[0]} + {load.dtype.name}({index}))"
-        return self.writer.call(load.fn, *numbers, index)
-
-    def _gathered(self, load: Gathered) -> str:
-        place = self.picked(load)
-        return self._read_inside(load.access, place, f"0 <= picked < {load.bound}", load.fill)
-
-    def picked(self, load: Gathered) -> str:
-        """Where the element that is picked lies; ``picked`` may be outside."""
-        writer = self.writer
-        index = writer.call("get", load.index.pointer, self._index(load.index.terms))
-        writer.line(f"picked = int64({index})")
-        if load.from_end:
-            writer.line(f"picked = picked + {load.bound} if picked < 0 else picked")
-        return f"picked * {load.stride} + {self._index(load.access.terms)}"
-
-    def _read(self, access: Access) -> str:
-        index = self._index(access.terms)
-        if access.fill is None:
-            return self._plain_read(access, index)
-        inside = " and ".join(self._inside(term) for term in access.terms if term.bound)
-        return self._read_inside(access, index, inside, Number.of(access.fill, access.dtype))
+        if self.vector is None:
+            return super()._generated(load)
+        index, step = index_of(load.terms), stride_along(load.terms, self.vector)
+        return self.writer.call(f"{load.fn}_lanes", *numbers_of(load), index, step)
 
     def _plain_read(self, access: Access, index: str) -> str:
-        writer = self.writer
         if self.vector is None:
-            text = writer.call("get", access.pointer, index)
-            return f"{text} != 0" if access.dtype == BOOL else text
+            return super()._plain_read(access, index)
         stride = access.stride_along(self.vector)
         if stride == "0":
-            return writer.call("load_splat", access.pointer, index)
+            return self.writer.call("load_splat", access.pointer, index)
         if stride == "1":
-            return writer.call("load_masked", access.pointer, index, "mask")
+            return self.writer.call("load_masked", access.pointer, index, "mask")
         raise AssertionError(f"{access.pointer} is not contiguous along {self.vector}")
 
     def _read_inside(self, access: Access, index: str, inside: str, fill: Number) -> str:
-        """Reads outside the array give ``fill``; no address outside is ever used."""
+        if self.vector is None:
+            return super()._read_inside(access, index, inside, fill)
         writer = self.writer
+        if access.stride_along(self.vector) == "0":
+            return writer.call("splat", super()._read_inside(access, index, inside, fill))
         writer.line(f"inside = {inside}")
-        if self.vector is None or access.stride_along(self.vector) == "0":
-            other = writer.constant(fill, access.dtype, False)
-            text = writer.call("get", access.pointer, index)
-            text = f"{text} != 0" if access.dtype == BOOL else text
-            text = f"{text} if inside else {other}"
-            return text if self.vector is None else writer.call("splat", text)
         other = writer.constant(fill, access.dtype, True)
         mask = f"mask & {writer.call('first', f'{writer.lanes} if inside else 0')}"
         writer.line(f"on = {mask}")
         value = writer.call("load_masked", access.pointer, index, "on")
         return writer.call("select", "on", value, other)
-
-    def _index(self, terms: tuple[Term, ...]) -> str:
-        return " + ".join(filter(None, map(self._term, terms))) or "0"
-
-    def _term(self, term: Term) -> str:
-        if term.is_plain:
-            if term.axis is None or term.stride == "0":
-                return ""
-            return term.axis if term.stride == "1" else f"{term.axis} * {term.stride}"
-        position = self._position(term)
-        return position if term.stride == "1" else f"({position}) * {term.stride}"
-
-    def _position(self, term: Term) -> str:
-        shifted = _shifted(term)
-        return shifted if term.divisor == 1 else f"{shifted} // {term.divisor}"
-
-    def _inside(self, term: Term) -> str:
-        text = f"0 <= {self._position(term)} < {term.bound}"
-        if term.exact and term.divisor > 1:
-            text += f" and {_shifted(term)} % {term.divisor} == 0"
-        return text
-
-    def store(self, store: Store) -> None:
-        writer, access = self.writer, store.access
-        if self.vector is None:
-            value = self.names[store.value]
-            value = f"uint8({value})" if access.dtype == BOOL else value
-            writer.line(writer.call("put", access.pointer, self._index(access.terms), value))
-            return
-        value = self.value(store.value)
-        writer.line(
-            writer.call("store_masked", access.pointer, self._index(access.terms), value, "mask")
-        )
-
-
-def _shifted(term: Term) -> str:
-    axis = f"{term.axis} * {term.scale}" if term.axis else "0"
-    return axis if term.offset == "0" and term.axis is None else f"({axis} + {term.offset})"
 
 
 def _truths(stage: Stage) -> Iterator[str]:

@@ -1,72 +1,21 @@
-"""Text of generated kernels: indentation, spellings of the dialect's scalar functions, imports."""
+"""Text of generated kernels for CPUs: scalar code and vectors, shares of threads, imports."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 
 from ...ir.types import BOOL, DType
-from ...loops.kernel import VECTOR, Block, Kernel, Let, Number, Param
-
-INFIX = {
-    "add": "+",
-    "subtract": "-",
-    "multiply": "*",
-    "divide": "/",
-    "equal": "==",
-    "not_equal": "!=",
-    "less": "<",
-    "less_equal": "<=",
-    "greater": ">",
-    "greater_equal": ">=",
-    "logical_and": "&",
-    "logical_or": "|",
-    "logical_xor": "^",
-    "bitwise_and": "&",
-    "bitwise_or": "|",
-    "bitwise_xor": "^",
-}
-# Functions of the SIMD layer under a name other than the op's.
-CALLS = {"abs": "absolute"}
-# One-instruction forms, for an operand that is a constant and no NaN.
-BOUNDS = {"maximum": "clamp_low", "minimum": "clamp_high"}
-# Integer results that Numba computes in 64 bits.
-WRAPS = frozenset(
-    [
-        *("add", "subtract", "multiply", "negative", "abs", "square"),
-        *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"),
-    ]
-)
-MATH = frozenset(
-    [
-        *("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "erf", "power", "rsqrt"),
-        *("erf_inverse", "floor_divide", "mod"),
-        *("sin", "cos", "tan", "asin", "acos", "atan"),
-        *("sinh", "cosh", "asinh", "acosh", "atanh"),
-    ]
-)
+from ...loops.kernel import VECTOR, Kernel, Number
+from ...loops.writer import MATH, TextWriter, signature_comment
 
 
-class Writer:
-    """Collects lines of Python, the constants they need and the functions they import."""
+class Writer(TextWriter):
+    """Writes for vectors of ``lanes`` float32, by the SIMD layer's names."""
 
     def __init__(self, lanes: int) -> None:
+        super().__init__()
         self.lanes = lanes
-        self.lines: list[str] = []
-        self.constants: dict[str, str] = {}
-        self.imports: dict[str, set[str]] = {"simd": set(), "vecmath": set()}
-        self._depth = 1
-
-    def line(self, text: str = "") -> None:
-        self.lines.append("    " * self._depth + text if text else "")
-
-    @contextmanager
-    def block(self, header: str) -> Iterator[None]:
-        self.line(header)
-        self._depth += 1
-        yield
-        self._depth -= 1
+        self.imports: dict[str, set[str]] = {"cpu.simd": set(), "native.vecmath": set()}
 
     def units(self) -> AbstractContextManager[None]:
         """A loop over this thread's contiguous share of ``units``, a variable of the kernel."""
@@ -74,131 +23,30 @@ class Writer:
         return self.block(f"for unit in range({share}):")
 
     def use(self, *names: str) -> None:
-        """Imports functions of the SIMD layer."""
         for name in names:
-            self.imports["vecmath" if name in MATH else "simd"].add(name)
+            self.imports["native.vecmath" if name in MATH else "cpu.simd"].add(name)
 
-    def constant(self, value: float | Number, dtype: DType, vector: bool) -> str:
-        """The name of a constant, defined once at the head of the kernel; as a vector, spread."""
-        number = value if isinstance(value, Number) else Number.of(value, dtype)
-        text = _literal(number)
-        if vector and number.dtype.computed == VECTOR:
-            text = self.call("splat", text)
-        elif vector and number.dtype == BOOL:
-            text = self.call("first", str(self.lanes if number.value else 0))
-        return self.constants.setdefault(text, f"k{len(self.constants)}")
+    def spread(self, number: Number, text: str) -> str:
+        if number.dtype == BOOL:
+            return self.call("first", str(self.lanes if number.value else 0))
+        return self.call("splat", text) if number.dtype.computed == VECTOR else text
 
-    def emit_block(
-        self, block: Block, names: dict[str, str], vector: bool, suffix: str = ""
-    ) -> None:
-        """Writes ``block``; ``names`` maps its names to the text's and gains the new ones."""
-        self.emit_abreast(block, [(names, suffix)], vector)
-
-    def emit_abreast(
-        self, block: Block, several: Sequence[tuple[dict[str, str], str]], vector: bool
-    ) -> None:
-        """Writes ``block`` for each of ``several`` names and suffixes, line by line in turn."""
-        for let in block:
-            for names, suffix in several:
-                names[let.name] = f"{let.name}{suffix}"
-                self.line(f"{names[let.name]} = {self.spell(let, names, vector)}")
-
-    def spell(self, let: Let, names: Mapping[str, str], vector: bool) -> str:
-        """The expression that ``let`` names; integers are held to their width, as in memory."""
-        text = self._expression(let, names, vector)
-        return f"{let.dtype.name}({text})" if let.dtype.is_integer and let.fn in WRAPS else text
-
-    def _expression(self, let: Let, names: Mapping[str, str], vector: bool) -> str:
-        args = [
-            names[arg] if isinstance(arg, str) else self.constant(arg, arg.dtype, vector)
-            for arg in let.args
-        ]
-        integers = let.dtype.is_integer
-        if let.fn in INFIX:
-            return f"{args[0]} {INFIX[let.fn]} {args[1]}"
-        if let.fn in SPELLINGS:
-            dtype = let.dtype if let.dtype != BOOL else VECTOR
-            return SPELLINGS[let.fn](self, args, lambda value: self.constant(value, dtype, vector))
-        if let.fn in BOUNDS and not integers and any(map(_is_bound, let.args)):
-            value, bound = (args[0], args[1]) if _is_bound(let.args[1]) else (args[1], args[0])
-            return self.call(BOUNDS[let.fn], value, bound)
-        if let.fn == "cast":
-            return self._cast(let.dtype, args[0], vector)
-        if let.fn == "logical_not":
-            return f"~{args[0]}" if vector else f"not {args[0]}"
-        return self.call(CALLS.get(let.fn, let.fn), *args)
-
-    def call(self, name: str, *args: str) -> str:
-        self.use(name)
-        return f"{name}({', '.join(args)})"
-
-    def _cast(self, dtype: DType, arg: str, vector: bool) -> str:
+    def cast(self, dtype: DType, arg: str, vector: bool) -> str:
         if not vector or dtype.wide is not None:
-            return self.call(f"to_{dtype.name}", arg)
+            return super().cast(dtype, arg, vector)
         return self.call("mask_to_float", arg)  # nothing but masks changes its type in vectors
 
     def module(self, kernel: Kernel) -> str:
         """The complete source of the kernel's module."""
         self.use("kernel_jit")
         head = ['"""' + f"{kernel.name}: generated by Keraunos for {self.lanes} float32 lanes."]
-        head += ["", *_signature_comment(kernel.params), '"""', ""]
+        head += ["", *signature_comment(kernel.params), '"""', ""]
         head += ["from numba import float32, float64, int8, int32, int64, uint8", ""]
         for module in sorted(self.imports):
             names = sorted(self.imports[module])
             if names:
-                head.append(f"from keraunos.runtime.cpu.{module} import {', '.join(names)}")
+                head.append(f"from keraunos.runtime.{module} import {', '.join(names)}")
         head += ["", "", "@kernel_jit"]
         head += ["def kernel(args, thread, threads):"]
         head += [f"    {name} = {text}" for text, name in self.constants.items()]
         return "\n".join(head + self.lines) + "\n"
-
-    def unpack(self, params: tuple[Param, ...]) -> None:
-        """Reads the launch's arguments into names."""
-        for index, param in enumerate(params):
-            text = f"args[{index}]"
-            if param.dtype is not None:
-                text = self.call(f"pointer_{pointer_name(param.dtype)}", text)
-            self.line(f"{param.name} = {text}")
-
-
-def pointer_name(dtype: DType) -> str:
-    """The SIMD layer's name of a pointer to ``dtype``; booleans are bytes."""
-    return "u8" if dtype == BOOL else dtype.short
-
-
-def _signature_comment(params: tuple[Param, ...]) -> list[str]:
-    names = ", ".join(p.name if p.dtype is None else f"{p.name}: {p.dtype}*" for p in params)
-    return [f"args: {names}"]
-
-
-def _is_bound(arg: str | Number) -> bool:
-    return isinstance(arg, Number) and not math.isnan(arg.value)
-
-
-def _literal(number: Number) -> str:
-    if number.dtype == BOOL:
-        return number.text
-    finite = math.isfinite(number.value)
-    text = number.text if finite else f'float("{number.text}")'
-    return f"{number.dtype.computed.name}({text})"
-
-
-Spelling = Callable[[Writer, list[str], Callable[[float], str]], str]
-
-SPELLINGS: dict[str, Spelling] = {
-    "copy": lambda w, a, k: a[0],
-    "negative": lambda w, a, k: f"-{a[0]}",
-    "bitwise_not": lambda w, a, k: f"~{a[0]}",
-    "square": lambda w, a, k: f"{a[0]} * {a[0]}",
-    "reciprocal": lambda w, a, k: f"{k(1.0)} / {a[0]}",
-    "relu": lambda w, a, k: w.call("clamp_low", a[0], k(0.0)),
-    "clip": lambda w, a, k: w.call("clamp_high", w.call("clamp_low", a[0], a[1]), a[2]),
-    "sign": lambda w, a, k: w.call(
-        "select",
-        f"{a[0]} > {k(0.0)}",
-        k(1.0),
-        w.call("select", f"{a[0]} < {k(0.0)}", k(-1.0), a[0]),
-    ),
-    "is_inf": lambda w, a, k: f"{w.call('absolute', a[0])} == {k(math.inf)}",
-    "is_finite": lambda w, a, k: f"{w.call('absolute', a[0])} < {k(math.inf)}",
-}

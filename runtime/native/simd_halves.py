@@ -11,12 +11,12 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, models, register_model
 
-from .host import host
+from .features import features
 from .simd_arithmetic import common_type, emit_is_nan
 from .simd_types import F32V, FLOAT, FLOATS, I32, MASK, call_named, pointer_to, suffix
 
 I16, HALF = ir.IntType(16), ir.HalfType()
-HAS_F16C = "f16c" in host().features
+HAS_F16C = "f16c" in features()
 EXACT = (types.float32, types.int8, types.uint8, types.boolean)  # what float32 holds all values of
 
 # Bits of float32 and float16: ends of exponents, and what lies between their biases.

@@ -14,7 +14,7 @@ from numba import types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-from .host import host
+from .features import features
 from .simd_types import (
     F32V,
     FLOATS,
@@ -183,7 +183,7 @@ def _identity(builder: Any, unsigned: bool, a: Any) -> Any:
     return a
 
 
-emit_fma = llvm_intrinsic("llvm.fma" if host().has_fma else "llvm.fmuladd")
+emit_fma = llvm_intrinsic("llvm.fma" if "fma" in features() else "llvm.fmuladd")
 
 fma = elementwise("fma", 3, emit_fma)
 maximum = elementwise("maximum", 2, emit_maximum, _integer_pick(">"))

@@ -116,6 +116,24 @@ def foreign_symbols(machine_code: bytes) -> list[str]:
     return sorted(undefined_symbols(machine_code) - LIBM - LIBC - {"_GLOBAL_OFFSET_TABLE_"})
 
 
+def emit_object(module: Any, symbol: str) -> bytes:
+    """An object file; near where it calls nothing outside itself.
+
+    The loader keeps the sections of one object together, but makes no stubs to reach libm from
+    near code.
+    """
+    near = bytes(machine("near").emit_object(module))
+    if not undefined_symbols(near):
+        return near
+    foreign = foreign_symbols(near)
+    if foreign:
+        raise KernelError(
+            f"kernel {symbol} needs {', '.join(foreign)}: expected only arithmetic, pointers and "
+            "libm; arrays, strings and exceptions are not available inside kernels"
+        )
+    return bytes(machine("far").emit_object(module))
+
+
 class _Loader:
     """One LLVM engine that holds the machine code of every loaded kernel, for good."""
 

@@ -15,12 +15,12 @@ from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, register_model
 
-from .host import host
+from .features import lanes
 
 Emit = Callable[..., Any]
 """Builds LLVM code: `(builder, *values) -> value`."""
 
-LANES: int = host().lanes
+LANES: int = lanes()
 
 I1, I8, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
 FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()

@@ -13,7 +13,7 @@ from typing import Any
 from llvmlite import ir
 
 from ..erf_inverse import CENTRE, CENTRE_AT, TAIL, TAIL_AT, TAIL_FROM
-from .host import host
+from .features import features
 from .simd_arithmetic import emit_fma, emit_is_nan, llvm_intrinsic
 from .simd_types import FLOAT, I8, I32, INTS, LANES, call_named
 
@@ -28,7 +28,7 @@ SMALLEST_NORMAL = 1.1754943508222875e-38
 ROOT_HALF_BITS = 0x3F3504F3
 SIGN = -0x80000000
 
-HAS_SCALEF = LANES == 16 and "avx512f" in host().features
+HAS_SCALEF = LANES == 16 and "avx512f" in features()
 
 # Minimax: exp(r) for |r| <= ln(2) / 2, within 3.1e-9 of it, highest power first.
 EXP = (

@@ -1,0 +1,1 @@
+"""Texts of kernels for GPUs, body by body."""

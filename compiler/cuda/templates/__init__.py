@@ -1,0 +1,1 @@
+"""Builders of kernels for the heavy ops on GPUs."""
