@@ -91,11 +91,7 @@ class Executable:
     def executor(self) -> Executor:
         """What runs the program; raises ``IRError`` where this machine cannot."""
         if self.loaded is None:
-            here = " or ".join(map(repr, targets_here()))
-            raise IRError(
-                f"{self.program.name}: compiled for {self.program.target!r}, which this machine "
-                f"does not run; it runs {here}. Compile with target='cpu' to run it here"
-            )
+            raise self._foreign()
         return self.loaded
 
     @property
@@ -193,7 +189,16 @@ class Executable:
             raise self._unset()
         save_program(path, self.program, self.plan.kernels, self.executor)
 
+    def _foreign(self) -> IRError:
+        here = " or ".join(map(repr, targets_here()))
+        return IRError(
+            f"{self.program.name}: compiled for {self.program.target!r}, which this machine "
+            f"does not run; it runs {here}. Compile for one of these to run it here"
+        )
+
     def _unset(self) -> IRError:
+        if self.loaded is None:
+            return self._foreign()
         names = ", ".join(f"${node.attrs['name']}" for node in self._weights.graph.parameters)
         return IRError(
             f"{self.program.name}: expected values for {names}; received none. Pass them to "

@@ -80,6 +80,19 @@ class Kernels:
                 known = _known(key)
             return known if known is not None else self._load_first(source, key)
 
+    def made(self, source: str) -> bytes:
+        """What the toolchain makes of `source`, by whatever process; it is not loaded.
+
+        Raises as `load`.
+        """
+        key = self.key(source)
+        with work:
+            for _, content in stored(f"{key}.o", touch=True):
+                machine_code = unseal(content, key)
+                if machine_code is not None:
+                    return machine_code
+            return self._make(source, key, _keep_text(key, source))
+
     def is_compiled(self, source: str) -> bool:
         """Whether `load` would find the kernel in this process or on disk."""
         key = self.key(source)
@@ -124,11 +137,14 @@ class Kernels:
 
     def _build(self, source: str, key: str, path: Path) -> int:
         """Compile, keep the machine code, load it."""
+        return self.toolchain.load(self._make(source, key, path), _symbol(key))
+
+    def _make(self, source: str, key: str, path: Path) -> bytes:
+        """Compile, keep the machine code."""
         machine_code = self.toolchain.compile(source, path, _symbol(key))
         kept = keep(f"{key}.o", seal(machine_code, key))
-        address = self.toolchain.load(machine_code, _symbol(key))
         evict(kept.parent, config.cache_max_bytes, keep=key)
-        return address
+        return machine_code
 
 
 def _known(key: str) -> LoadedKernel | None:

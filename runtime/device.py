@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,14 +140,36 @@ class Prepared(ABC):
         """
 
 
+class Assembler(Protocol):
+    """What makes instructions of kernels' texts, for people who read them.
+
+    Attributes:
+        suffix: of files of such instructions.
+        comment: what begins a comment in them.
+    """
+
+    suffix: str
+    comment: str
+
+    @property
+    def model(self) -> str:
+        """What the hardware calls itself that the instructions are for."""
+
+    def assembly(self, source: str) -> str:
+        """The instructions that a kernel's text compiles to."""
+
+
 class Device(ABC):
     """What programs for some targets run on; one object a process.
 
     Attributes:
         name: the kind, with which the names of its targets begin: ``"cpu"``.
+        suffix, comment: of instructions, see ``Assembler``.
     """
 
     name: str
+    suffix = ".s"
+    comment = "#"
 
     @property
     @abstractmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from functools import cache
 
-from .device import Device
+from .device import Assembler, Device
 
 KINDS = ("cpu", "cuda-emulated")
 FOLDERS = {"cuda-emulated": "cuda"}  # of the runtime, with a device in its `device.py`
@@ -43,3 +43,19 @@ def device_for(target: str) -> Device:
             f"one for {target!r}"
         )
     return _device(target.partition(":")[0])
+
+
+def assembler_for(target: str) -> Assembler | None:
+    """What makes instructions of kernels for ``target``; None if nothing does on this machine.
+
+    Kernels for GPUs are compiled where there is none.
+    """
+    if runs_here(target):
+        return device_for(target)
+    kind, _, architecture = target.partition(":")
+    if kind not in FOLDERS.values():
+        return None
+    found: Assembler = importlib.import_module(f".{kind}.toolchain", __package__).assembler(
+        architecture
+    )
+    return found

@@ -8,6 +8,7 @@ plan.txt                  memory slots with lifetimes, the table of launches, an
 explain.txt               what was fused or declined, and why
 kernels/<name>.py         the generated kernels
 kernels/<name>.s          ... and the machine instructions that they are here, if it runs them
+kernels/<name>.ptx        ... and what they are for NVIDIA GPUs, on any machine
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from ...runtime.config import config
-from ...runtime.device import Device
+from ...runtime.device import Assembler
+from ...runtime.devices import assembler_for
 from ...runtime.placement import place
 from ..executable import Executable
 from ..file_names import file_name
@@ -28,6 +30,7 @@ from ..units import BATCH
 from .diff import stage_diffs
 from .explain import explain
 
+KERNEL_FILES = (".py", ".s", ".ptx")
 WIDE = 1000  # files are not wrapped
 OTHER_SIZE = 32  # what sizes other than the batch are taken to be
 _STAGE_FILE = re.compile(r"\d\d_\w+\.(ir|diff)")
@@ -58,23 +61,23 @@ def _texts(executable: Executable) -> Iterator[tuple[str, str]]:
     yield "schedule.txt", str(executable.schedule)
     yield "plan.txt", plan_text(executable)
     yield "explain.txt", explain(executable).table().text(WIDE)
-    kernels = executable.program.kernels
+    kernels, assembler = executable.program.kernels, assembler_for(executable.program.target)
     for kernel, (name, source) in zip(kernels, executable.source.items(), strict=True):
         yield f"kernels/{file_name(name)}.py", source
-        if executable.loaded is not None:
-            text = _instructions(name, kernel.source, executable.loaded.device)
-            yield f"kernels/{file_name(name)}.s", text
+        if assembler is not None:
+            text = _instructions(name, kernel.source, assembler)
+            yield f"kernels/{file_name(name)}{assembler.suffix}", text
 
 
-def _instructions(name: str, source: str, device: Device) -> str:
+def _instructions(name: str, source: str, assembler: Assembler) -> str:
     """The kernel compiled once more, to text: what the cache keeps is bytes."""
-    head = f"# {name}: {GENERATED} and LLVM for {device.model}."
-    return f"{head}\n{device.assembly(source)}"
+    head = f"{assembler.comment} {name}: {GENERATED} and LLVM for {assembler.model}."
+    return f"{head}\n{assembler.assembly(source)}"
 
 
 def _earlier(root: Path) -> list[Path]:
     stages = [path for path in root.iterdir() if _STAGE_FILE.fullmatch(path.name)]
-    texts = [path for path in (root / "kernels").iterdir() if path.suffix in (".py", ".s")]
+    texts = [path for path in (root / "kernels").iterdir() if path.suffix in KERNEL_FILES]
     return stages + [path for path in texts if _is_generated(path)]
 
 

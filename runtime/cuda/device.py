@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping, Sequence
 from functools import cache
 
@@ -12,7 +13,7 @@ from ..kernels import LoadedKernel
 from ..program import Program
 from .emulated import EmulatedProgram
 from .emulator import Emulator
-from .toolchain import KERNELS
+from .toolchain import KERNELS, NEWEST, ptx
 
 
 class EmulatedGpu(Device):
@@ -22,14 +23,15 @@ class EmulatedGpu(Device):
     """
 
     name = "cuda-emulated"
+    suffix, comment = ".ptx", "//"
 
     @property
     def model(self) -> str:
-        return "an emulated GPU"
+        return f"an emulated GPU ({NEWEST})"
 
     @property
     def targets(self) -> tuple[str, ...]:
-        return (self.name,)
+        return (self.name,) if platform.machine() == "x86_64" else ()  # stacks are its own
 
     def allocate(self, shape: tuple[int, ...], dtype: np.dtype) -> HostMemory:
         return HostMemory(shape, dtype)
@@ -42,7 +44,7 @@ class EmulatedGpu(Device):
 
     def assembly(self, source: str) -> str:
         """PTX, which is what a card would be given."""
-        return KERNELS.assembly(source)
+        return ptx(source)
 
     def prepare(
         self,

@@ -7,7 +7,6 @@ see `machine_layout.MESSAGES` for what is found.
 from __future__ import annotations
 
 import ctypes
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from ..arrays import aligned_array
 from ..forks import Lock
-from ..kernels import KernelError, LoadedKernel
+from ..kernels import LoadedKernel
 from . import machine_layout as layout
 from .toolchain import KERNELS
 
@@ -38,10 +37,6 @@ class Emulator:
     """
 
     def __init__(self) -> None:
-        if platform.machine() != "x86_64":
-            raise KernelError(
-                f"the emulator of GPUs runs on x86-64 alone; this is {platform.machine()}"
-            )
         self.backwards = False
         self._lock = Lock()
         self._machine = np.zeros(layout.MACHINE_WORDS, INT64)

@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from ..kernels import KernelError, Toolchain
 from ..native.features import features, lanes, versions
 from ..native.machine_code import load_object
 
+NEWEST = "sm_90a"
 FOLDERS = (Path(__file__).parent, Path(__file__).parent.parent / "native")
 
 
@@ -41,7 +43,29 @@ class EmulatedToolchain(Toolchain):
         return load_object(machine_code, symbol)
 
     def assembly(self, source: str, path: Path) -> str:
-        return ptx(source, path)
+        return ptx(source)
+
+
+class PtxToolchain(Toolchain):
+    """PTX for GPUs of an architecture, on any machine."""
+
+    def __init__(self, architecture: str) -> None:
+        self.architecture = architecture
+
+    @property
+    def fingerprint(self) -> bytes:
+        return _fingerprint("ptx", self.architecture)
+
+    def compile(self, source: str, path: Path, symbol: str) -> bytes:
+        return _process.ask(source, path, symbol, self.architecture).encode()
+
+    def load(self, machine_code: bytes, symbol: str) -> int:
+        raise KernelError(
+            "no program runs on a card yet: compile for the target 'cuda-emulated' to run it here"
+        )
+
+    def assembly(self, source: str, path: Path) -> str:
+        return ptx(source, self.architecture)
 
 
 @cache
@@ -106,9 +130,29 @@ def _start() -> subprocess.Popen[str]:
 _process = PtxProcess()
 
 
-def ptx(source: str, path: Path, architecture: str = "sm_90a") -> str:
-    """The instructions of a kernel for GPUs of an architecture. Raises as ``PtxProcess.ask``."""
-    return _process.ask(source, path, "kernel", architecture)
+def ptx(source: str, architecture: str = NEWEST) -> str:
+    """The instructions of a kernel for GPUs of an architecture, compiled once a machine.
+
+    Raises as ``PtxProcess.ask``.
+    """
+    return Kernels(PtxToolchain(architecture)).made(source).decode()
+
+
+@dataclass(frozen=True)
+class PtxAssembler:
+    """PTX, for people who read it; see ``Assembler``."""
+
+    model: str
+    suffix: str = ".ptx"
+    comment: str = "//"
+
+    def assembly(self, source: str) -> str:
+        return ptx(source, self.model)
+
+
+def assembler(architecture: str) -> PtxAssembler:
+    """For GPUs of an architecture, such as ``"sm_80"``."""
+    return PtxAssembler(architecture)
 
 
 def main() -> None:
