@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..compiler.ir import parser
 from ..compiler.suggest import did_you_mean
+from ..runtime.config import config
 from . import lazy
 from .accepted import Count
 from .arguments import checked
@@ -37,7 +38,7 @@ def parse_ir(text: str) -> Graph:
 def compile(
     model: Any,
     *inputs: Any,
-    target: str = "cpu",
+    target: str | None = None,
     passes: str | Iterable[str] = "default",
     disable: str | Iterable[str] = (),
     stop_after: str | None = None,
@@ -57,6 +58,7 @@ def compile(
         target: ``"cpu"``, this machine; or ``"cpu:avx512"``, ``"cpu:avx2"``, ``"cpu:sse"``, whose
             graphs and kernels can be read on any machine, and run where it has such vectors;
             ``"cuda"``, ``"cuda:sm_80"``, ``"cuda:sm_90a"``, NVIDIA GPUs, or ``"cuda-emulated"``.
+            By default ``config.target``.
         passes: ``"default"``, ``"none"``, or a name or names of passes to run.
         disable: a name or names of passes to leave out; ``"tile"`` and ``"fork"`` among them.
         stop_after: the last stage to run; what kernels cannot do without runs all the same.
@@ -68,6 +70,7 @@ def compile(
         ValueError: the inputs do not fit, or there is no such target or pass.
     """
     targets = lazy.load("..compiler.targets").NAMES
+    target = config.target if target is None else target
     if target not in targets:
         known, hint = ", ".join(map(repr, targets)), did_you_mean(target, targets)
         raise UsageError(f"compile: expected a target among {known}; received {target!r}{hint}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from ..runtime.config import config
 from . import lazy
 from .ids import checks_of
 from .tracing import Traced
@@ -151,5 +152,7 @@ class TracedProgram:
 def _compiled(traced: Traced) -> Executable:
     # Numba takes most of a second to import: it is loaded with the first program.
     compiler = lazy.load("..compiler.executable")
-    executable: Executable = compiler.compile_graph(traced.graph, state=traced.state())
+    executable: Executable = compiler.compile_graph(
+        traced.graph, target=config.target, state=traced.state()
+    )
     return executable

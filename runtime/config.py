@@ -54,6 +54,12 @@ def _flag(value: Any) -> bool:
     return word in TRUE_WORDS
 
 
+def _word(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError
+    return value.strip()
+
+
 def _path(value: Any) -> Path:
     if not isinstance(value, (str, os.PathLike)) or not str(value):
         raise ValueError
@@ -135,6 +141,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "verify": Setting("KERAUNOS_VERIFY", YES_OR_NO, _flag, lambda _: True),
     "check_finite": Setting("KERAUNOS_CHECK_FINITE", YES_OR_NO, _flag, lambda _: False),
+    "target": Setting("KERAUNOS_TARGET", "the name of a target", _word, lambda _: "cpu"),
 }
 
 
@@ -149,6 +156,7 @@ class Config:
         verify: check the graph after every pass.
         check_finite: stop at a call whose results hold a NaN or an infinity, and say which op made
             the first of them. Slow: for finding out.
+        target: what programs are compiled for from now on: ``"cpu"``, ``"cuda-emulated"``, ...
     """
 
     threads: int
@@ -157,6 +165,7 @@ class Config:
     debug: int
     verify: bool
     check_finite: bool
+    target: str
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         source = os.environ if environ is None else environ

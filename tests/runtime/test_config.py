@@ -26,11 +26,12 @@ def test_environment_names() -> None:
             "KERAUNOS_CACHE_MAX_BYTES": "1000",
             "KERAUNOS_DEBUG": "2",
             "KERAUNOS_VERIFY": "off",
+            "KERAUNOS_TARGET": "cuda-emulated",
         }
     )
     assert (config.threads, config.cache_max_bytes) == (3, 1000)
     assert config.cache_dir == Path.home() / "kernels"
-    assert (config.debug, config.verify) == (2, False)
+    assert (config.debug, config.verify, config.target) == (2, False, "cuda-emulated")
 
 
 def test_who_has_no_home_gets_a_cache_folder_of_his_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,6 +55,7 @@ def test_numba_num_threads_caps_the_default_only() -> None:
         ("KERAUNOS_CACHE_MAX_BYTES", "1.5", "whole number"),
         ("KERAUNOS_DEBUG", "-1", "0 (quiet) or more"),
         ("KERAUNOS_VERIFY", "perhaps", "yes or no"),
+        ("KERAUNOS_TARGET", " ", "name of a target"),
         ("KERAUNOS_CACHE_DIR", "", "path"),
         ("KERAUNOS_CACHE_DIR", "~nobody-of-this-name/kernels", "path"),
         ("KERAUNOS_CACHE_DIR", "a\0b", "path"),
