@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from op_cases import CASES, Case
 from tiers import deep
 
 import keraunos as keras
 from keraunos import layers
 from keraunos.compiler.executable import compile_graph
+from keraunos.compiler.ir.graph import Graph
+from keraunos.compiler.ir.kinds import Leaf, Projection, Region
 from keraunos.compiler.ir.parser import parse_ir
 from keraunos.compiler.report.dump import dump
 from keraunos.compiler.report.profile import profile
@@ -94,3 +97,25 @@ def test_without_a_card_the_error_names_what_runs_here() -> None:
     run = compile_graph(parse_ir(SUMS), target="cuda")
     with pytest.raises(ValueError, match=r"'cuda:sm_90a', which this machine does not.*'cuda-emul"):
         run(np.ones((2, 8), "float32"))
+
+
+OPS = [
+    each
+    for case in CASES
+    if not isinstance(case.op.kind, (Leaf, Region, Projection)) and "winograd" not in case.op.name
+    for each in deep(case)
+]
+
+
+@pytest.mark.parametrize("case", OPS, ids=lambda case: case.op.name)
+def test_ops_agree_with_their_references(case: Case) -> None:
+    arrays = case.arrays()
+    (expected,) = case.run(case.node, arrays=arrays)
+    (actual,) = compile_graph(Graph("op", case.inputs, (case.node,)), target=TARGET)(*arrays)
+    assert actual.dtype == expected.dtype and actual.shape == expected.shape
+    if case.node.dtype.is_float:
+        tolerance = 2e-2 if expected.dtype.itemsize == 2 else 3e-5
+        floats = (each.astype("float64") for each in (actual, expected))
+        np.testing.assert_allclose(*floats, rtol=tolerance, atol=1e-5)
+    else:
+        np.testing.assert_array_equal(actual, expected)
