@@ -20,7 +20,6 @@ from .toolchain import KERNELS
 
 STACK_BYTES = 64 * 1024
 MOST_THREADS = 1024
-MOST_REGIONS = 1024
 INT64 = np.dtype(np.int64)
 
 
@@ -42,13 +41,12 @@ class Emulator:
         self._machine = np.zeros(layout.MACHINE_WORDS, INT64)
         self._threads = np.zeros((MOST_THREADS, layout.THREAD_WORDS), INT64)
         self._stacks = aligned_array((MOST_THREADS * STACK_BYTES,), np.dtype(np.uint8))
-        self._regions = np.zeros((MOST_REGIONS, 2), INT64)
         self._shared = np.zeros((layout.MOST_SHARED + 1, layout.SHARED_WORDS), INT64)
         self._stamps = np.zeros(layout.MOST_STAMPS * layout.STAMP, INT64)
         own = (Path(__file__).with_name(name).read_text() for name in ("blocks.py", "accesses.py"))
         blocks, accesses = map(KERNELS.load, own)
         self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(blocks.address)
-        self._set(CONTEXTS=self._threads, STACKS=self._stacks, REGIONS=self._regions)
+        self._set(CONTEXTS=self._threads, STACKS=self._stacks)
         self._set(SHARED=self._shared, STAMPS=self._stamps)
         self._machine[layout.STACK_BYTES] = STACK_BYTES
         self._machine[layout.CHECK] = accesses.address
@@ -72,11 +70,15 @@ class Emulator:
 
         Raises:
             EmulationError: what is wrong, and in which line, block and thread.
+            ValueError: blocks have more threads than on any GPU.
         """
+        if threads > MOST_THREADS:
+            raise ValueError(f"expected up to {MOST_THREADS} threads a block; got {threads}")
         machine = self._machine
         with self._lock:
+            ends = np.array(regions, INT64)
+            self._set(REGIONS=ends)
             # Stamps of earlier launches are before its first epoch.
-            self._regions[: len(regions)] = regions
             for name, value in (
                 *(("ARGS", words.ctypes.data), ("ENTRY", kernel.address), ("BLOCKS", blocks)),
                 *(("THREADS", threads), ("BACKWARDS", self.backwards), ("SHARED_COUNT", 0)),

@@ -85,6 +85,7 @@ class PtxProcess:
     def __init__(self) -> None:
         self._lock = Lock()
         self._process: subprocess.Popen[str] | None = None
+        self._owner = 0
 
     def ask(self, source: str, path: Path, symbol: str, architecture: str) -> str:
         """PTX for ``architecture``.
@@ -102,8 +103,9 @@ class PtxProcess:
         return str(answer["ptx"])
 
     def _answer(self, question: str) -> dict[str, str] | None:
-        if self._process is None or self._process.poll() is not None:
-            self._process = _start()
+        # The child of a fork asks a process of its own.
+        if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
+            self._process, self._owner = _start(), os.getpid()
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
             self._process.stdin.write(question + "\n")

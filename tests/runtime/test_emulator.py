@@ -140,6 +140,11 @@ def test_a_barrier_between_ends_the_race() -> None:
         np.testing.assert_array_equal(y, x[::-1])
 
 
+def test_blocks_have_no_more_threads_than_a_gpu_allows() -> None:
+    with pytest.raises(ValueError, match="expected up to 1024 threads a block; got 1025"):
+        emulator().launch(load(ROWS), np.zeros(3, np.int64), [], 1, 1025)
+
+
 def test_ptx_is_made_of_the_same_text() -> None:
     ptx = DEVICE.assembly(text_of(ROWS))
     for instruction in ("ld.global", "st.shared", "shfl.sync.bfly.b32", "bar", ".maxntid 64"):
