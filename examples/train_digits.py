@@ -34,7 +34,7 @@ def main():
     step = model.training_step(x[:32], y[:32])
     print(step.graph)
     print(keras.explain(step))
-    print(keras.compare(step, repeats=10))
+    print(keras.compare(step, variants=("none", "default"), repeats=10))
 
 
 if __name__ == "__main__":
