@@ -304,7 +304,7 @@ def test_weights_of_the_steps_of_a_loop_are_packed_once():
         new = ops.tanh(ops.add(ops.matmul(state[0], w), slices[0]))
         return (new,), (new,)
 
-    last, _ = ops.trace_scan(step, (start,), (xs,), axis=1)
+    last, _ = ops.trace_scan(step, (start,), (xs,), axis=1, unroll=1)
     run = check((start, xs, w), last[0])
     assert sum(row.label.startswith("pack") for row in run.program.rows) == 1
 

@@ -37,6 +37,35 @@ CODES = {
         }
         %1 = item(%0, index=1)
         return %1 }""",
+    "DATA_DECIDE": """graph g(%x: f32[N, 4]) {
+        $w : f32[4, 4]
+        %0 = multiply(%x, %x)
+        %1 = sum(%0, axes=(0, 1))
+        %2 = greater(%1, 0.0)
+        %3 = cond(%2, %x, $w) { (%w0: f32[N, 4], %w1: f32[4, 4])
+          %3.0 = matmul(%w0, %w1)
+          return %3.0
+        } otherwise { (%w0: f32[N, 4], %w1: f32[4, 4])
+          return %w0
+        }
+        %4 = item(%3, index=0)
+        return %4 }""",
+    "TIME_MAJOR": """graph g(%h: f32[N, 4], %x: f32[N, T, 4]) {
+        %0 = scan(%h, %x, carries=1, sequences=1) {
+          (%c0: f32[N, 4], %x0: f32[N, 4])
+          %0.0 = add(%c0, %x0)
+          %0.1 = tanh(%0.0)
+          return %0.1, %0.1
+        }
+        %1 = item(%0, index=1)
+        %2 = scan(%h, %1, carries=1, sequences=1, reverse=True) {
+          (%c0: f32[N, 4], %x0: f32[N, 4])
+          %2.0 = subtract(%c0, %x0)
+          %2.1 = tanh(%2.0)
+          return %2.1, %2.1
+        }
+        %3 = item(%2, index=1)
+        return %3 }""",
 }
 
 SILENT = {

@@ -31,7 +31,7 @@ CHAIN = """graph g(%x: f32[N, 4]) -> f32[N, 4] {
   return %2
 }"""
 LOOP = """graph g(%h: f32[N, 4], %x: f32[N, 5, 4]) -> f32[N, 4] {
-  %0 = scan(%h, %x, carries=1, sequences=1) { (%c0: f32[N, 4], %x0: f32[N, 4])
+  %0 = scan(%h, %x, carries=1, sequences=1, unroll=1) { (%c0: f32[N, 4], %x0: f32[N, 4])
     %0.0 = add(%c0, %x0)
     %0.1 = tanh(%0.0)
     return %0.1
