@@ -6,6 +6,7 @@ own, which lives as long as this one.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import importlib
 import json
@@ -102,6 +103,12 @@ class PtxProcess:
             raise KernelError(answer["error"])
         return str(answer["ptx"])
 
+    def close(self) -> None:
+        """Ends the process, if this one started it."""
+        if self._process is not None and self._owner == os.getpid():
+            self._process.communicate()
+        self._process = None
+
     def _answer(self, question: str) -> dict[str, str] | None:
         # The child of a fork asks a process of its own.
         if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
@@ -130,6 +137,7 @@ def _start() -> subprocess.Popen[str]:
 
 
 _process = PtxProcess()
+atexit.register(_process.close)
 
 
 def ptx(source: str, architecture: str = NEWEST) -> str:
