@@ -99,12 +99,12 @@ def test_without_a_card_the_error_names_what_runs_here() -> None:
         run(np.ones((2, 8), "float32"))
 
 
-OPS = [
-    each
+RUN = [
+    case
     for case in CASES
     if not isinstance(case.op.kind, (Leaf, Region, Projection)) and "winograd" not in case.op.name
-    for each in deep(case)
 ]
+OPS = [each for number, case in enumerate(RUN) for each in deep(case, when=number % 20 > 0)]
 
 
 @pytest.mark.parametrize("case", OPS, ids=lambda case: case.op.name)
