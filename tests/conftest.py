@@ -39,7 +39,9 @@ def stable_cache_dir() -> Path:
 os.environ["KERAUNOS_CACHE_DIR"] = os.environ.get("KERAUNOS_TEST_CACHE_DIR") or str(
     stable_cache_dir()
 )
-os.environ["KERAUNOS_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = THREADS
+os.environ["KERAUNOS_THREADS"] = THREADS
+# Beside other workers there is no core left for a process that helps to compile.
+os.environ["NUMBA_NUM_THREADS"] = "1" if "PYTEST_XDIST_WORKER" in os.environ else THREADS
 
 
 def pytest_configure(config: pytest.Config) -> None:
