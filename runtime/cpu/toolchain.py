@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 from functools import cache
 from pathlib import Path
@@ -11,34 +10,17 @@ from typing import Any
 from ..cache import Kernels
 from ..kernels import Toolchain
 from ..native.machine_code import load_object
+from ..native.sources import NATIVE, fingerprint
 from .host import host
 
-RUNTIME = Path(__file__).parent.parent
 # What the texts of kernels import, and what that imports; a test holds the list against them.
 LAYER = (
-    "config.py",
+    *NATIVE,
     "cpu/atomics.py",
     "cpu/kernel_compiler.py",
     "cpu/simd.py",
     "cpu/table_layout.py",
-    "erf_inverse.py",
-    "forks.py",
-    "kernels.py",
-    "native/features.py",
-    "native/front_end.py",
-    "native/machine_code.py",
-    "native/simd_arithmetic.py",
-    "native/simd_halves.py",
-    "native/simd_lanes.py",
-    "native/simd_memory.py",
     "native/simd_operators.py",
-    "native/simd_random.py",
-    "native/simd_types.py",
-    "native/stacks.py",
-    "native/vecmath.py",
-    "native/vecmath_division.py",
-    "native/vecmath_emit.py",
-    "threefry.py",
 )
 
 
@@ -64,14 +46,8 @@ class CpuToolchain(Toolchain):
 @cache
 def _fingerprint() -> bytes:
     machine = host()
-    digest = hashlib.sha256()
     parts = (machine.cpu_name, *sorted(machine.features), str(machine.lanes), machine.versions)
-    for part in parts:
-        digest.update(part.encode() + b"\0")
-    for name in LAYER:
-        with open(f"{RUNTIME}/{name}", "rb", buffering=0) as file:
-            digest.update(name.encode() + b"\0" + file.read() + b"\0")
-    return digest.digest()
+    return fingerprint(parts, LAYER)
 
 
 def _compiler() -> Any:

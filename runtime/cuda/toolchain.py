@@ -7,7 +7,6 @@ own, which lives as long as this one.
 from __future__ import annotations
 
 import atexit
-import hashlib
 import importlib
 import json
 import os
@@ -23,9 +22,20 @@ from ..forks import Lock
 from ..kernels import KernelError, Toolchain
 from ..native.features import features, lanes, versions
 from ..native.machine_code import load_object
+from ..native.sources import NATIVE, fingerprint
 
 NEWEST = "sm_90a"
-FOLDERS = (Path(__file__).parent, Path(__file__).parent.parent / "native")
+# What the texts of kernels import, what compiles them, and what that imports; see `NATIVE`.
+LAYER = (
+    *NATIVE,
+    "cuda/emulated_module.py",
+    "cuda/kernel_modules.py",
+    "cuda/machine_layout.py",
+    "cuda/machine_words.py",
+    "cuda/ptx_module.py",
+    "cuda/tiles.py",
+    "cuda/vocabulary.py",
+)
 
 
 class EmulatedToolchain(Toolchain):
@@ -71,13 +81,7 @@ class PtxToolchain(Toolchain):
 
 @cache
 def _fingerprint(*parts: str) -> bytes:
-    digest = hashlib.sha256()
-    for part in (*parts, versions()):
-        digest.update(part.encode() + b"\0")
-    for folder in FOLDERS:
-        for path in sorted(folder.glob("*.py")):
-            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.digest()
+    return fingerprint((*parts, versions()), LAYER)
 
 
 class PtxProcess:

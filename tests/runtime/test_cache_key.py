@@ -13,6 +13,8 @@ from kernel_texts import fresh
 from keraunos.compiler.cpu.emit.writer import Writer
 from keraunos.runtime.cpu import toolchain
 from keraunos.runtime.cpu.toolchain import KERNELS, LAYER
+from keraunos.runtime.cuda.toolchain import LAYER as CUDA_LAYER
+from keraunos.runtime.native import sources
 
 PACKAGE = "keraunos.runtime"
 
@@ -35,7 +37,7 @@ def imports(text: str, package: str = f"{PACKAGE}.cpu") -> Iterator[str]:
 
 def kernel_texts() -> list[str]:
     """Modules of the package that are compiled as kernels are."""
-    texts = [path.read_text("utf-8") for path in toolchain.RUNTIME.rglob("*.py")]
+    texts = [path.read_text("utf-8") for path in sources.RUNTIME.rglob("*.py")]
     return [text for text in texts if "\n@kernel_jit\ndef kernel(" in text]
 
 
@@ -43,7 +45,7 @@ def closure(files: set[str]) -> set[str]:
     reached: set[str] = set()
     while files:
         name = files.pop()
-        path = toolchain.RUNTIME / name
+        path = sources.RUNTIME / name
         if name not in reached and path.exists():  # a name that was imported may be a function's
             reached.add(name)
             package = ".".join([PACKAGE, *Path(name).parent.parts])
@@ -66,11 +68,16 @@ def test_it_covers_what_kernels_import_and_what_that_imports() -> None:
     assert set(LAYER) == needed
 
 
+def test_for_gpus_it_covers_what_kernels_import_what_compiles_them_and_what_that_imports() -> None:
+    imported = {f"cuda/{name}.py" for name in ("vocabulary", "tiles")}
+    assert set(CUDA_LAYER) == closure({*imported, "cuda/kernel_modules.py"})
+
+
 @pytest.fixture
 def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of runtime/ whose files the key is made of."""
-    shutil.copytree(toolchain.RUNTIME, tmp_path / "runtime")
-    monkeypatch.setattr(toolchain, "RUNTIME", tmp_path / "runtime")
+    shutil.copytree(sources.RUNTIME, tmp_path / "runtime")
+    monkeypatch.setattr(sources, "RUNTIME", tmp_path / "runtime")
     toolchain._fingerprint.cache_clear()
     yield tmp_path / "runtime"
     monkeypatch.undo()
