@@ -7,9 +7,8 @@ from typing import Any
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-from ..native.simd_types import I32, I64, call_named
+from ..native.simd_types import I32, I64, call_named, named
 from .table_layout import DECIDED, REMEMBERED, SPAN
 
 SPINS = 4000
@@ -152,22 +151,17 @@ def _shift_pointer(context: Any, p: Any, i: Any) -> Any:
     return p(p, types.int64), lower
 
 
-def _named(function: Any) -> Any:
-    function.__name__ = function.__qualname__ = function.__name__.lstrip("_")
-    return intrinsic(function)
-
-
-atomic_add = _named(_atomic_add)
-atomic_load = _named(_atomic_load)
-atomic_store = _named(_atomic_store)
-compare_exchange = _named(_compare_exchange)
-futex_wait = _named(_futex_wait)
-futex_wake = _named(_futex_wake)
-pause = _named(_pause)
-yield_thread = _named(_yield_thread)
-clock = _named(_clock)
-call_kernel = _named(_call_kernel)
-shift_pointer = _named(_shift_pointer)
+atomic_add = named(_atomic_add)
+atomic_load = named(_atomic_load)
+atomic_store = named(_atomic_store)
+compare_exchange = named(_compare_exchange)
+futex_wait = named(_futex_wait)
+futex_wake = named(_futex_wake)
+pause = named(_pause)
+yield_thread = named(_yield_thread)
+clock = named(_clock)
+call_kernel = named(_call_kernel)
+shift_pointer = named(_shift_pointer)
 
 
 @njit(error_model="numpy")

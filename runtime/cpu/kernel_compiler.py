@@ -11,14 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import llvmlite.binding as llvm
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.errors import NumbaError
 
 from ..kernels import KernelError
-from ..native.front_end import front_end, module_of
-from ..native.machine_code import emit_object, machine
-from ..native.stacks import COMPILER_BYTES, on_own_stack
+from ..native.front_end import front_end, module_of, on_compiler_stack
+from ..native.machine_code import emit_object, machine, optimize
 
 
 @dataclass(frozen=True)
@@ -53,31 +50,26 @@ def compile_text(source: str, path: Path, symbol: str) -> bytes:
         numba.core.errors.NumbaError: the text is not valid; the message shows the generated line.
     """
     kernel = _kernel_of(source, path)
-    args = (kernel.function, symbol)
-    try:
-        return on_own_stack(_compiled, args, COMPILER_BYTES)
-    except NumbaError as error:
-        error.add_note(f"while compiling the kernel {path}")
-        raise
+    return on_compiler_stack(_compiled, (kernel.function, symbol), path)
 
 
 def _compiled(function: Callable[[Any, int, int], None], symbol: str) -> bytes:
     with global_compiler_lock:
         module = front_end(function, symbol)
-        _back_end(module)
+        optimize(module, machine("near"))
         return emit_object(module, symbol)
 
 
 def assembly(source: str, path: Path) -> str:
     """The machine instructions of a kernel, for people who tune."""
     function = _kernel_of(source, path).function
-    return on_own_stack(_instructions, (function,), COMPILER_BYTES)
+    return on_compiler_stack(_instructions, (function,), path)
 
 
 def _instructions(function: Callable[[Any, int, int], None]) -> str:
     with global_compiler_lock:
         module = front_end(function, "kernel")
-        _back_end(module)
+        optimize(module, machine("near"))
         return str(machine("near").emit_assembly(module))
 
 
@@ -89,12 +81,3 @@ def _kernel_of(source: str, path: Path) -> KernelFunction:
             f"{path}: expected a function named `kernel` marked by @kernel_jit, got {kernel!r}"
         )
     return kernel
-
-
-def _back_end(module: Any) -> None:
-    tuning = llvm.create_pipeline_tuning_options(speed_level=3)
-    tuning.loop_vectorization = True
-    tuning.slp_vectorization = False
-    builder = llvm.create_pass_builder(machine("near"), tuning)
-    manager = builder.getModulePassManager()
-    manager.run(module, builder)

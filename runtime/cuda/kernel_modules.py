@@ -15,12 +15,10 @@ from typing import Any
 
 import llvmlite.binding as llvm
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.errors import NumbaError
 
 from ..kernels import KernelError
-from ..native.front_end import front_end, module_of
-from ..native.machine_code import emit_object, machine
-from ..native.stacks import COMPILER_BYTES, on_own_stack
+from ..native.front_end import front_end, module_of, on_compiler_stack
+from ..native.machine_code import emit_object, machine, optimize
 from . import emulated_module, ptx_module, vocabulary
 from .machine_words import EmulatorCode
 from .vocabulary import SIGNATURE, GpuKernel
@@ -38,8 +36,7 @@ def compile_object(source: str, path: Path, symbol: str) -> bytes:
     Raises:
         KernelError: the text defines no kernel, or one that needs what there is not.
     """
-    made: bytes = _on_own_stack(_object, source, path, symbol)
-    return made
+    return on_compiler_stack(_object, (_kernel_of(source, path), symbol), path)
 
 
 def compile_ptx(source: str, path: Path, symbol: str, architecture: str) -> str:
@@ -48,17 +45,7 @@ def compile_ptx(source: str, path: Path, symbol: str, architecture: str) -> str:
     Raises:
         KernelError: the text defines no kernel, or one that calls functions of the C library.
     """
-    ptx: str = _on_own_stack(_ptx, source, path, symbol, architecture)
-    return ptx
-
-
-def _on_own_stack(make: Any, source: str, path: Path, *args: str) -> Any:
-    kernel = _kernel_of(source, path)
-    try:
-        return on_own_stack(make, (kernel, *args), COMPILER_BYTES)
-    except NumbaError as error:
-        error.add_note(f"while compiling the kernel {path}")
-        raise
+    return on_compiler_stack(_ptx, (_kernel_of(source, path), symbol, architecture), path)
 
 
 def _kernel_of(source: str, path: Path) -> GpuKernel | EmulatorCode:
@@ -117,7 +104,7 @@ def _object(kernel: GpuKernel | EmulatorCode, symbol: str) -> bytes:
         _link(module, text)
         _keep_inside(module, symbol)
         llvm.initialize_native_asmparser()  # stacks are switched in the machine's own instructions
-        _optimize(module, machine("near"), 2)
+        optimize(module, machine("near"), 2)
         return emit_object(module, symbol)
 
 
@@ -131,7 +118,7 @@ def _ptx(kernel: GpuKernel, symbol: str, architecture: str) -> str:
         )
         _link(module, _for_gpu(text, gpu))
         _keep_inside(module, symbol)
-        _optimize(module, gpu, 3)
+        optimize(module, gpu)
         ptx = str(gpu.emit_assembly(module))
     missing = sorted(set(re.findall(r"^\.extern \.func.*?(\w+)\s*$", ptx, re.MULTILINE)))
     if missing:
@@ -165,11 +152,3 @@ def _keep_inside(module: Any, symbol: str) -> None:
     for value in (*module.functions, *module.global_variables):
         if not value.is_declaration and value.name != symbol:
             value.linkage = llvm.Linkage.internal
-
-
-def _optimize(module: Any, target: Any, level: int) -> None:
-    tuning = llvm.create_pipeline_tuning_options(speed_level=level)
-    tuning.slp_vectorization = False
-    builder = llvm.create_pass_builder(target, tuning)
-    manager = builder.getModulePassManager()
-    manager.run(module, builder)

@@ -8,10 +8,9 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
 from ..native.simd_memory import get, put
-from ..native.simd_types import I8, I64, call_named, pointer_i64
+from ..native.simd_types import I8, I64, call_named, named, pointer_i64
 
 WORDS = types.CPointer(types.int64)
 
@@ -57,14 +56,9 @@ def _resume(context: Any, machine: Any, thread: Any) -> Any:
     return types.void(WORDS, WORDS), lower
 
 
-def _named(function: Any) -> Any:
-    function.__name__ = function.__qualname__ = function.__name__.lstrip("_")
-    return intrinsic(function)
-
-
-address_of = _named(_address_of)
-first_step = _named(_first_step)
-resume = _named(_resume)
+address_of = named(_address_of)
+first_step = named(_first_step)
+resume = named(_resume)
 
 __all__ = [
     "EmulatorCode", "address_of", "emulator_code", "first_step", "get", "pointer_i64", "put",

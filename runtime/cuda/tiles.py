@@ -14,9 +14,8 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core.errors import TypingError
-from numba.extending import intrinsic
 
-from ..native.simd_types import FLOAT, I64, call_named, expect_pointer
+from ..native.simd_types import FLOAT, I64, call_named, expect_pointer, named
 from .vocabulary import tell
 
 GROUP = 4  # elements of a line that lie side by side
@@ -138,16 +137,11 @@ def _chosen(builder: Any, index: Any, values: list[Any]) -> Any:
     return found
 
 
-def _named(function: Any) -> Any:
-    function.__name__ = function.__qualname__ = function.__name__.lstrip("_")
-    return intrinsic(function)
-
-
-zeros = _named(_zeros)
-outer = _named(_outer)
-add_tiles = _named(_add_tiles)
-get_line = _named(_get_line)
-row_of = _named(_row_of)
-element = _named(_element)
+zeros = named(_zeros)
+outer = named(_outer)
+add_tiles = named(_add_tiles)
+get_line = named(_get_line)
+row_of = named(_row_of)
+element = named(_element)
 
 __all__ = ["add_tiles", "element", "get_line", "outer", "row_of", "zeros"]

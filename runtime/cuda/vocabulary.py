@@ -20,7 +20,6 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core.errors import TypingError
-from numba.extending import intrinsic
 
 from ..native.simd_arithmetic import (
     absolute,
@@ -51,12 +50,12 @@ from ..native.simd_arithmetic import (
 from ..native.simd_halves import (
     BF16,
     F16,
-    HalfType,
     emit_narrowed,
     emit_widened,
     to_bfloat16,
     to_float16,
 )
+from ..native.simd_memory import expect_stored, number_at
 from ..native.simd_random import uniform
 from ..native.simd_types import (
     DOUBLE,
@@ -64,10 +63,9 @@ from ..native.simd_types import (
     I8,
     I32,
     I64,
-    SCALAR_FLOATS,
-    SCALAR_INTS,
     call_named,
     expect_pointer,
+    named,
     scalar,
 )
 from ..native.vecmath import (
@@ -119,11 +117,6 @@ def gpu_kernel(arguments: int, threads: int) -> Callable[[Callable[[Any], None]]
     return lambda function: GpuKernel(function, arguments, threads)
 
 
-def _named(name: str, typing: Callable[..., Any]) -> Any:
-    typing.__name__ = typing.__qualname__ = name
-    return intrinsic(typing)
-
-
 # --- where a thread is ----------------------------------------------------------------------
 
 
@@ -134,7 +127,7 @@ def _place(name: str) -> Any:
 
         return types.int64(), lower
 
-    return _named(name, typing)
+    return named(typing, name)
 
 
 block_index = _place("block_index")
@@ -153,7 +146,7 @@ def _barrier(context: Any) -> Any:
     return types.void(), lower
 
 
-barrier = _named("barrier", _barrier)
+barrier = named(_barrier)
 
 
 def _at(context: Any, line: Any) -> Any:
@@ -166,7 +159,7 @@ def _at(context: Any, line: Any) -> Any:
     return types.void(types.int64), lower
 
 
-at = _named("at", _at)
+at = named(_at)
 
 
 # --- shuffles -------------------------------------------------------------------------------
@@ -188,7 +181,7 @@ def _shuffle(name: str) -> Any:
 
         return number(number, types.int64), lower
 
-    return _named(name, typing)
+    return named(typing, name)
 
 
 def _exchanged(builder: Any, name: str, value: Any, distance: Any) -> Any:
@@ -222,7 +215,7 @@ def _pointer(name: str, target: Any) -> Any:
 
         return pointer(types.int64), lower
 
-    return _named(name, typing)
+    return named(typing, name)
 
 
 pointer_f32 = _pointer("pointer_f32", types.float32)
@@ -255,7 +248,7 @@ def _shared(name: str, target: Any, element: Any, size: int) -> Any:
 
         return types.CPointer(target)(count), lower
 
-    return _named(name, typing)
+    return named(typing, name)
 
 
 shared_f32 = _shared("shared_f32", types.float32, FLOAT, 4)
@@ -279,14 +272,12 @@ def _get(context: Any, p: Any, i: Any) -> Any:
         tell(builder, "keraunos_reads", address, _bytes(context, p))
         return emit_widened(builder, p.dtype, builder.load(address))
 
-    return _number_at(p)(p, types.int64), lower
+    return number_at(p)(p, types.int64), lower
 
 
 def _put(context: Any, p: Any, i: Any, x: Any) -> Any:
     """Write element i; x is converted to the pointer's type."""
-    expect_pointer("put", p)
-    if scalar(x) not in (*SCALAR_FLOATS, *SCALAR_INTS, types.boolean, types.int16, types.uint16):
-        raise TypingError(f"put: expected a number for a pointer to {p.dtype}, got {x}")
+    expect_stored("put", p, x)
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address = builder.gep(args[0], [args[1]])
@@ -294,19 +285,15 @@ def _put(context: Any, p: Any, i: Any, x: Any) -> Any:
         builder.store(emit_narrowed(builder, p.dtype, args[2]), address)
         return context.get_dummy_value()
 
-    return types.void(p, types.int64, _number_at(p)), lower
-
-
-def _number_at(pointer: Any) -> Any:
-    return types.float32 if isinstance(pointer.dtype, HalfType) else pointer.dtype
+    return types.void(p, types.int64, number_at(p)), lower
 
 
 def _bytes(context: Any, pointer: Any) -> int:
     return int(context.get_abi_sizeof(context.get_data_type(pointer.dtype)))
 
 
-get = _named("get", _get)
-put = _named("put", _put)
+get = named(_get)
+put = named(_put)
 
 __all__ = [
     "GpuKernel", "SIGNATURE", "at", "gpu_kernel",

@@ -7,17 +7,18 @@ exceptions. Back ends optimise the module, and make of it what their devices loa
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core import compiler, registry
 from numba.core.compiler_machinery import PassManager
+from numba.core.errors import NumbaError
 from numba.core.typed_passes import (
     IRLegalization,
     NativeLowering,
@@ -35,6 +36,9 @@ from numba.core.untyped_passes import (
 )
 
 from .simd_types import SIGNATURE
+from .stacks import COMPILER_BYTES, on_own_stack
+
+T = TypeVar("T")
 
 PASSES = (
     TranslateByteCode,
@@ -58,6 +62,15 @@ def module_of(source: str | ast.Module, path: Path, package: str | None = None) 
     module.__package__ = package
     exec(compile(source, str(path), "exec"), module.__dict__)
     return module
+
+
+def on_compiler_stack(make: Callable[..., T], args: tuple[Any, ...], path: Path) -> T:
+    """``make(*args)``, which compiles the kernel that is kept at ``path``, where LLVM has room."""
+    try:
+        return on_own_stack(make, args, COMPILER_BYTES)
+    except NumbaError as error:
+        error.add_note(f"while compiling the kernel {path}")
+        raise
 
 
 def front_end(function: Any, symbol: str, signature: Any = SIGNATURE) -> Any:

@@ -116,6 +116,16 @@ def foreign_symbols(machine_code: bytes) -> list[str]:
     return sorted(undefined_symbols(machine_code) - LIBM - LIBC - {"_GLOBAL_OFFSET_TABLE_"})
 
 
+def optimize(module: Any, target: Any, level: int = 3) -> None:
+    """One run of LLVM's passes for the machine ``target``."""
+    tuning = llvm.create_pipeline_tuning_options(speed_level=level)
+    tuning.loop_vectorization = True
+    tuning.slp_vectorization = False
+    builder = llvm.create_pass_builder(target, tuning)
+    manager = builder.getModulePassManager()
+    manager.run(module, builder)
+
+
 def emit_object(module: Any, symbol: str) -> bytes:
     """An object file; near where it calls nothing outside itself.
 

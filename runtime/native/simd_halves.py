@@ -9,11 +9,11 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, models, register_model
+from numba.extending import models, register_model
 
 from .features import features
 from .simd_arithmetic import common_type, emit_is_nan
-from .simd_types import F32V, FLOAT, FLOATS, I32, MASK, call_named, pointer_to, suffix
+from .simd_types import F32V, FLOAT, FLOATS, I32, MASK, call_named, named, pointer_to, suffix
 
 I16, HALF = ir.IntType(16), ir.HalfType()
 HAS_F16C = "f16c" in features()
@@ -190,8 +190,7 @@ def _rounding(element: HalfType, name: str) -> Any:
 
         return given(taken), lower
 
-    typing.__name__ = typing.__qualname__ = name
-    return intrinsic(typing)
+    return named(typing, name)
 
 
 pointer_f16 = pointer_to("pointer_f16", F16)

@@ -7,7 +7,6 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core.errors import TypingError
-from numba.extending import intrinsic
 
 from .simd_halves import BF16, F16, HalfType, emit_narrowed, emit_widened, memory_vector
 from .simd_types import (
@@ -24,6 +23,7 @@ from .simd_types import (
     call_named,
     expect_pointer,
     lane_constant,
+    named,
     scalar,
     suffix,
 )
@@ -225,6 +225,13 @@ def first_lanes(builder: Any, count: Any) -> Any:
     return builder.icmp_signed("<", lane_constant(list(range(LANES))), lanes)
 
 
+def expect_stored(name: str, p: Any, x: Any) -> None:
+    """Fail typing unless `x` is a number and `p` a pointer to numbers."""
+    expect_pointer(name, p)
+    if scalar(x) not in (*SCALAR_FLOATS, *SCALAR_INTS, types.boolean, types.int16, types.uint16):
+        raise TypingError(f"{name}: expected a number for a pointer to {p.dtype}, got {x}")
+
+
 def _get(context: Any, p: Any, i: Any) -> Any:
     """Element i; unlike p[i], a negative i does not cost a wraparound test."""
     expect_pointer("get", p)
@@ -232,24 +239,22 @@ def _get(context: Any, p: Any, i: Any) -> Any:
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return emit_widened(builder, p.dtype, builder.load(_at(builder, args[0], args[1])))
 
-    return _number_at(p)(p, types.int64), lower
+    return number_at(p)(p, types.int64), lower
 
 
 def _put(context: Any, p: Any, i: Any, x: Any) -> Any:
     """Write element i; x is converted to the pointer's type."""
-    expect_pointer("put", p)
-    if scalar(x) not in (*SCALAR_FLOATS, *SCALAR_INTS, types.boolean, types.int16, types.uint16):
-        raise TypingError(f"put: expected a number for a pointer to {p.dtype}, got {x}")
+    expect_stored("put", p, x)
 
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         value = emit_narrowed(builder, p.dtype, args[2])
         builder.store(value, _at(builder, args[0], args[1]))
         return context.get_dummy_value()
 
-    return types.void(p, types.int64, _number_at(p)), lower
+    return types.void(p, types.int64, number_at(p)), lower
 
 
-def _number_at(pointer: Any) -> Any:
+def number_at(pointer: Any) -> Any:
     """The type of numbers that are read and written at ``pointer``."""
     return types.float32 if isinstance(pointer.dtype, HalfType) else pointer.dtype
 
@@ -333,23 +338,18 @@ def _interleaved(builder: Any, low: Any, high: Any, start: int) -> Any:
     return builder.shuffle_vector(low, high, lane_constant(picked))
 
 
-def _named(function: Any) -> Any:
-    function.__name__ = function.__qualname__ = function.__name__.lstrip("_")
-    return intrinsic(function)
-
-
-load = _named(_load)
-store = _named(_store)
-load_masked = _named(_load_masked)
-store_masked = _named(_store_masked)
-load_splat = _named(_load_splat)
-load_strided = _named(_load_strided)
-store_strided = _named(_store_strided)
-load_mask = _named(_load_mask)
-store_mask = _named(_store_mask)
-splat = _named(_splat)
-first = _named(_first)
-get = _named(_get)
-put = _named(_put)
-prefetch = _named(_prefetch)
-transpose = _named(_transpose)
+load = named(_load)
+store = named(_store)
+load_masked = named(_load_masked)
+store_masked = named(_store_masked)
+load_splat = named(_load_splat)
+load_strided = named(_load_strided)
+store_strided = named(_store_strided)
+load_mask = named(_load_mask)
+store_mask = named(_store_mask)
+splat = named(_splat)
+first = named(_first)
+get = named(_get)
+put = named(_put)
+prefetch = named(_prefetch)
+transpose = named(_transpose)

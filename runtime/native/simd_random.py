@@ -9,7 +9,6 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
 from ..threefry import FRACTION_BITS, INJECTED_EVERY, PARITY, ROTATIONS, ROUNDS
 from .simd_types import (
@@ -22,6 +21,7 @@ from .simd_types import (
     broadcast,
     call_named,
     lane_constant,
+    named,
     suffix,
 )
 
@@ -100,11 +100,6 @@ def _count_lanes(context: Any, start: Any, index: Any, step: Any) -> Any:
     return F32V(types.float32, types.int64, types.int64), lower
 
 
-def _named(function: Any) -> Any:
-    function.__name__ = function.__qualname__ = function.__name__.lstrip("_")
-    return intrinsic(function)
-
-
-uniform = _named(_uniform)
-uniform_lanes = _named(_uniform_lanes)
-count_lanes = _named(_count_lanes)
+uniform = named(_uniform)
+uniform_lanes = named(_uniform_lanes)
+count_lanes = named(_count_lanes)

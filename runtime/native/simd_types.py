@@ -67,6 +67,12 @@ SCALAR_FLOATS = (types.float32, types.float64)
 SCALAR_INTS = (types.int8, types.uint8, types.int32, types.uint32, types.int64, types.uint64)
 
 
+def named(typing: Any, name: str = "") -> Any:
+    """The intrinsic that `typing` types and lowers: of that name, or its own without underscore."""
+    typing.__name__ = typing.__qualname__ = name or typing.__name__.lstrip("_")
+    return intrinsic(typing)
+
+
 def pointer_to(name: str, target: Any) -> Any:
     pointer_type = types.CPointer(target)
 
@@ -76,9 +82,8 @@ def pointer_to(name: str, target: Any) -> Any:
 
         return pointer_type(types.int64), lower
 
-    typing.__name__ = typing.__qualname__ = name
     typing.__doc__ = f"The address (int64) as a pointer to {target}."
-    return intrinsic(typing)
+    return named(typing, name)
 
 
 pointer_f32 = pointer_to("pointer_f32", types.float32)

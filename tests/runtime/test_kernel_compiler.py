@@ -85,15 +85,15 @@ def test_types_of_calls_are_found_once_a_kernel(monkeypatch: pytest.MonkeyPatch)
 def test_llvm_is_given_little_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its passes run once, on some thirty instructions for each that a block is about."""
 
-    def counting(module: Any) -> None:
+    def counting(module: Any, target: Any) -> None:
         before.append(instructions(module))
-        optimize(module)
+        optimize(module, target)
         after.append(instructions(module))
 
     before: list[int] = []
     after: list[int] = []
-    optimize = kernel_compiler._back_end
-    monkeypatch.setattr(kernel_compiler, "_back_end", counting)
+    optimize = kernel_compiler.optimize
+    monkeypatch.setattr(kernel_compiler, "optimize", counting)
     KERNELS.assembly(block(14, 2, host().lanes))
     assert len(before) == 1
     assert before[0] < 1000
