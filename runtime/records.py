@@ -143,9 +143,8 @@ def _float(data: str) -> float:
         raise RecordError(f"expected a number, got {data!r}") from error
 
 
-@cache
 def _classes(kind: Any) -> dict[str, type]:
-    """A class of records and those that are derived from it, by name."""
+    """A class of records and those that are derived from it by now, by name."""
     found = {kind.__name__: kind}
     for each in kind.__subclasses__():
         found |= _classes(each)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from keraunos.runtime.devices import targets_here
 from keraunos.runtime.executor import Executor
 from keraunos.runtime.program import HostRow
 from keraunos.runtime.program_file import ProgramFileError, read_program, write_program
+from keraunos.runtime.records import Records
 
 RNG = np.random.default_rng(0)
 UPDATE = """graph step(%x: f32[N, 4]) -> f32[4] {
@@ -196,6 +197,23 @@ def test_kernels_of_every_target_are_data(name: str) -> None:
         kernels = keras.compile(model, target=name).plan.kernels
         read = OF_KERNELS.decode(tuple[type(kernels[0]), ...], OF_KERNELS.encode(kernels))
         assert read == kernels
+
+
+def test_records_of_classes_that_are_defined_later_are_read() -> None:
+    """A target's kernels have classes that are not there before somebody asks for it."""
+
+    @dataclass(frozen=True)
+    class Early:
+        pass
+
+    records = Records({})
+    assert records.decode(Early, records.encode(Early())) == Early()
+
+    @dataclass(frozen=True)
+    class Late(Early):
+        pass
+
+    assert records.decode(Early, records.encode(Late())) == Late()
 
 
 # Files.
