@@ -224,3 +224,13 @@ class Device(ABC):
         Raises:
             ValueError: the program makes no sense for these sizes.
         """
+
+
+class HostDevice(Device):
+    """A device whose memory is the host's."""
+
+    def allocate(self, shape: tuple[int, ...], dtype: np.dtype) -> HostMemory:
+        return HostMemory(shape, dtype)
+
+    def adopt(self, memory: HostMemory) -> HostMemory:
+        return memory

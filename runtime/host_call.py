@@ -63,6 +63,6 @@ class HostCall:
                 f"{self._row.function} ({self._row.label}): expected values of all samples; "
                 f"{found.name!r} lives within a tile only"
             )
-        shape, dtype = tuple(evaluate(s, binding.sizes) for s in found.shape), np.dtype(found.dtype)
+        shape, dtype = binding.placement.shape_of(slot), np.dtype(found.dtype)
         elements = evaluate(found.bytes, binding.sizes) // dtype.itemsize
         return (shape if np.prod(shape, dtype=np.int64) == elements else (elements,)), dtype

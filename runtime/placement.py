@@ -64,6 +64,10 @@ class Placement:
     scratch_bytes: int
     arena_bytes: int
 
+    def shape_of(self, slot: int) -> tuple[int, ...]:
+        """Of the value of a slot."""
+        return tuple(evaluate(size, self.sizes) for size in self.program.slots[slot].shape)
+
     def __str__(self) -> str:
         sizes = "".join(f", {name}={size}" for name, size in self.sizes.items())
         head = (

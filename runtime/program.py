@@ -6,7 +6,7 @@ batch size. Nothing here knows graphs or layers: a program loads and runs withou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -223,6 +223,12 @@ class Program:
     def around(self) -> tuple[tuple[int, ...], ...]:
         """For each row the heads that it lies in the bodies of, the outermost first."""
         return heads_around(self.rows)
+
+    @cached_property
+    def ends(self) -> Mapping[int, int]:
+        """Of each slot of the caller's the place of its array: inputs, then outputs."""
+        slots = (*self.inputs, *self.outputs)
+        return {slot: place for place, slot in reversed([*enumerate(slots)])}
 
     def trips(self, index: int) -> Size:
         """How often row ``index`` runs in one call: more than once in loops.

@@ -51,14 +51,18 @@ def check_program(program: Program, parameters: Sequence[Sequence[bool]]) -> Non
             _check_index(slot_index, program, name)
             _require(program.slots[slot_index].kind == kind, f"{name} among the slots of {kind}s")
     _check_nesting(program)
+    behind_guards: set[tuple[int, ...]] = set()  # heads around the rows behind them
     for index, row in enumerate(program.rows):
         if isinstance(row, (LaunchRow, HostRow)):
             for slot_index in (*row.reads, *row.writes):
                 _check_index(slot_index, program, f"row {index}")
         if isinstance(row, LaunchRow):
-            _check_launch(index, row, program, parameters)
+            # Rows behind a guard may move with the trips that there were, too.
+            loops = _loops_around(index, program) + (program.around[index] in behind_guards)
+            _check_launch(index, row, program, parameters, loops)
         if isinstance(row, GuardRow):
             _check_guard(index, row, program)
+            behind_guards.add(program.around[index])
 
 
 def _check_slot(index: int, slot: Slot, rows: int) -> None:
@@ -104,7 +108,11 @@ def _check_nesting(program: Program) -> None:
 
 
 def _check_launch(
-    index: int, row: LaunchRow, program: Program, parameters: Sequence[Sequence[bool]]
+    index: int,
+    row: LaunchRow,
+    program: Program,
+    parameters: Sequence[Sequence[bool]],
+    loops: int,
 ) -> None:
     _require(0 <= row.kernel < len(parameters), f"row {index}: a kernel that there is")
     wanted = tuple(parameters[row.kernel])
@@ -115,7 +123,6 @@ def _check_launch(
         if isinstance(argument, Scratch):
             _require(argument.bytes >= 0, f"row {index}: bytes of scratch")
         elif isinstance(argument, Location):
-            loops = _loops_counted(index, program) if argument.moves else 0
             _check_location(index, argument, program, loops)
 
 
@@ -139,17 +146,12 @@ def _loops_around(index: int, program: Program) -> int:
     return sum(isinstance(program.rows[head], LOOPS) for head in program.around[index])
 
 
-def _loops_counted(index: int, program: Program) -> int:
-    """The loops around a row, and one behind whose guard it stands."""
-    earlier = zip(program.rows[:index], program.around, strict=False)
-    behind = any(
-        isinstance(row, GuardRow) and around == program.around[index] for row, around in earlier
-    )
-    return _loops_around(index, program) + behind
-
-
 def _check_index(slot: int, program: Program, place: str) -> None:
     _require(0 <= slot < len(program.slots), f"{place}: a slot that there is; got {slot}")
+
+
+def _sizes_of(location: Location) -> tuple[Size, ...]:
+    return (location.offset, *(move.bytes for move in location.moves))
 
 
 def _sizes(program: Program) -> Iterator[Size]:
@@ -161,14 +163,14 @@ def _sizes(program: Program) -> Iterator[Size]:
         if isinstance(row, LoopRow):
             yield row.trips
         elif isinstance(row, GuardRow):
-            yield from (row.flag.offset, *(move.bytes for move in row.flag.moves))
+            yield from _sizes_of(row.flag)
         elif isinstance(row, LaunchRow):
             yield from (row.flops, row.bytes)
             if row.grid is not None:
                 yield row.grid.blocks
             for argument in row.arguments:
                 if isinstance(argument, Location):
-                    yield from (argument.offset, *(move.bytes for move in argument.moves))
+                    yield from _sizes_of(argument)
                 elif not isinstance(argument, Scratch):
                     yield argument
 

@@ -8,7 +8,7 @@ is computed from weights alone, once, before all steps. ``lower`` adds the launc
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..ir.graph import Graph, Node, bodies_of
@@ -281,8 +281,7 @@ def _loop_step(node: Node, known: Schedule, target: LayoutPolicy) -> Step:
         (*places, *slices, *captured, *places, *results),
         strict=True,
     )
-    pairs = zip(own.captured, map(known.weight, outer.captured), strict=True)
-    weights = {value: weight for value, weight in pairs if weight is not None}
+    weights = _weights(own.captured, outer.captured, known)
     loop_body = _scheduled(body, target, dict(placed), weights)
     steps = steps_of(node) if node.op is ops.scan else None
     laid_out = isinstance(steps, int) and node.attrs["unroll"] == ROWS
@@ -298,11 +297,16 @@ def _choice_step(node: Node, known: Schedule, target: LayoutPolicy) -> Step:
     for _, body in bodies_of(node):
         ends = (*body.inputs, *body.outputs)
         placed = zip(ends, (*(known.layouts[n] for n in captured), *results), strict=True)
-        pairs = zip(body.inputs, map(known.weight, captured), strict=True)
-        weights = {value: weight for value, weight in pairs if weight is not None}
+        weights = _weights(body.inputs, captured, known)
         branches.append(_scheduled(body, target, dict(placed), weights))
     read = tuple(items[i] for i in sorted(items))
     return Step(node, node.inputs, read, branches=tuple(branches))
+
+
+def _weights(own: Sequence[Node], outer: Sequence[Node], known: Schedule) -> dict[Node, Node]:
+    """Which inputs of a body are weights, of those that stand for ``outer`` values."""
+    pairs = zip(own, map(known.weight, outer), strict=True)
+    return {value: weight for value, weight in pairs if weight is not None}
 
 
 def _result_layouts(node: Node, items: Mapping[int, Node], known: Schedule) -> tuple[Layout, ...]:

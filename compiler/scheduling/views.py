@@ -39,8 +39,9 @@ def slices_in_place(graph: Graph, layouts: Mapping[Node, Placed], made: Collecti
 
 def _whole(node: Node) -> Node:
     """What ``node`` is cut from, in its first shape."""
-    views = node.op is ops.slice or isinstance(node.op.kind, View)
-    return _whole(node.inputs[0]) if views else node
+    while node.op is ops.slice or isinstance(node.op.kind, View):
+        node = node.inputs[0]
+    return node
 
 
 def _keeps_samples(node: Node) -> bool:

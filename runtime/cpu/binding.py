@@ -66,10 +66,7 @@ class Binding(Prepared):
         self.program = program
         self.placement = place(program, sizes, threads)
         self.sizes = self.placement.sizes
-        self.shapes = tuple(
-            tuple(evaluate(size, self.sizes) for size in program.slots[i].shape)
-            for i in program.outputs
-        )
+        self.shapes = tuple(map(self.placement.shape_of, program.outputs))
         self.threads = threads
         self.profile = profile
         self._kernels = addresses
@@ -123,8 +120,6 @@ class Binding(Prepared):
         self._args: list[int] = []
         self._patches: list[int] = []
         self._ports: list[Port] = []
-        ends = (*self.program.inputs, *self.program.outputs)
-        self._ends = {slot: place for place, slot in reversed([*enumerate(ends)])}
         self.rows: list[int] = []  # table row -> program row
         self.calls: list[tuple[int, int]] = []  # rows of the table before a host row, and its index
         words: list[list[int]] = []
@@ -249,7 +244,7 @@ class Binding(Prepared):
                 self._patches += [position, START, per_sample]
         if slot.kind == ARENA:
             return self._base + placed.offsets[operand.slot] + offset
-        self._ports.append(Port(len(self._args), self._ends[operand.slot], offset))
+        self._ports.append(Port(len(self._args), self.program.ends[operand.slot], offset))
         return 0
 
     # Barriers
@@ -280,7 +275,7 @@ class Binding(Prepared):
             return self._constants[slot]
         if kind == ARENA:
             return self._base + self.placement.offsets[slot]
-        return callers[self._ends[slot]]
+        return callers[self.program.ends[slot]]
 
     def _touch(self, slot: int, write: bool, halo: bool) -> Touch:
         start = self.placement.offsets.get(slot)

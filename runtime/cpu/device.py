@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from ..device import Device, HostMemory, Memory
+from ..device import HostDevice, Memory
 from ..kernels import LoadedKernel
 from ..program import HostRow, Program
 from .binding import Binding
@@ -16,7 +14,7 @@ from .parallel_compilation import load_kernels
 from .toolchain import KERNELS
 
 
-class Cpu(Device):
+class Cpu(HostDevice):
     """This machine's processor."""
 
     name = "cpu"
@@ -28,12 +26,6 @@ class Cpu(Device):
     @property
     def targets(self) -> tuple[str, ...]:
         return (f"{self.name}:{host().vectors}",)
-
-    def allocate(self, shape: tuple[int, ...], dtype: np.dtype) -> HostMemory:
-        return HostMemory(shape, dtype)
-
-    def adopt(self, memory: HostMemory) -> HostMemory:
-        return memory
 
     def load(self, sources: Sequence[str]) -> tuple[LoadedKernel, ...]:
         return load_kernels(sources)

@@ -6,9 +6,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-import numpy as np
-
-from ..device import Device, HostMemory, Memory
+from ..device import HostDevice, Memory
 from ..kernels import LoadedKernel
 from ..program import Program
 from .emulated import EmulatedProgram
@@ -16,7 +14,7 @@ from .emulator import Emulator
 from .toolchain import KERNELS, NEWEST, ptx
 
 
-class EmulatedGpu(Device):
+class EmulatedGpu(HostDevice):
     """A GPU that is not there: kernels run thread by thread, and mistakes are reported.
 
     It is for reading, testing and developing kernels where there is no card; it is slow.
@@ -32,12 +30,6 @@ class EmulatedGpu(Device):
     @property
     def targets(self) -> tuple[str, ...]:
         return (self.name,) if platform.machine() == "x86_64" else ()  # stacks are its own
-
-    def allocate(self, shape: tuple[int, ...], dtype: np.dtype) -> HostMemory:
-        return HostMemory(shape, dtype)
-
-    def adopt(self, memory: HostMemory) -> HostMemory:
-        return memory
 
     def load(self, sources: Sequence[str]) -> tuple[LoadedKernel, ...]:
         return tuple(map(KERNELS.load, sources))

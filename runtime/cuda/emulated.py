@@ -62,17 +62,12 @@ class EmulatedProgram(Prepared):
         self.program = program
         self.placement = place(program, sizes, threads=1)
         self.sizes = self.placement.sizes
-        self.shapes = tuple(
-            tuple(evaluate(size, self.sizes) for size in program.slots[i].shape)
-            for i in program.outputs
-        )
+        self.shapes = tuple(map(self.placement.shape_of, program.outputs))
         self.callers: Sequence[int] = ()
         self._emulator = emulator
         self._kernels = kernels
         self._memory = memory
         self._arena = aligned_array((self.placement.arena_bytes,), np.dtype(np.uint8))
-        ends = (*program.inputs, *program.outputs)
-        self._ends = {slot: place for place, slot in reversed([*enumerate(ends)])}
         self._launches: dict[int, _Launch] = {}
         self._calls: dict[int, HostCall] = {}
         for index, row in enumerate(program.rows):
@@ -100,7 +95,7 @@ class EmulatedProgram(Prepared):
             return self._memory[slot].address
         if kind == ARENA:
             return int(self._arena.ctypes.data) + self.placement.offsets[slot]
-        return callers[self._ends[slot]]
+        return callers[self.program.ends[slot]]
 
     def _prepared(self, row: LaunchRow) -> _Launch:
         if row.grid is None:
