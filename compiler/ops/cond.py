@@ -19,29 +19,22 @@ from typing import Any
 from ..ir.graph import REQUIRED, Graph, Node, Op, apply, post_order
 from ..ir.kinds import Region
 from ..ir.rewrite import applied, rebuild
-from ..ir.types import BOOL, TensorType, TupleType, Type
+from ..ir.types import TupleType, Type
 from .core import input_
 from .registry import register
-from .scan import listed, single_values
+from .scan import check_body_inputs, listed, single_values
 from .scan_gradient import Cotangent, Pullback, zeros
-from .stepping import Nodes, is_one_number, items_of
-
-_FLAG = TensorType(BOOL, ())
+from .stepping import FLAG, Nodes, is_one_number, items_of
 
 
 def _cond_type(*types: Type, body: Graph, otherwise: Graph) -> TupleType:
     if not isinstance(body, Graph) or not isinstance(otherwise, Graph):
         raise TypeError(f"expected graphs as body and otherwise, got {body!r} and {otherwise!r}")
     flag, *captured = single_values(types, 1, "the flag")
-    if flag != _FLAG:
-        raise TypeError(f"expected {_FLAG} as the first operand, got {flag}")
+    if flag != FLAG:
+        raise TypeError(f"expected {FLAG} as the first operand, got {flag}")
     for graph in (body, otherwise):
-        found = [node.tensor_type for node in graph.inputs]
-        if found != captured:
-            raise TypeError(
-                f"expected graphs whose inputs are the captured values, ({listed(captured)}); "
-                f"the inputs of one are ({listed(found)})"
-            )
+        check_body_inputs(graph, captured, "the captured values")
     made, other = (tuple(n.tensor_type for n in g.outputs) for g in (body, otherwise))
     if not made or made != other:
         raise TypeError(

@@ -62,7 +62,8 @@ def _scan_type(
     if isinstance(steps, int) and steps < least:
         raise ValueError(f"expected {least} steps or more along axis {axis}, got {steps}")
     slices = (at_one_step(type_, axis) for type_ in given.sequences)
-    _check_body_inputs(body, (*given.carries, *slices, *given.captured))
+    what = "the carries, one slice of each sequence and the captured values"
+    check_body_inputs(body, (*given.carries, *slices, *given.captured), what)
     made = [node.tensor_type for node in body.outputs]
     check_new_carries(made[:carries], given.carries)
     results = made[carries:]
@@ -117,13 +118,14 @@ def _common_length(sequences: Sequence[TensorType], axis: int) -> Size:
     return length
 
 
-def _check_body_inputs(body: Graph, expected: Sequence[TensorType]) -> None:
+def check_body_inputs(body: Graph, expected: Sequence[TensorType], what: str) -> None:
+    """Raises ``TypeError`` where a body has inputs of other types than ``what`` it is given."""
     found = [node.tensor_type for node in body.inputs]
     if list(expected) == found:
         return
     raise TypeError(
-        "expected a body whose inputs are the carries, one slice of each sequence and the captured "
-        f"values, ({listed(expected)}); its inputs are ({listed(found)})"
+        f"expected a body whose inputs are {what}, ({listed(expected)}); "
+        f"its inputs are ({listed(found)})"
     )
 
 

@@ -9,7 +9,7 @@ from typing import Generic, TypeAlias, TypeVar
 from ...runtime.dim import Size
 from ..ir.graph import Graph, IRError, Node, apply, origin_scope, post_order
 from ..ir.rewrite import applied, rebuild
-from ..ir.types import TensorType, TupleType
+from ..ir.types import BOOL, TensorType, TupleType
 from .core import ITEM, input_, is_scalar_constant
 from .registry import ops
 
@@ -17,6 +17,7 @@ T = TypeVar("T")
 Nodes: TypeAlias = tuple[Node, ...]
 Unroll: TypeAlias = int | str  # the attribute of that name of a scan
 AUTO, FULL, ROWS = "auto", "full", "rows"
+FLAG = TensorType(BOOL, ())  # what the data say of a loop or choice
 MANNER = ("axis", "reverse", "least", "unroll")  # attributes that a loop made of another keeps
 
 

@@ -19,12 +19,10 @@ from typing import Any
 
 from ..ir.graph import REQUIRED, Graph, Op
 from ..ir.kinds import NoGrad, Region
-from ..ir.types import BOOL, TensorType, TupleType, Type
+from ..ir.types import TupleType, Type
 from .registry import register
-from .scan import check_new_carries, listed, single_values
-from .stepping import split_operands
-
-_FLAG = TensorType(BOOL, ())
+from .scan import check_body_inputs, check_new_carries, single_values
+from .stepping import FLAG, split_operands
 
 
 def _while_type(*types: Type, body: Graph, carries: int) -> TupleType:
@@ -37,14 +35,9 @@ def _while_type(*types: Type, body: Graph, carries: int) -> TupleType:
         )
     operands = single_values(types, carries, "the carries")
     given = split_operands(operands, carries, 0)
-    if given.carries[0] != _FLAG:
-        raise TypeError(f"expected {_FLAG} as the first operand, got {given.carries[0]}")
-    found = tuple(node.tensor_type for node in body.inputs)
-    if found != operands:
-        raise TypeError(
-            "expected a body whose inputs are the carries and the captured values, "
-            f"({listed(operands)}); its inputs are ({listed(found)})"
-        )
+    if given.carries[0] != FLAG:
+        raise TypeError(f"expected {FLAG} as the first operand, got {given.carries[0]}")
+    check_body_inputs(body, operands, "the carries and the captured values")
     check_new_carries([node.tensor_type for node in body.outputs], given.carries)
     return TupleType(given.carries)
 
