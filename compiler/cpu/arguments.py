@@ -12,7 +12,6 @@ from ..loops.arguments import (
     ABSENT,
     ArgumentRecord,
     EpilogueArguments,
-    ImageArguments,
     P,
     S,
     holds,
@@ -230,29 +229,6 @@ class DepthwiseKernelGradientArguments(ArgumentRecord[P, S]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoolingGradientArguments(ArgumentRecord[P, S]):
-    """Of a ``PoolingGradient``: the image ``x`` and its ``pooled`` result are read for "maximum"
-    only."""
-
-    images: S
-    rows: S
-    cols: S
-    channels: S
-    window_rows: S
-    window_cols: S
-    stride_y: S
-    stride_x: S
-    pad_y: S
-    pad_x: S
-    kys: S
-    kxs: S
-    x: ImageArguments[P, S] = field(metadata=holds(ImageArguments), default=ABSENT)
-    pooled: ImageArguments[P, S] = field(metadata=holds(ImageArguments), default=ABSENT)
-    grad: ImageArguments[P, S] = field(metadata=holds(ImageArguments))
-    epilogue: EpilogueArguments[P, S] = field(metadata=holds(EpilogueArguments))
-
-
-@dataclass(frozen=True, kw_only=True)
 class TransposeArguments(ArgumentRecord[P, S]):
     """Of a ``Transpose``: of each of three loops around its rows and columns, steps and strides."""
 
@@ -271,19 +247,6 @@ class TransposeArguments(ArgumentRecord[P, S]):
     n2: S
     x2: S
     y2: S
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScatterArguments(ArgumentRecord[P, S]):
-    """Of a ``Scatter``: ``count`` rows of ``width`` elements to ``tables`` of ``size`` rows."""
-
-    x: P
-    picks: P
-    y: P
-    tables: S
-    count: S
-    size: S
-    width: S
 
 
 @dataclass(frozen=True, kw_only=True)

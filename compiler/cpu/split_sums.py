@@ -17,7 +17,7 @@ from ...runtime.cpu.host import Host
 from ..ir.graph import Node, apply
 from ..ir.kinds import KernelGradient
 from ..ir.types import Shape, Size
-from ..ops.building import reshaped
+from ..ops.building import sum_of_parts
 from ..ops.registry import ops
 
 # Products of a partial sum: enough to pay for its memory, and few enough for parallel work.
@@ -49,14 +49,14 @@ def _kernel_gradient(node: Node, machine: Host) -> Node | None:
     line_bytes = max(1, image_bytes // max(1, lines))
     split_lines = _lines(_elements(node.shape), line_bytes, max(1, width), machine)
     split = (-(-split_lines // max(1, lines)), max(1, min(lines, split_lines)))
-    return _added(apply(node.op, node.inputs, node.attrs | {"split": split}), node.shape)
+    return sum_of_parts(apply(node.op, node.inputs, node.attrs | {"split": split}), node.shape)
 
 
 def _split_images(node: Node) -> Node:
     """Splits into whole images: the kernel has as many tiles at a time as a cache holds anyway."""
     positions = _elements(node.inputs[1].shape[1:3])
     split = -(-_wanted(_elements(node.shape)) // max(1, positions))
-    return _added(apply(node.op, node.inputs, node.attrs | {"split": split}), node.shape)
+    return sum_of_parts(apply(node.op, node.inputs, node.attrs | {"split": split}), node.shape)
 
 
 def _wanted(outputs: int) -> int:
@@ -80,13 +80,7 @@ def _product(node: Node, machine: Host) -> Node | None:
         return None
     row_bytes = (_elements(x.shape[1:]) + _elements(y.shape[1:])) * x.dtype.itemsize
     split = max(FEWEST_ROWS, min(machine.l2_bytes // max(1, row_bytes), _wanted(outputs)))
-    return _added(apply(node.op, node.inputs, node.attrs | {"split": split}), node.shape)
-
-
-def _added(partial_sums: Node, shape: Shape) -> Node:
-    if partial_sums.shape[0] == 1:
-        return reshaped(partial_sums, shape)
-    return ops.sum(partial_sums, axes=(0,))
+    return sum_of_parts(apply(node.op, node.inputs, node.attrs | {"split": split}), node.shape)
 
 
 def _is_long(size: Size) -> bool:

@@ -11,7 +11,6 @@ from ..loops.arguments import (
     ABSENT,
     ArgumentRecord,
     EpilogueArguments,
-    ImageArguments,
     P,
     S,
     holds,
@@ -87,29 +86,6 @@ class GridWindowArguments(ArgumentRecord[P, S]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GridPoolingGradientArguments(ArgumentRecord[P, S]):
-    """Of a ``GridPoolingGradient``: the image ``x`` and its ``pooled`` result are read for
-    "maximum" only."""
-
-    images: S
-    rows: S
-    cols: S
-    channels: S
-    window_rows: S
-    window_cols: S
-    stride_y: S
-    stride_x: S
-    top: S
-    left: S
-    kys: S
-    kxs: S
-    x: ImageArguments[P, S] = field(metadata=holds(ImageArguments), default=ABSENT)
-    pooled: ImageArguments[P, S] = field(metadata=holds(ImageArguments), default=ABSENT)
-    grad: ImageArguments[P, S] = field(metadata=holds(ImageArguments))
-    epilogue: EpilogueArguments[P, S] = field(metadata=holds(EpilogueArguments))
-
-
-@dataclass(frozen=True, kw_only=True)
 class GridDepthwiseKernelGradientArguments(ArgumentRecord[P, S]):
     """Of a ``GridDepthwiseKernelGradient``: images ``x``, and gradients ``w`` of the results."""
 
@@ -136,16 +112,3 @@ class GridDepthwiseKernelGradientArguments(ArgumentRecord[P, S]):
     w_image: S
     w_line: S
     w_pixel: S
-
-
-@dataclass(frozen=True, kw_only=True)
-class GridScatterArguments(ArgumentRecord[P, S]):
-    """Of a ``GridScatter``: ``count`` rows of ``width`` elements to ``tables`` of ``size`` rows."""
-
-    x: P
-    picks: P
-    y: P
-    tables: S
-    count: S
-    size: S
-    width: S

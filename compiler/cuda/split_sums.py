@@ -14,8 +14,8 @@ from __future__ import annotations
 from ..durations import size_of
 from ..ir.graph import Node, apply
 from ..ir.kinds import KernelGradient
-from ..ir.types import FLOAT32, Shape, Size
-from ..ops.building import reshaped
+from ..ir.types import FLOAT32, Shape, Size, product
+from ..ops.building import reshaped, sum_of_parts
 from ..ops.registry import ops
 from .machine import SAMPLES
 
@@ -43,7 +43,7 @@ def _kernel_gradient(node: Node) -> Node | None:
         return None
     images = -(-PRODUCTS // max(1, lines * _known(cols)))
     parts = apply(node.op, node.inputs, node.attrs | {"split": (images, lines)})
-    return _added(parts, node.shape)
+    return sum_of_parts(parts, node.shape)
 
 
 def _product(node: Node) -> Node | None:
@@ -53,7 +53,7 @@ def _product(node: Node) -> Node | None:
     if node.tensor_type.rank != 2 or node.attrs["split"] is not None or rows <= LONG or not few:
         return None
     parts = apply(node.op, node.inputs, node.attrs | {"split": PRODUCTS})
-    return _added(parts, node.shape)
+    return sum_of_parts(parts, node.shape)
 
 
 def _by_samples(node: Node) -> Node | None:
@@ -71,19 +71,10 @@ def _by_samples(node: Node) -> Node | None:
     return reshaped(ops.sum(inner, axes=(0,), keepdims=False), node.shape)
 
 
-def _added(partial_sums: Node, shape: Shape) -> Node:
-    if partial_sums.shape[0] == 1:
-        return reshaped(partial_sums, shape)
-    return ops.sum(partial_sums, axes=(0,))
-
-
 def _known(size: Size) -> int:
     """What is usual where a call tells."""
     return size_of(size, SAMPLES)
 
 
 def _elements(shape: Shape) -> int:
-    total = 1
-    for size in shape:
-        total *= _known(size)
-    return total
+    return _known(product(shape))

@@ -8,7 +8,15 @@ from typing import TypeAlias
 
 from ..ir.graph import Graph, Node
 from ..ir.types import FLOAT32, Size
-from .arguments import ABSENT, ArgumentRecord, EpilogueArguments, ImageArguments, Pointer
+from ..ops.windowing import Pairs
+from .arguments import (
+    ABSENT,
+    ArgumentRecord,
+    EpilogueArguments,
+    ImageArguments,
+    Pointer,
+    PoolingGradientArguments,
+)
 from .epilogues import MatchedEpilogue, match_epilogue, result_name
 from .kernel import Body, Kernel
 from .layout import Address, Launch, Packing, Placed
@@ -88,6 +96,35 @@ class Anchored:
     def origin(self, node: Node) -> Pointer:
         """Where an operand begins."""
         return self.pointer(node, self.layout(node).origin)
+
+    def image(self, node: Node) -> ImageArguments[Pointer, Size]:
+        """An operand that is images."""
+        return image_arguments(self.origin(node), image_strides(self.layout(node)))
+
+    def pooling_gradient(self, padding: Pairs) -> PoolingGradientArguments[Pointer, Size]:
+        """The arguments of a kernel around the gradient of one pooling."""
+        anchor, attrs = self.anchor, self.anchor.attrs
+        (kh, kw), (sy, sx) = attrs["window"], attrs["strides"]
+        images, rows, cols, channels = anchor.shape
+        is_largest = anchor.op.kind.combine == "maximum"
+        return PoolingGradientArguments(
+            images=images,
+            rows=rows,
+            cols=cols,
+            channels=channels,
+            window_rows=anchor.inputs[-1].shape[1],
+            window_cols=anchor.inputs[-1].shape[2],
+            stride_y=sy,
+            stride_x=sx,
+            pad_y=padding[0][0],
+            pad_x=padding[1][0],
+            kys=kh,
+            kxs=kw,
+            x=self.image(anchor.inputs[0]) if is_largest else ABSENT,
+            pooled=self.image(anchor.inputs[1]) if is_largest else ABSENT,
+            grad=self.image(anchor.inputs[-1]),
+            epilogue=self.epilogue(),
+        )
 
     def stored(self, start: Size = 0, result: int = 0) -> Pointer:
         """Where a result lies, so many elements into it."""

@@ -122,6 +122,41 @@ class EpilogueArguments(ArgumentRecord[P, S]):
     operands: Mapping[str, ImageArguments[P, S]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PoolingGradientArguments(ArgumentRecord[P, S]):
+    """Of a pooling's gradient: ``x``, an image, and its ``pooled`` result are for "maximum"."""
+
+    images: S
+    rows: S
+    cols: S
+    channels: S
+    window_rows: S
+    window_cols: S
+    stride_y: S
+    stride_x: S
+    pad_y: S
+    pad_x: S
+    kys: S
+    kxs: S
+    x: ImageArguments[P, S] = field(metadata=holds(ImageArguments), default=ABSENT)
+    pooled: ImageArguments[P, S] = field(metadata=holds(ImageArguments), default=ABSENT)
+    grad: ImageArguments[P, S] = field(metadata=holds(ImageArguments))
+    epilogue: EpilogueArguments[P, S] = field(metadata=holds(EpilogueArguments))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScatterArguments(ArgumentRecord[P, S]):
+    """Of a scatter: ``count`` rows of ``width`` elements to ``tables`` of ``size`` rows."""
+
+    x: P
+    picks: P
+    y: P
+    tables: S
+    count: S
+    size: S
+    width: S
+
+
 class Arguments:
     """Parameters in order of first use; equal sizes share one parameter."""
 

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..ir.types import BOOL
 from .indices import index_of, inside_of
-from .kernel import Access, AnyLoad, Block, Gathered, Generated, Nest, Number, Store
+from .kernel import (
+    Access,
+    Accumulate,
+    AnyLoad,
+    Block,
+    Gathered,
+    Generated,
+    Nest,
+    Number,
+    Stage,
+    Store,
+)
 from .writer import TextWriter
 
 
@@ -34,6 +47,16 @@ class ScalarPlace:
         value = f"uint8({value})" if access.dtype == BOOL else value
         index = index_of(access.terms)
         self.writer.line(self.writer.call("put", access.pointer, index, value))
+
+    def visit(self, stage: Stage, combine: Callable[[Accumulate], None]) -> None:
+        """What a sweep does here; ``combine`` writes how a value is accumulated."""
+        for load in stage.loads:
+            self.load(load)
+        self.block(stage.block)
+        for accumulate in stage.accumulate:
+            combine(accumulate)
+        for store in stage.stores:
+            self.store(store)
 
     def _generated(self, load: Generated) -> str:
         index = index_of(load.terms)

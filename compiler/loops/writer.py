@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from ..ir.types import BOOL, DType
-from .kernel import VECTOR, Block, Let, Number, Param
+from ..ir.types import BOOL, FLOAT32, DType
+from .kernel import VECTOR, Accumulate, Block, Let, Number, Param, Pool
 
 INFIX = {
     "add": "+",
@@ -28,6 +28,7 @@ INFIX = {
     "bitwise_or": "|",
     "bitwise_xor": "^",
 }
+COMBINE = {"add": "{0} + {1}", "multiply": "{0} * {1}"}  # others are functions
 # Functions of a vocabulary under a name other than the op's.
 CALLS = {"abs": "absolute"}
 # One-instruction forms, for an operand that is a constant and no NaN.
@@ -129,6 +130,26 @@ class TextWriter(ABC):
     def call(self, name: str, *args: str) -> str:
         self.use(name)
         return f"{name}({', '.join(args)})"
+
+    def combined(self, accumulate: Accumulate, one: str, other: str) -> str:
+        """The expression of two values that an accumulator makes one of."""
+        if accumulate.combine in COMBINE:
+            text = COMBINE[accumulate.combine].format(one, other)
+        else:
+            text = self.call(accumulate.combine, one, other)
+        return f"{accumulate.dtype.name}({text})" if accumulate.dtype.is_integer else text
+
+    def pooled(self, pool: Pool, values: Sequence[str], vector: bool = False) -> str:
+        """The expression of what the values of a pooling window give."""
+        combined = values[0]
+        for value in values[1:]:
+            if pool.combine == "maximum":
+                combined = self.call("maximum", combined, value)
+            else:
+                combined = f"{combined} + {value}"
+        if pool.combine == "mean":
+            combined = f"({combined}) * {self.constant(1.0 / len(values), FLOAT32, vector)}"
+        return combined
 
     def cast(self, dtype: DType, arg: str, vector: bool) -> str:
         """The expression of ``arg`` as a ``dtype``."""

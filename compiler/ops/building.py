@@ -84,6 +84,13 @@ def sliced(node: Node, axis: int, start: Size, stop: Size) -> Node:
     return ops.slice(node, start=tuple(low), stop=tuple(high), step=(1,) * rank)
 
 
+def sum_of_parts(parts: Node, shape: Shape) -> Node:
+    """The sum of partial sums, which follow one another along the first axis, in ``shape``."""
+    if parts.shape[0] == 1:
+        return reshaped(parts, shape)
+    return ops.sum(parts, axes=(0,))
+
+
 def pieces(node: Node, axis: int, sizes: Sequence[Size]) -> list[Node]:
     """``node`` cut along ``axis`` into neighbours of these sizes."""
     start: Size = 0

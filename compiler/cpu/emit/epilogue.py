@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-from ...ir.types import FLOAT32
 from ...loops.arguments import EpilogueArguments, ImageArguments
 from ...loops.kernel import Epilogue, EpilogueLoad, Pool
 from ...loops.writer import MATH
@@ -177,15 +176,7 @@ def _pooled(
     window = [(r + i, p + k, j) for i in range(pool.rows) for k in range(pool.columns)]
     values = [results[c][epilogue.pooled] for c in window]
     name = f"pooled_{r}_{p}_{j}"
-    combined = values[0]
-    for value in values[1:]:
-        if pool.combine == "maximum":
-            combined = writer.call("maximum", combined, value)
-        else:
-            combined = f"{combined} + {value}"
-    if pool.combine == "mean":
-        combined = f"({combined}) * {writer.constant(1.0 / len(values), FLOAT32, True)}"
-    writer.line(f"{name} = {combined}")
+    writer.line(f"{name} = {writer.pooled(pool, values, vector=True)}")
     names = {**results[cell], "pooled": name}
     writer.emit_block(epilogue.after, names, vector=True, suffix=f"_{r}_{p}_{j}")
     pooled_cell = (r // pool.rows, p // pool.columns, j)

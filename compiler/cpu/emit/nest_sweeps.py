@@ -14,7 +14,6 @@ from .writer import Writer
 # terms are equal, and so grows with their number.
 SUM_BLOCK = 64
 
-COMBINE = {"add": "{0} + {1}", "multiply": "{0} * {1}"}
 HORIZONTAL = {
     "add": "sum_lanes",
     "multiply": "prod_lanes",
@@ -39,7 +38,7 @@ class Sweeps:
         if not (stage.loads or stage.block or stage.accumulate or stage.stores):
             return
         if not self.body.reduce:
-            self._visit(stage)
+            self.place.visit(stage, self._combine)
             return
         unit_vector, self.place.vector = self.place.vector, self.body.vector
         for accumulate in stage.accumulate:
@@ -82,7 +81,7 @@ class Sweeps:
     ) -> None:
         """Loops over ``axes`` around what is done at each place; ``sums`` are made of shorter."""
         if not axes:
-            self._visit(stage)
+            self.place.visit(stage, self._combine)
             return
         axis, writer = axes[0], self.writer
         if not sums or len(axes) > 1:
@@ -96,7 +95,7 @@ class Sweeps:
             end = writer.call("minimum", axis.extent, f"{start} + {length}")
             writer.line(f"{stop} = {end}")
             with self._reduce_loop(axis, start, stop):
-                self._visit(stage)
+                self.place.visit(stage, self._combine)
             if len(self.body.reduce) == 1:
                 self._add_parts(sums)
                 return
@@ -116,15 +115,6 @@ class Sweeps:
                 writer.line(f"mask = {writer.call('first', f'{axis.extent} - {axis.name}')}")
             yield
 
-    def _visit(self, stage: Stage) -> None:
-        for load in stage.loads:
-            self.place.load(load)
-        self.place.block(stage.block)
-        for accumulate in stage.accumulate:
-            self._combine(accumulate)
-        for store in stage.stores:
-            self.place.store(store)
-
     def _start(self, accumulate: Accumulate) -> None:
         vector = self.place.vector is not None
         value = self.writer.constant(accumulate.initial, accumulate.dtype, vector)
@@ -141,13 +131,7 @@ class Sweeps:
             value = writer.call(
                 "select", "mask", value, writer.constant(accumulate.initial, accumulate.dtype, True)
             )
-        if accumulate.combine in COMBINE:
-            text = COMBINE[accumulate.combine].format(name, value)
-        else:
-            text = writer.call(accumulate.combine, name, value)
-        narrow = accumulate.dtype.is_integer
-        text = f"{accumulate.dtype.name}({text})" if narrow else text
-        writer.line(f"{name} = {text}")
+        writer.line(f"{name} = {writer.combined(accumulate, name, value)}")
 
     def _finish(self, accumulate: Accumulate) -> None:
         self.place.names[accumulate.name] = accumulate.name

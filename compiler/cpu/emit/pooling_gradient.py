@@ -11,9 +11,8 @@ import math
 from dataclasses import replace
 
 from ...ir.types import FLOAT32
-from ...loops.arguments import ImageArguments
+from ...loops.arguments import ImageArguments, PoolingGradientArguments
 from ...loops.kernel import Epilogue, Kernel
-from ..arguments import PoolingGradientArguments
 from ..bodies import PoolingGradient, RegisterBlock
 from .epilogue import cells, filter_mask, finish_block
 from .window import begin_channels, load

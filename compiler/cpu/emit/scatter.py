@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ...loops.arguments import ScatterArguments
 from ...loops.kernel import Kernel
-from ..arguments import ScatterArguments
 from ..bodies import Scatter
 from .writer import Writer
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from ...ir.types import FLOAT32
+from ...loops.arguments import PoolingGradientArguments
 from ...loops.kernel import Kernel
-from ..arguments import DepthwiseArguments, PoolArguments, PoolingGradientArguments
+from ..arguments import DepthwiseArguments, PoolArguments
 from ..bodies import DepthwiseKernelGradient, PoolingGradient, RegisterBlock, SlidingWindow
 from .epilogue import filter_mask, finish_block
 from .writer import Writer

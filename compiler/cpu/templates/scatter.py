@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from ....runtime.cpu.host import Host
-from ...ir.graph import Graph, Node
-from ...ir.types import FLOAT32, DType, Size, product
-from ...loops.arguments import Pointer
-from ...loops.kernel import Kernel
-from ...loops.layout import Address, Launch, Placed
-from ...loops.scalars import sum_bytes
-from ..arguments import ScatterArguments
+from ...ir.graph import Graph
+from ...ir.types import FLOAT32, DType, Size
+from ...loops.layout import Launch, Placed
+from ...loops.scatter import scatter_arguments, scatter_launch
 from ..bodies import Scatter
 
 
@@ -22,24 +19,9 @@ def build_scatter(
 ) -> tuple[Launch, ...]:
     """The launch for a ``scatter_add`` between values without gaps."""
     (node,) = body.outputs
-    rows, indices = node.inputs
-    axis, rank = node.attrs["axis"], indices.tensor_type.rank
-    tail = product(rows.shape[axis + rank :])
-    scatter = Scatter(
-        axis > 0, _kind(node.dtype, tail, machine), node.dtype, node.attrs["from_end"]
-    )
-    arguments: ScatterArguments[Pointer, Size] = ScatterArguments(
-        x=_pointer(body, rows),
-        picks=_pointer(body, indices),
-        y=Pointer(Address(len(operands)), node.dtype),
-        tables=product(rows.shape[:axis]),
-        count=indices.tensor_type.elements,
-        size=node.shape[axis],
-        width=tail,
-    )
-    kernel = Kernel(name, arguments.params, scatter)
-    flops = rows.tensor_type.elements
-    return (Launch(kernel, arguments.values, flops, sum_bytes(operands, results)),)
+    kind = _kind(node.dtype, scatter_arguments(body).width, machine)
+    scatter = Scatter(node.attrs["axis"] > 0, kind, node.dtype, node.attrs["from_end"])
+    return (scatter_launch(body, operands, results, name, scatter),)
 
 
 def _kind(dtype: DType, width: Size, machine: Host) -> str:
@@ -48,10 +30,6 @@ def _kind(dtype: DType, width: Size, machine: Host) -> str:
     if dtype != FLOAT32:
         return "scalar"
     return "masked" if _is_ragged(width, machine) else "whole"
-
-
-def _pointer(body: Graph, node: Node) -> Pointer:
-    return Pointer(Address(body.inputs.index(node)), node.dtype)
 
 
 def _is_ragged(width: Size, machine: Host) -> bool:

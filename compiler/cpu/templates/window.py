@@ -8,7 +8,6 @@ from ...ir.kinds import Window
 from ...ir.types import Size
 from ...loops.anchored import Anchored, match_anchored
 from ...loops.arguments import Pointer
-from ...loops.kernel import Epilogue
 from ...loops.layout import Launch, Placed
 from ...loops.problems import first_seen
 from ...ops.windowing import resolve_padding
@@ -49,7 +48,7 @@ def _depthwise(name: str, group: Anchored, machine: Host) -> Launch | None:
     slide = SlidingWindow(
         combine="dot",
         masked=is_masked(group, machine),
-        epilogue=epilogue_of(group),
+        epilogue=group.matched.epilogue,
         bias=group.matched.bias is not None,
         columns=_columns(anchor.shape[2]),
         width=kw,
@@ -84,7 +83,7 @@ def _pooling(name: str, group: Anchored, machine: Host) -> Launch:
     slide = SlidingWindow(
         combine=group.anchor.op.kind.combine,
         masked=is_masked(group, machine),
-        epilogue=epilogue_of(group),
+        epilogue=group.matched.epilogue,
         bias=group.matched.bias is not None,
     )
     images, rows, cols, channels = group.anchor.shape
@@ -121,8 +120,3 @@ def _columns(size: Size) -> int:
         return 1
     fitting = range(1, min(size, ROW_REGISTERS) + 1)
     return min(fitting, key=lambda p: (-(-size // p) * (p + 1.5), -p))
-
-
-def epilogue_of(group: Anchored) -> Epilogue:
-    matched = group.matched
-    return Epilogue(matched.loads, matched.block, matched.pooled, None, (), matched.stores)

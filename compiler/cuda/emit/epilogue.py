@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from ...ir.types import FLOAT32
 from ...loops.arguments import EpilogueArguments, ImageArguments
-from ...loops.kernel import Epilogue, Pool
+from ...loops.kernel import Epilogue
 from .writer import Writer
 
 Names: TypeAlias = EpilogueArguments[str, str]
@@ -38,7 +37,7 @@ def finish_element(
     names = found[0]
     if epilogue.pool is not None:
         values = [each[epilogue.pooled] for each in found]
-        writer.line(f"pooled = {_pooled(writer, epilogue.pool, values)}")
+        writer.line(f"pooled = {writer.pooled(epilogue.pool, values)}")
         names["pooled"] = "pooled"
         writer.emit_block(epilogue.after, names)
     for store in epilogue.stores:
@@ -55,15 +54,3 @@ def _element_loads(writer: Writer, epilogue: Epilogue) -> None:
 
 def _index(array: ImageArguments[str, str]) -> str:
     return f"image * {array.image} + oy * {array.row} + ox * {array.col} + channel"
-
-
-def _pooled(writer: Writer, pool: Pool, values: list[str]) -> str:
-    combined = values[0]
-    for value in values[1:]:
-        if pool.combine == "maximum":
-            combined = writer.call("maximum", combined, value)
-        else:
-            combined = f"{combined} + {value}"
-    if pool.combine == "mean":
-        combined = f"({combined}) * {writer.constant(1.0 / len(values), FLOAT32)}"
-    return combined

@@ -17,8 +17,6 @@ from ..bodies import GridNest
 from ..machine import WARP
 from .writer import Writer
 
-COMBINE = {"add": "{0} + {1}", "multiply": "{0} * {1}"}
-
 
 def emit_nest(writer: Writer, kernel: Kernel, body: GridNest) -> None:
     """Writes the kernel: units are the elements of the parallel axes."""
@@ -70,12 +68,12 @@ class _NestEmitter:
         if not (stage.loads or stage.block or stage.accumulate or stage.stores):
             return
         if not self.nest.reduce:
-            self._visit(stage)
+            self.place.visit(stage, self._accumulate)
             return
         for accumulate in stage.accumulate:
             self._start(accumulate)
         with self._reduce_loop():
-            self._visit(stage)
+            self.place.visit(stage, self._accumulate)
         for accumulate in stage.accumulate:
             self._finish(accumulate)
 
@@ -106,15 +104,6 @@ class _NestEmitter:
         ):
             yield
 
-    def _visit(self, stage: Stage) -> None:
-        for load in stage.loads:
-            self.place.load(load)
-        self.place.block(stage.block)
-        for accumulate in stage.accumulate:
-            self._accumulate(accumulate)
-        for store in stage.stores:
-            self.place.store(store)
-
     # Accumulators
 
     def _start(self, accumulate: Accumulate) -> None:
@@ -128,19 +117,12 @@ class _NestEmitter:
         if self._is_exact(accumulate):
             error = self.writer.call("sum_error", name, value)
             self.writer.line(f"{name}_lost = {name}_lost + {error}")
-        self.writer.line(f"{name} = {self._combined(accumulate, name, value)}")
+        self.writer.line(f"{name} = {self.writer.combined(accumulate, name, value)}")
 
     def _is_exact(self, accumulate: Accumulate) -> bool:
         """Whether what rounding takes from a sum is summed too: one thread adds up many terms."""
         is_sum = accumulate.combine == "add" and accumulate.dtype == FLOAT32
         return is_sum and self.nest.blocked_sum
-
-    def _combined(self, accumulate: Accumulate, one: str, other: str) -> str:
-        if accumulate.combine in COMBINE:
-            text = COMBINE[accumulate.combine].format(one, other)
-        else:
-            text = self.writer.call(accumulate.combine, one, other)
-        return f"{accumulate.dtype.name}({text})" if accumulate.dtype.is_integer else text
 
     def _finish(self, accumulate: Accumulate) -> None:
         name, writer = accumulate.name, self.writer
@@ -152,7 +134,7 @@ class _NestEmitter:
         distance = WARP // 2
         while distance:
             other = writer.call("shuffle_xor", name, str(distance))
-            writer.line(f"{name} = {self._combined(accumulate, name, other)}")
+            writer.line(f"{name} = {writer.combined(accumulate, name, other)}")
             distance //= 2
         if self.worker == "block":
             self._across_warps(accumulate)
@@ -169,7 +151,7 @@ class _NestEmitter:
         writer.line(f"{name} = {writer.call('get', shared, '0')}")
         for warp in range(1, warps):
             other = writer.call("get", shared, str(warp))
-            writer.line(f"{name} = {self._combined(accumulate, name, other)}")
+            writer.line(f"{name} = {writer.combined(accumulate, name, other)}")
         writer.line(writer.call("barrier"))
 
 

@@ -5,12 +5,12 @@ A thread reads all integers and adds in their order, so a row is the same sum on
 
 from __future__ import annotations
 
+from ...loops.arguments import ScatterArguments
 from ...loops.kernel import Kernel
-from ..arguments import GridScatterArguments
 from ..bodies import GridScatter
 from .writer import Writer
 
-ARG = GridScatterArguments[str, str].names()
+ARG = ScatterArguments[str, str].names()
 
 
 def emit_scatter(writer: Writer, kernel: Kernel, body: GridScatter) -> None:

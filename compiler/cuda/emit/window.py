@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ...ir.types import FLOAT32
-from ...loops.arguments import ImageArguments
+from ...loops.arguments import ImageArguments, PoolingGradientArguments
 from ...loops.kernel import Kernel
 from ..arguments import (
     GridDepthwiseKernelGradientArguments,
-    GridPoolingGradientArguments,
     GridWindowArguments,
 )
 from ..bodies import GridDepthwiseKernelGradient, GridPoolingGradient, GridWindow
@@ -19,7 +18,7 @@ from .epilogue import finish_element, read_channel
 from .writer import Writer
 
 WINDOW = GridWindowArguments[str, str].names()
-POOLING = GridPoolingGradientArguments[str, str].names()
+POOLING = PoolingGradientArguments[str, str].names()
 FILTERS = GridDepthwiseKernelGradientArguments[str, str].names()
 ELEMENT = ("image", "oy", "ox", "channel")
 
@@ -82,8 +81,8 @@ def emit_pooling_gradient(writer: Writer, kernel: Kernel, body: GridPoolingGradi
         if body.combine == "maximum":
             writer.line(f"own = {_read(writer, arg.x, 'oy', 'ox')}")
         with (
-            _holding(writer, "at_row", "oy", arg.top, arg.kys, arg.stride_y, arg.window_rows),
-            _holding(writer, "at_col", "ox", arg.left, arg.kxs, arg.stride_x, arg.window_cols),
+            _holding(writer, "at_row", "oy", arg.pad_y, arg.kys, arg.stride_y, arg.window_rows),
+            _holding(writer, "at_col", "ox", arg.pad_x, arg.kxs, arg.stride_x, arg.window_cols),
         ):
             _bounds(writer)
             writer.line(f"cotangent = {_read(writer, arg.grad, 'at_row', 'at_col')}")
@@ -108,10 +107,10 @@ def _holding(
 def _bounds(writer: Writer) -> None:
     """Of the window, as far as it is inside the image."""
     arg = POOLING
-    writer.line(f"above = maximum(0, at_row * {arg.stride_y} - {arg.top})")
-    writer.line(f"below = minimum({arg.rows}, at_row * {arg.stride_y} - {arg.top} + {arg.kys})")
-    writer.line(f"before = maximum(0, at_col * {arg.stride_x} - {arg.left})")
-    writer.line(f"after = minimum({arg.cols}, at_col * {arg.stride_x} - {arg.left} + {arg.kxs})")
+    writer.line(f"above = maximum(0, at_row * {arg.stride_y} - {arg.pad_y})")
+    writer.line(f"below = minimum({arg.rows}, at_row * {arg.stride_y} - {arg.pad_y} + {arg.kys})")
+    writer.line(f"before = maximum(0, at_col * {arg.stride_x} - {arg.pad_x})")
+    writer.line(f"after = minimum({arg.cols}, at_col * {arg.stride_x} - {arg.pad_x} + {arg.kxs})")
 
 
 def _largest_takes_all(writer: Writer) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from ...ir.graph import Graph, Node
+from ...ir.graph import Graph
 from ...ir.kinds import Window, WindowGradient
 from ...ir.types import Size, product
-from ...loops.anchored import Anchored, image_arguments, image_strides, match_anchored
-from ...loops.arguments import ABSENT, ImageArguments, Pointer
-from ...loops.kernel import Epilogue
+from ...loops.anchored import Anchored, image_strides, match_anchored
+from ...loops.arguments import ABSENT, Pointer
 from ...loops.layout import Launch, Placed
 from ...ops.windowing import resolve_padding
 from ..arguments import (
     GridDepthwiseKernelGradientArguments,
-    GridPoolingGradientArguments,
     GridWindowArguments,
 )
 from ..bodies import GridDepthwiseKernelGradient, GridPoolingGradient, GridWindow
@@ -56,7 +54,7 @@ def build_window(
         x_pixel=x_pixel,
         epilogue=group.epilogue(),
     )
-    kernel = GridWindow(combine, epilogue_of(group), group.matched.bias is not None)
+    kernel = GridWindow(combine, group.matched.epilogue, group.matched.bias is not None)
     units = product(anchor.shape)
     flops = units * (kh * kw * (2 if is_dot else 1))
     return with_grid(group.launch(name, kernel, arguments, flops), units)
@@ -72,29 +70,10 @@ def build_pooling_gradient(
     attrs, anchor = group.anchor.attrs, group.anchor
     (kh, kw), (sy, sx) = attrs["window"], attrs["strides"]
     padding = resolve_padding(anchor.shape[1:3], (kh, kw), (sy, sx), (1, 1), attrs["padding"])
-    combine = anchor.op.kind.combine
-    images, rows, cols, channels = anchor.shape
-    arguments: GridPoolingGradientArguments[Pointer, Size] = GridPoolingGradientArguments(
-        images=images,
-        rows=rows,
-        cols=cols,
-        channels=channels,
-        window_rows=anchor.inputs[-1].shape[1],
-        window_cols=anchor.inputs[-1].shape[2],
-        stride_y=sy,
-        stride_x=sx,
-        top=padding[0][0],
-        left=padding[1][0],
-        kys=kh,
-        kxs=kw,
-        x=_image(group, anchor.inputs[0]) if combine == "maximum" else ABSENT,
-        pooled=_image(group, anchor.inputs[1]) if combine == "maximum" else ABSENT,
-        grad=_image(group, anchor.inputs[-1]),
-        epilogue=group.epilogue(),
-    )
-    kernel = GridPoolingGradient(combine, epilogue_of(group))
+    kernel = GridPoolingGradient(anchor.op.kind.combine, group.matched.epilogue)
     flops = anchor.inputs[-1].tensor_type.elements * (kh * kw)
-    return with_grid(group.launch(name, kernel, arguments, flops), product(anchor.shape))
+    launch = group.launch(name, kernel, group.pooling_gradient(padding), flops)
+    return with_grid(launch, product(anchor.shape))
 
 
 def build_depthwise_kernel_gradient(group: Anchored, name: str) -> Launch:
@@ -135,12 +114,3 @@ def build_depthwise_kernel_gradient(group: Anchored, name: str) -> Launch:
     flops = grad.type.elements * (2 * kh * kw)
     launch = group.launch(name, GridDepthwiseKernelGradient(), arguments, flops)
     return with_grid(launch, channels * (kh * kw))
-
-
-def _image(group: Anchored, operand: Node) -> ImageArguments[Pointer, Size]:
-    return image_arguments(group.origin(operand), image_strides(group.layout(operand)))
-
-
-def epilogue_of(group: Anchored) -> Epilogue:
-    matched = group.matched
-    return Epilogue(matched.loads, matched.block, matched.pooled, None, (), matched.stores)
